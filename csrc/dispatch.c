@@ -1,0 +1,74 @@
+/* dispatch.c -- the table of rules, and which instruction set runs them.
+ *
+ * The instruction set is chosen once, when the package is imported; afterwards only tests change it. */
+#include "fastopt.h"
+#include "for_each_variant.h"
+
+#define RULE(name) extern const fo_rule fo_##name##_rule;
+#include "rules.def"
+#undef RULE
+#define RULE(name) &fo_##name##_rule,
+const fo_rule *const fo_rules[] = {
+#include "rules.def"
+    NULL
+};
+#undef RULE
+
+#define NAME_OF(isa) #isa,
+static const char *const isa_names[] = { FO_FOR_EACH_ISA(NAME_OF) NULL };
+
+#define NUMPY_NAME(dtype, unused) FO_NUMPY_NAME_##dtype,
+static const char *const dtype_names[] = { FO_FOR_EACH_DTYPE(NUMPY_NAME, unused) NULL };
+#define ITEMSIZE(dtype, unused) sizeof(FO_REAL_##dtype),
+static const size_t itemsizes[] = { FO_FOR_EACH_DTYPE(ITEMSIZE, unused) };
+enum { N_DTYPES = sizeof dtype_names / sizeof dtype_names[0] - 1 };
+
+/* What the levels of the x86-64 psABI ask for; __builtin_cpu_supports also asks the operating system
+ * whether it saves the wide registers. */
+static int supports_baseline(void) { return 1; }
+#ifdef FO_X86_LEVELS
+static int supports_v3(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi")
+        && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("lzcnt")
+        && __builtin_cpu_supports("movbe");
+}
+static int supports_v4(void)
+{
+    return supports_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+        && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
+        && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+#define SUPPORTS(isa) supports_##isa,
+static int (*const isa_supported[])(void) = { FO_FOR_EACH_ISA(SUPPORTS) };
+
+static int isa_in_use = 0;
+
+const char *fo_isa_name(int isa) { return isa_names[isa]; }
+const char *fo_dtype_name(int dtype) { return dtype_names[dtype]; }
+int fo_isa_supported(int isa) { return isa_supported[isa](); }
+int fo_isa_in_use(void) { return isa_in_use; }
+void fo_use_isa(int isa) { isa_in_use = isa; }
+
+const char *fo_compiler(void)
+{
+#if defined(__clang__)
+    return __VERSION__;
+#elif defined(__GNUC__)
+    return "GCC " __VERSION__;
+#elif defined(_MSC_VER)
+    return "MSVC " FO_STRING(_MSC_VER);
+#else
+    return "unknown";
+#endif
+}
+
+size_t fo_itemsize(int dtype) { return itemsizes[dtype]; }
+int fo_variant_index(int dtype) { return isa_in_use * N_DTYPES + dtype; }
+
+const fo_variant *fo_variant_of(const fo_rule *rule, int dtype)
+{
+    return rule->variants[fo_variant_index(dtype)];
+}

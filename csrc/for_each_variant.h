@@ -1,0 +1,110 @@
+/* for_each_variant.h -- the instruction sets and the dtypes: the only place where either is spelled.
+ *
+ * Without FO_TEMPLATE it gives the two lists. With `#define FO_TEMPLATE "file"` it includes that file once
+ * per (instruction set, dtype), compiled for that instruction set, with these names set:
+ *   real      float or double           SQRT ABS MAX MIN SIGN    elementwise functions of it
+ *   FN(name)  RULE_name_DTYPE_ISA, so adam_dense_f32_v3
+ * Every header must have been included before: inside, code is compiled for a wider machine than the
+ * baseline and may only be reached through the dispatch table. */
+#ifndef FO_VARIANT_LISTS
+#define FO_VARIANT_LISTS
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__)) && !defined(FO_BASELINE_ONLY)
+#define FO_X86_LEVELS 1
+#define FO_FOR_EACH_ISA(X) X(baseline) X(v3) X(v4)
+#define FO_FOR_EACH_VARIANT(X) \
+    FO_FOR_EACH_DTYPE(X, baseline) FO_FOR_EACH_DTYPE(X, v3) FO_FOR_EACH_DTYPE(X, v4)
+#else
+#define FO_FOR_EACH_ISA(X) X(baseline)
+#define FO_FOR_EACH_VARIANT(X) FO_FOR_EACH_DTYPE(X, baseline)
+#endif
+#define FO_FOR_EACH_DTYPE(X, isa) X(f32, isa) X(f64, isa)
+
+#define FO_NUMPY_NAME_f32 "float32"
+#define FO_NUMPY_NAME_f64 "float64"
+#define FO_REAL_f32 float
+#define FO_REAL_f64 double
+#define FO_SQRT_f32 __builtin_sqrtf
+#define FO_SQRT_f64 __builtin_sqrt
+#define FO_ABS_f32 __builtin_fabsf
+#define FO_ABS_f64 __builtin_fabs
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <math.h>
+#define __builtin_sqrtf sqrtf
+#define __builtin_sqrt sqrt
+#define __builtin_fabsf fabsf
+#define __builtin_fabs fabs
+#define __builtin_inf() ((double)INFINITY)
+#define FO_RESTRICT __restrict
+#define FO_INLINE static __forceinline
+#define FO_SIMD
+#else
+#define FO_RESTRICT restrict
+#define FO_INLINE static inline __attribute__((always_inline))
+#define FO_SIMD _Pragma("omp simd")
+#endif
+
+#define FO_STRING_(a) #a
+#define FO_STRING(a) FO_STRING_(a)
+#define FO_PASTE_(a, b) a##b
+#define FO_PASTE(a, b) FO_PASTE_(a, b)
+#define FO_SYMBOL_(rule, name, dtype, isa) rule##_##name##_##dtype##_##isa
+#define FO_SYMBOL(rule, name, dtype, isa) FO_SYMBOL_(rule, name, dtype, isa)
+#define FN(name) FO_SYMBOL(RULE, name, DTYPE, ISA)
+#define real FO_PASTE(FO_REAL_, DTYPE)
+#define SQRT(x) FO_PASTE(FO_SQRT_, DTYPE)(x)
+#define ABS(x) FO_PASTE(FO_ABS_, DTYPE)(x)
+#define MAX(a, b) ((a) > (b) ? (a) : (b))   /* b where either is NaN */
+#define MIN(a, b) ((a) < (b) ? (a) : (b))   /* b where either is NaN */
+#define SIGN(x) ((x) > 0 ? (real)1 : (x) < 0 ? (real)-1 : (x))   /* zero and NaN as they are */
+
+#define FO_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define FO_TARGET(arch) \
+    FO_PRAGMA(clang attribute push(__attribute__((target(arch))), apply_to = function))
+#define FO_TARGET_END _Pragma("clang attribute pop")
+#else
+#define FO_TARGET(arch) _Pragma("GCC push_options") FO_PRAGMA(GCC target(arch))
+#define FO_TARGET_END _Pragma("GCC pop_options")
+#endif
+#endif
+
+#ifdef FO_TEMPLATE
+#define FO_VARIANT
+
+#define ISA baseline
+#define DTYPE f32
+#include FO_TEMPLATE
+#undef DTYPE
+#define DTYPE f64
+#include FO_TEMPLATE
+#undef DTYPE
+#undef ISA
+
+#ifdef FO_X86_LEVELS
+FO_TARGET("arch=x86-64-v3")
+#define ISA v3
+#define DTYPE f32
+#include FO_TEMPLATE
+#undef DTYPE
+#define DTYPE f64
+#include FO_TEMPLATE
+#undef DTYPE
+#undef ISA
+FO_TARGET_END
+
+FO_TARGET("arch=x86-64-v4")
+#define ISA v4
+#define DTYPE f32
+#include FO_TEMPLATE
+#undef DTYPE
+#define DTYPE f64
+#include FO_TEMPLATE
+#undef DTYPE
+#undef ISA
+FO_TARGET_END
+#endif
+
+#undef FO_VARIANT
+#undef FO_TEMPLATE
+#endif

@@ -1,0 +1,146 @@
+/* parallel.c -- the only place that knows of threads.
+ *
+ * Threads are given contiguous shares of a range, the same for the same range and thread count, so that a
+ * page is touched first and later by the same worker. Counts go into a `num_threads` clause: the OpenMP
+ * runtime's own settings are read, never changed. */
+#include "fastopt.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#if defined(__SSE__) || defined(_M_X64)
+#include <xmmintrin.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+#ifdef _MSC_VER
+#include <intrin.h>
+#endif
+
+/* Below this much memory per thread a region costs more than it saves (docs/performance: a wake-up costs
+ * 5 to 20 us, in which one core updates 64 to 128 KiB). */
+enum { MIN_BYTES_PER_THREAD = 128 * 1024 };
+
+/* A state that decays becomes subnormal after some hundred steps and then costs 100 cycles an operation:
+ * subnormals are taken as zero inside kernels, on each worker, and the caller's mode comes back after. */
+#if defined(__SSE__) || defined(_M_X64)
+enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x0040 };
+typedef unsigned int fp_mode;
+static fp_mode enter_flush_to_zero(void)
+{
+    const fp_mode before = _mm_getcsr();
+    _mm_setcsr(before | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
+    return before;
+}
+/* Only the two mode bits: exception flags raised in between stay readable, as after any arithmetic. */
+static void restore(fp_mode before)
+{
+    const fp_mode mode = FLUSH_TO_ZERO | DENORMALS_ARE_ZERO;
+    _mm_setcsr((_mm_getcsr() & ~mode) | (before & mode));
+}
+#elif defined(__aarch64__) && defined(__GNUC__)
+typedef uint64_t fp_mode;
+static fp_mode enter_flush_to_zero(void)
+{
+    fp_mode before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before | ((fp_mode)1 << 24)));
+    return before;
+}
+static void restore(fp_mode before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
+#else
+typedef int fp_mode;
+static fp_mode enter_flush_to_zero(void) { return 0; }
+static void restore(fp_mode before) { (void)before; }
+#endif
+
+static void run_share(ptrdiff_t lo, ptrdiff_t hi, fo_task *task, const void *context)
+{
+    const fp_mode before = enter_flush_to_zero();
+    task(context, lo, hi);
+    restore(before);
+}
+
+/* libgomp's workers do not survive fork(), and a region in the child would wait for them for ever: after a
+ * fork the child computes on one thread. */
+static int forked = 0;
+#if defined(__unix__) || defined(__APPLE__)
+static int region_was_run = 0;
+static void note_fork(void) { forked = region_was_run; }
+static void note_region(void)
+{
+    static int registered = 0;
+    if (!registered) {
+        registered = 1;
+        pthread_atfork(NULL, NULL, note_fork);
+    }
+    region_was_run = 1;
+}
+#else
+static void note_region(void) {}
+#endif
+
+/* The share of worker k of n_workers in [0, n) without the overflow of n * k. */
+static ptrdiff_t share_start(ptrdiff_t n, int k, int n_workers)
+{
+    return n / n_workers * k + n % n_workers * k / n_workers;
+}
+
+void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context)
+{
+#ifdef _OPENMP
+    if (num_threads > 1 && !forked) {
+        note_region();
+        #pragma omp parallel num_threads(num_threads)
+        {
+            const int k = omp_get_thread_num(), n_workers = omp_get_num_threads();
+            run_share(share_start(n, k, n_workers), share_start(n, k + 1, n_workers), task, context);
+        }
+        return;
+    }
+#endif
+    run_share(0, n, task, context);
+}
+
+int fo_has_openmp(void)
+{
+#ifdef _OPENMP
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+int fo_openmp_max_threads(void)
+{
+#ifdef _OPENMP
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+int fo_useful_threads(ptrdiff_t bytes, int num_threads)
+{
+    const ptrdiff_t most = bytes / MIN_BYTES_PER_THREAD;
+    return most < 2 ? 1 : most < num_threads ? (int)most : num_threads;
+}
+
+int fo_try_acquire(int *busy)
+{
+#ifdef _MSC_VER
+    return _InterlockedExchange((long *)busy, 1) == 0;
+#else
+    return __atomic_exchange_n(busy, 1, __ATOMIC_ACQUIRE) == 0;
+#endif
+}
+
+void fo_release(int *busy)
+{
+#ifdef _MSC_VER
+    _InterlockedExchange((long *)busy, 0);
+#else
+    __atomic_store_n(busy, 0, __ATOMIC_RELEASE);
+#endif
+}

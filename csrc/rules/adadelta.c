@@ -1,0 +1,29 @@
+/* adadelta.c -- Adadelta (Zeiler 2012, algorithm 1); the ratio of the two roots is taken as one root. */
+#ifndef FO_VARIANT
+#define RULE adadelta
+#define RULE_FILE "rules/adadelta.c"
+#define HYPER(X) X(rho) X(epsilon)
+#define COEF(X) X(learning_rate) X(rho) X(one_minus_rho) X(epsilon)
+#define SLOTS(X) X(accumulator, always, 0) X(delta_accumulator, always, 0)
+#include "../rule.h"
+
+static void prepare(const hyper *h, const moment *now, coefs *c)
+{
+    c->learning_rate = now->learning_rate;
+    c->rho = h->rho;
+    c->one_minus_rho = 1.0 - h->rho;
+    c->epsilon = h->epsilon;
+}
+#include "../export_rule.h"
+#else
+
+FO_INLINE void FN(update)(real *p, real g, real *accumulator, real *delta_accumulator, const FN(coefs) *c,
+                          int form)
+{
+    (void)form;
+    *accumulator = c->rho * *accumulator + c->one_minus_rho * (g * g);
+    const real delta = SQRT((*delta_accumulator + c->epsilon) / (*accumulator + c->epsilon)) * g;
+    *delta_accumulator = c->rho * *delta_accumulator + c->one_minus_rho * (delta * delta);
+    *p -= c->learning_rate * delta;
+}
+#endif

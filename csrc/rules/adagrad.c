@@ -1,0 +1,26 @@
+/* adagrad.c -- Adagrad with a diagonal matrix (Duchi, Hazan & Singer 2011). */
+#ifndef FO_VARIANT
+#define RULE adagrad
+#define RULE_FILE "rules/adagrad.c"
+#define HYPER(X) X(initial_accumulator_value) X(epsilon) X(epsilon_root)
+#define COEF(X) X(learning_rate) X(epsilon) X(epsilon_root) X(initial)
+#define SLOTS(X) X(accumulator, always, c->initial)
+#include "../rule.h"
+
+static void prepare(const hyper *h, const moment *now, coefs *c)
+{
+    c->learning_rate = now->learning_rate;
+    c->epsilon = h->epsilon;
+    c->epsilon_root = h->epsilon_root;
+    c->initial = h->initial_accumulator_value;
+}
+#include "../export_rule.h"
+#else
+
+FO_INLINE void FN(update)(real *p, real g, real *accumulator, const FN(coefs) *c, int form)
+{
+    (void)form;
+    *accumulator += g * g;
+    *p -= c->learning_rate * g / (SQRT(*accumulator + c->epsilon_root) + c->epsilon);
+}
+#endif

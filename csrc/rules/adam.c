@@ -1,0 +1,34 @@
+/* adam.c -- Adam (Kingma & Ba 2015, algorithm 1) and AMSGrad (Reddi, Kale & Kumar 2018). AdamW is this rule
+ * with the driver's decoupled weight decay. Both bias corrections are folded into the scalars, which
+ * leaves one root and one division per element; `epsilon_hat` leaves epsilon out of the folding. */
+#ifndef FO_VARIANT
+#define RULE adam
+#define RULE_FILE "rules/adam.c"
+#define HYPER(X) X(beta_1) X(beta_2) X(epsilon) X(epsilon_root) X(epsilon_hat)
+#define OPTIONS(X) X(amsgrad)
+#define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(step_size) X(epsilon) X(epsilon_root)
+#define SLOTS(X) X(m, always, 0) X(v, always, 0) X(v_max, amsgrad, 0)
+#include "../rule.h"
+
+static void prepare(const hyper *h, const moment *now, coefs *c)
+{
+    const double bc1 = 1.0 - power_int(h->beta_1, now->t), bc2 = 1.0 - power_int(h->beta_2, now->t);
+    c->beta_1 = h->beta_1;
+    c->one_minus_beta_1 = 1.0 - h->beta_1;
+    c->beta_2 = h->beta_2;
+    c->one_minus_beta_2 = 1.0 - h->beta_2;
+    c->step_size = now->learning_rate * sqrt(bc2) / bc1;
+    c->epsilon = h->epsilon * (h->epsilon_hat ? 1.0 : sqrt(bc2));
+    c->epsilon_root = h->epsilon_root * (h->epsilon_hat ? 1.0 : bc2);
+}
+#include "../export_rule.h"
+#else
+
+FO_INLINE void FN(update)(real *p, real g, real *m, real *v, real *v_max, const FN(coefs) *c, int form)
+{
+    *m = c->beta_1 * *m + c->one_minus_beta_1 * g;
+    *v = c->beta_2 * *v + c->one_minus_beta_2 * (g * g);
+    *v_max = form & amsgrad ? MAX(*v_max, *v) : *v;
+    *p -= c->step_size * *m / (SQRT(*v_max + c->epsilon_root) + c->epsilon);
+}
+#endif

@@ -1,0 +1,33 @@
+/* ftrl.c -- FTRL-Proximal, per coordinate (McMahan et al. 2013, algorithm 1; alpha is the learning rate).
+ * The paper starts z at 0, which would throw a non-zero starting point away: here z starts where p is the
+ * minimiser, so that a zero gradient leaves p in place. */
+#ifndef FO_VARIANT
+#define RULE ftrl
+#define RULE_FILE "rules/ftrl.c"
+#define HYPER(X) X(initial_accumulator_value) X(l1) X(l2) X(beta)
+#define COEF(X) X(inverse_rate) X(l1) X(constant_term) X(initial)
+#define SLOTS(X) \
+    X(z, always, -p * (SQRT(c->initial) * c->inverse_rate + c->constant_term) - c->l1 * SIGN(p)) \
+    X(n, always, c->initial)
+#include "../rule.h"
+
+static void prepare(const hyper *h, const moment *now, coefs *c)
+{
+    c->inverse_rate = 1.0 / now->learning_rate;
+    c->l1 = h->l1;
+    c->constant_term = h->beta / now->learning_rate + h->l2;
+    c->initial = h->initial_accumulator_value;
+}
+#include "../export_rule.h"
+#else
+
+FO_INLINE void FN(update)(real *p, real g, real *z, real *n, const FN(coefs) *c, int form)
+{
+    (void)form;
+    const real n_new = *n + g * g, root = SQRT(n_new);
+    *z += g - (root - SQRT(*n)) * c->inverse_rate * *p;
+    *n = n_new;
+    const real shrunk = *z - c->l1 * SIGN(*z);
+    *p = ABS(*z) <= c->l1 ? 0 : -shrunk / (root * c->inverse_rate + c->constant_term);
+}
+#endif

@@ -1,0 +1,41 @@
+/* nadam.c -- NAdam, Adam with Nesterov's momentum (Dozat 2016), with the paper's momentum schedule
+ * mu_t = beta_1 (1 - 0.96^(t momentum_decay) / 2); 0.96 is a constant of the paper. */
+#ifndef FO_VARIANT
+#define RULE nadam
+#define RULE_FILE "rules/nadam.c"
+#define HYPER(X) X(beta_1) X(beta_2) X(epsilon) X(momentum_decay)
+#define CARRY(X) X(mu_product, 1.0)
+#define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(m_rate) X(grad_rate) X(epsilon)
+#define SLOTS(X) X(m, always, 0) X(v, always, 0)
+#include "../rule.h"
+
+static double momentum_at(const hyper *h, int64_t t)
+{
+    return h->beta_1 * (1.0 - 0.5 * power(0.96, (double)t * h->momentum_decay));
+}
+
+static void prepare(const hyper *h, const moment *now, coefs *c)
+{
+    const double mu = momentum_at(h, now->t), mu_next = momentum_at(h, now->t + 1);
+    const double product = now->carry->mu_product * mu, bc2 = 1.0 - power_int(h->beta_2, now->t);
+    const double step_size = now->learning_rate * sqrt(bc2);   /* folded as in adam.c */
+    c->beta_1 = h->beta_1;
+    c->one_minus_beta_1 = 1.0 - h->beta_1;
+    c->beta_2 = h->beta_2;
+    c->one_minus_beta_2 = 1.0 - h->beta_2;
+    c->m_rate = step_size * mu_next / (1.0 - product * mu_next);
+    c->grad_rate = step_size * (1.0 - mu) / (1.0 - product);
+    c->epsilon = h->epsilon * sqrt(bc2);
+    now->carry->mu_product = product;
+}
+#include "../export_rule.h"
+#else
+
+FO_INLINE void FN(update)(real *p, real g, real *m, real *v, const FN(coefs) *c, int form)
+{
+    (void)form;
+    *m = c->beta_1 * *m + c->one_minus_beta_1 * g;
+    *v = c->beta_2 * *v + c->one_minus_beta_2 * (g * g);
+    *p -= (c->m_rate * *m + c->grad_rate * g) / (SQRT(*v) + c->epsilon);
+}
+#endif

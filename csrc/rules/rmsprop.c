@@ -1,0 +1,40 @@
+/* rmsprop.c -- RMSprop (Tieleman & Hinton 2012), centered (Graves 2013, section 4.2), with momentum.
+ * `scaled_velocity`: as in sgd.c. */
+#ifndef FO_VARIANT
+#define RULE rmsprop
+#define RULE_FILE "rules/rmsprop.c"
+#define HYPER(X) X(rho) X(epsilon) X(epsilon_root) X(momentum) X(scaled_velocity)
+#define OPTIONS(X) X(momentum) X(centered)
+#define COEF(X) X(rho) X(one_minus_rho) X(epsilon) X(epsilon_root) X(momentum) X(grad_rate) X(velocity_rate)
+#define SLOTS(X) X(mean_square, always, 0) X(mean_grad, centered, 0) X(velocity, momentum, 0)
+#include "../rule.h"
+
+static void prepare(const hyper *h, const moment *now, coefs *c)
+{
+    c->rho = h->rho;
+    c->one_minus_rho = 1.0 - h->rho;
+    c->epsilon = h->epsilon;
+    c->epsilon_root = h->epsilon_root;
+    c->momentum = h->momentum;
+    c->grad_rate = h->momentum == 0 || h->scaled_velocity ? now->learning_rate : 1.0;
+    c->velocity_rate = h->scaled_velocity ? 1.0 : now->learning_rate;
+}
+#include "../export_rule.h"
+#else
+
+FO_INLINE void FN(update)(real *p, real g, real *mean_square, real *mean_grad, real *velocity,
+                          const FN(coefs) *c, int form)
+{
+    *mean_square = c->rho * *mean_square + c->one_minus_rho * (g * g);
+    real variance = *mean_square;
+    if (form & centered) {
+        *mean_grad = c->rho * *mean_grad + c->one_minus_rho * g;
+        variance -= *mean_grad * *mean_grad;
+        variance = variance < 0 ? 0 : variance;   /* rounding can take it below zero; NaN stays NaN */
+    }
+    const real change = c->grad_rate * g / (SQRT(variance + c->epsilon_root) + c->epsilon);
+    if (form & momentum)
+        *velocity = c->momentum * *velocity + change;
+    *p -= form & momentum ? c->velocity_rate * *velocity : change;
+}
+#endif

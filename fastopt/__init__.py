@@ -1,0 +1,45 @@
+"""Stochastic optimizers for NumPy and SciPy: in place, on all cores, reproducible to the bit.
+
+>>> import numpy as np, fastopt
+>>> x = np.array([3.0, -2.0])
+>>> opt = fastopt.Adam(x, learning_rate=0.1)
+>>> for _ in range(500):
+...     opt.step(2 * x)                    # gradient of x @ x
+>>> bool(np.abs(x).max() < 1e-3)
+True
+"""
+
+import os as _os
+
+from . import _core, _validation, schedules
+from ._info import show_versions
+from ._threads import get_num_threads, set_num_threads, threads
+from ._version import __version__
+from .optimizers import *  # noqa: F403
+from .optimizers import __all__ as _optimizers
+
+__all__ = [
+    "__version__",
+    "get_num_threads",
+    "schedules",
+    "set_num_threads",
+    "show_versions",
+    "threads",
+    *_optimizers,
+]
+
+
+def _select_instruction_set():
+    """The widest that this processor runs, or what FASTOPT_ISA asks for."""
+    asked, names = _os.environ.get("FASTOPT_ISA"), _core.isa_names()
+    if asked:
+        _core.use_isa(_validation.instruction_set(asked, names, _core.isa_supported))
+    else:
+        _core.use_isa([name for name in names if _core.isa_supported(name)][-1])
+
+
+_select_instruction_set()
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,114 @@
+"""How many threads a call may use. How they run is csrc/parallel.c's business."""
+
+import contextlib
+import contextvars
+import os
+from functools import cache
+from pathlib import Path
+
+from . import _core, _validation
+
+_in_context = contextvars.ContextVar("fastopt_num_threads", default=None)
+_setting = None
+
+
+def set_num_threads(n):
+    """Set the number of threads that optimizers use when they were given no `num_threads`.
+
+    Parameters
+    ----------
+    n : int or None
+        A positive number of threads; None returns to the default: ``OMP_NUM_THREADS`` if it is set, else the
+        smaller of the cores in the affinity mask and the cgroup quota.
+
+    Notes
+    -----
+    Results are the same bits for any number. A limit set through threadpoolctl holds as well.
+
+    Examples
+    --------
+    >>> import fastopt
+    >>> fastopt.set_num_threads(1)
+    >>> fastopt.get_num_threads()
+    1
+    >>> fastopt.set_num_threads(None)
+    """
+    global _setting
+    _setting = _validation.num_threads(n)
+
+
+def get_num_threads():
+    """Return the number of threads that an optimizer without `num_threads` may use here and now.
+
+    Small work uses fewer. In a build without OpenMP it is 1.
+    """
+    return resolve(None)
+
+
+@contextlib.contextmanager
+def threads(n):
+    """Limit the number of threads inside a ``with`` block, in this thread of execution only.
+
+    Parameters
+    ----------
+    n : int or None
+        As for `set_num_threads`.
+
+    Examples
+    --------
+    >>> import fastopt
+    >>> with fastopt.threads(1):
+    ...     fastopt.get_num_threads()
+    1
+    """
+    token = _in_context.set(_validation.num_threads(n))
+    try:
+        yield
+    finally:
+        _in_context.reset(token)
+
+
+def resolve(num_threads):
+    """Return the first that is set: an optimizer's `num_threads`, the context's, the setting, the default.
+
+    A lowered maximum of the OpenMP runtime (threadpoolctl, or a library that limits its workers) holds for
+    all but an optimizer's own number.
+    """
+    if not _core.has_openmp():
+        return 1
+    if num_threads is not None:
+        return num_threads
+    wanted = _in_context.get() or _setting or _default()
+    allowed = _core.openmp_max_threads()
+    return min(wanted, allowed) if allowed < _openmp_at_import else wanted
+
+
+@cache
+def _default():
+    if os.environ.get("OMP_NUM_THREADS"):
+        return _openmp_at_import
+    return max(1, min(_openmp_at_import, _cores(), _cgroup_quota()))
+
+
+def _cores():
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cgroup_quota():
+    """Whole processors that the cgroup (version 2 or 1) allows, rounded up; infinite without a quota."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            folder = Path("/sys/fs/cgroup/cpu")
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        except OSError:
+            return float("inf")
+    if quota in ("max", "-1"):
+        return float("inf")
+    return -(-int(quota) // int(period))
+
+
+_openmp_at_import = _core.openmp_max_threads()

@@ -1,0 +1,339 @@
+"""Every check of what users pass in, and every message they get, in one voice.
+
+A message names the argument, the constraint, the value it got and, where there is one, the remedy. Nothing
+here changes anything: callers validate first and mutate after.
+"""
+
+import difflib
+import math
+import numbers
+
+import numpy as np
+
+DTYPES = ("float32", "float64")
+
+
+# --- scalars ---------------------------------------------------------------------------------------------
+
+
+def real(name, value, interval="(-inf, inf)"):
+    """Return `value` as a float inside `interval`, written as "[0, 1)"; NaN is in no interval."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a real number, got {value!r}.")
+    value = float(value)
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    above = value >= low if interval[0] == "[" else value > low
+    below = value <= high if interval[-1] == "]" else value < high
+    if not (above and below):
+        raise ValueError(f"`{name}` must be in {interval}, got {value!r}.")
+    return value
+
+
+def integer(name, value, minimum):
+    """Return `value` as an int that is at least `minimum`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"`{name}` must be an integer, got {value!r}.")
+    if value < minimum:
+        kind = {0: "a non-negative integer", 1: "a positive integer"}.get(minimum, f"at least {minimum}")
+        raise ValueError(f"`{name}` must be {kind}, got {int(value)!r}.")
+    return int(value)
+
+
+def flag(name, value):
+    """Return `value` as a bool; only True and False are accepted."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"`{name}` must be True or False, got {value!r}.")
+    return bool(value)
+
+
+def choice(name, value, allowed):
+    """Return `value` if it is one of the strings in `allowed`."""
+    if not isinstance(value, str) or value not in allowed:
+        listed = ", ".join(repr(each) for each in allowed)
+        raise ValueError(f"`{name}` must be one of {listed}, got {value!r}.")
+    return value
+
+
+def learning_rate(value, interval):
+    """Return a learning rate as a float, or the callable that gives it for a step number."""
+    if callable(value):
+        return value
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`learning_rate` must be a real number or a callable t -> float, got {value!r}.")
+    return real("learning_rate", value, interval)
+
+
+def scheduled_rate(value, interval, t):
+    """Return what a learning-rate callable gave for step `t`, as a float."""
+    return real(f"learning_rate({t})", value, interval)
+
+
+def num_threads(value):
+    """Return a positive number of threads, or None."""
+    return None if value is None else integer("num_threads", value, 1)
+
+
+def no_nesterov_without_momentum(values):
+    """Refuse the combinations in which Nesterov's look-ahead has no meaning."""
+    if values["nesterov"] and values["momentum"] == 0:
+        raise ValueError("`nesterov` needs `momentum` > 0, got 0.0; pass for example momentum=0.9.")
+    if values["nesterov"] and values["dampening"] != 0:
+        raise ValueError(f"`nesterov` needs `dampening` = 0, got {values['dampening']!r}.")
+
+
+def no_decoupled_decay(values):
+    """Refuse decoupled weight decay for a rule that recomputes the parameter from its state."""
+    if values["decoupled_weight_decay"]:
+        raise ValueError(
+            "`decoupled_weight_decay` must be False for FTRL, whose parameters are recomputed from its state, "
+            "got True; use `l2`."
+        )
+
+
+def ordered_steps(values):
+    """Refuse a step range without room."""
+    if values["step_min"] > values["step_max"]:
+        raise ValueError(
+            f"`step_min` must be at most `step_max`, got {values['step_min']!r} > {values['step_max']!r}."
+        )
+
+
+def refuse_unknown_argument(owner, name, known):
+    """Raise for a keyword that does not exist, with the nearest that does."""
+    near = difflib.get_close_matches(name, known, n=1)
+    remedy = f" Did you mean `{near[0]}`?" if near else f" It takes {', '.join(f'`{each}`' for each in known)}."
+    raise TypeError(f"{owner}() got an unexpected keyword argument `{name}`.{remedy}")
+
+
+def refuse_assignment(name):
+    """Raise for an assignment to a hyper-parameter other than the learning rate."""
+    raise AttributeError(
+        f"`{name}` is fixed when the optimizer is made; only `learning_rate` can be set. "
+        "Make a new optimizer, and carry its state over with `load_state_dict`."
+    )
+
+
+def optimizer_name(value, registry):
+    """Return the class that the registry holds under a name."""
+    if isinstance(value, str) and value.lower() in registry:
+        return registry[value.lower()]
+    near = difflib.get_close_matches(str(value).lower(), registry, n=1)
+    remedy = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"`name` must be one of {', '.join(registry)}, got {value!r}.{remedy}")
+
+
+def instruction_set(value, names, supported):
+    """Return the name of an instruction set asked for by FASTOPT_ISA."""
+    if value not in names:
+        raise ValueError(f"`FASTOPT_ISA` must be one of {', '.join(names)}, got {value!r}; or unset it.")
+    if not supported(value):
+        usable = ", ".join(name for name in names if supported(name))
+        raise RuntimeError(f"`FASTOPT_ISA` is {value!r}, which this processor does not run; use one of {usable}.")
+    return value
+
+
+# --- parameters ------------------------------------------------------------------------------------------
+
+
+def label(name, keys, k):
+    """How messages call array k of an argument: `grad`, `grad[2]` or `grad['w']`."""
+    if keys is None:
+        return f"`{name}`"
+    return f"`{name}[{keys[k]!r}]`" if isinstance(keys, tuple) else f"`{name}[{k}]`"
+
+
+def parameters(params):
+    """Return the arrays of `params` as a tuple, and its structure.
+
+    The structure is None for one array, the length of a list, or the tuple of keys of a dict.
+    """
+    if isinstance(params, np.ndarray):
+        arrays, keys = (params,), None
+    elif isinstance(params, dict):
+        arrays, keys = tuple(params.values()), tuple(params)
+    elif isinstance(params, (list, tuple)):
+        arrays, keys = tuple(params), len(params)
+    else:
+        raise TypeError(
+            f"`params` must be a NumPy array, or a list or dict of them, got {type(params).__name__}; "
+            "pass np.asarray(params, dtype=np.float64)."
+        )
+    if not arrays:
+        raise ValueError(f"`params` must hold at least one array, got {params!r}.")
+    for k, array in enumerate(arrays):
+        _check_parameter(label("params", keys, k), array)
+    _check_disjoint(arrays, keys)
+    return arrays, keys
+
+
+def _check_parameter(name, array):
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}.")
+    if array.dtype.kind == "f" and array.dtype.name in DTYPES and not array.dtype.isnative:
+        raise TypeError(
+            f"{name} must be of native byte order, got dtype {array.dtype.str!r}; "
+            f"pass params.astype(np.{array.dtype.name})."
+        )
+    if array.dtype.name not in DTYPES:
+        raise TypeError(
+            f"{name} must be float32 or float64, got {array.dtype}; pass params.astype(np.float64)."
+        )
+    if not array.flags.writeable:
+        raise ValueError(f"{name} must be writable, as it is updated in place, got a read-only array; pass a copy.")
+    if not array.flags.c_contiguous:
+        raise ValueError(
+            f"{name} must be C-contiguous, as it is updated in place, got shape {array.shape} with strides "
+            f"{array.strides}; pass np.ascontiguousarray(params) and use that array from then on."
+        )
+    if not array.flags.aligned:
+        raise ValueError(f"{name} must be aligned to its dtype, got a misaligned array; pass params.copy().")
+
+
+def _check_disjoint(arrays, keys):
+    """Two contiguous arrays overlap exactly if their byte ranges do."""
+    spans = sorted((array.ctypes.data, array.ctypes.data + array.nbytes, k) for k, array in enumerate(arrays))
+    spans = [span for span in spans if span[0] < span[1]]
+    pairs = [(a[2], b[2]) for a, b in zip(spans, spans[1:], strict=False) if b[0] < a[1]]
+    pairs += [(j, k) for k in range(len(arrays)) for j in range(k) if arrays[j] is arrays[k]][:1]
+    for j, k in pairs:
+        raise ValueError(
+            f"{label('params', keys, max(j, k))} must not share memory with {label('params', keys, min(j, k))}, "
+            "as each entry is updated once a step, got overlapping arrays; pass each array once."
+        )
+
+
+def refuse_moved_parameter(name):
+    """Raise for a parameter whose memory is no longer where it was bound."""
+    raise ValueError(
+        f"{name} must stay where it was when the optimizer was made, got an array that has been resized; "
+        "make a new optimizer."
+    )
+
+
+# --- gradients -------------------------------------------------------------------------------------------
+
+
+def flat_gradients(grad, keys):
+    """Return gradients in the order of the parameters, from a structure that must mirror theirs."""
+    if isinstance(keys, tuple):
+        if not isinstance(grad, dict):
+            raise TypeError(f"`grad` must be a dict like the parameters, got {type(grad).__name__}.")
+        missing = [key for key in keys if key not in grad]
+        extra = [key for key in grad if key not in keys]
+        if missing or extra:
+            raise ValueError(
+                f"`grad` must have the keys of the parameters, got missing {missing!r} and unknown {extra!r}."
+            )
+        return [grad[key] for key in keys]
+    if not isinstance(grad, (list, tuple)):
+        raise TypeError(f"`grad` must be a list like the parameters, got {type(grad).__name__}.")
+    if len(grad) != keys:
+        raise ValueError(f"`grad` must have {keys} arrays like the parameters, got {len(grad)}.")
+    return grad
+
+
+def gradient_array(name, grad, param):
+    """Return a gradient that is not plainly an ndarray as one, without a copy, or refuse it."""
+    if isinstance(grad, np.generic) and param.ndim == 0:
+        return np.asarray(grad)                # NumPy's arithmetic on 0-d arrays returns scalars
+    if isinstance(grad, np.ndarray) and not isinstance(grad, np.ma.MaskedArray):
+        return grad.view(np.ndarray)
+    raise TypeError(
+        f"{name} must be a NumPy array, got {type(grad).__name__}; pass np.asarray(grad, dtype=np.{param.dtype})."
+    )
+
+
+def refuse_gradient(name, grad, param):
+    """Raise with the reason why a gradient does not fit its parameter, or the parameter no longer does."""
+    if not param.flags.writeable:
+        raise ValueError(f"{name.replace('grad', 'params', 1)} must be writable, got an array made read-only since.")
+    if grad.dtype.newbyteorder("=") == param.dtype and not grad.dtype.isnative:
+        raise TypeError(
+            f"{name} must be of native byte order, got dtype {grad.dtype.str!r}; "
+            f"pass grad.astype(np.{param.dtype})."
+        )
+    if grad.dtype != param.dtype:
+        raise TypeError(
+            f"{name} must be {param.dtype} like its parameter, got {grad.dtype}; "
+            f"pass grad.astype(np.{param.dtype})."
+        )
+    if grad.shape != param.shape:
+        raise ValueError(f"{name} must have the shape {param.shape} of its parameter, got {grad.shape}.")
+    raise ValueError(f"{name} must be aligned to its dtype, got a misaligned array; pass grad.copy().")
+
+
+def refuse_overlap(name, grad, owners):
+    """Raise if a gradient shares memory with a parameter or a state array; its outer bounds are known to."""
+    for array in (array for arrays in owners for array in arrays):
+        try:
+            shared = np.shares_memory(grad, array, max_work=100_000)
+        except np.exceptions.TooHardError:
+            shared = True
+        if shared:
+            raise ValueError(
+                f"{name} must not share memory with the parameters or the state, which the step overwrites, "
+                "got an overlapping array; pass grad.copy()."
+            )
+
+
+def refuse_nonfinite(t):
+    """Raise for a gradient with NaN or infinity under nonfinite="raise"."""
+    raise FloatingPointError(
+        f"`grad` must be finite, got NaN or infinity in step {t}; parameters and state are as before. "
+        'A smaller learning rate, `clip_value`, or nonfinite="skip" may help.'
+    )
+
+
+def refuse_concurrent_step():
+    """Raise for a step that starts while another one of the same optimizer runs."""
+    raise RuntimeError(
+        "step() must not be called while another step of this optimizer is under way; "
+        "use one optimizer per thread, or a lock."
+    )
+
+
+# --- state dictionaries ----------------------------------------------------------------------------------
+
+
+def state_dict(given, own):
+    """Check that a state dictionary fits an optimizer whose own one is `own`; nothing is copied."""
+    if not isinstance(given, dict):
+        raise TypeError(f"`state_dict` must be a dict, got {type(given).__name__}.")
+    missing = [key for key in own if key not in given]
+    if missing:
+        raise ValueError(f"`state_dict` must have the entries {list(own)!r}, got none for {missing!r}.")
+    for key in ("format", "optimizer"):
+        if given[key] != own[key]:
+            raise ValueError(f"`state_dict[{key!r}]` must be {own[key]!r}, got {given[key]!r}.")
+    for key in ("hyperparameters", "carry", "state"):
+        if not isinstance(given[key], dict) or set(given[key]) != set(own[key]):
+            got = list(given[key]) if isinstance(given[key], dict) else given[key]
+            raise ValueError(f"`state_dict[{key!r}]` must have the entries {list(own[key])!r}, got {got!r}.")
+    for slot, arrays in own["state"].items():
+        _check_state_arrays(slot, given["state"][slot], arrays)
+    for key in ("step_count", "skipped_steps"):
+        integer(f"state_dict[{key!r}]", given[key], 0)
+    for name, value in given["carry"].items():
+        real(f"state_dict['carry'][{name!r}]", value)
+
+
+def _check_state_arrays(slot, given, own):
+    name = f"`state_dict['state'][{slot!r}]`"
+    if not isinstance(given, (list, tuple)) or len(given) != len(own):
+        raise ValueError(f"{name} must be a list of {len(own)} arrays, got {type(given).__name__}.")
+    for k, (array, mine) in enumerate(zip(given, own, strict=True)):
+        if not isinstance(array, np.ndarray) or array.dtype != mine.dtype or array.shape != mine.shape:
+            got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+            raise ValueError(f"{name}[{k}] must be a {mine.dtype} array of shape {mine.shape}, got {got}.")
+
+
+def schedule_state(given, learning_rate):
+    """Check that a saved learning rate fits an optimizer's own: both numbers, or both schedules."""
+    if (given is None) != callable(learning_rate):
+        had, has = ("a schedule", "a number") if given is None else ("a number", "a schedule")
+        raise ValueError(
+            f"`state_dict['learning_rate']` was saved with {had}, but the optimizer has {has}; "
+            "make the optimizer with the same kind of `learning_rate`."
+        )
+    if given is not None and not (math.isfinite(given) and given >= 0):
+        raise ValueError(f"`state_dict['learning_rate']` must be in [0, inf), got {given!r}.")

@@ -1,0 +1,189 @@
+"""The base class of all optimizers: everything that does not depend on the rule."""
+
+import inspect
+
+from .. import _core, _threads, _validation
+from ._hyperparameters import Choice, Flag, Hyperparameter, Real, ThreadCount
+from ._state import allocate
+
+STATE_FORMAT = 1
+
+COMMON_PARAMETERS = """weight_decay : float, default={weight_decay}
+        Strength of weight decay, in [0, inf): ``weight_decay * p`` is added to the gradient.
+    decoupled_weight_decay : bool, default={decoupled_weight_decay}
+        Multiply the parameter by ``1 - learning_rate * weight_decay`` before the update instead.
+    maximize : bool, default=False
+        Go uphill: the gradient's sign is turned.
+    clip_value : float, optional
+        Limit each entry of the gradient to [-clip_value, clip_value] first; in (0, inf).
+    clip_norm : float, optional
+        Then scale the gradient so that its Euclidean norm over all arrays is at most this; in (0, inf).
+    nonfinite : {{"propagate", "skip", "raise"}}
+        What to do with a gradient that has NaN or infinite entries: use it, leave the step out (it does not
+        count), or raise FloatingPointError. The last two read the gradient once more.
+    sparse : {{"lazy", "exact"}}
+        What a sparse gradient means for entries that it does not touch.
+    num_threads : int, optional
+        Most threads to use; by default what `fastopt.get_num_threads` says. Results do not depend on it."""
+
+
+class Optimizer(_core.Engine):
+    """In-place stochastic optimizer of NumPy arrays; the base class of all.
+
+    A subclass names its C rule in `rule` and declares its hyper-parameters; see docs/contributing.md.
+
+    Parameters
+    ----------
+    params : ndarray, or list or dict of ndarrays
+        Writable, C-contiguous, float32 or float64. Bound once; every step updates them in place.
+    """
+
+    rule = None
+    weight_decay = Real(0.0, "[0, inf)", keyword_only=True)
+    decoupled_weight_decay = Flag(False, keyword_only=True)
+    maximize = Flag(False, keyword_only=True)
+    clip_value = Real(None, "(0, inf)", keyword_only=True)
+    clip_norm = Real(None, "(0, inf)", keyword_only=True)
+    nonfinite = Choice("propagate", "skip", "raise", keyword_only=True)
+    sparse = Choice("lazy", "exact", keyword_only=True)
+    num_threads = ThreadCount(None, keyword_only=True)
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        declared = {}
+        for base in reversed(cls.__mro__):
+            declared |= {name: each for name, each in vars(base).items() if isinstance(each, Hyperparameter)}
+        cls._declared = dict(sorted(declared.items(), key=lambda item: item[1].keyword_only))
+        params = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        cls.__signature__ = inspect.Signature([params, *(each.parameter() for each in cls._declared.values())])
+        if cls.__doc__:
+            defaults = {name: each.default for name, each in cls._declared.items()}
+            cls.__doc__ = cls.__doc__.replace("<common parameters>", COMMON_PARAMETERS.format(**defaults))
+
+    def __init__(self, params, *args, **hyperparameters):
+        self._values = self._validated(args, hyperparameters)
+        arrays, keys = _validation.parameters(params)
+        slots = _core.rule_slots(self.rule, self._values)
+        self._bind(self.rule, arrays, keys, allocate(arrays, slots), self._values)
+        if not all(slots.values()):
+            self._initialise()
+
+    @classmethod
+    def _validated(cls, args, hyperparameters):
+        """Hyper-parameters of a call, complete and checked, by name."""
+        for name in hyperparameters:
+            if name not in cls._declared:
+                _validation.refuse_unknown_argument(cls.__name__, name, [*cls._declared])
+        bound = cls.__signature__.bind(None, *args, **hyperparameters)
+        bound.apply_defaults()
+        values = {name: each.check(bound.arguments[name]) for name, each in cls._declared.items()}
+        cls._check_combination(values)
+        return values
+
+    @staticmethod
+    def _check_combination(values):
+        """Raise if hyper-parameters that are fine one by one do not go together."""
+
+    def _rate_at(self, t):
+        """The scheduled learning rate of the step that follows t completed ones."""
+        declared = self._declared["learning_rate"]
+        return _validation.scheduled_rate(self._values["learning_rate"](t), declared.interval, t)
+
+    def _allowed_threads(self):
+        return _threads.resolve(self._values["num_threads"])
+
+    @property
+    def state(self):
+        """Slot name -> state in the structure of the parameters: writable views, zero-copy."""
+        return {name: self._structured(arrays) for name, arrays in self._slots_by_name().items()}
+
+    def _slots_by_name(self):
+        return dict(zip(_core.rule_slots(self.rule, self._values), self._slot_arrays, strict=True))
+
+    def _snapshot(self):
+        """The state dictionary with the state arrays themselves in it, not copies."""
+        rate = self._values["learning_rate"]
+        return {
+            "format": STATE_FORMAT,
+            "optimizer": type(self).__name__,
+            "step_count": self.step_count,
+            "skipped_steps": self.skipped_steps,
+            "learning_rate": None if callable(rate) else rate,
+            "schedule": rate.state_dict() if hasattr(rate, "state_dict") else None,
+            "hyperparameters": {
+                name: value
+                for name, value in self._values.items()
+                if name not in ("learning_rate", "num_threads")
+            },
+            "carry": self._carry,
+            "state": {name: list(arrays) for name, arrays in self._slots_by_name().items()},
+        }
+
+    def state_dict(self):
+        """Return all but the parameters that a later optimizer needs to go on with the same bits.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and copies of the state arrays; no other objects. A learning-rate schedule is not
+            in it, but the counters of one that has `state_dict` are.
+        """
+        snapshot = self._snapshot()
+        snapshot["state"] = {
+            name: [array.copy() for array in arrays] for name, arrays in snapshot["state"].items()
+        }
+        return snapshot
+
+    def load_state_dict(self, state_dict):
+        """Take over what `state_dict` returned: counters, hyper-parameters, learning rate and state.
+
+        Parameters
+        ----------
+        state_dict : dict
+            From an optimizer of the same class over arrays of the same shapes and dtypes. Its arrays are copied.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When it does not fit; nothing has changed then.
+        """
+        _validation.state_dict(state_dict, self._snapshot())
+        _validation.schedule_state(state_dict["learning_rate"], self._values["learning_rate"])
+        kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
+        values = self._validated((), kept | state_dict["hyperparameters"])
+        if state_dict["learning_rate"] is not None:
+            values["learning_rate"] = float(state_dict["learning_rate"])
+        if state_dict["schedule"] is not None:
+            values["learning_rate"].load_state_dict(state_dict["schedule"])
+        for name, arrays in self._slots_by_name().items():
+            for array, saved in zip(arrays, state_dict["state"][name], strict=True):
+                array[...] = saved
+        self._values = values
+        self._set_values(values)
+        self._restore(state_dict["step_count"], state_dict["skipped_steps"], state_dict["carry"])
+
+    def __reduce__(self):
+        return _rebuild, (type(self), self.params, self._values), self._snapshot()
+
+    def __setstate__(self, snapshot):
+        self.load_state_dict(snapshot)
+
+    def __repr__(self):
+        arrays = self._flat_params
+        dtypes = " and ".join(sorted({array.dtype.name for array in arrays}))
+        size = sum(array.size for array in arrays)
+        changed = [
+            f"{name}={value!r}"
+            for name, value in self._values.items()
+            if name == "learning_rate" or value != self._declared[name].default
+        ]
+        count = f"{len(arrays)} array{'s' if len(arrays) > 1 else ''}"
+        return (
+            f"<{type(self).__name__}({', '.join(changed)}): {size:,} {dtypes} parameters in {count}, "
+            f"step {self.step_count}>"
+        )
+
+
+def _rebuild(cls, params, values):
+    """Make an optimizer anew from its parameters and hyper-parameters, for pickle and copy."""
+    return cls(params, **values)

@@ -1,0 +1,96 @@
+"""Declarations of hyper-parameters: default, range and place in the signature, each stated once.
+
+A class body lists its hyper-parameters as these descriptors; `Optimizer` makes the signature, the validation,
+the read-only attributes, the repr and the state dictionary from them.
+"""
+
+import inspect
+
+from .. import _validation
+
+
+class Hyperparameter:
+    """A named value of an optimizer, fixed at construction.
+
+    Parameters
+    ----------
+    default : object
+        Default in the signature.
+    keyword_only : bool
+        Whether it must be named in calls.
+    """
+
+    def __init__(self, default, *, keyword_only=False):
+        self.default = default
+        self.keyword_only = keyword_only
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else instance._values[self.name]
+
+    def __set__(self, instance, value):
+        _validation.refuse_assignment(self.name)
+
+    def parameter(self):
+        """Its place in a signature."""
+        kind = inspect.Parameter.KEYWORD_ONLY if self.keyword_only else inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return inspect.Parameter(self.name, kind, default=self.default)
+
+    def check(self, value):
+        """Return the value in its proper type, or raise."""
+        raise NotImplementedError
+
+
+class Real(Hyperparameter):
+    """A real number in an interval such as "[0, 1)"; None is allowed if it is the default."""
+
+    def __init__(self, default, interval, *, keyword_only=False):
+        super().__init__(default, keyword_only=keyword_only)
+        self.interval = interval
+
+    def check(self, value):
+        if value is None and self.default is None:
+            return None
+        return _validation.real(self.name, value, self.interval)
+
+
+class LearningRate(Real):
+    """The learning rate: a number or a callable t -> number; the one value that can be set later."""
+
+    def __init__(self, default, interval="[0, inf)"):
+        super().__init__(default, interval)
+
+    def __set__(self, instance, value):
+        value = self.check(value)
+        instance._values[self.name] = value
+        instance._set_rate(value)
+
+    def check(self, value):
+        return _validation.learning_rate(value, self.interval)
+
+
+class Flag(Hyperparameter):
+    """True or False."""
+
+    def check(self, value):
+        return _validation.flag(self.name, value)
+
+
+class Choice(Hyperparameter):
+    """One of several strings, the first of which is the default."""
+
+    def __init__(self, *allowed, keyword_only=False):
+        super().__init__(allowed[0], keyword_only=keyword_only)
+        self.allowed = allowed
+
+    def check(self, value):
+        return _validation.choice(self.name, value, self.allowed)
+
+
+class ThreadCount(Hyperparameter):
+    """A positive number of threads, or None."""
+
+    def check(self, value):
+        return _validation.num_threads(value)

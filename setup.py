@@ -1,0 +1,105 @@
+"""Builds the extension modules; all metadata is in pyproject.toml.
+
+Knows no optimizer by name: the C sources are whatever lies in csrc/. Environment:
+FASTOPT_NO_OPENMP=1 builds without threads.
+"""
+
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# No -march, no -ffast-math, and no contraction to fused multiply-add: results must be the same bits on every
+# processor (docs/adr/0002). The instruction sets are chosen per function in csrc/for_each_variant.h.
+GNU_FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
+MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
+
+OPENMP_PROBE = """
+#include <omp.h>
+int main(void)
+{
+    int threads = 0;
+    #pragma omp parallel num_threads(2) reduction(+ : threads)
+    threads += 1;
+    return threads > 0 && omp_get_max_threads() > 0 ? 0 : 1;
+}
+"""
+OPENMP_MISSING = """
+fastopt needs OpenMP for its threads, and a small OpenMP program could not be {stage} with {flags}:
+{error}
+Install it (Debian: gcc with libgomp1; macOS: `brew install libomp` and set CPPFLAGS and LDFLAGS to it),
+or build without threads by setting FASTOPT_NO_OPENMP=1.
+"""
+
+
+def openmp_flags(compiler_type):
+    """Compile and link flags for OpenMP."""
+    if compiler_type == "msvc":
+        return ["/openmp"], []
+    if sys.platform == "darwin":
+        return ["-Xpreprocessor", "-fopenmp"], ["-lomp"]
+    return ["-fopenmp"], ["-fopenmp"]
+
+
+def probe_openmp(compiler, compile_flags, link_flags):
+    """Compile, link and run a program with a parallel region, or end the build with what to do."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "probe.c"
+        source.write_text(OPENMP_PROBE)
+        stage = "compiled"
+        try:
+            objects = compiler.compile([str(source)], output_dir=folder, extra_postargs=compile_flags)
+            stage = "linked"
+            compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=link_flags)
+            stage = "run"
+            subprocess.run([str(Path(folder) / "probe")], check=True, timeout=60)
+        except Exception as error:
+            flags = " ".join(compile_flags)
+            raise SystemExit(OPENMP_MISSING.format(stage=stage, flags=flags, error=error)) from error
+
+
+class BuildExt(build_ext):
+    """Adds the flags of the compiler at hand, and NumPy's headers only when something is built."""
+
+    def build_extensions(self):
+        import numpy
+
+        msvc = self.compiler.compiler_type == "msvc"
+        compile_flags, link_flags = list(MSVC_FLAGS if msvc else GNU_FLAGS), []
+        if os.environ.get("FASTOPT_NO_OPENMP") == "1":
+            compile_flags += [] if msvc else ["-fopenmp-simd"]
+        else:
+            openmp = openmp_flags(self.compiler.compiler_type)
+            probe_openmp(self.compiler, *openmp)
+            compile_flags += openmp[0]
+            link_flags += openmp[1]
+        for extension in self.extensions:
+            extension.include_dirs.append(numpy.get_include())
+            extension.extra_compile_args += compile_flags
+            extension.extra_link_args += link_flags
+        super().build_extensions()
+
+
+C_SOURCES = sorted(glob.glob("csrc/*.c") + glob.glob("csrc/rules/*.c"))
+HEADERS = sorted(glob.glob("csrc/*.h") + glob.glob("csrc/*.def"))
+
+setup(
+    ext_modules=[
+        Extension(
+            "fastopt._core",
+            ["fastopt/_core.pyx", *C_SOURCES],
+            depends=[*HEADERS, "fastopt/_core.pxd"],
+            include_dirs=["csrc"],
+            define_macros=[
+                ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
+                ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
+            ],
+        )
+    ],
+    cmdclass={"build_ext": BuildExt},
+)

@@ -1,0 +1,68 @@
+"""Slow float64 oracle: each optimizer in textbook NumPy, written from the papers and docs/optimizers.md.
+
+One module per optimizer, with two functions:
+
+    initial(p, h)                 -> the state slots those hyper-parameters call for, as name -> float64 array
+    update(p, g, state, t, lr, h) -> the new parameter; `state` gets new arrays, `t` counts from 1
+
+`h` holds every hyper-parameter of the optimizer, the common ones included, and `learning_rate` as the number
+in force at t = 1. What happens to the gradient before the update is the same for all and lives here.
+"""
+
+import importlib
+import pkgutil
+
+import numpy as np
+
+
+def available():
+    """Names of the optimizers that have an oracle: the modules of this package."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def prelude(params, grads, lr, h):
+    """Clip, negate, decay: parameters and gradients for the update, and the norm if clip_norm needs it."""
+    norm = None
+    if h["clip_value"] is not None:
+        grads = [np.clip(g, -h["clip_value"], h["clip_value"]) for g in grads]
+    if h["clip_norm"] is not None:
+        norm = np.sqrt(sum(np.sum(g * g) for g in grads))
+        if not norm <= h["clip_norm"]:  # a NaN norm makes every entry NaN
+            grads = [g * (h["clip_norm"] / norm) for g in grads]
+    if h["maximize"]:
+        grads = [-g for g in grads]
+    if h["decoupled_weight_decay"]:
+        params = [(1 - lr * h["weight_decay"]) * p for p in params]
+    else:
+        grads = [g + h["weight_decay"] * p for p, g in zip(params, grads, strict=True)]
+    return params, grads, norm
+
+
+class Reference:
+    """An optimizer over a list of arrays, at any speed but with every formula in plain sight."""
+
+    def __init__(self, name, params, h):
+        self._rule = importlib.import_module(f".{name}", __name__)
+        self._h = h
+        self._slots = [self._rule.initial(p, h) for p in float64_copies(params)]
+        self.params = float64_copies(params)
+        self.step_count = 0
+        self.last_grad_norm = None
+
+    @property
+    def state(self):
+        """Slot name -> list of arrays, one per parameter."""
+        return {slot: [slots[slot] for slots in self._slots] for slot in self._slots[0]}
+
+    def step(self, grads, learning_rate=None):
+        lr = self._h["learning_rate"] if learning_rate is None else learning_rate
+        self.step_count += 1
+        params, grads, self.last_grad_norm = prelude(self.params, float64_copies(grads), lr, self._h)
+        self.params = [
+            self._rule.update(p, g, slots, self.step_count, lr, self._h)
+            for p, g, slots in zip(params, grads, self._slots, strict=True)
+        ]
+
+
+def float64_copies(arrays):
+    return [np.array(a, dtype=np.float64) for a in arrays]
