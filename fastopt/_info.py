@@ -41,6 +41,4 @@ def _thread_pools():
         from threadpoolctl import threadpool_info
     except ImportError:
         return []
-    return [
-        f"{pool['internal_api']}, {pool['num_threads']} threads, {pool['filepath']}" for pool in threadpool_info()
-    ]
+    return [f"{pool['internal_api']}, {pool['num_threads']} threads, {pool['filepath']}" for pool in threadpool_info()]

@@ -34,14 +34,17 @@ class one_cycle(Schedule):
     [0.04, 0.372, 1.0, 0.345, 0.0]
     """
 
-    def __init__(self, peak, total_steps, warmup_fraction=0.3, start_divisor=25.0, end_divisor=250000.0,
-                 anneal="cosine"):
+    def __init__(
+        self, peak, total_steps, warmup_fraction=0.3, start_divisor=25.0, end_divisor=250000.0, anneal="cosine"
+    ):
         super().__init__(
-            peak=real("peak", peak, "[0, inf)"), total_steps=integer("total_steps", total_steps, 2),
+            peak=real("peak", peak, "[0, inf)"),
+            total_steps=integer("total_steps", total_steps, 2),
             warmup_fraction=real("warmup_fraction", warmup_fraction, "[0, 1)"),
             start_divisor=real("start_divisor", start_divisor, "[1, inf)"),
             end_divisor=real("end_divisor", end_divisor, "[1, inf)"),
-            anneal=choice("anneal", anneal, ("cosine", "linear")))
+            anneal=choice("anneal", anneal, ("cosine", "linear")),
+        )
 
     def _rate(self, t):
         last = self.total_steps - 1

@@ -53,9 +53,14 @@ class reduce_on_plateau(Schedule):
     def __init__(self, lr, factor=0.1, patience=10, threshold=1e-4, cooldown=0, min_lr=0.0, mode="min"):
         lr = real("lr", lr, "[0, inf)")
         super().__init__(
-            lr=lr, factor=real("factor", factor, "(0, 1)"), patience=integer("patience", patience, 0),
-            threshold=real("threshold", threshold, "[0, inf)"), cooldown=integer("cooldown", cooldown, 0),
-            min_lr=real("min_lr", min_lr, f"[0, {lr}]"), mode=choice("mode", mode, ("min", "max")))
+            lr=lr,
+            factor=real("factor", factor, "(0, 1)"),
+            patience=integer("patience", patience, 0),
+            threshold=real("threshold", threshold, "[0, inf)"),
+            cooldown=integer("cooldown", cooldown, 0),
+            min_lr=real("min_lr", min_lr, f"[0, {lr}]"),
+            mode=choice("mode", mode, ("min", "max")),
+        )
         self._remember(lr, math.inf if mode == "min" else -math.inf, 0, 0)
 
     def _remember(self, *state):
@@ -95,6 +100,9 @@ class reduce_on_plateau(Schedule):
         """Continue from a dict made by `state_dict`; nothing changes if it does not fit."""
         if set(state) != set(self._state_names):
             raise ValueError(f"`state` must have the keys {list(self._state_names)}, got {list(state)}.")
-        self._remember(real("rate", state["rate"], "[0, inf)"), real("best", state["best"], "[-inf, inf]"),
-                       integer("bad_updates", state["bad_updates"], 0),
-                       integer("cooldown_left", state["cooldown_left"], 0))
+        self._remember(
+            real("rate", state["rate"], "[0, inf)"),
+            real("best", state["best"], "[-inf, inf]"),
+            integer("bad_updates", state["bad_updates"], 0),
+            integer("cooldown_left", state["cooldown_left"], 0),
+        )

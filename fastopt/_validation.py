@@ -5,7 +5,7 @@ here changes anything: callers validate first and mutate after.
 """
 
 import difflib
-import math
+import itertools
 import numbers
 
 import numpy as np
@@ -93,9 +93,7 @@ def no_decoupled_decay(values):
 def ordered_steps(values):
     """Refuse a step range without room."""
     if values["step_min"] > values["step_max"]:
-        raise ValueError(
-            f"`step_min` must be at most `step_max`, got {values['step_min']!r} > {values['step_max']!r}."
-        )
+        raise ValueError(f"`step_min` must be at most `step_max`, got {values['step_min']!r} > {values['step_max']!r}.")
 
 
 def refuse_unknown_argument(owner, name, known):
@@ -175,9 +173,7 @@ def _check_parameter(name, array):
             f"pass params.astype(np.{array.dtype.name})."
         )
     if array.dtype.name not in DTYPES:
-        raise TypeError(
-            f"{name} must be float32 or float64, got {array.dtype}; pass params.astype(np.float64)."
-        )
+        raise TypeError(f"{name} must be float32 or float64, got {array.dtype}; pass params.astype(np.float64).")
     if not array.flags.writeable:
         raise ValueError(f"{name} must be writable, as it is updated in place, got a read-only array; pass a copy.")
     if not array.flags.c_contiguous:
@@ -193,7 +189,7 @@ def _check_disjoint(arrays, keys):
     """Two contiguous arrays overlap exactly if their byte ranges do."""
     spans = sorted((array.ctypes.data, array.ctypes.data + array.nbytes, k) for k, array in enumerate(arrays))
     spans = [span for span in spans if span[0] < span[1]]
-    pairs = [(a[2], b[2]) for a, b in zip(spans, spans[1:], strict=False) if b[0] < a[1]]
+    pairs = [(a[2], b[2]) for a, b in itertools.pairwise(spans) if b[0] < a[1]]
     pairs += [(j, k) for k in range(len(arrays)) for j in range(k) if arrays[j] is arrays[k]][:1]
     for j, k in pairs:
         raise ValueError(
@@ -235,7 +231,7 @@ def flat_gradients(grad, keys):
 def gradient_array(name, grad, param):
     """Return a gradient that is not plainly an ndarray as one, without a copy, or refuse it."""
     if isinstance(grad, np.generic) and param.ndim == 0:
-        return np.asarray(grad)                # NumPy's arithmetic on 0-d arrays returns scalars
+        return np.asarray(grad)  # NumPy's arithmetic on 0-d arrays returns scalars
     if isinstance(grad, np.ndarray) and not isinstance(grad, np.ma.MaskedArray):
         return grad.view(np.ndarray)
     raise TypeError(
@@ -249,13 +245,11 @@ def refuse_gradient(name, grad, param):
         raise ValueError(f"{name.replace('grad', 'params', 1)} must be writable, got an array made read-only since.")
     if grad.dtype.newbyteorder("=") == param.dtype and not grad.dtype.isnative:
         raise TypeError(
-            f"{name} must be of native byte order, got dtype {grad.dtype.str!r}; "
-            f"pass grad.astype(np.{param.dtype})."
+            f"{name} must be of native byte order, got dtype {grad.dtype.str!r}; pass grad.astype(np.{param.dtype})."
         )
     if grad.dtype != param.dtype:
         raise TypeError(
-            f"{name} must be {param.dtype} like its parameter, got {grad.dtype}; "
-            f"pass grad.astype(np.{param.dtype})."
+            f"{name} must be {param.dtype} like its parameter, got {grad.dtype}; pass grad.astype(np.{param.dtype})."
         )
     if grad.shape != param.shape:
         raise ValueError(f"{name} must have the shape {param.shape} of its parameter, got {grad.shape}.")
@@ -327,13 +321,23 @@ def _check_state_arrays(slot, given, own):
             raise ValueError(f"{name}[{k}] must be a {mine.dtype} array of shape {mine.shape}, got {got}.")
 
 
-def schedule_state(given, learning_rate):
-    """Check that a saved learning rate fits an optimizer's own: both numbers, or both schedules."""
-    if (given is None) != callable(learning_rate):
-        had, has = ("a schedule", "a number") if given is None else ("a number", "a schedule")
+def learning_rate_state(given, own, learning_rate):
+    """Check that the learning rate of a state dictionary fits an optimizer's own.
+
+    Both must be numbers, both schedules without state, or both schedules with it.
+    """
+    kinds = [
+        "a number"
+        if each["learning_rate"] is not None
+        else "a schedule with state"
+        if each["schedule"] is not None
+        else "a schedule"
+        for each in (given, own)
+    ]
+    if kinds[0] != kinds[1]:
         raise ValueError(
-            f"`state_dict['learning_rate']` was saved with {had}, but the optimizer has {has}; "
-            "make the optimizer with the same kind of `learning_rate`."
+            f"`state_dict['learning_rate']` must be {kinds[1]} like the optimizer's, got {kinds[0]}; "
+            "make the optimizer with the learning rate that the saved one had."
         )
-    if given is not None and not (math.isfinite(given) and given >= 0):
-        raise ValueError(f"`state_dict['learning_rate']` must be in [0, inf), got {given!r}.")
+    if given["learning_rate"] is not None:
+        real("state_dict['learning_rate']", given["learning_rate"], learning_rate.interval)

@@ -12,8 +12,18 @@ from ._plateau import reduce_on_plateau
 from ._schedule import Schedule, blend, half_cosine, items
 from ._validation import flag, integer, real
 
-__all__ = ["constant", "cosine_decay", "exponential_decay", "inverse_time_decay", "one_cycle",
-           "piecewise_constant", "polynomial_decay", "reduce_on_plateau", "step_decay", "warmup"]
+__all__ = [
+    "constant",
+    "cosine_decay",
+    "exponential_decay",
+    "inverse_time_decay",
+    "one_cycle",
+    "piecewise_constant",
+    "polynomial_decay",
+    "reduce_on_plateau",
+    "step_decay",
+    "warmup",
+]
 
 
 class constant(Schedule):
@@ -59,8 +69,11 @@ class step_decay(Schedule):
     """
 
     def __init__(self, lr, step_size, factor):
-        super().__init__(lr=real("lr", lr, "[0, inf)"), step_size=integer("step_size", step_size, 1),
-                         factor=real("factor", factor, "(0, 1]"))
+        super().__init__(
+            lr=real("lr", lr, "[0, inf)"),
+            step_size=integer("step_size", step_size, 1),
+            factor=real("factor", factor, "(0, 1]"),
+        )
 
     def _rate(self, t):
         return self.lr * self.factor ** (t // self.step_size)
@@ -90,12 +103,15 @@ class exponential_decay(Schedule):
 
     def __init__(self, lr, decay_steps, decay_rate, staircase=False):
         super().__init__(
-            lr=real("lr", lr, "[0, inf)"), decay_steps=integer("decay_steps", decay_steps, 1),
-            decay_rate=real("decay_rate", decay_rate, "(0, 1]"), staircase=flag("staircase", staircase))
+            lr=real("lr", lr, "[0, inf)"),
+            decay_steps=integer("decay_steps", decay_steps, 1),
+            decay_rate=real("decay_rate", decay_rate, "(0, 1]"),
+            staircase=flag("staircase", staircase),
+        )
 
     def _rate(self, t):
         exponent = t // self.decay_steps if self.staircase else t / self.decay_steps
-        return self.lr * self.decay_rate ** exponent
+        return self.lr * self.decay_rate**exponent
 
 
 class inverse_time_decay(Schedule):
@@ -119,8 +135,11 @@ class inverse_time_decay(Schedule):
     """
 
     def __init__(self, lr, decay_steps, decay_rate):
-        super().__init__(lr=real("lr", lr, "[0, inf)"), decay_steps=integer("decay_steps", decay_steps, 1),
-                         decay_rate=real("decay_rate", decay_rate, "[0, inf)"))
+        super().__init__(
+            lr=real("lr", lr, "[0, inf)"),
+            decay_steps=integer("decay_steps", decay_steps, 1),
+            decay_rate=real("decay_rate", decay_rate, "[0, inf)"),
+        )
 
     def _rate(self, t):
         return self.lr / (1.0 + self.decay_rate * t / self.decay_steps)
@@ -149,12 +168,16 @@ class polynomial_decay(Schedule):
     """
 
     def __init__(self, lr, decay_steps, end, power=1.0):
-        super().__init__(lr=real("lr", lr, "[0, inf)"), decay_steps=integer("decay_steps", decay_steps, 1),
-                         end=real("end", end, "[0, inf)"), power=real("power", power, "(0, inf)"))
+        super().__init__(
+            lr=real("lr", lr, "[0, inf)"),
+            decay_steps=integer("decay_steps", decay_steps, 1),
+            end=real("end", end, "[0, inf)"),
+            power=real("power", power, "(0, inf)"),
+        )
 
     def _rate(self, t):
         left = 1.0 - min(t, self.decay_steps) / self.decay_steps
-        return blend(self.lr, self.end, left ** self.power)
+        return blend(self.lr, self.end, left**self.power)
 
 
 class cosine_decay(Schedule):
@@ -180,8 +203,11 @@ class cosine_decay(Schedule):
     """
 
     def __init__(self, lr, decay_steps, alpha=0.0):
-        super().__init__(lr=real("lr", lr, "[0, inf)"), decay_steps=integer("decay_steps", decay_steps, 1),
-                         alpha=real("alpha", alpha, "[0, 1]"))
+        super().__init__(
+            lr=real("lr", lr, "[0, inf)"),
+            decay_steps=integer("decay_steps", decay_steps, 1),
+            alpha=real("alpha", alpha, "[0, 1]"),
+        )
 
     def _rate(self, t):
         return self.lr * blend(1.0, self.alpha, half_cosine(min(t, self.decay_steps) / self.decay_steps))

@@ -313,9 +313,7 @@ def optax_rmsprop(
     return p - s["trace"]
 
 
-def optax_adam(
-    p, g, s, t, learning_rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, nesterov=False, weight_decay=0.0
-):
+def optax_adam(p, g, s, t, learning_rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, nesterov=False, weight_decay=0.0):
     m = average(s, "m", b1, g)
     v = average(s, "v", b2, g * g)
     m_hat = m / (1 - b1**t)
@@ -337,9 +335,7 @@ def optax_nadamw(p, g, s, t, learning_rate, weight_decay=1e-4, **options):
     return optax_nadam(p, g, s, t, learning_rate, weight_decay=weight_decay, **options)
 
 
-def optax_amsgrad(
-    p, g, s, t, learning_rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, bias_correction_nu=True
-):
+def optax_amsgrad(p, g, s, t, learning_rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, bias_correction_nu=True):
     m = average(s, "m", b1, g)
     v = average(s, "v", b2, g * g)
     largest = s["v_max"] = np.maximum(s.get("v_max", 0.0), v / (1 - b2**t) if bias_correction_nu else v)

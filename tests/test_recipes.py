@@ -49,8 +49,7 @@ RECIPES = [
     ),
     Recipe(
         "keras.optimizers.SGD(momentum=0.9, weight_decay=0.1)",
-        "fastopt.SGD(params, learning_rate=0.01, momentum=0.9, weight_decay=0.1, "
-        "decoupled_weight_decay=True)",
+        "fastopt.SGD(params, learning_rate=0.01, momentum=0.9, weight_decay=0.1, decoupled_weight_decay=True)",
     ),
     Recipe(
         "keras.optimizers.SGD(clipvalue=0.5)",
@@ -149,8 +148,7 @@ RECIPES = [
     ),
     Recipe(
         "keras.optimizers.RMSprop(momentum=0.9, centered=True)",
-        "fastopt.RMSprop(params, learning_rate=0.001, epsilon=0.0, momentum=0.9, centered=True, "
-        "epsilon_root=1e-7)",
+        "fastopt.RMSprop(params, learning_rate=0.001, epsilon=0.0, momentum=0.9, centered=True, epsilon_root=1e-7)",
     ),
     Recipe(
         "optax.rmsprop(learning_rate=0.001)",
@@ -162,8 +160,7 @@ RECIPES = [
     ),
     Recipe(
         "optax.rmsprop(learning_rate=0.001, momentum=0.9, centered=True)",
-        "fastopt.RMSprop(params, learning_rate=0.001, epsilon=0.0, momentum=0.9, centered=True, "
-        "epsilon_root=1e-8)",
+        "fastopt.RMSprop(params, learning_rate=0.001, epsilon=0.0, momentum=0.9, centered=True, epsilon_root=1e-8)",
     ),
     Recipe(
         "optax.rmsprop(learning_rate=0.001, initial_scale=1.0)",

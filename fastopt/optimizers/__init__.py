@@ -1,4 +1,5 @@
 """The optimizers, one per file, and their registry."""
+# ruff: noqa: F401 (the registry and __all__ are made from the imported names)
 
 from .. import _validation
 from ._base import Optimizer
@@ -25,7 +26,7 @@ OPTIMIZERS = {
     if isinstance(each, type) and issubclass(each, Optimizer) and each is not Optimizer
 }
 
-__all__ = ["OPTIMIZERS", "Optimizer", "get_optimizer", *(each.__name__ for each in OPTIMIZERS.values())]  # noqa: PLE0604
+__all__ = ["OPTIMIZERS", "Optimizer", "get_optimizer", *(each.__name__ for each in OPTIMIZERS.values())]
 
 
 def get_optimizer(name):

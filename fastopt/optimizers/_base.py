@@ -111,9 +111,7 @@ class Optimizer(_core.Engine):
             "learning_rate": None if callable(rate) else rate,
             "schedule": rate.state_dict() if hasattr(rate, "state_dict") else None,
             "hyperparameters": {
-                name: value
-                for name, value in self._values.items()
-                if name not in ("learning_rate", "num_threads")
+                name: value for name, value in self._values.items() if name not in ("learning_rate", "num_threads")
             },
             "carry": self._carry,
             "state": {name: list(arrays) for name, arrays in self._slots_by_name().items()},
@@ -129,9 +127,7 @@ class Optimizer(_core.Engine):
             in it, but the counters of one that has `state_dict` are.
         """
         snapshot = self._snapshot()
-        snapshot["state"] = {
-            name: [array.copy() for array in arrays] for name, arrays in snapshot["state"].items()
-        }
+        snapshot["state"] = {name: [array.copy() for array in arrays] for name, arrays in snapshot["state"].items()}
         return snapshot
 
     def load_state_dict(self, state_dict):
@@ -147,8 +143,9 @@ class Optimizer(_core.Engine):
         TypeError, ValueError
             When it does not fit; nothing has changed then.
         """
-        _validation.state_dict(state_dict, self._snapshot())
-        _validation.schedule_state(state_dict["learning_rate"], self._values["learning_rate"])
+        own = self._snapshot()
+        _validation.state_dict(state_dict, own)
+        _validation.learning_rate_state(state_dict, own, self._declared["learning_rate"])
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
         values = self._validated((), kept | state_dict["hyperparameters"])
         if state_dict["learning_rate"] is not None:

@@ -9,7 +9,8 @@ class AdamW(Adam):
 
     .. math::
 
-        p_t = (1 - \eta_t \lambda) p_{t-1} - \eta_t \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t) + \epsilon_r} + \epsilon}
+        p_t = (1 - \eta_t \lambda) p_{t-1} - \eta_t \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t) +
+        \epsilon_r} + \epsilon}
 
     Parameters
     ----------

@@ -9,7 +9,8 @@ class ASGD(Optimizer):
 
     .. math::
 
-        \eta'_t = \frac{\eta_t}{(1 + \lambda \eta_t (t - 1))^\alpha}, \quad p_t = (1 - \lambda \eta'_t) p_{t-1} - \eta'_t g_t,
+        \eta'_t = \frac{\eta_t}{(1 + \lambda \eta_t (t - 1))^\alpha},
+        \quad p_t = (1 - \lambda \eta'_t) p_{t-1} - \eta'_t g_t,
 
         a_t = (1 - \mu_t) a_{t-1} + \mu_t p_t, \quad \mu_t = \frac{1}{\max(1, t - 1 - t_0)}
 
@@ -29,7 +30,8 @@ class ASGD(Optimizer):
 
     Notes
     -----
-    The average is ``opt.state["average"]``. State: ``average``; 4 bytes per float32 parameter, twice that for float64.
+    The average is ``opt.state["average"]``. State: ``average``; 4 bytes per float32 parameter, twice that for
+    float64.
 
     References
     ----------

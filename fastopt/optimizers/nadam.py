@@ -9,8 +9,10 @@ class NAdam(Optimizer):
 
     .. math::
 
-        \mu_t = \beta_1 \left(1 - \tfrac12 0.96^{t \psi}\right), \quad \hat m_t = \frac{\mu_{t+1} m_t}{1 - \prod_{i=1}^{t+1} \mu_i}
-        + \frac{(1 - \mu_t) g_t}{1 - \prod_{i=1}^{t} \mu_i}, \quad p_t = p_{t-1} - \eta_t \frac{\hat m_t}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
+        \mu_t = \beta_1 \left(1 - \tfrac12 0.96^{t \psi}\right),
+        \quad \hat m_t = \frac{\mu_{t+1} m_t}{1 - \prod_{i=1}^{t+1} \mu_i}
+        + \frac{(1 - \mu_t) g_t}{1 - \prod_{i=1}^{t} \mu_i},
+        \quad p_t = p_{t-1} - \eta_t \frac{\hat m_t}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
 
     Parameters
     ----------
@@ -30,7 +32,8 @@ class NAdam(Optimizer):
 
     Notes
     -----
-    State: ``m`` and ``v`` (as `Adam`), and the product of the :math:`\mu_i`; 8 bytes per float32 parameter, twice that for float64.
+    State: ``m`` and ``v`` (as `Adam`), and the product of the :math:`\mu_i`; 8 bytes per float32 parameter, twice
+    that for float64.
 
     References
     ----------

@@ -9,7 +9,8 @@ class RMSprop(Optimizer):
 
     .. math::
 
-        s_t = \rho s_{t-1} + (1 - \rho) g_t^2, \qquad p_t = p_{t-1} - \eta_t \frac{g_t}{\sqrt{s_t + \epsilon_r} + \epsilon}
+        s_t = \rho s_{t-1} + (1 - \rho) g_t^2,
+        \qquad p_t = p_{t-1} - \eta_t \frac{g_t}{\sqrt{s_t + \epsilon_r} + \epsilon}
 
     Parameters
     ----------

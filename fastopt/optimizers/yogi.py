@@ -9,7 +9,8 @@ class Yogi(Optimizer):
 
     .. math::
 
-        v_t = v_{t-1} - (1 - \beta_2)\,\mathrm{sign}(v_{t-1} - g_t^2)\,g_t^2, \qquad p_t = p_{t-1} - \eta_t \frac{m_t}{\sqrt{v_t} + \epsilon}
+        v_t = v_{t-1} - (1 - \beta_2)\,\mathrm{sign}(v_{t-1} - g_t^2)\,g_t^2,
+        \qquad p_t = p_{t-1} - \eta_t \frac{m_t}{\sqrt{v_t} + \epsilon}
 
     Parameters
     ----------

@@ -1,0 +1,47 @@
+"""The command line: ``fastopt demo`` and ``fastopt info``, also as ``python -m fastopt``."""
+
+import argparse
+import os
+import sys
+
+import fastopt
+
+from . import _demo
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="fastopt", description="Stochastic optimizers for NumPy and SciPy.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    demo = commands.add_parser("demo", help="train a small neural network with ten methods and compare them")
+    _demo.add_arguments(demo)
+    demo.set_defaults(run=_demo.run)
+    info = commands.add_parser("info", help="print version, build, instruction set and threads")
+    info.set_defaults(run=lambda arguments: fastopt.show_versions())
+    return parser
+
+
+def _silence_stdout():
+    """Point standard output at nothing, or the interpreter's last flush would fail again, noisily."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main(argv=None):
+    """Run one command and return its exit code: 0, 2 (wrong use), 130 (interrupted) or 141 (broken pipe)."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()  # a reader that has left is noticed here, not at exit
+    except _demo.UsageError as error:
+        print(f"fastopt: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("fastopt: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        _silence_stdout()
+        return 141
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
