@@ -45,9 +45,9 @@ cdef extern from "fastopt.h" nogil:
 
     ctypedef struct fo_rule:
         const char *name
-        const char **hyper
-        const char **options
-        const char **carry
+        const char *const *hyper
+        const char *const *options
+        const char *const *carry
         const fo_slot *slots
         void (*start)(double *carry)
         void (*prepare)(const double *hyper, double learning_rate, int64_t t, double *carry, double *coef)

@@ -26,7 +26,7 @@ cdef enum:
 # --- the tables of C, for Python -------------------------------------------------------------------------
 
 
-cdef list names(const char **table):
+cdef list names(const char *const *table):
     cdef Py_ssize_t k = 0
     result = []
     while table[k] != NULL:
