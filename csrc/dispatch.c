@@ -23,19 +23,14 @@ static const char *const dtype_names[] = { FO_FOR_EACH_DTYPE(NUMPY_NAME, unused)
 static const size_t itemsizes[] = { FO_FOR_EACH_DTYPE(ITEMSIZE, unused) };
 enum { N_DTYPES = sizeof dtype_names / sizeof dtype_names[0] - 1 };
 
-/* What the levels of the x86-64 psABI ask for; __builtin_cpu_supports also asks the operating system
- * whether it saves the wide registers. */
+/* The features that for_each_variant.h compiles for; the builtin also asks whether the operating system saves the
+ * wide registers. */
 static int supports_baseline(void) { return 1; }
 #ifdef FO_X86_LEVELS
-static int supports_v3(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi")
-        && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("lzcnt")
-        && __builtin_cpu_supports("movbe");
-}
+static int supports_v3(void) { return __builtin_cpu_supports("avx2"); }
 static int supports_v4(void)
 {
-    return supports_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
         && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
         && __builtin_cpu_supports("avx512vl");
 }

@@ -58,6 +58,8 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))   /* b where either is NaN */
 #define SIGN(x) ((x) > 0 ? (real)1 : (x) < 0 ? (real)-1 : (x))   /* zero and NaN as they are */
 
+/* Features rather than arch=x86-64-v3: just what dispatch.c can ask every compiler about, and all that loops of
+ * + - * / sqrt can use. */
 #define FO_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define FO_TARGET(arch) \
@@ -82,7 +84,7 @@
 #undef ISA
 
 #ifdef FO_X86_LEVELS
-FO_TARGET("arch=x86-64-v3")
+FO_TARGET("avx2")
 #define ISA v3
 #define DTYPE f32
 #include FO_TEMPLATE
@@ -93,7 +95,7 @@ FO_TARGET("arch=x86-64-v3")
 #undef ISA
 FO_TARGET_END
 
-FO_TARGET("arch=x86-64-v4")
+FO_TARGET("avx512f,avx512bw,avx512cd,avx512dq,avx512vl")
 #define ISA v4
 #define DTYPE f32
 #include FO_TEMPLATE

@@ -62,6 +62,7 @@ static void run_share(ptrdiff_t lo, ptrdiff_t hi, fo_task *task, const void *con
     restore(before);
 }
 
+#ifdef _OPENMP
 /* libgomp's workers do not survive fork(), and a region in the child would wait for them for ever: after a
  * fork the child computes on one thread. */
 static int forked = 0;
@@ -81,44 +82,39 @@ static void note_region(void)
 static void note_region(void) {}
 #endif
 
-/* The share of worker k of n_workers in [0, n) without the overflow of n * k. */
+/* The start of worker k's share of [0, n), without the overflow of n * k. */
 static ptrdiff_t share_start(ptrdiff_t n, int k, int n_workers)
 {
     return n / n_workers * k + n % n_workers * k / n_workers;
 }
 
+static void run_on_threads(ptrdiff_t n, int num_threads, fo_task *task, const void *context)
+{
+    note_region();
+    #pragma omp parallel num_threads(num_threads)
+    {
+        const int k = omp_get_thread_num(), n_workers = omp_get_num_threads();
+        run_share(share_start(n, k, n_workers), share_start(n, k + 1, n_workers), task, context);
+    }
+}
+
+int fo_has_openmp(void) { return 1; }
+int fo_openmp_max_threads(void) { return omp_get_max_threads(); }
+#else
+int fo_has_openmp(void) { return 0; }
+int fo_openmp_max_threads(void) { return 1; }
+#endif
+
 void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context)
 {
 #ifdef _OPENMP
     if (num_threads > 1 && !forked) {
-        note_region();
-        #pragma omp parallel num_threads(num_threads)
-        {
-            const int k = omp_get_thread_num(), n_workers = omp_get_num_threads();
-            run_share(share_start(n, k, n_workers), share_start(n, k + 1, n_workers), task, context);
-        }
+        run_on_threads(n, num_threads, task, context);
         return;
     }
 #endif
+    (void)num_threads;
     run_share(0, n, task, context);
-}
-
-int fo_has_openmp(void)
-{
-#ifdef _OPENMP
-    return 1;
-#else
-    return 0;
-#endif
-}
-
-int fo_openmp_max_threads(void)
-{
-#ifdef _OPENMP
-    return omp_get_max_threads();
-#else
-    return 1;
-#endif
 }
 
 int fo_useful_threads(ptrdiff_t bytes, int num_threads)
