@@ -140,7 +140,9 @@ static fo_scan FN(piece)(const void *grad, ptrdiff_t n, double clip_value, int w
         for (int k = 0; i + k < n; ++k)
             FN(square)(squares, scaled, g[i + k], clip, k);
     }
-    const fo_scan sum = {FN(total)(squares), FN(total)(scaled), probe_sum};
+    const double sum_squares = FN(total)(squares);
+    const double scaled_sum = sizeof(real) == sizeof(double) ? FN(total)(scaled) : sum_squares * SCALE * SCALE;
+    const fo_scan sum = {sum_squares, scaled_sum, probe_sum};
     return sum;
 }
 #endif

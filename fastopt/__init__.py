@@ -11,7 +11,14 @@ True
 
 import os as _os
 
-from . import _core, _validation, schedules
+try:
+    from . import _core
+except ImportError as _error:
+    raise ImportError(
+        f"the compiled part of fastopt is missing in {__path__[0]!r}. If this is its source folder, leave it to use "
+        "the installed package, or build in place with `pip install -e .`."
+    ) from _error
+from . import _validation, schedules
 from ._info import show_versions
 from ._threads import get_num_threads, set_num_threads, threads
 from ._version import __version__

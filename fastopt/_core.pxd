@@ -115,7 +115,7 @@ cdef class Engine:
     cdef cnp.ndarray take(self, Py_ssize_t k, object grad)
     cdef tuple take_all(self, object grad)
     cdef bint reaches_owned(self, cnp.ndarray grad) noexcept
-    cdef int apply(self) except -1
+    cdef int apply(self, double rate) except -1
     cdef int threads(self) except -1
     cdef int scan(self, int n_threads) except -1
     cdef void run(self, int form, int n_threads) noexcept

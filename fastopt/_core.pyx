@@ -168,9 +168,10 @@ cdef class Engine:
 
     def _bind(self, str rule, tuple arrays, keys, dict slots, dict values):
         """Take validated parameters, their state arrays by slot name, and validated hyper-parameters."""
-        cdef Py_ssize_t k, n = len(arrays), slot
+        cdef Py_ssize_t k, n = len(arrays)
+        if self.rule != NULL:
+            _validation.refuse_second_init(type(self).__name__)
         self.rule = find_rule(rule)
-        self.form = form_of(self.rule, values)
         self.arrays, self.keys, self.slots = arrays, keys, tuple(slots.values())
         self.work.arrays = <fo_array *>PyMem_Calloc(max(n, 1), sizeof(fo_array))
         self.work.first_block = <Py_ssize_t *>PyMem_Calloc(n + 1, sizeof(Py_ssize_t))
@@ -209,6 +210,7 @@ cdef class Engine:
     def _set_values(self, dict values):
         """Copy the validated hyper-parameters to where a step reads them."""
         cdef Py_ssize_t k
+        self.form = form_of(self.rule, values)
         for k, name in enumerate(names(self.rule.hyper)):
             self.hyper[k] = values[name]
         limit = values["clip_value"]
@@ -251,11 +253,14 @@ cdef class Engine:
         RuntimeError
             When another step of this optimizer is under way.
         """
+        cdef double rate
         if not fo_try_acquire(&self.busy):
             _validation.refuse_concurrent_step()
         try:
+            # A schedule is the caller's code, which may do anything to the arrays: it runs before their checks.
+            rate = self._rate_at(self.t) if self.scheduled else self.rate
             held = self.take(0, grad) if self.keys is None else self.take_all(grad)
-            self.apply()
+            self.apply(rate)
         finally:
             fo_release(&self.busy)
 
@@ -309,9 +314,8 @@ cdef class Engine:
                 high = middle
         return low < self.n_owned and self.owned[low].start < stop
 
-    cdef int apply(self) except -1:
+    cdef int apply(self, double rate) except -1:
         """One step with the gradients that are bound; nothing is written before all checks are through."""
-        cdef double rate = self._rate_at(self.t) if self.scheduled else self.rate
         cdef int n_threads = self.threads(), form = self.form
         self.scalars.grad_scale = self.sign
         if self.clip_norm != INFINITY or self.nonfinite != PROPAGATE:

@@ -98,17 +98,12 @@ def _cores():
 
 def _cgroup_quota():
     """Whole processors that the cgroup (version 2 or 1) allows, rounded up; infinite without a quota."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            folder = Path("/sys/fs/cgroup/cpu")
-            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
-        except OSError:
-            return float("inf")
-    if quota in ("max", "-1"):
-        return float("inf")
-    return -(-int(quota) // int(period))
+    folder = Path("/sys/fs/cgroup")
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # absent, "max", or not to be read
+            quota, period = map(int, " ".join((folder / file).read_text() for file in files).split())
+            return -(-quota // period) if quota > 0 else float("inf")
+    return float("inf")
 
 
 _openmp_at_import = _core.openmp_max_threads()

@@ -11,6 +11,8 @@ import numbers
 import numpy as np
 
 DTYPES = ("float32", "float64")
+MOST_THREADS = 8192  # more than any machine has
+MOST_STEPS = 2**53  # up to here a float64 holds every step number
 
 
 # --- scalars ---------------------------------------------------------------------------------------------
@@ -20,7 +22,10 @@ def real(name, value, interval="(-inf, inf)"):
     """Return `value` as a float inside `interval`, written as "[0, 1)"; NaN is in no interval."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"`{name}` must be a real number, got {value!r}.")
-    value = float(value)
+    try:
+        value = float(value)
+    except OverflowError:
+        raise ValueError(f"`{name}` must be in {interval}, got a number beyond the range of float64.") from None
     low, high = (float(end) for end in interval[1:-1].split(","))
     above = value >= low if interval[0] == "[" else value > low
     below = value <= high if interval[-1] == "]" else value < high
@@ -29,13 +34,15 @@ def real(name, value, interval="(-inf, inf)"):
     return value
 
 
-def integer(name, value, minimum):
-    """Return `value` as an int that is at least `minimum`."""
+def integer(name, value, minimum, maximum=None):
+    """Return `value` as an int that is at least `minimum` and, if it is given, at most `maximum`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"`{name}` must be an integer, got {value!r}.")
     if value < minimum:
         kind = {0: "a non-negative integer", 1: "a positive integer"}.get(minimum, f"at least {minimum}")
         raise ValueError(f"`{name}` must be {kind}, got {int(value)!r}.")
+    if maximum is not None and value > maximum:
+        raise ValueError(f"`{name}` must be at most {maximum}, got {int(value)!r}.")
     return int(value)
 
 
@@ -70,7 +77,7 @@ def scheduled_rate(value, interval, t):
 
 def num_threads(value):
     """Return a positive number of threads, or None."""
-    return None if value is None else integer("num_threads", value, 1)
+    return None if value is None else integer("num_threads", value, 1, MOST_THREADS)
 
 
 def no_nesterov_without_momentum(values):
@@ -101,6 +108,16 @@ def refuse_unknown_argument(owner, name, known):
     near = difflib.get_close_matches(name, known, n=1)
     remedy = f" Did you mean `{near[0]}`?" if near else f" It takes {', '.join(f'`{each}`' for each in known)}."
     raise TypeError(f"{owner}() got an unexpected keyword argument `{name}`.{remedy}")
+
+
+def refuse_base_class(name):
+    """Raise for a class without a rule."""
+    raise TypeError(f"{name} is a base class without an update rule; make one of its subclasses, such as fastopt.Adam.")
+
+
+def refuse_second_init(name):
+    """Raise for __init__ on an optimizer that is already bound to its parameters."""
+    raise RuntimeError(f"{name}.__init__() must be called once only; make a new optimizer.")
 
 
 def refuse_assignment(name):
@@ -215,14 +232,15 @@ def flat_gradients(grad, keys):
         if not isinstance(grad, dict):
             raise TypeError(f"`grad` must be a dict like the parameters, got {type(grad).__name__}.")
         missing = [key for key in keys if key not in grad]
-        extra = [key for key in grad if key not in keys]
-        if missing or extra:
+        if missing or len(grad) != len(keys):
+            extra = [key for key in grad if key not in keys]
             raise ValueError(
                 f"`grad` must have the keys of the parameters, got missing {missing!r} and unknown {extra!r}."
             )
         return [grad[key] for key in keys]
     if not isinstance(grad, (list, tuple)):
         raise TypeError(f"`grad` must be a list like the parameters, got {type(grad).__name__}.")
+    grad = list(grad)  # a copy: other threads may change the list
     if len(grad) != keys:
         raise ValueError(f"`grad` must have {keys} arrays like the parameters, got {len(grad)}.")
     return grad
@@ -306,9 +324,17 @@ def state_dict(given, own):
     for slot, arrays in own["state"].items():
         _check_state_arrays(slot, given["state"][slot], arrays)
     for key in ("step_count", "skipped_steps"):
-        integer(f"state_dict[{key!r}]", given[key], 0)
+        integer(f"state_dict[{key!r}]", given[key], 0, MOST_STEPS)
     for name, value in given["carry"].items():
         real(f"state_dict['carry'][{name!r}]", value)
+
+
+def same_slots(given, own):
+    """Refuse hyper-parameters with which the state would have slots `given` instead of `own`."""
+    if list(given) != list(own):
+        raise ValueError(
+            f"`state_dict['hyperparameters']` must go with the state {list(own)!r}, got values for {list(given)!r}."
+        )
 
 
 def _check_state_arrays(slot, given, own):

@@ -61,10 +61,13 @@ class Optimizer(_core.Engine):
             cls.__doc__ = cls.__doc__.replace("<common parameters>", COMMON_PARAMETERS.format(**defaults))
 
     def __init__(self, params, *args, **hyperparameters):
-        self._values = self._validated(args, hyperparameters)
+        if self.rule is None:
+            _validation.refuse_base_class(type(self).__name__)
+        values = self._validated(args, hyperparameters)
         arrays, keys = _validation.parameters(params)
-        slots = _core.rule_slots(self.rule, self._values)
-        self._bind(self.rule, arrays, keys, allocate(arrays, slots), self._values)
+        slots = _core.rule_slots(self.rule, values)
+        self._bind(self.rule, arrays, keys, allocate(arrays, slots), values)
+        self._values = values
         if not all(slots.values()):
             self._initialise()
 
@@ -148,9 +151,10 @@ class Optimizer(_core.Engine):
         _validation.learning_rate_state(state_dict, own, self._declared["learning_rate"])
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
         values = self._validated((), kept | state_dict["hyperparameters"])
+        _validation.same_slots(_core.rule_slots(self.rule, values), own["state"])
         if state_dict["learning_rate"] is not None:
             values["learning_rate"] = float(state_dict["learning_rate"])
-        if state_dict["schedule"] is not None:
+        elif state_dict["schedule"] is not None:
             values["learning_rate"].load_state_dict(state_dict["schedule"])
         for name, arrays in self._slots_by_name().items():
             for array, saved in zip(arrays, state_dict["state"][name], strict=True):
