@@ -88,18 +88,27 @@ class BuildExt(build_ext):
 C_SOURCES = sorted(glob.glob("csrc/*.c") + glob.glob("csrc/rules/*.c"))
 HEADERS = sorted(glob.glob("csrc/*.h") + glob.glob("csrc/*.def"))
 
+
+
+def extension(name, c_sources=()):
+    """An extension module of the package from its .pyx file."""
+    return Extension(
+        f"fastopt.{name}",
+        [f"fastopt/{name}.pyx", *c_sources],
+        depends=[*HEADERS, "fastopt/_core.pxd"],
+        include_dirs=["csrc"],
+        define_macros=[
+            ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
+            ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
+        ],
+    )
+
+
 setup(
     ext_modules=[
-        Extension(
-            "fastopt._core",
-            ["fastopt/_core.pyx", *C_SOURCES],
-            depends=[*HEADERS, "fastopt/_core.pxd"],
-            include_dirs=["csrc"],
-            define_macros=[
-                ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
-                ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
-            ],
-        )
+        # The C sources are linked into one module; others reach them through it.
+        extension("_core", C_SOURCES),
+        extension("_sparse"),
     ],
     cmdclass={"build_ext": BuildExt},
 )

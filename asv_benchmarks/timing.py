@@ -1,7 +1,14 @@
-"""Interleaved timing: what is compared runs turn by turn in one process, and medians are reported."""
+"""Interleaved timing: what is compared runs turn by turn, and medians are reported.
 
+Contenders with thread pools of their own go into processes of their own (`Contender`): a pool that spins after its work
+would take the other's core.
+"""
+
+import multiprocessing
 import statistics
 import time
+
+WARM_UP_CALLS = 3
 
 
 def seconds(run, repeats):
@@ -12,17 +19,74 @@ def seconds(run, repeats):
     return (time.perf_counter() - start) / repeats
 
 
-def interleaved(runs, rounds=15, least_seconds=2e-3):
-    """Median seconds per call of each callable in the dict `runs`, measured in turns.
+def turn_length(run, least_seconds):
+    """How many calls make a turn of `least_seconds`, after some that touch the memory for the first time."""
+    seconds(run, WARM_UP_CALLS)
+    return max(1, round(least_seconds / max(seconds(run, WARM_UP_CALLS), 1e-9)))
 
-    Each is called often enough in a turn to last `least_seconds`.
+
+def interleaved(runs, rounds=15, least_seconds=2e-3):
+    """Median seconds per call of each contender in the dict `runs`, measured in turns.
+
+    A contender is a callable, or a `Contender` in its own process. It is called often enough in a turn to last
+    `least_seconds`.
     """
-    repeats = {}
-    for name, run in runs.items():
-        run()
-        repeats[name] = max(1, round(least_seconds / max(seconds(run, 3), 1e-9)))
+    in_process = {name: Here(run) if not isinstance(run, Contender) else run for name, run in runs.items()}
+    for run in in_process.values():
+        run.prepare(least_seconds)
     times = {name: [] for name in runs}
     for _ in range(rounds):
-        for name, run in runs.items():
-            times[name].append(seconds(run, repeats[name]))
+        for name, run in in_process.items():
+            times[name].append(run.turn())
     return {name: statistics.median(each) for name, each in times.items()}
+
+
+class Here:
+    """A contender in this process."""
+
+    def __init__(self, run):
+        self.run = run
+
+    def prepare(self, least_seconds):
+        self.repeats = turn_length(self.run, least_seconds)
+
+    def turn(self):
+        return seconds(self.run, self.repeats)
+
+
+class Contender:
+    """A contender in a process of its own, made there by `make(*arguments)`, which returns the callable."""
+
+    def __init__(self, make, *arguments):
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self.process.start()
+
+    def _ask(self, *request):
+        self.pipe.send(request)
+        answer = self.pipe.recv()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def prepare(self, least_seconds):
+        self.repeats = self._ask("prepare", least_seconds)
+
+    def turn(self):
+        return self._ask("turn", self.repeats)
+
+
+def _serve(pipe, make, arguments):
+    try:
+        run = make(*arguments)
+    except Exception as error:
+        pipe.send(error)
+        raise
+    while True:
+        try:
+            what, value = pipe.recv()
+        except EOFError:
+            return                             # the other side is done
+        run()                                  # wakes the threads, which slept while others had their turns
+        pipe.send(turn_length(run, value) if what == "prepare" else seconds(run, value))

@@ -11,6 +11,7 @@
 #error "a rule may have two options: more forms are wanted here"
 #endif
 
+#include "sparse.h"
 #define FO_TEMPLATE "drivers.h"
 #include "for_each_variant.h"
 
@@ -52,8 +53,15 @@ static void prepare_step(const double *hyper_values, double learning_rate, int64
     memcpy(coef_values, &c, sizeof c);
 }
 
+/* Rules of which nothing else is known may move the parameter on a zero gradient, momentum being the reason. */
+#ifndef ZERO_GRADIENT
+#define ZERO_GRADIENT(form) FO_MOVES
+#endif
+static fo_zero_gradient zero_gradient(int form) { (void)form; return ZERO_GRADIENT(form); }
+
 static const fo_variant *const variants[] = { FO_FOR_EACH_VARIANT(FO_VARIANT_OF) };
 
 const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
-    FO_STRING(RULE), hyper_names, option_names, carry_names, slots, start_carry, prepare_step, variants,
+    FO_STRING(RULE), hyper_names, option_names, carry_names, slots, start_carry, prepare_step,
+    zero_gradient, variants,
 };

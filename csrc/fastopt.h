@@ -17,19 +17,40 @@ typedef struct {
     const ptrdiff_t *strides;
 } fo_layout;
 
+/* How a gradient lies over its parameter.
+ *   FO_DENSE     one entry for each of the parameter
+ *   FO_ROWS      `n` distinct rows of `width` consecutive entries; only those are updated
+ *   FO_ELEMENTS  the same with width 1
+ *   FO_SPREAD    as FO_ROWS with ascending positions, but zero elsewhere: everything is updated */
+typedef enum { FO_DENSE, FO_ROWS, FO_ELEMENTS, FO_SPREAD } fo_cover;
+
+/* The positions of a sparse gradient: distinct, in [0, size / width). The gradient's n * width values are
+ * C-contiguous, row by row. */
+typedef struct {
+    const void *index;           /* n positions, int64 if `wide`, else int32 */
+    int wide;
+    ptrdiff_t n;
+    ptrdiff_t width;
+} fo_positions;
+
 /* One parameter array with its gradient and its state. `param` and each `state[k]` are C-contiguous,
  * of `size` elements of `dtype`, and disjoint; `grad` may not overlap them. Absent slots are NULL. */
 typedef struct {
     ptrdiff_t size;
     int dtype;                   /* index into the dtypes of for_each_variant.h */
+    fo_cover cover;
     void *param;
     const void *grad;
-    fo_layout grad_layout;       /* ndim == 0: the gradient is C-contiguous */
+    fo_layout grad_layout;       /* of a dense gradient; ndim == 0: it is C-contiguous */
+    fo_positions at;             /* of a sparse gradient */
+    int64_t *last_step;          /* NULL, or for each position the step that its state is up to date with */
+    ptrdiff_t resting_width;     /* entries of the parameter for each entry of last_step */
     void *state[FO_MAX_SLOTS];
 } fo_array;
 
 /* All arrays of one optimizer, as one list of work that is split by bytes, not by arrays.
- * `first_block[k]` is the number of FO_BLOCK_BYTES blocks in the arrays before k. */
+ * `first_block[k]` is the number of blocks in the arrays before k: fo_plan writes it. A block is about
+ * FO_BLOCK_BYTES of parameters, or as many positions as cost the same. */
 enum { FO_BLOCK_BYTES = 4096 };
 typedef struct {
     fo_array *arrays;
@@ -40,6 +61,7 @@ typedef struct {
 /* The scalars of one step, common to all arrays, in double; kernels round them once to their dtype. */
 typedef struct {
     double coef[FO_MAX_COEFS];   /* filled by the rule's prepare */
+    int64_t t;                   /* number of this step, from 1 */
     double clip_value;           /* |g| is limited to this first; infinity: no limit */
     double grad_scale;           /* then g is multiplied: norm clipping, and -1 to maximize */
     double l2;                   /* then l2 * p is added to g */
@@ -55,8 +77,15 @@ enum { FO_MODIFIED = 1 };
 
 typedef struct {
     fo_kernel *initialise;       /* fills the state from the parameters */
-    fo_kernel *const *dense;     /* indexed by form */
+    fo_kernel *rest;             /* [lo, hi) of last_step: brings their state up to date with step t */
+    fo_kernel *const *dense;     /* indexed by form, like the next two */
+    fo_kernel *const *rows;      /* [lo, hi) are positions of the gradient */
+    fo_kernel *const *elements;
 } fo_variant;
+
+/* What a step with a zero gradient does: nothing; it only multiplies the state by a factor; or it moves the
+ * parameter. Decides how a sparse gradient can mean the same as a dense one. */
+typedef enum { FO_MOVES, FO_STAYS, FO_DECAYS } fo_zero_gradient;
 
 typedef struct {
     const char *name;
@@ -75,6 +104,7 @@ typedef struct {
     /* Hyper-parameters, learning rate and step number t (from 1) -> the scalars of this step. Scalars in
      * `carry` pass from step to step and are updated. */
     void (*prepare)(const double *hyper, double learning_rate, int64_t t, double *carry, double *coef);
+    fo_zero_gradient (*zero_gradient)(int form);
     const fo_variant *const *variants;   /* [instruction set][dtype] */
 } fo_rule;
 
@@ -90,23 +120,26 @@ const char *fo_dtype_name(int dtype);                        /* NULL past the la
 size_t fo_itemsize(int dtype);
 int fo_variant_index(int dtype);                             /* of the instruction set in use */
 
-/* step.c: over all arrays of the work list, on at most num_threads threads. */
-enum { FO_INITIALISE = -1 };                                 /* in the place of a form */
+/* step.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for the
+ * gradients that are bound, and comes before the rest; it returns the bytes of work. */
+enum { FO_INITIALISE = -1, FO_REST = -2 };                   /* in the place of a form */
+ptrdiff_t fo_plan(const fo_work *work, int form);
 void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads);
 
-/* strided.c: address of gradient element lo of [lo, hi). A contiguous gradient is used in place; another
- * is gathered into `buffer` (room for hi - lo elements, at most FO_PIECE). */
+/* pieces.c: address of element lo of [lo, hi) of the gradient as the parameter sees it. A contiguous gradient is
+ * used in place; one with strides is gathered and a spread one expanded into `buffer` (room for hi - lo
+ * elements, at most FO_PIECE). */
 enum { FO_PIECE = 2048 };
 const void *fo_grad_piece(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, void *buffer);
 
-/* reduce.c: one read of all gradients. `partial` has room for fo_scan_chunks(work) entries; the result is
+/* reduce.c: one read of all gradients. `partial` has room for FO_SCAN_CHUNKS + n_arrays entries; the result is
  * the same bits for any num_threads. */
+enum { FO_SCAN_CHUNKS = 1024 };
 typedef struct {
     double sum_squares;          /* of min(max(g, -clip), clip) */
     double scaled_sum_squares;   /* of the same times 2^-600, for float64: finite where the first overflows */
     double probe;                /* sum of g * 0: zero if every g is finite, else NaN */
 } fo_scan;
-ptrdiff_t fo_scan_chunks(const fo_work *work);
 fo_scan fo_scan_gradients(const fo_work *work, double clip_value, int want_norm, fo_scan *partial,
                           int num_threads);
 double fo_scan_norm(fo_scan scan);

@@ -8,7 +8,7 @@
 #include "fastopt.h"
 #include "for_each_variant.h"
 
-enum { LANES = 16, MOST_CHUNKS = 1024 };
+enum { LANES = 16 };
 static const double SCALE = 0x1p-600;
 
 #define RULE scan
@@ -27,22 +27,45 @@ typedef struct {
     fo_scan *partial;
 } scan_pass;
 
+/* The values of a gradient: of a sparse one those that it has. */
+static ptrdiff_t values_of(const fo_array *array)
+{
+    return array->cover == FO_DENSE ? array->size : array->at.n * array->at.width;
+}
+
+static ptrdiff_t blocks_of(const fo_array *array)
+{
+    return (values_of(array) * (ptrdiff_t)fo_itemsize(array->dtype) + FO_BLOCK_BYTES - 1) / FO_BLOCK_BYTES;
+}
+
+/* Blocks in a chunk, such that all arrays together have at most FO_SCAN_CHUNKS and one each. */
 static ptrdiff_t chunk_blocks(const fo_work *work)
-{
-    return work->first_block[work->n_arrays] / MOST_CHUNKS + 1;
-}
-
-static ptrdiff_t chunks_of(const fo_work *work, ptrdiff_t k, ptrdiff_t blocks)
-{
-    return (work->first_block[k + 1] - work->first_block[k] + blocks - 1) / blocks;
-}
-
-ptrdiff_t fo_scan_chunks(const fo_work *work)
 {
     ptrdiff_t n = 0;
     for (ptrdiff_t k = 0; k < work->n_arrays; ++k)
-        n += chunks_of(work, k, chunk_blocks(work));
+        n += blocks_of(&work->arrays[k]);
+    return n / FO_SCAN_CHUNKS + 1;
+}
+
+static ptrdiff_t chunks_of(const fo_array *array, ptrdiff_t blocks)
+{
+    return (blocks_of(array) + blocks - 1) / blocks;
+}
+
+static ptrdiff_t count_chunks(const fo_work *work, ptrdiff_t blocks)
+{
+    ptrdiff_t n = 0;
+    for (ptrdiff_t k = 0; k < work->n_arrays; ++k)
+        n += chunks_of(&work->arrays[k], blocks);
     return n;
+}
+
+/* The values [lo, hi) of a gradient; those of a sparse one lie in order. */
+static const void *values_piece(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, void *buffer)
+{
+    if (array->cover == FO_DENSE)
+        return fo_grad_piece(array, lo, hi, buffer);
+    return (const char *)array->grad + lo * (ptrdiff_t)fo_itemsize(array->dtype);
 }
 
 static fo_scan add(fo_scan a, fo_scan b)
@@ -60,7 +83,7 @@ static fo_scan scan_chunk(const scan_pass *it, const fo_array *array, ptrdiff_t 
     fo_scan sum = {0, 0, 0};
     for (ptrdiff_t n; lo < hi; lo += n) {
         n = hi - lo < FO_PIECE ? hi - lo : FO_PIECE;
-        sum = add(sum, scan(fo_grad_piece(array, lo, lo + n, buffer), n, it->clip_value, it->want_norm));
+        sum = add(sum, scan(values_piece(array, lo, lo + n, buffer), n, it->clip_value, it->want_norm));
     }
     return sum;
 }
@@ -72,12 +95,12 @@ static void scan_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
     ptrdiff_t first = 0;
     for (ptrdiff_t k = 0; k < it->work->n_arrays; ++k) {
         const fo_array *array = &it->work->arrays[k];
-        const ptrdiff_t n = chunks_of(it->work, k, it->chunk_blocks);
+        const ptrdiff_t n = chunks_of(array, it->chunk_blocks), n_values = values_of(array);
         const ptrdiff_t size = it->chunk_blocks * (FO_BLOCK_BYTES / (ptrdiff_t)fo_itemsize(array->dtype));
         const ptrdiff_t from = lo > first ? lo : first, to = hi < first + n ? hi : first + n;
         for (ptrdiff_t chunk = from; chunk < to; ++chunk) {
             const ptrdiff_t start = (chunk - first) * size;
-            const ptrdiff_t stop = start + size < array->size ? start + size : array->size;
+            const ptrdiff_t stop = start + size < n_values ? start + size : n_values;
             it->partial[chunk] = scan_chunk(it, array, start, stop);
         }
         first += n;
@@ -88,7 +111,7 @@ fo_scan fo_scan_gradients(const fo_work *work, double clip_value, int want_norm,
                           int num_threads)
 {
     const scan_pass it = {work, chunk_blocks(work), clip_value, want_norm, partial};
-    const ptrdiff_t n = fo_scan_chunks(work);
+    const ptrdiff_t n = count_chunks(work, it.chunk_blocks);
     fo_scan sum = {0, 0, 0};
     fo_parallel_for(n, num_threads, scan_chunks, &it);
     for (ptrdiff_t chunk = 0; chunk < n; ++chunk)

@@ -8,8 +8,8 @@ typedef struct {
     int form;
 } pass;
 
-/* A gradient with strides: pieces are gathered into the cache and updated from there, through a view of
- * the array that starts at the piece. */
+/* A gradient with strides, or a spread one: pieces are brought into the cache and updated from there, through a
+ * view of the array that starts at the piece. */
 static void update_piecewise(const fo_array *array, fo_kernel *kernel, const fo_step *step, ptrdiff_t lo,
                              ptrdiff_t hi)
 {
@@ -27,7 +27,59 @@ static void update_piecewise(const fo_array *array, fo_kernel *kernel, const fo_
     }
 }
 
-/* Blocks [lo, hi) of the work list: the arrays they fall into, and the elements of each. */
+/* What [lo, hi) of a kernel counts for this array: entries of the parameter, positions, or entries of last_step. */
+static ptrdiff_t units_of(const fo_array *array, int form)
+{
+    if (form == FO_REST)
+        return array->last_step ? array->size / array->resting_width : 0;
+    if (form != FO_INITIALISE && (array->cover == FO_ROWS || array->cover == FO_ELEMENTS))
+        return array->at.n;
+    return array->size;
+}
+
+/* Units in a block: FO_BLOCK_BYTES of consecutive parameters, or as many separate places, each of which costs
+ * a cache line at least. */
+static ptrdiff_t units_per_block(const fo_array *array, int form)
+{
+    const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(array->dtype), line = 64;
+    ptrdiff_t nbytes = itemsize;
+    if (form == FO_REST)
+        nbytes = array->resting_width * itemsize;
+    else if (form != FO_INITIALISE && (array->cover == FO_ROWS || array->cover == FO_ELEMENTS))
+        nbytes = array->at.width * itemsize < line ? line : array->at.width * itemsize;
+    return nbytes < FO_BLOCK_BYTES ? FO_BLOCK_BYTES / nbytes : 1;
+}
+
+ptrdiff_t fo_plan(const fo_work *work, int form)
+{
+    ptrdiff_t n_blocks = 0;
+    for (ptrdiff_t k = 0; k < work->n_arrays; ++k) {
+        const ptrdiff_t per_block = units_per_block(&work->arrays[k], form);
+        work->first_block[k] = n_blocks;
+        n_blocks += (units_of(&work->arrays[k], form) + per_block - 1) / per_block;
+    }
+    work->first_block[work->n_arrays] = n_blocks;
+    return n_blocks * FO_BLOCK_BYTES;
+}
+
+static void run_kernel(const pass *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
+{
+    const fo_variant *variant = fo_variant_of(it->rule, array->dtype);
+    if (it->form == FO_INITIALISE)
+        variant->initialise(array, it->step, lo, hi);
+    else if (it->form == FO_REST)
+        variant->rest(array, it->step, lo, hi);
+    else if (array->cover == FO_ROWS)
+        variant->rows[it->form](array, it->step, lo, hi);
+    else if (array->cover == FO_ELEMENTS)
+        variant->elements[it->form](array, it->step, lo, hi);
+    else if (array->cover == FO_SPREAD || array->grad_layout.ndim != 0)
+        update_piecewise(array, variant->dense[it->form], it->step, lo, hi);
+    else
+        variant->dense[it->form](array, it->step, lo, hi);
+}
+
+/* Blocks [lo, hi) of the work list: the arrays they fall into, and the units of each. */
 static void update_blocks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
     const pass *it = context;
@@ -37,16 +89,10 @@ static void update_blocks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
         if (last <= lo || first >= hi)
             continue;
         const fo_array *array = &work->arrays[k];
-        const fo_variant *variant = fo_variant_of(it->rule, array->dtype);
-        const ptrdiff_t per_block = FO_BLOCK_BYTES / (ptrdiff_t)fo_itemsize(array->dtype);
+        const ptrdiff_t per_block = units_per_block(array, it->form);
         const ptrdiff_t start = lo > first ? (lo - first) * per_block : 0;
-        const ptrdiff_t stop = hi < last ? (hi - first) * per_block : array->size;
-        if (it->form == FO_INITIALISE)
-            variant->initialise(array, it->step, start, stop);
-        else if (array->grad_layout.ndim == 0)
-            variant->dense[it->form](array, it->step, start, stop);
-        else
-            update_piecewise(array, variant->dense[it->form], it->step, start, stop);
+        const ptrdiff_t stop = hi < last ? (hi - first) * per_block : units_of(array, it->form);
+        run_kernel(it, array, start, stop);
     }
 }
 

@@ -20,12 +20,14 @@ except ImportError as _error:
     ) from _error
 from . import _validation, schedules
 from ._info import show_versions
+from ._sparse_gradients import RowSparse
 from ._threads import get_num_threads, set_num_threads, threads
 from ._version import __version__
 from .optimizers import *  # noqa: F403
 from .optimizers import __all__ as _optimizers
 
 __all__ = [
+    "RowSparse",
     "__version__",
     "get_num_threads",
     "schedules",

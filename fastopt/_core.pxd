@@ -12,6 +12,25 @@ cdef extern from "fastopt.h" nogil:
         FO_BLOCK_BYTES
         FO_MODIFIED
         FO_INITIALISE
+        FO_REST
+        FO_SCAN_CHUNKS
+
+    ctypedef enum fo_cover:
+        FO_DENSE
+        FO_ROWS
+        FO_ELEMENTS
+        FO_SPREAD
+
+    ctypedef enum fo_zero_gradient:
+        FO_MOVES
+        FO_STAYS
+        FO_DECAYS
+
+    ctypedef struct fo_positions:
+        const void *index
+        int wide
+        Py_ssize_t n
+        Py_ssize_t width
 
     ctypedef struct fo_layout:
         int ndim
@@ -21,9 +40,13 @@ cdef extern from "fastopt.h" nogil:
     ctypedef struct fo_array:
         Py_ssize_t size
         int dtype
+        fo_cover cover
         void *param
         const void *grad
         fo_layout grad_layout
+        fo_positions at
+        int64_t *last_step
+        Py_ssize_t resting_width
         void *state[4]
 
     ctypedef struct fo_work:
@@ -33,6 +56,7 @@ cdef extern from "fastopt.h" nogil:
 
     ctypedef struct fo_step:
         double coef[12]
+        int64_t t
         double clip_value
         double grad_scale
         double l2
@@ -51,6 +75,7 @@ cdef extern from "fastopt.h" nogil:
         const fo_slot *slots
         void (*start)(double *carry)
         void (*prepare)(const double *hyper, double learning_rate, int64_t t, double *carry, double *coef)
+        fo_zero_gradient (*zero_gradient)(int form)
 
     ctypedef struct fo_scan:
         double sum_squares
@@ -65,12 +90,14 @@ cdef extern from "fastopt.h" nogil:
     const char *fo_compiler()
     const char *fo_dtype_name(int dtype)
 
+    Py_ssize_t fo_plan(const fo_work *work, int form)
     void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads)
-    Py_ssize_t fo_scan_chunks(const fo_work *work)
     fo_scan fo_scan_gradients(const fo_work *work, double clip_value, int want_norm, fo_scan *partial,
                               int num_threads)
     double fo_scan_norm(fo_scan scan)
 
+    ctypedef void fo_task(const void *context, Py_ssize_t lo, Py_ssize_t hi)
+    void fo_parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context)
     int fo_has_openmp()
     int fo_openmp_max_threads()
     int fo_useful_threads(Py_ssize_t bytes, int num_threads)
@@ -78,6 +105,11 @@ cdef extern from "fastopt.h" nogil:
     void fo_release(int *busy)
     void fo_advise_huge_pages(void *start, size_t bytes)
     void fo_gauge(const void *read, void *const *readwrite, int n, Py_ssize_t bytes, int num_threads)
+
+
+# The threads of csrc/parallel.c, for the other extension modules: C is linked into this one only.
+cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
+cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
 
 
 # A range of memory that belongs to parameters or state: no gradient may reach into it.
@@ -93,12 +125,16 @@ cdef class Engine:
     cdef double hyper[8]
     cdef double carried[3]
     cdef int form
-    cdef Py_ssize_t bytes             # of all parameters together
+    cdef Py_ssize_t bytes             # of the work that is planned
+    cdef bint sparse_plan             # it was planned for a step with sparse gradients
     cdef fo_scan *partial             # scratch of the norm, NULL until first wanted
     cdef span *owned                  # sorted, disjoint
     cdef Py_ssize_t n_owned
     cdef tuple arrays                 # the bound parameters, flat
     cdef tuple slots                  # per slot, a tuple of arrays like `arrays`
+    cdef list last_steps              # per parameter, its `last_step` array or None
+    cdef list coalescers              # per parameter, made when the first sparse gradient comes
+    cdef bint exact                   # sparse="exact"
     cdef object keys                  # None: one array; a tuple of dict keys; or the length of a list
     cdef double rate
     cdef bint scheduled               # the rate comes from the method `_rate_at`, step by step
@@ -112,9 +148,16 @@ cdef class Engine:
     cdef double norm
     cdef int busy
 
-    cdef cnp.ndarray take(self, Py_ssize_t k, object grad)
+    cdef object take(self, Py_ssize_t k, object grad)
     cdef tuple take_all(self, object grad)
+    cdef tuple take_sparse(self, Py_ssize_t k, object grad)
+    cdef fo_zero_gradient on_zero_gradient(self) noexcept
+    cdef int check_overlap(self, Py_ssize_t k, cnp.ndarray grad) except -1
     cdef bint reaches_owned(self, cnp.ndarray grad) noexcept
+    cdef void plan(self) noexcept
+    cdef int start_resting(self, Py_ssize_t k, cnp.ndarray last_step) except -1
+    cdef int end_rest_of_covered(self) except -1
+    cdef int rest(self) except -1
     cdef int apply(self, double rate) except -1
     cdef int threads(self) except -1
     cdef int scan(self, int n_threads) except -1

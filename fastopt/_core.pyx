@@ -9,10 +9,15 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport INFINITY, NAN
 
 cimport numpy as cnp
+import numpy as np
 
 from . import _validation
 
 cnp.import_array()
+
+# From this share of touched entries on, a dense pass over a parameter that zero gradients leave alone is faster
+# than single entries at known places (docs/performance/README.md).
+cdef double DENSE_SHARE = 0.1
 
 # A pass over fewer bytes is over before another thread could make use of the interpreter lock.
 cdef Py_ssize_t NOGIL_BYTES = 16 * 1024
@@ -23,137 +28,22 @@ cdef enum:
     RAISE
 
 
-# --- the tables of C, for Python -------------------------------------------------------------------------
+include "_tables.pxi"
 
 
-cdef list names(const char *const *table):
-    cdef Py_ssize_t k = 0
-    result = []
-    while table[k] != NULL:
-        result.append(table[k].decode())
-        k += 1
-    return result
+cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil:
+    fo_parallel_for(n, num_threads, task, context)
 
 
-cdef const fo_rule *find_rule(str name) except NULL:
-    cdef Py_ssize_t k = 0
-    while fo_rules[k] != NULL:
-        if fo_rules[k].name.decode() == name:
-            return fo_rules[k]
-        k += 1
-    raise KeyError(name)
-
-
-cdef int form_of(const fo_rule *rule, dict values):
-    """The form bits of the options among the hyper-parameter values."""
-    cdef int form = 0, bit = 2
-    for name in names(rule.options):
-        if values[name]:
-            form |= bit
-        bit <<= 1
-    return form
-
-
-def rule_names():
-    """Names of the rules, as csrc/rules.def lists them."""
-    cdef Py_ssize_t k = 0
-    result = []
-    while fo_rules[k] != NULL:
-        result.append(fo_rules[k].name.decode())
-        k += 1
-    return result
-
-
-def rule_hyperparameters(str rule):
-    """Names of the hyper-parameters that the rule reads, its options included."""
-    cdef const fo_rule *found = find_rule(rule)
-    return sorted({*names(found.hyper), *names(found.options)})
-
-
-def rule_slots(str rule, dict values):
-    """Name -> whether it starts at zero, for the state slots that exist with these hyper-parameters."""
-    cdef const fo_rule *found = find_rule(rule)
-    cdef int form = form_of(found, values)
-    cdef Py_ssize_t k = 0
-    result = {}
-    while found.slots[k].name != NULL:
-        if found.slots[k].options & form == found.slots[k].options:
-            result[found.slots[k].name.decode()] = bool(found.slots[k].starts_at_zero)
-        k += 1
-    return result
-
-
-def dtype_names():
-    """The dtypes that parameters may have."""
-    cdef int k = 0
-    result = []
-    while fo_dtype_name(k) != NULL:
-        result.append(fo_dtype_name(k).decode())
-        k += 1
-    return result
-
-
-def isa_names():
-    """The instruction sets of this build, narrowest first."""
-    cdef int k = 0
-    result = []
-    while fo_isa_name(k) != NULL:
-        result.append(fo_isa_name(k).decode())
-        k += 1
-    return result
-
-
-def isa_supported(str name):
-    """Whether this processor runs the instruction set."""
-    return bool(fo_isa_supported(isa_names().index(name)))
-
-
-def isa_in_use():
-    """The instruction set that kernels run with."""
-    return fo_isa_name(fo_isa_in_use()).decode()
-
-
-def use_isa(str name):
-    """Select an instruction set; it must be supported."""
-    fo_use_isa(isa_names().index(name))
-
-
-def compiler():
-    """The compiler that built the kernels."""
-    return fo_compiler().decode()
-
-
-def has_openmp():
-    """Whether the build has threads."""
-    return bool(fo_has_openmp())
-
-
-def openmp_max_threads():
-    """What the OpenMP runtime would use in this thread: OMP_NUM_THREADS, or a limit of threadpoolctl."""
-    return fo_openmp_max_threads()
-
-
-def advise_huge_pages(cnp.ndarray memory):
-    """Ask for huge pages under a block of memory."""
-    fo_advise_huge_pages(cnp.PyArray_DATA(memory), cnp.PyArray_NBYTES(memory))
-
-
-def gauge(cnp.ndarray read, list readwrite, int num_threads):
-    """One pass over 1 + len(readwrite) byte arrays of equal size with no arithmetic: the bandwidth gauge."""
-    cdef void *streams[4]
-    cdef int n = len(readwrite)
-    for k in range(n):
-        streams[k] = cnp.PyArray_DATA(<cnp.ndarray?>readwrite[k])
-    fo_gauge(cnp.PyArray_DATA(read), streams, n, cnp.PyArray_NBYTES(read), num_threads)
-
-
-# --- the engine ------------------------------------------------------------------------------------------
+cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil:
+    return fo_useful_threads(nbytes, num_threads)
 
 
 cdef class Engine:
     """Binds parameters and state to a rule and runs its steps; base class of `fastopt.Optimizer`.
 
-    The subclass gives `_rate_at(t)`, the scheduled learning rate, and `_allowed_threads()`.
+    The subclass gives `_rate_at(t)`, the scheduled learning rate; `_allowed_threads()`; and `_positions(...)` and
+    `_new_coalescer()`, which make positions and values of a sparse gradient.
     """
 
     def __cinit__(self):
@@ -181,6 +71,8 @@ cdef class Engine:
         self.work.n_arrays = n
         for k in range(n):
             self._bind_array(k, slots)
+        self.last_steps, self.coalescers = [None] * n, [None] * n
+        self.bytes = fo_plan(&self.work, 0)
         self._own([*arrays, *(array for slot_arrays in self.slots for array in slot_arrays)])
         self._set_values(values)
         self.rule.start(self.carried)
@@ -188,7 +80,7 @@ cdef class Engine:
     def _bind_array(self, Py_ssize_t k, dict slots):
         cdef fo_array *bound = &self.work.arrays[k]
         cdef cnp.ndarray param = self.arrays[k]
-        cdef Py_ssize_t slot = 0, nbytes = cnp.PyArray_NBYTES(param)
+        cdef Py_ssize_t slot = 0
         bound.size = cnp.PyArray_SIZE(param)
         bound.dtype = dtype_names().index(param.dtype.name)
         bound.param = cnp.PyArray_DATA(param)
@@ -197,8 +89,7 @@ cdef class Engine:
             if arrays is not None:
                 bound.state[slot] = cnp.PyArray_DATA(<cnp.ndarray?>arrays[k])
             slot += 1
-        self.bytes += nbytes
-        self.work.first_block[k + 1] = self.work.first_block[k] + (nbytes + FO_BLOCK_BYTES - 1) // FO_BLOCK_BYTES
+        bound.resting_width = 1 if cnp.PyArray_NDIM(param) < 2 else bound.size // max(cnp.PyArray_DIM(param, 0), 1)
 
     def _own(self, list arrays):
         """Note the memory of parameters and state: disjoint ranges, sorted for a search by halves."""
@@ -220,6 +111,7 @@ cdef class Engine:
         self.weight_decay = values["weight_decay"]
         self.decoupled = values["decoupled_weight_decay"]
         self.sign = -1.0 if values["maximize"] else 1.0
+        self.exact = values["sparse"] == "exact"
         self.nonfinite = {"propagate": PROPAGATE, "skip": SKIP, "raise": RAISE}[values["nonfinite"]]
         self._set_rate(values["learning_rate"])
 
@@ -240,13 +132,15 @@ cdef class Engine:
 
         Parameters
         ----------
-        grad : ndarray, or list or dict of ndarrays
+        grad : ndarray, scipy.sparse array or matrix, RowSparse, or list or dict of them
             Mirrors the structure given at construction: same shapes and dtypes. Never written. A gradient
-            that is not C-contiguous is read piece by piece, without a copy of the whole.
+            that is not C-contiguous is read piece by piece, without a copy of the whole. A sparse one may
+            have the shapes (1, N) and (N, 1) for a parameter of shape (N,); entries that stand more than
+            once are added, in the order in which they stand.
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, IndexError
             When `grad` does not fit; nothing has changed then.
         FloatingPointError
             With ``nonfinite="raise"``, when an entry is NaN or infinite; nothing has changed then.
@@ -270,21 +164,22 @@ cdef class Engine:
         grads = _validation.flat_gradients(grad, self.keys)
         return tuple([self.take(k, grads[k]) for k in range(self.work.n_arrays)])
 
-    cdef cnp.ndarray take(self, Py_ssize_t k, object grad):
+    cdef object take(self, Py_ssize_t k, object grad):
         """Check gradient k and point the argument block at it."""
         cdef fo_array *bound = &self.work.arrays[k]
         cdef cnp.ndarray param = <cnp.ndarray>self.arrays[k], g
         if cnp.PyArray_DATA(param) != bound.param or cnp.PyArray_SIZE(param) != bound.size:
             _validation.refuse_moved_parameter(_validation.label("params", self.keys, k))
         if not cnp.PyArray_CheckExact(grad):
+            if self._is_sparse(grad):
+                return self.take_sparse(k, grad)
             grad = _validation.gradient_array(_validation.label("grad", self.keys, k), grad, param)
         g = <cnp.ndarray>grad
         if (cnp.PyArray_TYPE(g) != cnp.PyArray_TYPE(param) or not cnp.PyArray_ISBEHAVED_RO(g)
                 or not cnp.PyArray_SAMESHAPE(g, param) or not cnp.PyArray_ISWRITEABLE(param)):
             _validation.refuse_gradient(_validation.label("grad", self.keys, k), g, param)
-        if self.reaches_owned(g):
-            _validation.refuse_overlap(_validation.label("grad", self.keys, k), g,
-                                       [self.arrays, *self.slots])
+        self.check_overlap(k, g)
+        bound.cover = FO_DENSE
         bound.grad = cnp.PyArray_DATA(g)
         bound.grad_layout.ndim = 0
         if not cnp.PyArray_IS_C_CONTIGUOUS(g):
@@ -292,6 +187,51 @@ cdef class Engine:
             bound.grad_layout.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(g)
             bound.grad_layout.strides = <const Py_ssize_t *>cnp.PyArray_STRIDES(g)
         return g
+
+    cdef tuple take_sparse(self, Py_ssize_t k, object grad):
+        """Check sparse gradient k, make its positions distinct and point the argument block at them."""
+        cdef fo_array *bound = &self.work.arrays[k]
+        cdef fo_zero_gradient on_zero = self.on_zero_gradient()
+        cdef cnp.ndarray param = <cnp.ndarray>self.arrays[k], index, values
+        cdef Py_ssize_t width, n_positions
+        cdef bint in_order, sorted_already
+        if not cnp.PyArray_ISWRITEABLE(param):
+            _validation.refuse_read_only(_validation.label("params", self.keys, k))
+        index, values, width, promised = self._positions(_validation.label("grad", self.keys, k), grad, param)
+        n_positions = bound.size // width if width else 0
+        in_order = self.exact and (on_zero == FO_MOVES or (on_zero == FO_DECAYS and width != bound.resting_width))
+        if self.coalescers[k] is None:
+            self.coalescers[k] = self._new_coalescer()
+        self.check_overlap(k, values)
+        index, values, sorted_already = self.coalescers[k].distinct(
+            index, values, n_positions, promised, in_order, self._allowed_threads
+        )
+        bound.grad = cnp.PyArray_DATA(values)
+        bound.at.index, bound.at.wide = cnp.PyArray_DATA(index), cnp.PyArray_ITEMSIZE(index) == 8
+        bound.at.n, bound.at.width = cnp.PyArray_SIZE(index), width
+        if in_order or (sorted_already and on_zero == FO_STAYS and width == 1
+                        and bound.at.n > DENSE_SHARE * bound.size):
+            bound.cover = FO_SPREAD
+        else:
+            bound.cover = FO_ELEMENTS if width == 1 else FO_ROWS
+            if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
+                self.start_resting(k, np.full(self._resting_sizes[k], self.t, np.int64))
+        return index, values
+
+    cdef fo_zero_gradient on_zero_gradient(self) noexcept:
+        """What this optimizer does to entries with a zero gradient; weight decay moves them."""
+        return FO_MOVES if self.weight_decay != 0 else self.rule.zero_gradient(self.form)
+
+    cdef int start_resting(self, Py_ssize_t k, cnp.ndarray last_step) except -1:
+        """Keep, per position of parameter k, the step that its state is up to date with."""
+        self.last_steps[k] = last_step
+        self.work.arrays[k].last_step = <int64_t *>cnp.PyArray_DATA(last_step)
+        return 0
+
+    cdef int check_overlap(self, Py_ssize_t k, cnp.ndarray grad) except -1:
+        if self.reaches_owned(grad):
+            _validation.refuse_overlap(_validation.label("grad", self.keys, k), grad, [self.arrays, *self.slots])
+        return 0
 
     cdef bint reaches_owned(self, cnp.ndarray grad) noexcept:
         """Whether the bytes from the first to the last of `grad` meet those of parameters or state."""
@@ -316,7 +256,9 @@ cdef class Engine:
 
     cdef int apply(self, double rate) except -1:
         """One step with the gradients that are bound; nothing is written before all checks are through."""
-        cdef int n_threads = self.threads(), form = self.form
+        cdef int n_threads, form = self.form
+        self.plan()
+        n_threads = self.threads()
         self.scalars.grad_scale = self.sign
         if self.clip_norm != INFINITY or self.nonfinite != PROPAGATE:
             if not self.scan(n_threads):
@@ -328,16 +270,62 @@ cdef class Engine:
         if (self.scalars.grad_scale != 1.0 or self.scalars.l2 != 0.0 or self.scalars.keep != 1.0
                 or self.scalars.clip_value != INFINITY):
             form |= FO_MODIFIED
+        if self.exact:
+            self.end_rest_of_covered()
+        self.scalars.t = self.t + 1
         self.run(form, n_threads)
         self.t += 1
         return 0
+
+    cdef void plan(self) noexcept:
+        """Lay the work out for the gradients that are bound; between dense steps it stays the same."""
+        cdef bint sparse = False
+        cdef Py_ssize_t k
+        for k in range(self.work.n_arrays):
+            sparse = sparse or self.work.arrays[k].cover != FO_DENSE
+        if sparse or self.sparse_plan:
+            self.bytes = fo_plan(&self.work, self.form)
+        self.sparse_plan = sparse
+
+    cdef int end_rest_of_covered(self) except -1:
+        """Before a gradient that covers a whole parameter: all of its state must be up to date."""
+        cdef Py_ssize_t k
+        covered = [k for k in range(self.work.n_arrays) if self.work.arrays[k].last_step != NULL
+                   and self.work.arrays[k].cover in (FO_DENSE, FO_SPREAD)]
+        if covered:
+            self.rest()
+            for k in covered:
+                self.last_steps[k], self.work.arrays[k].last_step = None, NULL
+        return 0
+
+    cdef int rest(self) except -1:
+        """Bring all state up to date with step t, over the zero gradients that it has not seen yet."""
+        self.scalars.t = self.t
+        self.bytes = fo_plan(&self.work, FO_REST)
+        self.run(FO_REST, self.threads())
+        self.bytes = fo_plan(&self.work, self.form)
+        return 0
+
+    def _end_rest(self):
+        """Bring the state up to date for whoever looks at it."""
+        cdef double carried[3]
+        if all([last_step is None for last_step in self.last_steps]):
+            return
+        if not fo_try_acquire(&self.busy):
+            _validation.refuse_concurrent_step()
+        try:
+            self.rule.start(carried)
+            self.rule.prepare(self.hyper, NAN, self.t + 1, carried, self.scalars.coef)
+            self.rest()
+        finally:
+            fo_release(&self.busy)
 
     cdef int scan(self, int n_threads) except -1:
         """Norm and finiteness of the gradients: sets the clipping scale; 0 if the step is to be skipped."""
         cdef fo_scan found
         cdef bint want_norm = self.clip_norm != INFINITY
         if self.partial == NULL:
-            self.partial = <fo_scan *>PyMem_Calloc(fo_scan_chunks(&self.work) + 1, sizeof(fo_scan))
+            self.partial = <fo_scan *>PyMem_Calloc(FO_SCAN_CHUNKS + self.work.n_arrays, sizeof(fo_scan))
             if self.partial == NULL:
                 raise MemoryError()
         if self.bytes > NOGIL_BYTES:
@@ -408,9 +396,24 @@ cdef class Engine:
         cdef Py_ssize_t k
         return {name: self.carried[k] for k, name in enumerate(names(self.rule.carry))}
 
-    def _restore(self, int64_t step_count, int64_t skipped_steps, dict carry):
+    @property
+    def _last_steps(self):
+        """Per parameter, the step that the state of each position is up to date with; None: all of it is."""
+        return self.last_steps
+
+    @property
+    def _resting_sizes(self):
+        """Per parameter, the number of its positions: rows, or entries of a vector."""
+        return [self.work.arrays[k].size // max(self.work.arrays[k].resting_width, 1)
+                for k in range(self.work.n_arrays)]
+
+    def _restore(self, int64_t step_count, int64_t skipped_steps, dict carry, list last_steps):
         """Set the counters and the carried scalars, all validated."""
         cdef Py_ssize_t k
+        for k, last_step in enumerate(last_steps):
+            self.last_steps[k], self.work.arrays[k].last_step = None, NULL
+            if last_step is not None:
+                self.start_resting(k, last_step.copy())
         self.t, self.skipped, self.norm = step_count, skipped_steps, NAN
         for k, name in enumerate(names(self.rule.carry)):
             self.carried[k] = carry[name]

@@ -257,10 +257,15 @@ def gradient_array(name, grad, param):
     )
 
 
+def refuse_read_only(name):
+    """Raise for a parameter that can no longer be updated in place."""
+    raise ValueError(f"{name} must be writable, got an array made read-only since.")
+
+
 def refuse_gradient(name, grad, param):
     """Raise with the reason why a gradient does not fit its parameter, or the parameter no longer does."""
     if not param.flags.writeable:
-        raise ValueError(f"{name.replace('grad', 'params', 1)} must be writable, got an array made read-only since.")
+        refuse_read_only(name.replace("grad", "params", 1))
     if grad.dtype.newbyteorder("=") == param.dtype and not grad.dtype.isnative:
         raise TypeError(
             f"{name} must be of native byte order, got dtype {grad.dtype.str!r}; pass grad.astype(np.{param.dtype})."
@@ -329,6 +334,26 @@ def state_dict(given, own):
         real(f"state_dict['carry'][{name!r}]", value)
 
 
+def last_steps(given, sizes):
+    """Check the steps that rows of a state dictionary are up to date with: one array or None per parameter."""
+    given, step_count = given["last_steps"], given["step_count"]
+    fits = isinstance(given, (list, tuple)) and len(given) == len(sizes)
+    if not fits or any(
+        each is not None
+        and not (
+            isinstance(each, np.ndarray)
+            and each.dtype == np.int64
+            and each.shape == (size,)
+            and (size == 0 or (each.min() >= 0 and each.max() <= step_count))
+        )
+        for each, size in zip(given, sizes, strict=True)
+    ):
+        raise ValueError(
+            f"`state_dict['last_steps']` must be a list of {len(sizes)} items, each None or an int64 array of steps "
+            f"up to {step_count} for the {sizes!r} rows of the parameters, got {given!r}."
+        )
+
+
 def same_slots(given, own):
     """Refuse hyper-parameters with which the state would have slots `given` instead of `own`."""
     if list(given) != list(own):
@@ -367,3 +392,87 @@ def learning_rate_state(given, own, learning_rate):
         )
     if given["learning_rate"] is not None:
         real("state_dict['learning_rate']", given["learning_rate"], learning_rate.interval)
+
+
+# --- sparse gradients ------------------------------------------------------------------------------------
+
+
+def row_indices(indices):
+    """Return the indices of a RowSparse as a one-dimensional int32 or int64 array."""
+    indices = np.asarray(indices)
+    if indices.size == 0 and indices.dtype == np.float64:
+        indices = indices.astype(np.int64)     # what NumPy makes of an empty list
+    if indices.dtype not in (np.int32, np.int64) or not indices.dtype.isnative:
+        raise TypeError(f"`indices` must be int32 or int64, got {indices.dtype}; pass indices.astype(np.int64).")
+    if indices.ndim != 1:
+        raise ValueError(f"`indices` must have one dimension, got shape {indices.shape}.")
+    return indices
+
+
+def row_values(rows, indices):
+    """Return the rows of a RowSparse as an array with one row per index."""
+    rows = np.asarray(rows)
+    if rows.dtype.name not in DTYPES or not rows.dtype.isnative:
+        raise TypeError(f"`rows` must be float32 or float64, got {rows.dtype}; pass rows.astype(np.float64).")
+    if rows.ndim == 0 or len(rows) != len(indices):
+        raise ValueError(f"`rows` must have one row for each of the {len(indices)} indices, got shape {rows.shape}.")
+    return rows
+
+
+def row_sparse(name, grad, param):
+    """Check that a RowSparse fits its parameter; its arrays may have been changed since it was made."""
+    if param.ndim == 0:
+        raise ValueError(f"{name} must be a number for a parameter without dimensions, got {grad!r}.")
+    if len(grad.rows) != len(grad.indices) or grad.rows.shape[1:] != param.shape[1:]:
+        raise ValueError(
+            f"{name} must have rows of the shape {param.shape[1:]} of those of its parameter, one for each of "
+            f"{len(grad.indices)} indices, got {grad.rows.shape}."
+        )
+    _same_dtype(name, grad.rows.dtype, param.dtype)
+
+
+def scipy_gradient(name, grad, param):
+    """Check shape and dtype of a scipy.sparse gradient."""
+    vector = param.ndim == 1 and grad.shape in ((1, param.size), (param.size, 1))
+    if grad.shape != param.shape and not vector:
+        or_vector = f", or ({param.size}, 1) or (1, {param.size})," if param.ndim == 1 else ""
+        raise ValueError(f"{name} must have the shape {param.shape}{or_vector} of its parameter, got {grad.shape}.")
+    _same_dtype(name, grad.dtype, param.dtype)
+
+
+def compressed(name, grad):
+    """Check the index arrays of a CSR or CSC gradient as far as their bounds go; return the number of its rows."""
+    indptr, n_major = grad.indptr, grad.shape[0] if grad.format == "csr" else grad.shape[1]
+    if grad.ndim == 1:
+        n_major = 1
+    if len(indptr) != n_major + 1 or indptr[0] != 0 or (n_major > 1 and (np.diff(indptr) < 0).any()):
+        raise ValueError(
+            f"{name}.indptr must start at 0 and not descend over {n_major + 1} entries; the matrix is malformed, "
+            f"as {grad.format}.check_format() would say."
+        )
+    if not 0 <= indptr[-1] <= min(len(grad.indices), len(grad.data)):
+        raise ValueError(
+            f"{name}.indptr must end at the number of entries, at most {min(len(grad.indices), len(grad.data))}, "
+            f"got {indptr[-1]}."
+        )
+    if grad.indices.dtype not in (np.int32, np.int64) or indptr.dtype != grad.indices.dtype:
+        raise TypeError(f"{name}.indices must be int32 or int64, got {grad.indices.dtype}.")
+    return n_major
+
+
+def _same_dtype(name, dtype, expected):
+    if dtype != expected or not dtype.isnative:
+        raise TypeError(f"{name} must be {expected} like its parameter, got {dtype}; pass grad.astype(np.{expected}).")
+
+
+def refuse_index(name, index, at, n_positions):
+    """Raise for an index that is outside the parameter."""
+    raise IndexError(f"{name} must have indices in [0, {n_positions}), got {index[at]} at position {at}.")
+
+
+def refuse_sparse_size(n, n_positions):
+    """Raise for a gradient whose positions cannot be sorted in 64 bits each."""
+    raise ValueError(
+        f"`grad` must have fewer entries to be put in order, got {n} of {n_positions} positions; "
+        "pass a dense gradient, or RowSparse(..., unique=True)."
+    )

@@ -5,6 +5,7 @@
 #define HYPER(X) X(initial_accumulator_value) X(epsilon) X(epsilon_root)
 #define COEF(X) X(learning_rate) X(epsilon) X(epsilon_root) X(initial)
 #define SLOTS(X) X(accumulator, always, c->initial)
+#define ZERO_GRADIENT(form) FO_STAYS
 #include "../rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)

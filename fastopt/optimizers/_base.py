@@ -2,7 +2,7 @@
 
 import inspect
 
-from .. import _core, _threads, _validation
+from .. import _core, _sparse, _sparse_gradients, _threads, _validation
 from ._hyperparameters import Choice, Flag, Hyperparameter, Real, ThreadCount
 from ._state import allocate
 
@@ -95,9 +95,17 @@ class Optimizer(_core.Engine):
     def _allowed_threads(self):
         return _threads.resolve(self._values["num_threads"])
 
+    _positions = staticmethod(_sparse_gradients.positions_and_values)
+    _is_sparse = staticmethod(_sparse_gradients.is_sparse)
+    _new_coalescer = _sparse.Coalescer
+
     @property
     def state(self):
-        """Slot name -> state in the structure of the parameters: writable views, zero-copy."""
+        """Slot name -> state in the structure of the parameters: writable views, zero-copy.
+
+        With ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now.
+        """
+        self._end_rest()
         return {name: self._structured(arrays) for name, arrays in self._slots_by_name().items()}
 
     def _slots_by_name(self):
@@ -117,6 +125,7 @@ class Optimizer(_core.Engine):
                 name: value for name, value in self._values.items() if name not in ("learning_rate", "num_threads")
             },
             "carry": self._carry,
+            "last_steps": list(self._last_steps),
             "state": {name: list(arrays) for name, arrays in self._slots_by_name().items()},
         }
 
@@ -131,6 +140,7 @@ class Optimizer(_core.Engine):
         """
         snapshot = self._snapshot()
         snapshot["state"] = {name: [array.copy() for array in arrays] for name, arrays in snapshot["state"].items()}
+        snapshot["last_steps"] = [None if each is None else each.copy() for each in snapshot["last_steps"]]
         return snapshot
 
     def load_state_dict(self, state_dict):
@@ -148,6 +158,7 @@ class Optimizer(_core.Engine):
         """
         own = self._snapshot()
         _validation.state_dict(state_dict, own)
+        _validation.last_steps(state_dict, self._resting_sizes)
         _validation.learning_rate_state(state_dict, own, self._declared["learning_rate"])
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
         values = self._validated((), kept | state_dict["hyperparameters"])
@@ -161,7 +172,8 @@ class Optimizer(_core.Engine):
                 array[...] = saved
         self._values = values
         self._set_values(values)
-        self._restore(state_dict["step_count"], state_dict["skipped_steps"], state_dict["carry"])
+        counters = (state_dict[key] for key in ("step_count", "skipped_steps", "carry", "last_steps"))
+        self._restore(*counters)
 
     def __reduce__(self):
         return _rebuild, (type(self), self.params, self._values), self._snapshot()

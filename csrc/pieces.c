@@ -1,6 +1,8 @@
-/* strided.c -- gradients that are not C-contiguous are read piece by piece, never copied as a whole. */
+/* pieces.c -- gradients that are not dense C-contiguous arrays, piece by piece as the dense kernels want them;
+ * never copied or expanded as a whole. */
 #include <string.h>
 #include "fastopt.h"
+#include "sparse.h"
 
 /* Element positions of one walk in C order: how far along each axis, and the byte offset that makes. */
 typedef struct {
@@ -47,21 +49,16 @@ static void copy_strided(char *to, const char *from, ptrdiff_t n, ptrdiff_t stri
         COPY_STRIDED(double)
 }
 
-const void *fo_grad_piece(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, void *buffer)
+static void gather_strided(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, char *to)
 {
     const fo_layout *layout = &array->grad_layout;
     const size_t itemsize = fo_itemsize(array->dtype);
-    const char *grad = (const char *)array->grad;
-    if (layout->ndim == 0)
-        return grad + lo * (ptrdiff_t)itemsize;
-
     const int last = layout->ndim - 1;
-    char *to = (char *)buffer;
     walk w = walk_from(layout, lo);
     while (lo < hi) {
         const ptrdiff_t left_in_row = layout->shape[last] - w.at[last];
         const ptrdiff_t n = left_in_row < hi - lo ? left_in_row : hi - lo;
-        copy_strided(to, grad + w.offset, n, layout->strides[last], itemsize);
+        copy_strided(to, (const char *)array->grad + w.offset, n, layout->strides[last], itemsize);
         to += n * (ptrdiff_t)itemsize;
         lo += n;
         w.at[last] += n;
@@ -69,5 +66,44 @@ const void *fo_grad_piece(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, voi
         if (lo < hi)
             next_row(&w, layout);
     }
+}
+
+/* The first k whose row ends after entry `lo`; positions ascend. */
+static ptrdiff_t first_row_from(const fo_positions *at, ptrdiff_t lo)
+{
+    ptrdiff_t low = 0, high = at->n;
+    while (low < high) {
+        const ptrdiff_t middle = low + (high - low) / 2;
+        if ((position(at, middle) + 1) * at->width <= lo)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void expand_rows(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, char *to)
+{
+    const fo_positions *at = &array->at;
+    const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(array->dtype);
+    memset(to, 0, (size_t)((hi - lo) * itemsize));
+    for (ptrdiff_t k = first_row_from(at, lo); k < at->n; ++k) {
+        const ptrdiff_t row = position(at, k) * at->width;
+        if (row >= hi)
+            break;
+        const ptrdiff_t start = row < lo ? lo : row, stop = row + at->width < hi ? row + at->width : hi;
+        const char *from = (const char *)array->grad + (k * at->width + start - row) * itemsize;
+        memcpy(to + (start - lo) * itemsize, from, (size_t)((stop - start) * itemsize));
+    }
+}
+
+const void *fo_grad_piece(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, void *buffer)
+{
+    if (array->cover == FO_SPREAD)
+        expand_rows(array, lo, hi, (char *)buffer);
+    else if (array->grad_layout.ndim != 0)
+        gather_strided(array, lo, hi, (char *)buffer);
+    else
+        return (const char *)array->grad + lo * (ptrdiff_t)fo_itemsize(array->dtype);
     return buffer;
 }

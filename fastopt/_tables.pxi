@@ -1,0 +1,121 @@
+# Part of _core.pyx: the tables and switches of C, for Python.
+
+cdef list names(const char *const *table):
+    cdef Py_ssize_t k = 0
+    result = []
+    while table[k] != NULL:
+        result.append(table[k].decode())
+        k += 1
+    return result
+
+
+cdef const fo_rule *find_rule(str name) except NULL:
+    cdef Py_ssize_t k = 0
+    while fo_rules[k] != NULL:
+        if fo_rules[k].name.decode() == name:
+            return fo_rules[k]
+        k += 1
+    raise KeyError(name)
+
+
+cdef int form_of(const fo_rule *rule, dict values):
+    """The form bits of the options among the hyper-parameter values."""
+    cdef int form = 0, bit = 2
+    for name in names(rule.options):
+        if values[name]:
+            form |= bit
+        bit <<= 1
+    return form
+
+
+def rule_names():
+    """Names of the rules, as csrc/rules.def lists them."""
+    cdef Py_ssize_t k = 0
+    result = []
+    while fo_rules[k] != NULL:
+        result.append(fo_rules[k].name.decode())
+        k += 1
+    return result
+
+
+def rule_hyperparameters(str rule):
+    """Names of the hyper-parameters that the rule reads, its options included."""
+    cdef const fo_rule *found = find_rule(rule)
+    return sorted({*names(found.hyper), *names(found.options)})
+
+
+def rule_slots(str rule, dict values):
+    """Name -> whether it starts at zero, for the state slots that exist with these hyper-parameters."""
+    cdef const fo_rule *found = find_rule(rule)
+    cdef int form = form_of(found, values)
+    cdef Py_ssize_t k = 0
+    result = {}
+    while found.slots[k].name != NULL:
+        if found.slots[k].options & form == found.slots[k].options:
+            result[found.slots[k].name.decode()] = bool(found.slots[k].starts_at_zero)
+        k += 1
+    return result
+
+
+def dtype_names():
+    """The dtypes that parameters may have."""
+    cdef int k = 0
+    result = []
+    while fo_dtype_name(k) != NULL:
+        result.append(fo_dtype_name(k).decode())
+        k += 1
+    return result
+
+
+def isa_names():
+    """The instruction sets of this build, narrowest first."""
+    cdef int k = 0
+    result = []
+    while fo_isa_name(k) != NULL:
+        result.append(fo_isa_name(k).decode())
+        k += 1
+    return result
+
+
+def isa_supported(str name):
+    """Whether this processor runs the instruction set."""
+    return bool(fo_isa_supported(isa_names().index(name)))
+
+
+def isa_in_use():
+    """The instruction set that kernels run with."""
+    return fo_isa_name(fo_isa_in_use()).decode()
+
+
+def use_isa(str name):
+    """Select an instruction set; it must be supported."""
+    fo_use_isa(isa_names().index(name))
+
+
+def compiler():
+    """The compiler that built the kernels."""
+    return fo_compiler().decode()
+
+
+def has_openmp():
+    """Whether the build has threads."""
+    return bool(fo_has_openmp())
+
+
+def openmp_max_threads():
+    """What the OpenMP runtime would use in this thread: OMP_NUM_THREADS, or a limit of threadpoolctl."""
+    return fo_openmp_max_threads()
+
+
+def advise_huge_pages(cnp.ndarray memory):
+    """Ask for huge pages under a block of memory."""
+    fo_advise_huge_pages(cnp.PyArray_DATA(memory), cnp.PyArray_NBYTES(memory))
+
+
+def gauge(cnp.ndarray read, list readwrite, int num_threads):
+    """One pass over 1 + len(readwrite) byte arrays of equal size with no arithmetic: the bandwidth gauge."""
+    cdef void *streams[4]
+    cdef int n = len(readwrite)
+    for k in range(n):
+        streams[k] = cnp.PyArray_DATA(<cnp.ndarray?>readwrite[k])
+    fo_gauge(cnp.PyArray_DATA(read), streams, n, cnp.PyArray_NBYTES(read), num_threads)
