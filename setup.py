@@ -95,7 +95,7 @@ def extension(name, c_sources=()):
     return Extension(
         f"fastopt.{name}",
         [f"fastopt/{name}.pyx", *c_sources],
-        depends=[*HEADERS, "fastopt/_core.pxd"],
+        depends=[*HEADERS, "fastopt/_core.pxd", "fastopt/_tables.pxi"],
         include_dirs=["csrc"],
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),

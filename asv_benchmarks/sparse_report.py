@@ -148,7 +148,8 @@ def few_entries(k=100):
         index, values = np.sort(rng.choice(n, k, replace=False)), rng.standard_normal(k, dtype=np.float32)
         opt = fastopt.Adagrad(np.zeros(n, np.float32))
         row = scipy.sparse.csr_array((values, index, [0, k]), shape=(1, n))
-        runs[f"RowSparse, N = {n:,}"] = lambda opt=opt, grad=fastopt.RowSparse(index, values): opt.step(grad)
+        entries = fastopt.RowSparse(index, values)
+        runs[f"RowSparse, N = {n:,}"] = lambda opt=opt, grad=entries: opt.step(grad)
         runs[f"CSR, N = {n:,}"] = lambda opt=opt, grad=row: opt.step(grad)
     report(f"adagrad: {k} entries of N", interleaved(runs), "", ())
 

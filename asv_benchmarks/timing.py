@@ -87,6 +87,6 @@ def _serve(pipe, make, arguments):
         try:
             what, value = pipe.recv()
         except EOFError:
-            return                             # the other side is done
-        run()                                  # wakes the threads, which slept while others had their turns
+            return  # the other side is done
+        run()  # wakes the threads, which slept while others had their turns
         pipe.send(turn_length(run, value) if what == "prepare" else seconds(run, value))

@@ -119,3 +119,9 @@ def gauge(cnp.ndarray read, list readwrite, int num_threads):
     for k in range(n):
         streams[k] = cnp.PyArray_DATA(<cnp.ndarray?>readwrite[k])
     fo_gauge(cnp.PyArray_DATA(read), streams, n, cnp.PyArray_NBYTES(read), num_threads)
+
+
+def on_zero_gradient(str rule, dict values):
+    """What the rule does where the gradient is zero: "moves" the parameter, "stays", or "decays" the state only."""
+    cdef const fo_rule *found = find_rule(rule)
+    return {FO_MOVES: "moves", FO_STAYS: "stays", FO_DECAYS: "decays"}[found.zero_gradient(form_of(found, values))]

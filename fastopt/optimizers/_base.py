@@ -22,9 +22,29 @@ COMMON_PARAMETERS = """weight_decay : float, default={weight_decay}
         What to do with a gradient that has NaN or infinite entries: use it, leave the step out (it does not
         count), or raise FloatingPointError. The last two read the gradient once more.
     sparse : {{"lazy", "exact"}}
-        What a sparse gradient means for entries that it does not touch.
+        What a sparse gradient does to entries that it does not touch: nothing, nor to their state, or what zeros
+        in a dense gradient would do. {sparse}
     num_threads : int, optional
         Most threads to use; by default what `fastopt.get_num_threads` says. Results do not depend on it."""
+
+
+# How the two meanings of a sparse gradient compare, by what a zero gradient does.
+SPARSE_NOTES = {
+    "stays": "Without weight decay the two are the same, as zeros change nothing.",
+    "decays": (
+        "The two differ, as zeros let the state decay. Without weight decay an exact step takes time proportional\n"
+        "        to the gradient, and 8 bytes are kept for each row, or for each entry of a vector."
+    ),
+    "moves": "The two differ, and an exact step is a pass over the whole, as zeros move the parameter.",
+}
+
+
+def sparse_note(rule, values):
+    """What a docstring says about sparse gradients; momentum, where it is an option, changes it."""
+    note = SPARSE_NOTES[_core.on_zero_gradient(rule, values)]
+    if "momentum" in values:
+        note += "\n        With momentum the two differ, and an exact step is a pass over the whole."
+    return note
 
 
 class Optimizer(_core.Engine):
@@ -56,9 +76,10 @@ class Optimizer(_core.Engine):
         cls._declared = dict(sorted(declared.items(), key=lambda item: item[1].keyword_only))
         params = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         cls.__signature__ = inspect.Signature([params, *(each.parameter() for each in cls._declared.values())])
-        if cls.__doc__:
+        if "<common parameters>" in (cls.__doc__ or ""):
             defaults = {name: each.default for name, each in cls._declared.items()}
-            cls.__doc__ = cls.__doc__.replace("<common parameters>", COMMON_PARAMETERS.format(**defaults))
+            texts = defaults | {"sparse": sparse_note(cls.rule, defaults)}
+            cls.__doc__ = cls.__doc__.replace("<common parameters>", COMMON_PARAMETERS.format(**texts))
 
     def __init__(self, params, *args, **hyperparameters):
         if self.rule is None:
