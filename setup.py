@@ -89,7 +89,6 @@ C_SOURCES = sorted(glob.glob("csrc/*.c") + glob.glob("csrc/rules/*.c"))
 HEADERS = sorted(glob.glob("csrc/*.h") + glob.glob("csrc/*.def"))
 
 
-
 def extension(name, c_sources=()):
     """An extension module of the package from its .pyx file."""
     return Extension(

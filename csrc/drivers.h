@@ -22,10 +22,10 @@ typedef struct { real *p; const real *g; SLOTS(STREAM) } FN(streams);
 #define START(slot, options, initial) if (stream.slot) stream.slot[i] = SAVE_STATE((real)(initial));
 #define ARGUMENT(slot, options, initial) , &slot
 #define FROM_ARRAY(slot, options, initial) stream.slot = (state_t *)array->state[FO_SLOT_##slot];
-#define ADVANCE(slot, options, initial) if (HAS(options)) stream.slot += entries;
+#define ADVANCE(slot, options, initial) if (stream.slot) stream.slot += entries;
 #define DECAY(slot, options, initial) \
     if (stream.slot) for (ptrdiff_t i = 0; i < count; ++i) stream.slot[i] = SAVE_STATE(LOAD_STATE(stream.slot[i]) * factor);
-#define STAGE(slot, options, initial) state_t slot##_stage[ELEMENTS_STAGED]; staged.slot = slot##_stage;
+#define STAGE(slot, options, initial) state_t slot##_stage[ELEMENTS_STAGED]; staged.slot = all.slot ? slot##_stage : NULL;
 #define GATHER(slot, options, initial) \
     if (HAS(options)) for (int k = 0; k < count; ++k) staged.slot[k] = all.slot[at[k]];
 #define SCATTER(slot, options, initial) \
@@ -57,9 +57,8 @@ FO_INLINE FN(streams) FN(streams_of)(const fo_array *array)
 }
 
 /* The streams some entries further on; the gradient is moved by its own count. */
-FO_INLINE FN(streams) FN(advance)(FN(streams) stream, ptrdiff_t entries, ptrdiff_t grad_entries, const int form)
+FO_INLINE FN(streams) FN(advance)(FN(streams) stream, ptrdiff_t entries, ptrdiff_t grad_entries)
 {
-    (void)form;
     stream.p += entries;
     stream.g += grad_entries;
     SLOTS(ADVANCE)
@@ -72,7 +71,7 @@ FO_INLINE real FN(modify)(real *p, real g, const FN(modifiers) *c)
     g = g > c->clip_value ? c->clip_value : g < -c->clip_value ? -c->clip_value : g;
     g *= c->grad_scale;
     g += c->l2 != 0 ? c->l2 * *p : 0;   /* not 0 * p, which is NaN for an infinite p */
-    *p *= c->keep;
+    *p = c->keep == 1 ? *p : *p * c->keep;   /* the very bits of p, subnormal ones too */
     return g;
 }
 
@@ -112,7 +111,7 @@ FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t l
 {
     const FN(coefs) c = FN(round)(step);
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
-    FN(span)(FN(advance)(FN(streams_of)(array), lo, lo, form), hi - lo, &c, &modifiers, form);
+    FN(span)(FN(advance)(FN(streams_of)(array), lo, lo), hi - lo, &c, &modifiers, form);
 }
 
 /* The state of `count` entries, over the zero gradients since it was last brought up to date: see fo_zero_gradient. */
@@ -134,7 +133,7 @@ static void FN(rest)(const fo_array *array, const fo_step *step, ptrdiff_t lo, p
 {
     const ptrdiff_t width = array->resting_width;
     for (ptrdiff_t row = lo; row < hi; ++row) {
-        const FN(streams) stream = FN(advance)(FN(streams_of)(array), row * width, 0, 0);
+        const FN(streams) stream = FN(advance)(FN(streams_of)(array), row * width, 0);
         FN(decay)(stream, width, step, step->t - array->last_step[row]);
         array->last_step[row] = step->t;
     }
@@ -153,7 +152,7 @@ FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo
             fetch(all.p + entry, nbytes);
             SLOTS(FETCH)
         }
-        const FN(streams) stream = FN(advance)(all, row * width, k * width, form);
+        const FN(streams) stream = FN(advance)(all, row * width, k * width);
         if (array->last_step) {
             FN(decay)(stream, width, step, step->t - 1 - array->last_step[row]);
             array->last_step[row] = step->t;
@@ -189,7 +188,7 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
         SLOTS(GATHER)
         if (array->last_step)
             for (int k = 0; k < count; ++k) {
-                const FN(streams) stream = FN(advance)(staged, k, 0, form);
+                const FN(streams) stream = FN(advance)(staged, k, 0);
                 FN(decay)(stream, 1, step, step->t - 1 - array->last_step[at[k]]);
                 array->last_step[at[k]] = step->t;
             }

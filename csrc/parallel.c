@@ -23,9 +23,10 @@
 #include <intrin.h>
 #endif
 
-/* Below this much memory per thread a region costs more than it saves: handing work to a waiting thread takes
- * about 2 us, and one core updates 64 KiB of parameters in 3 to 15 us (docs/performance/README.md). */
-enum { MIN_BYTES_PER_THREAD = 64 * 1024 };
+/* Below this much memory per thread a region costs more than it may save: handing work to a waiting thread takes
+ * about 2 us, but up to 200 us when other threads have been at work in between, and one core updates 128 KiB of
+ * parameters in 5 to 20 us (docs/performance/README.md). */
+enum { MIN_BYTES_PER_THREAD = 128 * 1024 };
 
 /* A state that decays becomes subnormal after some hundred steps and then costs 100 cycles an operation:
  * subnormals are taken as zero inside kernels, on each worker, and the caller's mode comes back after. */

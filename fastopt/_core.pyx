@@ -89,7 +89,9 @@ cdef class Engine:
             if arrays is not None:
                 bound.state[slot] = cnp.PyArray_DATA(<cnp.ndarray?>arrays[k])
             slot += 1
-        bound.resting_width = 1 if cnp.PyArray_NDIM(param) < 2 else bound.size // max(cnp.PyArray_DIM(param, 0), 1)
+        bound.resting_width = 1
+        if cnp.PyArray_NDIM(param) > 1 and bound.size > 0:
+            bound.resting_width = bound.size // cnp.PyArray_DIM(param, 0)
 
     def _own(self, list arrays):
         """Note the memory of parameters and state: disjoint ranges, sorted for a search by halves."""
@@ -198,10 +200,11 @@ cdef class Engine:
         if not cnp.PyArray_ISWRITEABLE(param):
             _validation.refuse_read_only(_validation.label("params", self.keys, k))
         index, values, width, promised = self._positions(_validation.label("grad", self.keys, k), grad, param)
-        n_positions = bound.size // width if width else 0
+        n_positions = bound.size // width if width else cnp.PyArray_DIM(param, 0)
         in_order = self.exact and (on_zero == FO_MOVES or (on_zero == FO_DECAYS and width != bound.resting_width))
         if self.coalescers[k] is None:
             self.coalescers[k] = self._new_coalescer()
+        self.check_overlap(k, index)
         self.check_overlap(k, values)
         index, values, sorted_already = self.coalescers[k].distinct(
             index, values, n_positions, promised, in_order, self._allowed_threads
@@ -209,7 +212,8 @@ cdef class Engine:
         bound.grad = cnp.PyArray_DATA(values)
         bound.at.index, bound.at.wide = cnp.PyArray_DATA(index), cnp.PyArray_ITEMSIZE(index) == 8
         bound.at.n, bound.at.width = cnp.PyArray_SIZE(index), width
-        if in_order or (sorted_already and on_zero == FO_STAYS and width == 1
+        # With clip_norm a NaN among the touched entries makes the scale NaN, which zeros must not meet.
+        if in_order or (sorted_already and on_zero == FO_STAYS and width == 1 and self.clip_norm == INFINITY
                         and bound.at.n > DENSE_SHARE * bound.size):
             bound.cover = FO_SPREAD
         else:
@@ -404,8 +408,7 @@ cdef class Engine:
     @property
     def _resting_sizes(self):
         """Per parameter, the number of its positions: rows, or entries of a vector."""
-        return [self.work.arrays[k].size // max(self.work.arrays[k].resting_width, 1)
-                for k in range(self.work.n_arrays)]
+        return [self.work.arrays[k].size // self.work.arrays[k].resting_width for k in range(self.work.n_arrays)]
 
     def _restore(self, int64_t step_count, int64_t skipped_steps, dict carry, list last_steps):
         """Set the counters and the carried scalars, all validated."""

@@ -37,11 +37,11 @@ cdef Py_ssize_t MOST_BITS_EACH = 256
 
 cdef bint all_inside(const index_t *index, Py_ssize_t n, index_t n_rows) noexcept nogil:
     """Whether every position is in [0, n_rows): no sign bit in it, nor in its distance to the last."""
-    cdef index_t signs = 0
+    cdef uint64_t signs = 0
     cdef Py_ssize_t k
     for k in range(n):
-        signs |= index[k] | (n_rows - 1 - index[k])
-    return signs >= 0
+        signs |= <uint64_t>index[k] | (<uint64_t>(n_rows - 1) - <uint64_t>index[k])
+    return signs >> 63 == 0
 
 
 cdef Py_ssize_t first_outside(const index_t *index, Py_ssize_t n, Py_ssize_t n_rows) noexcept nogil:

@@ -71,11 +71,16 @@ def positions_and_values(name, grad, param):
         _validation.scipy_gradient(name, grad, param)
         index, values = _flat(name, grad, param)
         width, n_positions = 1, param.size
-    index, values = np.ascontiguousarray(index), np.ascontiguousarray(values)
+    index, values = _plain(index), _plain(values)
     wrong = _sparse.outside(index, n_positions)
     if wrong >= 0:
         _validation.refuse_index(name, index, wrong, n_positions)
     return index, values, width, promised
+
+
+def _plain(array):
+    """The array, or a copy of one that is not contiguous and aligned."""
+    return array if array.flags.c_contiguous and array.flags.aligned else array.copy()
 
 
 def _flat(name, grad, param):
@@ -84,8 +89,9 @@ def _flat(name, grad, param):
         return _flat_compressed(name, grad, param)
     grad = grad.tocoo()
     coords = grad.coords
+    _validation.coordinates(name, grad)
     for axis, index in enumerate(coords):
-        wrong = _sparse.outside(np.ascontiguousarray(index), grad.shape[axis])
+        wrong = _sparse.outside(_plain(index), grad.shape[axis])
         if wrong >= 0:
             _validation.refuse_index(name, index, wrong, grad.shape[axis])
     if len(coords) == 1:
@@ -100,10 +106,10 @@ def _flat_compressed(name, grad, param):
     nnz = int(grad.indptr[-1])
     indices, data = grad.indices[:nnz], grad.data[:nnz]
     n_minor = grad.shape[-1] if grad.format == "csr" else grad.shape[0]
-    wrong = _sparse.outside(np.ascontiguousarray(indices), n_minor)
+    wrong = _sparse.outside(_plain(indices), n_minor)
     if wrong >= 0:
         _validation.refuse_index(name, indices, wrong, n_minor)
     if n_major == 1 and n_minor == param.size:
-        return indices, data                   # a vector along the compressed axis: no copy
+        return indices, data  # a vector along the compressed axis: no copy
     steps = (n_minor, 1) if grad.format == "csr" else (1, grad.shape[1])
-    return _sparse.flat_positions(np.ascontiguousarray(grad.indptr), np.ascontiguousarray(indices), *steps), data
+    return _sparse.flat_positions(_plain(grad.indptr), _plain(indices), *steps), data

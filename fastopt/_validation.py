@@ -11,6 +11,7 @@ import numbers
 import numpy as np
 
 DTYPES = ("float32", "float64")
+INDEX_DTYPES = (np.dtype(np.int32), np.dtype(np.int64))
 MOST_THREADS = 8192  # more than any machine has
 MOST_STEPS = 2**53  # up to here a float64 holds every step number
 
@@ -401,12 +402,18 @@ def row_indices(indices):
     """Return the indices of a RowSparse as a one-dimensional int32 or int64 array."""
     indices = np.asarray(indices)
     if indices.size == 0 and indices.dtype == np.float64:
-        indices = indices.astype(np.int64)     # what NumPy makes of an empty list
-    if indices.dtype not in (np.int32, np.int64) or not indices.dtype.isnative:
-        raise TypeError(f"`indices` must be int32 or int64, got {indices.dtype}; pass indices.astype(np.int64).")
-    if indices.ndim != 1:
-        raise ValueError(f"`indices` must have one dimension, got shape {indices.shape}.")
+        indices = indices.astype(np.int64)  # what NumPy makes of an empty list
+    _index_array("`indices`", "", indices)
     return indices
+
+
+def _index_array(name, attribute, indices):
+    if indices.dtype not in INDEX_DTYPES:
+        raise TypeError(
+            f"{name}{attribute} must be int32 or int64, got {indices.dtype}; pass indices.astype(np.int64)."
+        )
+    if indices.ndim != 1:
+        raise ValueError(f"{name}{attribute} must have one dimension, got shape {indices.shape}.")
 
 
 def row_values(rows, indices):
@@ -423,6 +430,7 @@ def row_sparse(name, grad, param):
     """Check that a RowSparse fits its parameter; its arrays may have been changed since it was made."""
     if param.ndim == 0:
         raise ValueError(f"{name} must be a number for a parameter without dimensions, got {grad!r}.")
+    _index_array(name, ".indices", grad.indices)
     if len(grad.rows) != len(grad.indices) or grad.rows.shape[1:] != param.shape[1:]:
         raise ValueError(
             f"{name} must have rows of the shape {param.shape[1:]} of those of its parameter, one for each of "
@@ -445,7 +453,7 @@ def compressed(name, grad):
     indptr, n_major = grad.indptr, grad.shape[0] if grad.format == "csr" else grad.shape[1]
     if grad.ndim == 1:
         n_major = 1
-    if len(indptr) != n_major + 1 or indptr[0] != 0 or (n_major > 1 and (np.diff(indptr) < 0).any()):
+    if indptr.shape != (n_major + 1,) or indptr[0] != 0 or (n_major > 1 and (indptr[1:] < indptr[:-1]).any()):
         raise ValueError(
             f"{name}.indptr must start at 0 and not descend over {n_major + 1} entries; the matrix is malformed, "
             f"as {grad.format}.check_format() would say."
@@ -455,9 +463,23 @@ def compressed(name, grad):
             f"{name}.indptr must end at the number of entries, at most {min(len(grad.indices), len(grad.data))}, "
             f"got {indptr[-1]}."
         )
-    if grad.indices.dtype not in (np.int32, np.int64) or indptr.dtype != grad.indices.dtype:
-        raise TypeError(f"{name}.indices must be int32 or int64, got {grad.indices.dtype}.")
+    _index_array(name, ".indices", grad.indices)
+    if indptr.dtype != grad.indices.dtype:
+        raise TypeError(f"{name}.indptr must be {grad.indices.dtype} like its indices, got {indptr.dtype}.")
+    _one_value_each(name, grad.data[: indptr[-1]], grad.indices[: indptr[-1]])
     return n_major
+
+
+def coordinates(name, grad):
+    """Check the index arrays of a COO gradient but for their bounds."""
+    for index in grad.coords:
+        _index_array(name, ".coords", index)
+        _one_value_each(name, grad.data, index)
+
+
+def _one_value_each(name, values, index):
+    if values.shape != index.shape:
+        raise ValueError(f"{name} must have one value for each of {len(index)} indices, got shape {values.shape}.")
 
 
 def _same_dtype(name, dtype, expected):

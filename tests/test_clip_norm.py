@@ -8,7 +8,7 @@ from helpers import bits, spread
 import fastopt
 
 THREADS = [1, 2, 3, 7]
-LARGE = 7 * 64 * 1024 // 4 + 13
+LARGE = 7 * 128 * 1024 // 4 + 13
 
 
 def step_from_zero(grads, clip_norm, **options):

@@ -13,7 +13,7 @@ THREADS = [1, 2, 3, 7]
 VALUES = [math.nan, math.inf, -math.inf]
 LAYOUTS = {"contiguous": np.asarray, "strided": spread, "reversed": lambda grad: grad[::-1].copy()[::-1]}
 # Shared by up to seven threads, and not a multiple of any block.
-LARGE = 7 * 64 * 1024 // 4 + 13
+LARGE = 7 * 128 * 1024 // 4 + 13
 
 
 def positions(n):

@@ -13,7 +13,7 @@ from helpers import bits, exactly, refused, run_python
 import fastopt
 from fastopt import _core, _threads
 
-LARGE = 7 * 64 * 1024 // 4 + 13
+LARGE = 7 * 128 * 1024 // 4 + 13
 
 needs_openmp = pytest.mark.skipif(not _core.has_openmp(), reason="built without OpenMP")
 

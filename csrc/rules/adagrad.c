@@ -22,6 +22,7 @@ FO_INLINE void FN(update)(real *p, real g, real *accumulator, const FN(coefs) *c
 {
     (void)form;
     *accumulator += g * g;
-    *p -= c->learning_rate * g / (SQRT(*accumulator + c->epsilon_root) + c->epsilon);
+    const real change = c->learning_rate * g / (SQRT(*accumulator + c->epsilon_root) + c->epsilon);
+    *p = g == 0 ? *p : *p - change;   /* FO_STAYS: not 0 / 0 without epsilon, and the very bits of p */
 }
 #endif

@@ -27,7 +27,7 @@ FO_INLINE void FN(update)(real *p, real g, real *velocity, const FN(coefs) *c, i
 {
     const real change = c->grad_rate * g;
     if (!(form & momentum)) {
-        *p -= change;
+        *p = g == 0 ? *p : *p - change;   /* FO_STAYS: the very bits of p, subnormal ones too */
         return;
     }
     *velocity = c->momentum * *velocity + change;

@@ -1,0 +1,53 @@
+"""Slow oracle of sparse="lazy": the update of the dense oracle on the touched entries alone.
+
+A gradient is an array, or a pair (index, rows) that stands for the rows `index` of its parameter, which may repeat.
+"""
+
+import numpy as np
+from reference import Reference, float64_copies, prelude
+
+
+def densified(grad, shape):
+    """The gradient with zeros where it is not touched, duplicates added, in float64."""
+    if isinstance(grad, np.ndarray):
+        return np.asarray(grad, np.float64)
+    dense = np.zeros(shape)
+    for row, values in zip(*grad, strict=True):
+        dense[row] += values
+    return dense
+
+
+def touched(grad, shape):
+    """Which entries of the parameter the gradient moves."""
+    mask = np.zeros(shape, bool)
+    mask[... if isinstance(grad, np.ndarray) else grad[0]] = True
+    return mask
+
+
+class LazyReference(Reference):
+    """Only touched entries and their state move; the number of the step is the same for all entries."""
+
+    def step(self, grads, learning_rate=None):
+        lr = self._h["learning_rate"] if learning_rate is None else learning_rate
+        self.step_count += 1
+        masks = [touched(g, p.shape) for g, p in zip(grads, self.params, strict=True)]
+        values = [densified(g, m.shape)[m] for g, m in zip(grads, masks, strict=True)]
+        params, values, self.last_grad_norm = prelude(
+            [p[m] for p, m in zip(self.params, masks, strict=True)], float64_copies(values), lr, self._h
+        )
+        for k, mask in enumerate(masks):
+            state = {slot: np.asarray(array)[mask] for slot, array in self._slots[k].items()}
+            self.params[k][mask] = self._rule.update(params[k], values[k], state, self.step_count, lr, self._h)
+            for slot, array in state.items():
+                whole = self._slots[k][slot] = np.asarray(self._slots[k][slot])  # of one number: NumPy's scalars
+                whole[mask] = array
+
+
+class ExactReference(Reference):
+    """Sparse gradients as dense ones with zeros in them."""
+
+    def step(self, grads, learning_rate=None):
+        super().step([densified(g, p.shape) for g, p in zip(grads, self.params, strict=True)], learning_rate)
+
+
+REFERENCES = {"lazy": LazyReference, "exact": ExactReference}
