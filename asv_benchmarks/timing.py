@@ -9,6 +9,7 @@ import statistics
 import time
 
 WARM_UP_CALLS = 3
+REST_SECONDS = 0.03  # between the turns of processes: idle threads of one spin for milliseconds on the cores of all
 
 
 def seconds(run, repeats):
@@ -34,10 +35,14 @@ def interleaved(runs, rounds=15, least_seconds=2e-3):
     in_process = {name: Here(run) if not isinstance(run, Contender) else run for name, run in runs.items()}
     for run in in_process.values():
         run.prepare(least_seconds)
+        run.rest()
     times = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in in_process.items():
             times[name].append(run.turn())
+            run.rest()
+    for run in in_process.values():
+        run.close()
     return {name: statistics.median(each) for name, each in times.items()}
 
 
@@ -52,6 +57,12 @@ class Here:
 
     def turn(self):
         return seconds(self.run, self.repeats)
+
+    def rest(self):
+        """Nothing spins that the next turn would not use itself."""
+
+    def close(self):
+        """Nothing to end."""
 
 
 class Contender:
@@ -75,6 +86,13 @@ class Contender:
 
     def turn(self):
         return self._ask("turn", self.repeats)
+
+    def rest(self):
+        time.sleep(REST_SECONDS)
+
+    def close(self):
+        self.pipe.close()
+        self.process.join()
 
 
 def _serve(pipe, make, arguments):

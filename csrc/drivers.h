@@ -30,7 +30,8 @@ typedef struct { real *p; const real *g; SLOTS(STREAM) } FN(streams);
     if (HAS(options)) for (int k = 0; k < count; ++k) staged.slot[k] = all.slot[at[k]];
 #define SCATTER(slot, options, initial) \
     if (HAS(options)) for (int k = 0; k < count; ++k) all.slot[at[k]] = staged.slot[k];
-#define FETCH(slot, options, initial) if (HAS(options)) fetch(all.slot + entry, nbytes);
+#define FETCH_ROW(slot, options, initial) if (HAS(options)) fetch_row(all.slot + entry, nbytes);
+#define FETCH_ENTRY(slot, options, initial) if (HAS(options)) fetch_entry(all.slot + entry);
 
 FO_INLINE FN(coefs) FN(round)(const fo_step *step)
 {
@@ -149,8 +150,8 @@ FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo
         const ptrdiff_t row = position(&array->at, k);
         if (k + ROWS_AHEAD < hi) {
             const ptrdiff_t entry = position(&array->at, k + ROWS_AHEAD) * width;
-            fetch(all.p + entry, nbytes);
-            SLOTS(FETCH)
+            fetch_row(all.p + entry, nbytes);
+            SLOTS(FETCH_ROW)
         }
         const FN(streams) stream = FN(advance)(all, row * width, k * width);
         if (array->last_step) {
@@ -167,7 +168,6 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
     const FN(coefs) c = FN(round)(step);
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
     const FN(streams) all = FN(streams_of)(array);
-    const ptrdiff_t nbytes = sizeof(real);
     ptrdiff_t at[ELEMENTS_STAGED];
     real p_stage[ELEMENTS_STAGED];
     FN(streams) staged;
@@ -179,8 +179,8 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
             at[k] = position(&array->at, start + k);
             if (start + k + ELEMENTS_AHEAD < hi) {
                 const ptrdiff_t entry = position(&array->at, start + k + ELEMENTS_AHEAD);
-                fetch(all.p + entry, nbytes);
-                SLOTS(FETCH)
+                fetch_entry(all.p + entry);
+                SLOTS(FETCH_ENTRY)
             }
         }
         for (int k = 0; k < count; ++k)
@@ -233,7 +233,8 @@ static const fo_variant FN(variant) = {
 #undef STAGE
 #undef GATHER
 #undef SCATTER
-#undef FETCH
+#undef FETCH_ROW
+#undef FETCH_ENTRY
 #undef KERNELS
 #undef DENSE
 #undef ROWS
