@@ -82,11 +82,24 @@ static ptrdiff_t first_row_from(const fo_positions *at, ptrdiff_t lo)
     return low;
 }
 
+#define EXPAND_ENTRIES(type)                                                                       \
+    for (ptrdiff_t at_k; k < at->n && (at_k = position(at, k)) < hi; ++k)                          \
+        ((type *)to)[at_k - lo] = ((const type *)array->grad)[k];
+
+static void expand_entries(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, void *to)
+{
+    const fo_positions *at = &array->at;
+    ptrdiff_t k = first_row_from(at, lo);
+    if (fo_itemsize(array->dtype) == sizeof(float))
+        EXPAND_ENTRIES(float)
+    else
+        EXPAND_ENTRIES(double)
+}
+
 static void expand_rows(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, char *to)
 {
     const fo_positions *at = &array->at;
     const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(array->dtype);
-    memset(to, 0, (size_t)((hi - lo) * itemsize));
     for (ptrdiff_t k = first_row_from(at, lo); k < at->n; ++k) {
         const ptrdiff_t row = position(at, k) * at->width;
         if (row >= hi)
@@ -99,9 +112,13 @@ static void expand_rows(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, char 
 
 const void *fo_grad_piece(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, void *buffer)
 {
-    if (array->cover == FO_SPREAD)
-        expand_rows(array, lo, hi, (char *)buffer);
-    else if (array->grad_layout.ndim != 0)
+    if (array->cover == FO_SPREAD) {
+        memset(buffer, 0, (size_t)(hi - lo) * fo_itemsize(array->dtype));
+        if (array->at.width == 1)
+            expand_entries(array, lo, hi, buffer);
+        else
+            expand_rows(array, lo, hi, (char *)buffer);
+    } else if (array->grad_layout.ndim != 0)
         gather_strided(array, lo, hi, (char *)buffer);
     else
         return (const char *)array->grad + lo * (ptrdiff_t)fo_itemsize(array->dtype);

@@ -17,7 +17,7 @@ cnp.import_array()
 
 # From this share of touched entries on, a dense pass over a parameter that zero gradients leave alone is faster
 # than single entries at known places (docs/performance/README.md).
-cdef double DENSE_SHARE = 0.1
+cdef double DENSE_SHARE = 0.2
 
 # A pass over fewer bytes is over before another thread could make use of the interpreter lock.
 cdef Py_ssize_t NOGIL_BYTES = 16 * 1024
