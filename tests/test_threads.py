@@ -124,26 +124,14 @@ def test_omp_num_threads(value, expected):
     assert run_python("import fastopt; print(fastopt.get_num_threads())", OMP_NUM_THREADS=value) == expected
 
 
-def test_affinity():
-    code = """
-        import os
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-            import fastopt
-            print(fastopt.get_num_threads())
-        else:
-            print("1")
-    """
-    assert run_python(code, OMP_NUM_THREADS=None) == "1"
-
-
-@needs_openmp
-def test_affinity_set_after_import():
+@pytest.mark.parametrize("first, then", [("os", "fastopt"), ("os, fastopt", "os")], ids=["before", "after"])
+def test_affinity_set_before_or_after_import(first, then):
     """The mask is looked at when it is first needed."""
-    code = """
-        import os, fastopt
+    code = f"""
+        import {first}
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+            import {then}, fastopt
             print(fastopt.get_num_threads())
         else:
             print("1")

@@ -32,8 +32,9 @@ COMMON_PARAMETERS = """weight_decay : float, default={weight_decay}
 SPARSE_NOTES = {
     "stays": "Without weight decay the two are the same, as zeros change nothing.",
     "decays": (
-        "The two differ, as zeros let the state decay. Without weight decay an exact step takes time proportional\n"
-        "        to the gradient, and 8 bytes are kept for each row, or for each entry of a vector."
+        "The two differ, as zeros let the state decay.\n"
+        "        Without weight decay an exact step takes time proportional to the gradient, and 8 bytes are kept for\n"
+        "        each row, or for each entry of a vector."
     ),
     "moves": "The two differ, and an exact step is a pass over the whole, as zeros move the parameter.",
 }
