@@ -26,10 +26,8 @@ typedef struct { real *p; const real *g; SLOTS(STREAM) } FN(streams);
 #define DECAY(slot, options, initial) \
     if (stream.slot) for (ptrdiff_t i = 0; i < count; ++i) stream.slot[i] = SAVE_STATE(LOAD_STATE(stream.slot[i]) * factor);
 #define STAGE(slot, options, initial) state_t slot##_stage[ELEMENTS_STAGED]; staged.slot = all.slot ? slot##_stage : NULL;
-#define GATHER(slot, options, initial) \
-    if (HAS(options)) for (int k = 0; k < count; ++k) staged.slot[k] = all.slot[at[k]];
-#define SCATTER(slot, options, initial) \
-    if (HAS(options)) for (int k = 0; k < count; ++k) all.slot[at[k]] = staged.slot[k];
+#define GATHER(slot, options, initial) if (HAS(options)) staged.slot[k] = all.slot[entry];
+#define SCATTER(slot, options, initial) if (HAS(options)) all.slot[entry] = staged.slot[k];
 #define FETCH_ROW(slot, options, initial) if (HAS(options)) fetch_row(all.slot + entry, nbytes);
 #define FETCH_ENTRY(slot, options, initial) if (HAS(options)) fetch_entry(all.slot + entry);
 
@@ -168,24 +166,26 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
     const FN(coefs) c = FN(round)(step);
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
     const FN(streams) all = FN(streams_of)(array);
-    ptrdiff_t at[ELEMENTS_STAGED];
+    const fo_positions positions = array->at;
+    volatile ptrdiff_t at[ELEMENTS_STAGED];   /* volatile: no scatter instructions, which take longer than stores */
     real p_stage[ELEMENTS_STAGED];
     FN(streams) staged;
     staged.p = p_stage;
     SLOTS(STAGE)
     for (ptrdiff_t start = lo; start < hi; start += ELEMENTS_STAGED) {
         const int count = hi - start < ELEMENTS_STAGED ? (int)(hi - start) : ELEMENTS_STAGED;
-        for (int k = 0; k < count; ++k) {
-            at[k] = position(&array->at, start + k);
-            if (start + k + ELEMENTS_AHEAD < hi) {
-                const ptrdiff_t entry = position(&array->at, start + k + ELEMENTS_AHEAD);
-                fetch_entry(all.p + entry);
-                SLOTS(FETCH_ENTRY)
-            }
+        const ptrdiff_t ahead = start + ELEMENTS_AHEAD, stop = ahead + count < hi ? ahead + count : hi;
+        for (ptrdiff_t k = ahead; k < stop; ++k) {
+            const ptrdiff_t entry = position(&positions, k);
+            fetch_entry(all.p + entry);
+            SLOTS(FETCH_ENTRY)
         }
-        for (int k = 0; k < count; ++k)
-            staged.p[k] = all.p[at[k]];
-        SLOTS(GATHER)
+        for (int k = 0; k < count; ++k) {
+            const ptrdiff_t entry = position(&positions, start + k);
+            at[k] = entry;
+            staged.p[k] = all.p[entry];
+            SLOTS(GATHER)
+        }
         if (array->last_step)
             for (int k = 0; k < count; ++k) {
                 const FN(streams) stream = FN(advance)(staged, k, 0);
@@ -194,9 +194,11 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
             }
         staged.g = all.g + start;
         FN(span)(staged, count, &c, &modifiers, form);
-        for (int k = 0; k < count; ++k)
-            all.p[at[k]] = staged.p[k];
-        SLOTS(SCATTER)
+        for (int k = 0; k < count; ++k) {
+            const ptrdiff_t entry = at[k];
+            all.p[entry] = staged.p[k];
+            SLOTS(SCATTER)
+        }
     }
 }
 

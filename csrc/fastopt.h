@@ -31,6 +31,7 @@ typedef struct {
     int wide;
     ptrdiff_t n;
     ptrdiff_t width;
+    void *room;                  /* scratch of fo_arranging_room bytes, or NULL: positions are used as they lie */
 } fo_positions;
 
 /* One parameter array with its gradient and its state. `param` and each `state[k]` are C-contiguous,
@@ -131,6 +132,11 @@ void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step
  * elements, at most FO_PIECE). */
 enum { FO_PIECE = 2048 };
 const void *fo_grad_piece(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, void *buffer);
+
+/* arrange.c: scratch bytes that pay for FO_ELEMENTS, 0 if none do; and a view of the array whose positions
+ * [lo, hi) and their gradients lie in that scratch, in an order that suits the memory. */
+size_t fo_arranging_room(const fo_array *array);
+fo_array fo_arrange(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi);
 
 /* reduce.c: one read of all gradients. `partial` has room for FO_SCAN_CHUNKS + n_arrays entries; the result is
  * the same bits for any num_threads. */

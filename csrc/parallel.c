@@ -115,7 +115,7 @@ static void leave_core(int core)
 /* The caller gives up its core if the workers are not done soon after it. */
 static void wait_for(const int *n_done, int n_workers)
 {
-    enum { SPINS = 2000 };               /* about 20 us */
+    enum { SPINS = 100000 };             /* about 50 us */
     const struct timespec a_moment = {0, 1000};
     int done = 0;
     for (int turn = 0; done < n_workers; ++turn) {

@@ -71,8 +71,10 @@ static void run_kernel(const pass *it, const fo_array *array, ptrdiff_t lo, ptrd
         variant->rest(array, it->step, lo, hi);
     else if (array->cover == FO_ROWS)
         variant->rows[it->form](array, it->step, lo, hi);
-    else if (array->cover == FO_ELEMENTS)
-        variant->elements[it->form](array, it->step, lo, hi);
+    else if (array->cover == FO_ELEMENTS) {
+        const fo_array arranged = array->at.room ? fo_arrange(array, lo, hi) : *array;
+        variant->elements[it->form](&arranged, it->step, lo, hi);
+    }
     else if (array->cover == FO_SPREAD || array->grad_layout.ndim != 0)
         update_piecewise(array, variant->dense[it->form], it->step, lo, hi);
     else

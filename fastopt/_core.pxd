@@ -31,6 +31,7 @@ cdef extern from "fastopt.h" nogil:
         int wide
         Py_ssize_t n
         Py_ssize_t width
+        void *room
 
     ctypedef struct fo_layout:
         int ndim
@@ -92,6 +93,7 @@ cdef extern from "fastopt.h" nogil:
 
     Py_ssize_t fo_plan(const fo_work *work, int form)
     void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads)
+    size_t fo_arranging_room(const fo_array *array)
     fo_scan fo_scan_gradients(const fo_work *work, double clip_value, int want_norm, fo_scan *partial,
                               int num_threads)
     double fo_scan_norm(fo_scan scan)

@@ -220,6 +220,10 @@ cdef class Engine:
             bound.cover = FO_ELEMENTS if width == 1 else FO_ROWS
             if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
                 self.start_resting(k, np.full(self._resting_sizes[k], self.t, np.int64))
+        bound.at.room = NULL
+        if bound.cover == FO_ELEMENTS and not sorted_already:
+            room = self.coalescers[k].room(fo_arranging_room(bound))
+            bound.at.room = NULL if room is None else cnp.PyArray_DATA(<cnp.ndarray>room)
         return index, values
 
     cdef fo_zero_gradient on_zero_gradient(self) noexcept:

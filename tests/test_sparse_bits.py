@@ -177,3 +177,31 @@ def test_dense_pass_leaves_no_trace_of_a_refused_step(rng):
         for each in (opt, twin):
             each.step(dense)
         assert bits(opt) == bits(twin)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cls", [fastopt.Adagrad, fastopt.RMSprop], ids=lambda cls: cls.__name__)
+def test_entries_of_a_large_vector_that_are_arranged_first(cls, dtype, mode, rng):
+    """From 8 MiB and 16,384 positions on, entries are updated in another order: same bits, gradient untouched."""
+    n, k = 2_100_000, 20_000
+    index, values = gradient(rng, (n,), dtype, k, repeats=False)
+    ascending = np.argsort(index)
+    expected = runs((n,), dtype, cls, [RowSparse(index[ascending], values[ascending])] * 2, sparse=mode)
+    for index_dtype in (np.int32, np.int64):
+        for unique in (False, True):
+            grad = RowSparse(index.astype(index_dtype), values.copy(), unique=unique)
+            for n_threads in (1, 2, 3, 7):
+                assert runs((n,), dtype, cls, [grad] * 2, sparse=mode, num_threads=n_threads) == expected
+            np.testing.assert_array_equal(grad.indices, index)
+            np.testing.assert_array_equal(grad.rows, values)
+
+
+def test_a_broken_promise_about_arranged_entries_stays_inside(rng):
+    """Each parameter is the one of some order of the updates: none, one or more of the equal entries arrived."""
+    n, k = 2_100_000, 20_000
+    p = np.zeros(n, np.float32)
+    index = np.concatenate([rng.integers(0, 50, k // 2), rng.permutation(n)[: k // 2]])
+    fastopt.SGD(p, learning_rate=1.0, num_threads=2).step(RowSparse(index, np.ones(k, np.float32), unique=True))
+    touched = np.unique(index)
+    assert np.all(p[touched] <= -1) and np.count_nonzero(p) == len(touched)
