@@ -155,7 +155,8 @@ typedef void fo_task(const void *context, ptrdiff_t lo, ptrdiff_t hi);
 void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context);
 int fo_has_openmp(void);
 int fo_openmp_max_threads(void);     /* of the calling thread: OMP_NUM_THREADS, threadpoolctl; else 1 */
-int fo_useful_threads(ptrdiff_t bytes, int num_threads);
+int fo_useful_threads(ptrdiff_t bytes, int num_threads);   /* fewer while the workers are slow to wake */
+void fo_always_share(int flag);      /* whether slow workers are overlooked: for tests of shared work */
 int fo_try_acquire(int *busy);       /* atomic: 1 and *busy set, or 0 if it was set already */
 void fo_release(int *busy);
 

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <time.h>
 #endif
+#include <limits.h>
 #include "fastopt.h"
 
 #ifdef _OPENMP
@@ -21,11 +22,13 @@
 #endif
 #ifdef _MSC_VER
 #include <intrin.h>
+#define FO_THREAD_LOCAL __declspec(thread)
+#else
+#define FO_THREAD_LOCAL _Thread_local
 #endif
 
 /* Below this much memory per thread a region costs more than it may save: handing work to a waiting thread takes
- * about 2 us, but up to 200 us when other threads have been at work in between, and one core updates 128 KiB of
- * parameters in 5 to 20 us (docs/performance/README.md). */
+ * about 2 us, and one core updates 128 KiB of parameters in 5 to 20 us (docs/performance/README.md). */
 enum { MIN_BYTES_PER_THREAD = 128 * 1024 };
 
 /* A state that decays becomes subnormal after some hundred steps and then costs 100 cycles an operation:
@@ -131,9 +134,38 @@ static void leave_core(int core) { (void)core; }
 static void wait_for(const int *n_done, int n_workers) { (void)n_done; (void)n_workers; }
 #endif
 
+/* How long the workers of this thread have kept it waiting of late, in seconds: a moving mean. Between steps the
+ * caller does other work, the workers fall asleep, and waking a processor may take milliseconds, more than a small
+ * pass takes on one. Where that is so, fewer passes are shared, until some time later one is tried again. */
+static FO_THREAD_LOCAL double lateness = 0.0;
+
+static void note_lateness(double share, double wait)
+{
+    enum { SLACK = 4, MEMORY = 50 };      /* shares differ by a quarter anyway; one stall alone is soon forgotten */
+    const double late = wait > share / SLACK ? wait : 0.0;
+    lateness += (late - lateness) / MEMORY;
+}
+
+static int always_share = 0;
+void fo_always_share(int flag) { always_share = flag; }
+
+static int most_threads(ptrdiff_t bytes)
+{
+    const double bytes_per_second = 1e10, forgotten = 0.01;
+    if (bytes < 2 * MIN_BYTES_PER_THREAD)
+        return 1;
+    if (!always_share && (double)bytes < 2 * bytes_per_second * lateness) {
+        lateness *= 1.0 - forgotten;
+        return 1;
+    }
+    return bytes / MIN_BYTES_PER_THREAD < INT_MAX ? (int)(bytes / MIN_BYTES_PER_THREAD) : INT_MAX;
+}
+
 static void run_on_threads(ptrdiff_t n, int num_threads, fo_task *task, const void *context)
 {
     const int core = current_core();
+    const double start = omp_get_wtime();
+    double own_end = start;
     int n_done = 0;
     note_region();
     #pragma omp parallel num_threads(num_threads)
@@ -144,9 +176,12 @@ static void run_on_threads(ptrdiff_t n, int num_threads, fo_task *task, const vo
         run_share(share_start(n, k, n_workers), share_start(n, k + 1, n_workers), task, context);
         #pragma omp atomic
         ++n_done;
-        if (k == 0)
+        if (k == 0) {
+            own_end = omp_get_wtime();
             wait_for(&n_done, n_workers);
+        }
     }
+    note_lateness(own_end - start, omp_get_wtime() - own_end);
 }
 
 int fo_has_openmp(void) { return 1; }
@@ -154,6 +189,8 @@ int fo_openmp_max_threads(void) { return omp_get_max_threads(); }
 #else
 int fo_has_openmp(void) { return 0; }
 int fo_openmp_max_threads(void) { return 1; }
+void fo_always_share(int flag) { (void)flag; }
+static int most_threads(ptrdiff_t bytes) { (void)bytes; return 1; }
 #endif
 
 void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context)
@@ -170,8 +207,8 @@ void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *co
 
 int fo_useful_threads(ptrdiff_t bytes, int num_threads)
 {
-    const ptrdiff_t most = bytes / MIN_BYTES_PER_THREAD;
-    return most < 2 ? 1 : most < num_threads ? (int)most : num_threads;
+    const int most = most_threads(bytes);
+    return most < num_threads ? most : num_threads;
 }
 
 int fo_try_acquire(int *busy)

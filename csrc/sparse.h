@@ -34,4 +34,11 @@ static inline void fetch_entry(const void *start)
     FETCH_TO_L2((const char *)start);
 }
 
+/* A run of entries that is only read, from its first line on. */
+static inline void fetch_run(const void *start, ptrdiff_t nbytes)
+{
+    for (ptrdiff_t k = 0; k < nbytes && k < MOST_FETCHED; k += CACHE_LINE)
+        FETCH_TO_L2((const char *)start + k);
+}
+
 #endif

@@ -19,7 +19,9 @@ except ImportError as _error:
         "the installed package, or build in place with `pip install -e .`."
     ) from _error
 from . import _validation, schedules
+from ._checkpoint import CheckpointError, load, save
 from ._info import show_versions
+from ._minimize import minimize, scipy_method
 from ._sparse_gradients import RowSparse
 from ._threads import get_num_threads, set_num_threads, threads
 from ._version import __version__
@@ -27,10 +29,15 @@ from .optimizers import *  # noqa: F403
 from .optimizers import __all__ as _optimizers
 
 __all__ = [
+    "CheckpointError",
     "RowSparse",
     "__version__",
     "get_num_threads",
+    "load",
+    "minimize",
+    "save",
     "schedules",
+    "scipy_method",
     "set_num_threads",
     "show_versions",
     "threads",

@@ -103,6 +103,7 @@ cdef extern from "fastopt.h" nogil:
     int fo_has_openmp()
     int fo_openmp_max_threads()
     int fo_useful_threads(Py_ssize_t bytes, int num_threads)
+    void fo_always_share(int flag)
     int fo_try_acquire(int *busy)
     void fo_release(int *busy)
     void fo_advise_huge_pages(void *start, size_t bytes)

@@ -6,6 +6,7 @@ the bound arrays and reads their memory; it owns the argument block, not the arr
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.limits cimport INT_MAX
 from libc.math cimport INFINITY, NAN
 
 cimport numpy as cnp
@@ -353,9 +354,8 @@ cdef class Engine:
 
     cdef int threads(self) except -1:
         """Threads for one pass: one for small work, without asking what is allowed."""
-        if fo_useful_threads(self.bytes, 2) == 1:
-            return 1
-        return fo_useful_threads(self.bytes, self._allowed_threads())
+        cdef int useful = fo_useful_threads(self.bytes, INT_MAX)
+        return 1 if useful == 1 else min(useful, <int>self._allowed_threads())
 
     cdef void run(self, int form, int n_threads) noexcept:
         if self.bytes > NOGIL_BYTES:

@@ -6,6 +6,7 @@ kernels want distinct positions, because an update is not linear in the gradient
 proportional to the gradient, whatever the size of the parameter, and keeps its scratch memory between steps.
 """
 
+from libc.limits cimport INT_MAX
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -14,6 +15,11 @@ import numpy as np
 
 from ._core cimport parallel_for, useful_threads
 from . import _validation
+
+cdef extern from "sparse.h" nogil:
+    enum:
+        ROWS_AHEAD
+    void fetch_run(const void *start, Py_ssize_t nbytes)
 
 cnp.import_array()
 
@@ -92,6 +98,80 @@ cdef bint entered_twice(const index_t *index, Py_ssize_t n, int64_t *table, int 
             slot = (slot + 1) & mask
         table[slot] = index[k]
     return False
+
+
+# --- a few duplicates among single entries ----------------------------------------------------------------
+
+
+cdef Py_ssize_t slot_of(int64_t row, const int64_t *table, int bits) noexcept nogil:
+    """Where a position stands in a hash table of 2^bits slots, or the free slot (-1) where it would."""
+    cdef Py_ssize_t slot = <Py_ssize_t>((<uint64_t>row * <uint64_t>0x9E3779B97F4A7C15) >> (64 - bits))
+    while table[slot] != -1 and table[slot] != row:
+        slot = (slot + 1) & ((<Py_ssize_t>1 << bits) - 1)
+    return slot
+
+
+cdef Py_ssize_t repeated(const index_t *index, Py_ssize_t n, uint64_t *bitmap, int64_t *table, Py_ssize_t most,
+                         int bits) noexcept nogil:
+    """Enter the positions that stand more than once into a table; how many entries too many, or -1 for over `most`."""
+    cdef Py_ssize_t k, n_repeats = 0
+    cdef uint64_t bit
+    for k in range(n):
+        bit = <uint64_t>1 << (index[k] & 63)
+        if bitmap[index[k] >> 6] & bit:
+            if n_repeats == most:
+                return -1
+            n_repeats += 1
+            table[slot_of(index[k], table, bits)] = index[k]
+        bitmap[index[k] >> 6] |= bit
+    return n_repeats
+
+
+cdef void add_repeats(const index_t *index, const real_t *values, Py_ssize_t n, const int64_t *table, int bits,
+                      int64_t *place, index_t *rows, real_t *sums) noexcept nogil:
+    """Copy entries but for those whose position has been copied before: they are added to it. `place` starts at -1."""
+    cdef Py_ssize_t k, slot, n_rows = 0
+    for k in range(n):
+        slot = slot_of(index[k], table, bits)
+        if table[slot] != -1 and place[slot] != -1:
+            sums[place[slot]] += values[k]
+            continue
+        if table[slot] != -1:
+            place[slot] = n_rows
+        rows[n_rows], sums[n_rows] = index[k], values[k]
+        n_rows += 1
+
+
+ctypedef struct merge_pass:
+    const void *index
+    const void *values
+    Py_ssize_t n
+    Py_ssize_t most                   # repeated entries that may be merged
+    bint double_precision
+    void *rows                        # results, of the types of index and values
+    void *sums
+    uint64_t *bitmap                  # n_words
+    Py_ssize_t n_words
+    int64_t *table                    # 2^bits slots each
+    int64_t *place
+    int bits
+
+
+cdef Py_ssize_t merge(const merge_pass *it, index_t *rows) noexcept nogil:
+    """Merge repeated entries, if there are a few only; how many, or -1."""
+    cdef const index_t *index = <const index_t *>it.index
+    cdef Py_ssize_t n_repeats
+    memset(it.bitmap, 0, it.n_words * 8)
+    memset(it.table, 0xff, <Py_ssize_t>8 << it.bits)
+    n_repeats = repeated(index, it.n, it.bitmap, it.table, it.most, it.bits)
+    if n_repeats <= 0:
+        return n_repeats
+    memset(it.place, 0xff, <Py_ssize_t>8 << it.bits)
+    if it.double_precision:
+        add_repeats(index, <const double *>it.values, it.n, it.table, it.bits, it.place, rows, <double *>it.sums)
+    else:
+        add_repeats(index, <const float *>it.values, it.n, it.table, it.bits, it.place, rows, <float *>it.sums)
+    return n_repeats
 
 
 # --- sorting and summing ---------------------------------------------------------------------------------
@@ -259,17 +339,20 @@ cdef class Coalescer:
             Tells the number of threads; not called for small work.
         """
         cdef Py_ssize_t n = cnp.PyArray_SIZE(index)
-        cdef int num_threads = 1
+        cdef int num_threads
         if n < 2:
             return index, values, True
         if promised and not in_order:
             return index, values, False
         if self.ascend(index):
             return index, values, True
-        if not in_order and not self.repeats(index, n_rows):
-            return index, values, False
-        if useful_threads(cnp.PyArray_NBYTES(values), 2) > 1:
-            num_threads = allowed_threads()
+        if not in_order:
+            few = self.add_few_duplicates(index, values, n_rows)
+            if few is not None:
+                return few
+        num_threads = useful_threads(cnp.PyArray_NBYTES(values), INT_MAX)
+        if num_threads > 1:
+            num_threads = min(num_threads, <int>allowed_threads())
         return *self.add_duplicates(index, values, n_rows, num_threads), True
 
     cdef bint ascend(self, cnp.ndarray index):
@@ -297,6 +380,28 @@ cdef class Coalescer:
             if wide:
                 return entered_twice(<const int64_t *>positions, n, <int64_t *>seen, bits)
             return entered_twice(<const int32_t *>positions, n, <int64_t *>seen, bits)
+
+    cdef tuple add_few_duplicates(self, cnp.ndarray index, cnp.ndarray values, Py_ssize_t n_rows):
+        """What `distinct` returns, unsorted, if no positions repeat or only a few single entries; else None."""
+        cdef Py_ssize_t n = cnp.PyArray_SIZE(index), n_repeats, most = n // 8
+        cdef int bits = bits_of(4 * most + 4)
+        cdef bint wide = cnp.PyArray_ITEMSIZE(index) == 8
+        cdef merge_pass it
+        if n_rows > MOST_BITS_EACH * n or cnp.PyArray_SIZE(values) != n:
+            return None if self.repeats(index, n_rows) else (index, values, False)
+        rows, sums = self.buffer("rows", n, index.dtype), self.buffer("sums", n, values.dtype)
+        it.n, it.most, it.bits, it.n_words = n, most, bits, n_rows // 64 + 1
+        it.double_precision = cnp.PyArray_ITEMSIZE(values) == 8
+        it.values, it.sums = cnp.PyArray_DATA(values), cnp.PyArray_DATA(<cnp.ndarray>sums)
+        it.bitmap = <uint64_t *>cnp.PyArray_DATA(self.buffer("bitmap", it.n_words, np.uint64))
+        it.table = <int64_t *>cnp.PyArray_DATA(self.buffer("table", 1 << bits, np.int64))
+        it.place = <int64_t *>cnp.PyArray_DATA(self.buffer("place", 1 << bits, np.int64))
+        it.index, it.rows = cnp.PyArray_DATA(index), cnp.PyArray_DATA(<cnp.ndarray>rows)
+        with nogil:
+            n_repeats = merge(&it, <int64_t *>it.rows) if wide else merge(&it, <int32_t *>it.rows)
+        if n_repeats <= 0:
+            return None if n_repeats < 0 else (index, values, False)
+        return rows[: n - n_repeats], sums[: n - n_repeats], False
 
     cdef tuple add_duplicates(self, cnp.ndarray index, cnp.ndarray values, Py_ssize_t n_rows, int num_threads):
         """Sort the positions and add the values of equal ones."""
@@ -326,7 +431,45 @@ cdef class Coalescer:
         it.at_mask = (<uint64_t>1 << low_bits) - 1
         it.values, it.sums = cnp.PyArray_DATA(values), cnp.PyArray_DATA(<cnp.ndarray>sums)
         it.double_precision = cnp.PyArray_ITEMSIZE(values) == 8
-        num_threads = useful_threads(cnp.PyArray_NBYTES(values), num_threads)
         with nogil:
             parallel_for(n_groups, num_threads, sum_groups, &it)
         return rows[:n_groups], sums[: n_groups * width]
+
+
+# --- rows of data ----------------------------------------------------------------------------------------
+
+
+cdef void row_starts(const index_t *indptr, const int64_t *order, Py_ssize_t n, index_t *starts) noexcept nogil:
+    cdef Py_ssize_t k
+    starts[0] = 0
+    for k in range(n):
+        starts[k + 1] = starts[k] + indptr[order[k] + 1] - indptr[order[k]]
+
+
+cdef void copy_rows(const index_t *indptr, const index_t *indices, const real_t *data, const int64_t *order,
+                    Py_ssize_t n, const index_t *starts, index_t *to_indices, real_t *to_data) noexcept nogil:
+    cdef Py_ssize_t k, count, ahead
+    for k in range(n):
+        if k + ROWS_AHEAD < n:
+            ahead = k + ROWS_AHEAD
+            count = starts[ahead + 1] - starts[ahead]
+            fetch_run(indices + indptr[order[ahead]], count * sizeof(index_t))
+            fetch_run(data + indptr[order[ahead]], count * sizeof(real_t))
+        count = starts[k + 1] - starts[k]
+        memcpy(to_indices + starts[k], indices + indptr[order[k]], count * sizeof(index_t))
+        memcpy(to_data + starts[k], data + indptr[order[k]], count * sizeof(real_t))
+
+
+def take_rows(const index_t[::1] indptr, const index_t[::1] indices, const real_t[::1] data, const int64_t[::1] order):
+    """Rows of a valid CSR matrix: the arrays of a new one. `order` is inside the matrix, and so is every row."""
+    cdef Py_ssize_t n = order.shape[0]
+    dtype = np.int64 if index_t is int64_t else np.int32
+    starts = np.empty(n + 1, dtype)
+    cdef index_t[::1] to_starts = starts
+    row_starts(&indptr[0], &order[0], n, &to_starts[0])
+    columns, values = np.empty(starts[n], dtype), np.empty(starts[n], np.float64 if real_t is double else np.float32)
+    cdef index_t[::1] to_indices = columns
+    cdef real_t[::1] to_data = values
+    if starts[n] > 0:
+        copy_rows(&indptr[0], &indices[0], &data[0], &order[0], n, &to_starts[0], &to_indices[0], &to_data[0])
+    return values, columns, starts

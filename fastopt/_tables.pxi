@@ -87,6 +87,11 @@ def isa_in_use():
     return fo_isa_name(fo_isa_in_use()).decode()
 
 
+def always_share(bint flag):
+    """Whether work is shared among threads though they are slow to wake, which only costs time: for tests."""
+    fo_always_share(flag)
+
+
 def use_isa(str name):
     """Select an instruction set; it must be supported."""
     fo_use_isa(isa_names().index(name))

@@ -48,6 +48,9 @@ def form_id(value):
 CASES = [(cls, keywords) for cls in OPTIMIZERS.values() for keywords in forms(cls)]
 
 
+_core.always_share(True)  # tests of threads mean threads, however busy the machine is
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(20260801)

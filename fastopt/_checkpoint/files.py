@@ -1,0 +1,228 @@
+"""Checkpoint files: trees of plain values and arrays in an .npz without pickle, sealed, and replaced as a whole.
+
+    header.npy    JSON as uint8: format, version, kind, version of fastopt, number of arrays, and the tree
+    array_0.npy   the arrays, in the order in which they stand in the tree
+    ...
+
+The archive's comment is a seal: the BLAKE2b digest of all bytes before it. A flipped bit anywhere, or a missing end,
+breaks it, so nothing is interpreted that was not written like this.
+"""
+
+import contextlib
+import errno
+import hashlib
+import math
+import os
+import stat
+import zipfile
+
+import numpy as np
+
+from .._version import __version__
+from . import trees
+
+FORMAT = "fastopt checkpoint"
+VERSION = 1
+SEAL = 64  # bytes: hexadecimal digits, among which no reader of zip files finds one of its signatures
+CHUNK = 2**20
+MAGIC = b"PK\3\4"
+
+
+class CheckpointError(ValueError):
+    """A file that is not an intact checkpoint of the kind asked for.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    reason : str
+        What is wrong with it.
+    """
+
+    def __init__(self, path, reason, remedy="resume from another copy"):
+        super().__init__(path, reason, remedy)  # what pickle makes it from again
+        self.path, self.reason = path, reason
+
+    def __str__(self):
+        path, reason, remedy = self.args
+        return f"checkpoint {path!r} cannot be read: {reason}; {remedy}."
+
+
+def write(path, kind, tree):
+    """Write a tree to a file, which is replaced as a whole or not at all.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file, by this very name. A link is followed.
+    kind : str
+        What the tree is, for `read` to ask for.
+    tree : dict, list, tuple, None, bool, int, float, str, numpy scalar or ndarray
+        Nested up to `trees.DEEPEST` levels; keys are strings, dtypes are those of numbers and booleans. Instances of
+        subclasses are written as what they are derived from.
+    """
+    arrays = []
+    encoded = trees.encode(tree, (), arrays)
+    header = {
+        "format": FORMAT, "version": VERSION, "kind": kind, "fastopt": __version__, "arrays": len(arrays),
+        "tree": encoded,
+    }  # fmt: skip
+    with _replacement(os.fsdecode(path)) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, array in zip(_names(len(arrays)), [trees.to_json(header), *arrays], strict=True):
+                with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+            archive.comment = b"0" * SEAL
+        seal = _digest(file)
+        file.seek(-SEAL, os.SEEK_END)
+        file.write(seal)
+
+
+def read(path, kind):
+    """Return the tree of a file that `write` wrote.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+    kind : str
+        What `write` was told.
+
+    Returns
+    -------
+    dict, list, None, bool, int, float, str, numpy scalar or ndarray
+        The tree, tuples being lists. Arrays are new, writable and in C order; they keep dtype and byte order.
+
+    Raises
+    ------
+    CheckpointError
+        When anything but the tree that was written would be returned.
+    """
+    path = os.fsdecode(path)
+    with open(path, "rb") as file:
+        _check_seal(file, path)
+        try:
+            with zipfile.ZipFile(file) as archive:
+                header = _header(archive, path, kind)
+                arrays = [_array(archive, name) for name in _names(header["arrays"])[1:]]
+                return trees.decode(header["tree"], arrays)
+        except CheckpointError:
+            raise
+        except _HOSTILE:
+            raise CheckpointError(path, "it is sealed, but not as fastopt writes it") from None
+
+
+# What a file can lead to whose seal is intact and whose contents are made to do harm.
+_HOSTILE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
+    zipfile.BadZipFile,
+)  # fmt: skip
+
+
+def _names(n_arrays):
+    return ["header.npy", *(f"array_{k}.npy" for k in range(n_arrays))]
+
+
+def _digest(file):
+    """The seal of what a file holds before its last SEAL bytes."""
+    digest, left = hashlib.blake2b(digest_size=SEAL // 2), file.seek(0, os.SEEK_END) - SEAL
+    file.seek(0)
+    while left > 0:
+        chunk = file.read(min(left, CHUNK))
+        digest.update(chunk)
+        left -= len(chunk)
+    return digest.hexdigest().encode()
+
+
+def _check_seal(file, path):
+    start = file.read(len(MAGIC))
+    if not start:
+        raise CheckpointError(path, "it is empty")
+    if not MAGIC.startswith(start):
+        raise CheckpointError(path, "it is not a checkpoint of fastopt", "pass the file that was written")
+    if file.seek(0, os.SEEK_END) <= SEAL or _digest(file) != file.read(SEAL):
+        raise CheckpointError(path, "it is damaged, truncated, or not a checkpoint of fastopt")
+
+
+def _header(archive, path, kind):
+    """The header, checked as far as the tree."""
+    header = trees.from_json(_array(archive, "header.npy"))
+    if header["format"] != FORMAT:
+        raise CheckpointError(path, "it is not a checkpoint of fastopt", "pass the file that was written")
+    if header["version"] > VERSION:
+        reads = f"fastopt {__version__} reads version {VERSION} only"
+        raise CheckpointError(path, f"it has version {header['version']} of the format, and {reads}", "upgrade fastopt")
+    if header["kind"] != kind:
+        reason = f"it is of kind {header['kind']!r}, expected {kind!r}"
+        raise CheckpointError(path, reason, "pass it to what wrote it")
+    if archive.namelist() != _names(header["arrays"]):
+        raise ValueError
+    return header
+
+
+def _array(archive, name):
+    """A stored array of numbers, for which memory is set aside only if the file has as much."""
+    info = archive.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size > archive.start_dir:
+        raise ValueError
+    with archive.open(info) as member:
+        shape, _, dtype = _FIRST_LINES[np.lib.format.read_magic(member)](member)
+        if dtype.hasobject or member.tell() + dtype.itemsize * math.prod(shape) != info.file_size:
+            raise ValueError
+    with archive.open(info) as member:
+        return np.array(np.lib.format.read_array(member, allow_pickle=False), order="C", copy=None)
+
+
+_FIRST_LINES = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+# --- replacement -----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _replacement(path):
+    """A new file that takes the place of `path` when all of it is on disk, or leaves no trace."""
+    target = os.path.realpath(path)
+    mode = _mode(target)
+    temporary = os.path.join(os.path.dirname(target), f".fastopt-{os.urandom(16).hex()}.tmp")
+    try:
+        with open(temporary, "x+b") as file:
+            if mode is not None:
+                os.chmod(temporary, mode)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        raise
+    _sync_folder(os.path.dirname(target))
+
+
+def _mode(target):
+    """Permissions of the file to be replaced, None if there is none; what is not a file is not replaced."""
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file", target)
+    return stat.S_IMODE(mode)
+
+
+def _sync_folder(folder):
+    """Put the new name on disk, where the platform opens folders and the file system knows how."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)

@@ -1,0 +1,159 @@
+"""`save` and `load`: an optimizer and its parameters in a checkpoint."""
+
+import os
+
+import numpy as np
+
+from .. import _core, _validation
+from .files import read, write
+
+
+def save(path, optimizer):
+    """Write an optimizer and its parameters to a file, from which `load` goes on with the same bits.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file, by convention with the suffix ``.npz``; none is added. A link is followed.
+    optimizer : Optimizer
+        Left as it is; its arrays are written without a copy.
+
+    Raises
+    ------
+    TypeError
+        When `optimizer` is not an optimizer, or the `state_dict` of its learning-rate schedule holds something other
+        than numbers, strings, None and arrays of numbers, in lists and dicts; nothing is written then.
+    OSError
+        When the file cannot be written; what was there before is still there.
+
+    See Also
+    --------
+    load : Go on from the file.
+
+    Notes
+    -----
+    The file is replaced as a whole once all of it is on disk: whenever the machine stops, it is the old one or the
+    new one. A process that is killed while it writes may leave a file ``.fastopt-*.tmp`` beside it.
+
+    In the file are the parameters and what `Optimizer.state_dict` returns. A learning-rate schedule and `num_threads`
+    are not; the counters of a schedule that has `state_dict` are. ``numpy.load`` reads the file, as it is an
+    uncompressed archive of arrays without pickle, with a checksum.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np, fastopt
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "run.npz")
+    >>> x = np.array([3.0, -2.0])
+    >>> opt = fastopt.Adam(x, learning_rate=0.1)
+    >>> opt.step(2 * x)
+    >>> fastopt.save(path, opt)
+    >>> os.listdir(folder.name)
+    ['run.npz']
+    >>> folder.cleanup()
+    """
+    _check_optimizer(optimizer)
+    params = {"params": list(optimizer._flat_params), "names": _names(optimizer)}
+    write(path, "optimizer", optimizer._snapshot() | params)
+
+
+def load(path, optimizer):
+    """Take over the parameters and the state that `save` wrote; the next step has the bits of a run without a break.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+    optimizer : Optimizer
+        Of the class of the saved one, over arrays of the same shapes and dtypes, which are overwritten in place. Its
+        learning rate must be of the same sort, a number or a schedule. The saved hyper-parameters replace its own,
+        but for `num_threads`; so does a learning rate that is a number.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is damaged or not a checkpoint of an optimizer.
+    ValueError
+        When the checkpoint is intact but does not fit `optimizer`.
+    TypeError
+        When `optimizer` is not an optimizer.
+    OSError
+        When the file cannot be opened or read.
+
+    See Also
+    --------
+    save : Write the file.
+
+    Notes
+    -----
+    With an exception nothing has changed: all of the file is read and checked first, into memory for a second copy of
+    the parameters and the state. No code from the file is run.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np, fastopt
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "run.npz")
+    >>> x = np.array([3.0, -2.0])
+    >>> opt = fastopt.Adam(x, learning_rate=0.1)
+    >>> opt.step(2 * x)
+    >>> fastopt.save(path, opt)
+
+    A later run makes the optimizer over arrays of its own, and goes on:
+
+    >>> y = np.zeros(2)
+    >>> resumed = fastopt.Adam(y, learning_rate=0.1)
+    >>> fastopt.load(path, resumed)
+    >>> resumed.step_count
+    1
+    >>> opt.step(2 * x)
+    >>> resumed.step(2 * y)
+    >>> np.array_equal(x, y)
+    True
+    >>> folder.cleanup()
+    """
+    _check_optimizer(optimizer)
+    tree = read(path, "optimizer")
+    try:
+        params = _fitting_params(tree, optimizer)
+        optimizer.load_state_dict(tree)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"checkpoint {os.fsdecode(path)!r} does not fit the optimizer: {error}") from error
+    for array, saved in zip(optimizer._flat_params, params, strict=True):
+        array[...] = saved
+
+
+def _check_optimizer(optimizer):
+    if not isinstance(optimizer, _core.Engine):  # the base class of fastopt.Optimizer, which may not be imported yet
+        raise TypeError(f"`optimizer` must be a fastopt.Optimizer, got {type(optimizer).__name__}.")
+
+
+def _names(optimizer):
+    """The keys of a dict of parameters if they can be told apart as strings, else None."""
+    params = optimizer.params
+    named = isinstance(params, dict) and all(isinstance(key, str) for key in params)
+    return list(params) if named else None
+
+
+def _fitting_params(tree, optimizer):
+    """The parameters of a tree, checked to be copied into those of an optimizer without an error."""
+    own, keys = _validation.parameters(optimizer.params)  # may have been made read-only since
+    given = tree.get("params") if isinstance(tree, dict) else None
+    if not isinstance(given, list) or len(given) != len(own):
+        got = f"{len(given)} of them" if isinstance(given, list) else type(given).__name__
+        raise ValueError(f"`params` must be saved as a list of {len(own)} arrays, got {got}.")
+    saved, names = tree.get("names"), _names(optimizer)
+    if saved is not None and names is not None and saved != names:
+        # Arrays of one shape whose names have changed places would be taken for each other.
+        raise ValueError(f"`params` must have the keys {saved!r} in this order, got {names!r}.")
+    for k, (array, mine) in enumerate(zip(given, own, strict=True)):
+        _check_same_kind(_validation.label("params", keys, k), array, mine)
+    return given
+
+
+def _check_same_kind(name, saved, own):
+    if not isinstance(saved, np.ndarray) or saved.dtype != own.dtype or saved.shape != own.shape:
+        wanted = f"{saved.dtype} of shape {saved.shape}" if isinstance(saved, np.ndarray) else type(saved).__name__
+        raise ValueError(f"{name} must be {wanted} like the saved one, got {own.dtype} of shape {own.shape}.")

@@ -1,0 +1,280 @@
+"""`minimize`: from its arguments to a run, and from the run to a result."""
+
+from .. import _checkpoint
+from . import stopping, validation
+from .averages import Ema, Polyak
+from .batches import Batches, NoSamples
+from .bounds import Projection
+from .evaluation import Combined, Differences, Native, Separate, Spsa
+from .report import History, Progress, callback_of, show
+from .run import Run
+from .scipy_method import scipy_method
+from .settings import Method, Settings
+
+__all__ = ["minimize", "scipy_method"]
+
+
+def minimize(fun, x0, args=(), method="adam", jac=None, *, bounds=None, tol=None, callback=None, options=None,
+             data=None, n_samples=None, batch_size=None, rng=None, resume=None):  # fmt: skip
+    """Minimize a function whose values or gradients are noisy, or a mean over samples.
+
+    The signature, the result and the conventions are those of `scipy.optimize.minimize`; `data`, `n_samples`,
+    `batch_size`, `rng` and `resume` are new. See docs/minimize.md for a guide.
+
+    Parameters
+    ----------
+    fun : callable or scipy.LowLevelCallable
+        The objective. Its arguments are ``fun(x, *args)``; with `n_samples` ``fun(x, index, *args)``, where `index`
+        is an int64 array of the samples in the batch; with ``data=(A, b, ...)`` ``fun(x, A[index], b[index], ...,
+        *args)``. It may draw samples of its own. Over samples it must be a mean, not a sum. `x` is a read-only view
+        of the parameters, which the next step overwrites: copy what is to be kept. For compiled objectives see
+        docs/native_objectives.md.
+    x0 : array_like, shape (n,)
+        Where to start. float32 stays float32, everything else becomes float64. Never written.
+    args : tuple, optional
+        Further arguments of `fun` and `jac`.
+    method : str, Optimizer class, callable or None, default="adam"
+        A name in `fastopt.OPTIMIZERS`, a class, or whatever makes an optimizer when called with the parameters.
+        None needs no tuning where parameters are of the order of 1: Adam, with a learning rate that falls from 0.05
+        to 0 along half a cosine over the whole budget.
+    jac : {True, callable, None, "2-point", "3-point", "spsa"}, optional
+        How the gradient is had. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
+        A gradient is an array with shape and dtype of `x`, or any sparse one that `Optimizer.step` takes. None or
+        "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2; in
+        float64. "spsa": two evaluations on the same batch at random shifts (Spall 1992), for any n.
+    bounds : scipy.optimize.Bounds or sequence of (low, high), optional
+        Kept by projection after each step. A starting point outside is moved, with an OptimizeWarning.
+    tol : float, optional
+        Ends the run when the smoothed loss of an epoch has not fallen by more than ``tol * max(1, |best|)`` for
+        `patience` epochs: see Notes. Without it the budget is used up.
+    callback : callable, optional
+        Called after each iteration as ``callback(intermediate_result)`` if that is the name of its only parameter,
+        with an OptimizeResult with `x`, `fun` (of the iteration's batch, before its step), `nit` and `nepoch`; else
+        as ``callback(x)``. Both are given copies of x. It may raise StopIteration to end the run.
+    options : dict, optional
+        Hyper-parameters of the method (`learning_rate` may be a schedule, `reduce_on_plateau` is told the epoch
+        losses), and:
+
+        maxiter, epochs : int
+            The budget; the smaller one counts. If neither is given: 100 epochs over samples, else 10,000 iterations.
+        epoch_length : int, default=100
+            Iterations that count as an epoch where there are no samples.
+        patience : int, default=10
+            Epochs without progress after which `tol` ends the run.
+        average : {None, "polyak", "ema"}
+            Return an average of the iterates: their mean, or an exponentially weighted one, in float64.
+        average_start : int, default=1
+            Epochs before averaging begins.
+        average_decay : float, default=0.999
+            Weight of the past in "ema", in [0, 1).
+        return_best : bool, default=False
+            Return the x at the end of the epoch with the smallest loss, not the last one.
+        spsa_step : float, default=0.01
+            Size of the shifts of ``jac="spsa"`` in the first iteration; about the noise of `fun` is a good value.
+        checkpoint : path
+            A file that the state of the run is written to, atomically; also at the end, and on Ctrl-C.
+        checkpoint_every : int, default=1
+            Epochs between two checkpoints.
+        disp : bool, default=False
+            Print a summary at the end.
+        progress : bool, default=False
+            Show a progress bar; needs tqdm.
+
+        Unknown options give an OptimizeWarning.
+    data : array or tuple of arrays, optional
+        Anything that an index array selects samples from along the first axis: ndarrays, CSR matrices (other sparse
+        formats are converted), pandas objects; lists become arrays. All of one length.
+    n_samples : int, optional
+        Number of samples, in place of `data`, for an objective that looks them up itself.
+    batch_size : int, optional
+        Samples per iteration, from 1 to all; default 200, or all if there are fewer. The epochs are shuffled, without
+        replacement, and the last batch of one may be short. A batch of all samples is passed as it is.
+    rng : None, int or numpy.random.Generator, optional
+        Source of the shuffling and of "spsa". The same seed gives the same bits.
+    resume : path, optional
+        A checkpoint of the same run, to be continued: it ends with the bits it would have had without interruption.
+        `x0` gives shape and dtype only. Parameters, state, hyper-parameters and the random generator are those of the
+        checkpoint; the objective, the data, schedules and the budget those of this call.
+
+    Returns
+    -------
+    OptimizeResult
+        x : ndarray
+            The solution; unless it is averaged or the best one, the array that `optimizer` is bound to.
+        fun : float
+            The objective at `x`: over all samples in their own order, or one more evaluation where there are none.
+        jac : ndarray or sparse
+            The gradient at `x`; with samples, and with "spsa", the last one that a step used.
+        nit, nepoch, nfev, njev : int
+            Iterations, complete epochs, calls for values and for gradients.
+        success, status, message : bool, int, str
+            See Notes.
+        history : dict of arrays
+            One entry per epoch: iteration, epoch, fun (its mean loss), learning_rate and grad_norm of its last
+            iteration, and time in seconds. An incomplete epoch at the end has an entry, too.
+        optimizer : Optimizer
+            With its state.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad arguments, before the objective is called; for what it returns, at the first call.
+    CheckpointError
+        When the file to resume from is damaged.
+
+    Notes
+    -----
+    The statuses:
+
+    == ======= =====================================================================================================
+    0  success the smoothed loss has stopped falling (`tol`, `patience`)
+    1  success all iterations or epochs are used up; no success if `tol` was given
+    2  failure the objective became NaN or infinite; x is the last finite one
+    3  failure the gradient became NaN or infinite (only with ``nonfinite="raise"``, the default here)
+    4  failure the parameters overflowed; x is that of the last epoch before
+    99 failure the callback raised StopIteration
+    == ======= =====================================================================================================
+
+    The loss of an epoch is the mean over its iterations. It is smoothed as ``s = 0.7 s + 0.3 loss``, so that noise in
+    a single epoch neither ends a run nor keeps it going.
+
+    An exception in `fun`, `jac` or `callback` passes through unchanged. Ctrl-C raises KeyboardInterrupt; with
+    `checkpoint` the iteration is finished first (a second Ctrl-C does not wait), and the file has all of it.
+
+    Examples
+    --------
+    Linear regression on mini-batches:
+
+    >>> import numpy as np, fastopt
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((2000, 3))
+    >>> y = X @ [1.0, -2.0, 0.5] + 0.1 * rng.standard_normal(2000)
+    >>> def loss(w, X, y):
+    ...     residual = X @ w - y
+    ...     return residual @ residual / (2 * len(y)), X.T @ residual / len(y)
+    >>> res = fastopt.minimize(loss, np.zeros(3), jac=True, data=(X, y), batch_size=64, rng=0,
+    ...                        options={"learning_rate": 0.05, "epochs": 20})
+    >>> res.x.round(1)
+    array([ 1. , -2. ,  0.5])
+    >>> res.nit, res.nepoch, res.success
+    (640, 20, True)
+    """
+    samples = _samples(data, n_samples, batch_size)
+    x = validation.starting_point(x0)
+    rest = validation.options(options)
+    settings = Settings.take(rest)
+    chosen = Method(method, rest)
+    tol = validation.tolerance(tol)
+    projection = None if bounds is None else Projection.of(bounds, x)
+    generator = validation.generator(rng)
+    batches = NoSamples(settings.epoch_length) if samples is None else Batches(*samples, generator)
+    evaluate = _evaluator(fun, jac, args, x, batches, projection, settings, generator)
+    limit, unit = settings.limit(batches)
+    optimizer = chosen.optimizer(x, limit)
+    identity = _identity(x, optimizer, batches, settings)
+    saved = None if resume is None else _read(resume, identity)
+    if projection is not None and saved is None:
+        projection.start(x)
+    run = Run(
+        x, evaluate, batches, optimizer, generator, settings=settings, limit=limit, identity=identity,
+        bounds=projection, average=_average(settings, x), callback=callback_of(callback), history=History(),
+        watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
+    )  # fmt: skip
+    if saved is not None:
+        run.restore(saved)
+    return _result(run, _finish(run), unit, tol)
+
+
+def _samples(data, n_samples, batch_size):
+    """None, or number of samples, size of a batch and the arrays of the samples, None for indices."""
+    validation.one_source(data, n_samples)
+    arrays, n = None, None
+    if data is not None:
+        arrays, n = validation.sample_arrays(data)
+    elif n_samples is not None:
+        n = validation.n_samples(n_samples)
+    size = validation.batch_size(batch_size, n)
+    return None if n is None else (n, size, arrays)
+
+
+def _evaluator(fun, jac, args, x, batches, projection, settings, generator):
+    from scipy import LowLevelCallable
+
+    args = validation.extra_arguments(args)
+    if isinstance(fun, LowLevelCallable):
+        validation.native_arguments(jac, args, batches)
+        return Native(fun, x, batches)
+    validation.function("fun", fun)
+    jac = validation.jac(jac)
+    if jac is True:
+        return Combined(fun, args)
+    if callable(jac):
+        return Separate(fun, jac, args)
+    if jac == "spsa":
+        return Spsa(fun, args, settings.spsa_step, generator, projection)
+    return Differences(fun, args, x.dtype, jac == "3-point", projection)
+
+
+def _average(settings, x):
+    if settings.average is None:
+        return None
+    return Polyak(x) if settings.average == "polyak" else Ema(x, settings.average_decay)
+
+
+def _identity(x, optimizer, batches, settings):
+    """What a checkpoint and the call that resumes it must have in common."""
+    return {
+        "method": type(optimizer).__name__,
+        "x0.dtype": x.dtype.name,
+        "x0.size": x.size,
+        "n_samples": batches.n_samples,
+        "iterations per epoch": batches.per_epoch,
+        "average": settings.average,
+    }
+
+
+def _read(path, identity):
+    tree = _checkpoint.read(path, "minimize")
+    validation.same_run(tree["identity"], identity, path)
+    return tree["run"]
+
+
+def _finish(run):
+    """Iterate to the end, under a progress bar if one is wanted."""
+    if not run.settings.progress:
+        return run.to_the_end()
+    run.progress = Progress(run.limit, run.nit)
+    try:
+        return run.to_the_end()
+    finally:
+        run.progress.close()
+
+
+def _result(run, status, unit, tol):
+    from scipy.optimize import OptimizeResult
+
+    if run.weight_sum > 0:
+        run.note_epoch()  # the last one is incomplete, and not in a checkpoint
+    x = run.best_x if run.best_x is not None else run.answer()
+    gradient = run.last_gradient
+    if run.batches.n_samples is None:
+        value, gradient = run.evaluate.at_end(x, gradient)
+    else:
+        value = run.batches.mean_over_all(lambda batch: run.evaluate.value(x, batch))
+    result = OptimizeResult(
+        x=x,
+        fun=value,
+        jac=gradient.copy() if hasattr(gradient, "copy") else gradient,
+        nit=run.nit,
+        nepoch=run.nepoch,
+        nfev=run.evaluate.nfev,
+        njev=run.evaluate.njev,
+        success=status == stopping.CONVERGED or (status == stopping.BUDGET and tol is None),
+        status=status,
+        message=stopping.MESSAGES[status].format(unit=unit, nit=run.nit),
+        history=run.history.arrays(),
+        optimizer=run.optimizer,
+    )
+    if run.settings.disp:
+        show(result)
+    return result

@@ -1,0 +1,42 @@
+"""Averages of the iterates, kept in float64. Each answers for the parameters until it has seen some."""
+
+import numpy as np
+
+
+class Polyak:
+    """The mean of the iterates since averaging began (Polyak & Juditsky 1992)."""
+
+    def __init__(self, x):
+        self.mean = np.zeros(x.shape)
+        self.count = 0
+
+    def update(self, x):
+        self.count += 1
+        self.mean += (x - self.mean) / self.count
+
+    def answer(self, x):
+        """The average as an array like x."""
+        return self.mean.astype(x.dtype) if self.count else x
+
+    def snapshot(self):
+        return {"mean": self.mean, "count": self.count}
+
+    def restore(self, saved):
+        self.mean[...] = saved["mean"]
+        self.count = saved["count"]
+
+
+class Ema(Polyak):
+    """The exponentially weighted mean ``m = decay * m + (1 - decay) * x``, divided by its weights' sum."""
+
+    def __init__(self, x, decay):
+        super().__init__(x)
+        self.decay = decay
+
+    def update(self, x):
+        self.count += 1
+        self.mean *= self.decay
+        self.mean += (1.0 - self.decay) * x
+
+    def answer(self, x):
+        return (self.mean / (1.0 - self.decay**self.count)).astype(x.dtype) if self.count else x

@@ -1,0 +1,124 @@
+"""Where the samples of an iteration come from: shuffled epochs without replacement."""
+
+import numpy as np
+
+from .. import _sparse
+
+# Least number of samples in one call when the objective is evaluated on all of them.
+EVALUATION_SIZE = 1024
+
+
+class CsrRows:
+    """A CSR matrix of which batches of rows are taken faster than SciPy takes them, for the same result."""
+
+    def __init__(self, matrix):
+        self.matrix, self.shape = matrix, matrix.shape
+
+    @classmethod
+    def of(cls, matrix):
+        """The matrix in this wrapping, or as it is where SciPy is to be left alone with it."""
+        indptr, indices, data = matrix.indptr, matrix.indices, matrix.data
+        plain = all(each.flags.c_contiguous and each.flags.aligned for each in (indptr, indices, data))
+        usual = indptr.dtype == indices.dtype and data.dtype.name in ("float32", "float64") and data.dtype.isnative
+        valid = indptr[0] == 0 and indptr[-1] <= min(len(indices), len(data)) and bool((np.diff(indptr) >= 0).all())
+        return cls(matrix) if plain and usual and valid and matrix.ndim == 2 else matrix
+
+    def __getitem__(self, rows):
+        if type(rows) is not np.ndarray:
+            return self.matrix[rows]
+        arrays = _sparse.take_rows(self.matrix.indptr, self.matrix.indices, self.matrix.data, rows)
+        return type(self.matrix)(arrays, shape=(len(rows), self.shape[1]))
+
+
+class NoSamples:
+    """For an objective that has no samples, or draws its own: every iteration is alike.
+
+    What else counts in epochs (history, stopping, checkpoints) takes `length` iterations for one.
+    """
+
+    n_samples = None
+
+    def __init__(self, length):
+        self.per_epoch = length
+
+    def begin_epoch(self):
+        """Nothing is drawn."""
+
+    def arguments(self, k):
+        return ()
+
+    def weight(self, k):
+        return 1
+
+    def mean_over_all(self, value):
+        return value(())
+
+    def snapshot(self):
+        return None
+
+    def restore(self, saved):
+        """Nothing is kept."""
+
+
+class Batches:
+    """Batches of a shuffled epoch; the last one is short where `size` does not divide `n_samples`.
+
+    Parameters
+    ----------
+    n_samples, size : int
+        A batch of all samples is not shuffled.
+    data : tuple of arrays or None
+        Indexable along their first axis by an index array. Without them a batch is its indices.
+    rng : numpy.random.Generator
+        Gives one permutation per epoch.
+    """
+
+    def __init__(self, n_samples, size, data, rng):
+        self.n_samples, self.size, self.data, self.rng = n_samples, size, data, rng
+        self.per_epoch = -(-n_samples // size)
+        if data is not None:
+            self.whole = data
+            self.data = tuple([CsrRows.of(each) if getattr(each, "format", "") == "csr" else each for each in data])
+        self.order = np.arange(n_samples) if size == n_samples else None
+        self.state_before = rng.bit_generator.state
+
+    def begin_epoch(self):
+        """Shuffle."""
+        self.state_before = self.rng.bit_generator.state
+        if self.size < self.n_samples:
+            self.order = self.rng.permutation(self.n_samples)
+
+    def arguments(self, k):
+        """The leading arguments of the objective for batch k of the epoch."""
+        if self.data is None:
+            return (self.order[k * self.size : (k + 1) * self.size],)
+        if self.size == self.n_samples:
+            return self.whole
+        index = self.order[k * self.size : (k + 1) * self.size]
+        return tuple([array[index] for array in self.data])
+
+    def weight(self, k):
+        """Number of samples in batch k."""
+        return min(self.size, self.n_samples - k * self.size)
+
+    def mean_over_all(self, value):
+        """Mean over all samples of an objective that is a mean over a batch; samples in their own order."""
+        size = max(self.size, EVALUATION_SIZE)
+        total = 0.0
+        for start in range(0, self.n_samples, size):
+            stop = min(start + size, self.n_samples)
+            if self.data is None:
+                batch = (np.arange(start, stop),)
+            else:
+                batch = tuple([array[start:stop] for array in self.data])
+            total += value(batch) * (stop - start)
+        return total / self.n_samples
+
+    def snapshot(self):
+        """The generator's state before the running epoch was shuffled."""
+        return self.state_before
+
+    def restore(self, saved):
+        """Shuffle the running epoch as it was; the generator's present state is restored by its owner."""
+        self.rng.bit_generator.state = saved
+        self.begin_epoch()

@@ -1,0 +1,167 @@
+"""How value and gradient of an objective are had: one class for each meaning of `jac`.
+
+An evaluator is called with the parameters and the batch's leading arguments, and returns value and gradient; `value`
+returns the value alone. It counts the calls of the user's functions. Nothing is memoised: a stochastic objective
+gives another value at the same point.
+"""
+
+import numpy as np
+
+from . import validation
+
+
+class Evaluator:
+    """Base: the user's function, its extra arguments, and how often it was called."""
+
+    def __init__(self, fun, args):
+        self.fun, self.args = fun, args
+        self.nfev = self.njev = 0
+
+    def value(self, x, batch):
+        self.nfev += 1
+        return validation.scalar(self.fun(x, *batch, *self.args))
+
+    def at_end(self, x, last_gradient):
+        """Value and gradient at the result, for an objective without samples."""
+        value, gradient = self(x, ())
+        return validation.scalar(value), gradient
+
+    def roll_back(self):
+        """Take back what was drawn at random for an iteration that was not completed."""
+
+    def snapshot(self):
+        return {"nfev": self.nfev, "njev": self.njev}
+
+    def restore(self, saved):
+        self.nfev, self.njev = saved["nfev"], saved["njev"]
+
+
+class Combined(Evaluator):
+    """``jac=True``: the function returns both."""
+
+    def __call__(self, x, batch):
+        self.nfev += 1
+        self.njev += 1
+        returned = self.fun(x, *batch, *self.args)
+        if type(returned) is not tuple or len(returned) != 2:
+            return validation.pair(returned)
+        return returned
+
+    def value(self, x, batch):
+        return validation.scalar(self(x, batch)[0])
+
+
+class Separate(Evaluator):
+    """``jac`` is a function of its own, with the same arguments."""
+
+    def __init__(self, fun, jac, args):
+        super().__init__(fun, args)
+        self.jac = jac
+
+    def __call__(self, x, batch):
+        self.nfev += 1
+        self.njev += 1
+        return self.fun(x, *batch, *self.args), self.jac(x, *batch, *self.args)
+
+
+class Native(Evaluator):
+    """A compiled objective, which writes its gradient into an array of ours."""
+
+    def __init__(self, fun, x, batches):
+        from .._native import NativeObjective
+
+        super().__init__(NativeObjective(fun, x.dtype), ())
+        validation.native_batch(self.fun.takes_batch, batches.n_samples is not None)
+        self.gradient = np.empty_like(x)
+
+    def __call__(self, x, batch):
+        self.nfev += 1
+        self.njev += 1
+        return self.fun(x, self.gradient, *batch), self.gradient
+
+    def value(self, x, batch):
+        self.nfev += 1
+        return self.fun(x, None, *batch)
+
+
+class Differences(Evaluator):
+    """Finite differences on the same batch, in float64 whatever the parameters are.
+
+    The steps are those of scipy.optimize: a power of the rounding error times ``max(1, |x|)``. Where a step would
+    leave the bounds it is taken to the other side.
+    """
+
+    def __init__(self, fun, args, dtype, central, bounds):
+        super().__init__(fun, args)
+        self.dtype, self.central, self.bounds = dtype, central, bounds
+        self.relative_step = np.finfo(np.float64).eps ** (1 / 3 if central else 1 / 2)
+
+    def __call__(self, x, batch):
+        x = np.array(x, np.float64)
+        step = self.relative_step * np.maximum(1.0, np.abs(x))
+        upward = step if self.bounds is None else np.where(x + step > self.bounds.high, -step, step)
+        value, gradient = self.slope(x, batch, upward)
+        if self.central:
+            downward = -step if self.bounds is None else np.where(x - step < self.bounds.low, step, -step)
+            gradient = (gradient + self.slope(x, batch, downward)[1]) / 2
+        self.njev += 1
+        return value, gradient.astype(self.dtype)
+
+    def slope(self, x, batch, step):
+        """Value, and forward differences for the steps of each sign, by SciPy."""
+        from scipy.optimize import approx_fprime
+
+        values = []
+
+        def fun(point):
+            values.append(self.value(point, batch))
+            return values[-1]
+
+        gradient = approx_fprime(x, fun, step)
+        return values[0], np.atleast_1d(gradient)
+
+
+class Spsa(Evaluator):
+    """Simultaneous perturbation (Spall 1992): two evaluations on the same batch, whatever the dimension.
+
+    All parameters are moved at once by ``step / k**0.101`` up or down at random in iteration k (Spall 1998), and the
+    difference of the two values is shared by all. The value of the iteration is the mean of the two.
+    """
+
+    DECAY = 0.101
+
+    def __init__(self, fun, args, step, rng, bounds):
+        super().__init__(fun, args)
+        self.step, self.rng, self.bounds = step, rng, bounds
+        self.drawn = 0
+        self.before = rng.bit_generator.state, 0
+
+    def __call__(self, x, batch):
+        self.before = self.rng.bit_generator.state, self.drawn
+        signs = self.rng.integers(0, 2, x.shape, dtype=np.int8)
+        distance = self.step / (self.drawn + 1) ** self.DECAY
+        shift = (2 * distance * signs - distance).astype(x.dtype)
+        above, below = x + shift, x - shift
+        if self.bounds is not None:
+            self.bounds.project(above)
+            self.bounds.project(below)
+        high, low = self.value(above, batch), self.value(below, batch)
+        gap = above - below
+        moved = gap != 0
+        gradient = np.divide(x.dtype.type(high - low), gap, out=np.zeros_like(x), where=moved)
+        self.njev += 1
+        self.drawn += 1
+        return (high + low) / 2, gradient
+
+    def at_end(self, x, last_gradient):
+        return self.value(x, ()), last_gradient
+
+    def roll_back(self):
+        self.rng.bit_generator.state, self.drawn = self.before
+
+    def snapshot(self):
+        return {**super().snapshot(), "drawn": self.drawn}
+
+    def restore(self, saved):
+        super().restore(saved)
+        self.drawn = saved["drawn"]

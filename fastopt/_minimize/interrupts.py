@@ -1,0 +1,35 @@
+"""Ctrl-C at a step boundary, so that a checkpoint written then has whole steps only."""
+
+import signal
+import threading
+
+
+class AtBoundary:
+    """While active, the first Ctrl-C is only noted; `check` raises it. The second one interrupts at once.
+
+    Does nothing outside the main thread, or where the program handles Ctrl-C in its own way.
+    """
+
+    def __init__(self, wanted):
+        mine = threading.current_thread() is threading.main_thread()
+        self.active = wanted and mine and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        self.noted = False
+
+    def __enter__(self):
+        if self.active:
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *error):
+        if self.active:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _note(self, number, frame):
+        if self.noted:
+            signal.default_int_handler(number, frame)
+        self.noted = True
+
+    def check(self):
+        """Raise the Ctrl-C that was noted."""
+        if self.noted:
+            raise KeyboardInterrupt

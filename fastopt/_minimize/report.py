@@ -1,0 +1,108 @@
+"""What a run tells on its way: history, callback, progress bar and the lines of `disp`."""
+
+import inspect
+import time
+
+import numpy as np
+
+from .stopping import CALLBACK, Stop
+
+HISTORY = {"iteration": np.int64, "epoch": np.int64, "fun": float, "learning_rate": float, "grad_norm": float,
+           "time": float}  # fmt: skip
+SHOWN = {
+    "nit": "Iterations",
+    "nepoch": "Epochs",
+    "nfev": "Function evaluations",
+    "njev": "Gradient evaluations",
+}
+
+
+class History:
+    """One entry per epoch; the time of an earlier, interrupted part of the run counts."""
+
+    def __init__(self):
+        self.columns = {name: [] for name in HISTORY}
+        self.earlier, self.start = 0.0, time.perf_counter()
+
+    def add(self, *entry):
+        """Everything but the time, in the order of the columns."""
+        for column, value in zip(self.columns.values(), (*entry, self.seconds()), strict=True):
+            column.append(value)
+
+    def seconds(self):
+        return self.earlier + time.perf_counter() - self.start
+
+    def arrays(self):
+        return {name: np.array(column, HISTORY[name]) for name, column in self.columns.items()}
+
+    def snapshot(self):
+        return {"columns": self.arrays(), "seconds": self.seconds()}
+
+    def restore(self, saved):
+        self.columns = {name: saved["columns"][name].tolist() for name in HISTORY}
+        self.earlier, self.start = saved["seconds"], time.perf_counter()
+
+
+def callback_of(callback):
+    """The user's callback as a function of an intermediate OptimizeResult; None if there is none.
+
+    As SciPy has it: one whose only parameter is called `intermediate_result` is given the result, any other a copy
+    of x; StopIteration ends the run.
+    """
+    if callback is None:
+        return None
+    from scipy.optimize import OptimizeResult
+
+    try:
+        wants_result = set(inspect.signature(callback).parameters) == {"intermediate_result"}
+    except (TypeError, ValueError):  # a builtin without a signature
+        wants_result = False
+
+    def call(x, fun, nit, nepoch):
+        try:
+            if wants_result:
+                callback(intermediate_result=OptimizeResult(x=x.copy(), fun=fun, nit=nit, nepoch=nepoch))
+            else:
+                callback(x.copy())
+        except StopIteration:
+            raise Stop(CALLBACK) from None
+
+    return call
+
+
+def gradient_norm(gradient):
+    """Euclidean norm; duplicates in a sparse gradient count one by one."""
+    values = getattr(gradient, "rows", None)  # of a RowSparse
+    if values is None:
+        values = gradient.data if hasattr(gradient, "tocoo") else gradient
+    return float(np.linalg.norm(np.ravel(values)))
+
+
+class Progress:
+    """A tqdm bar over iterations."""
+
+    def __init__(self, total, done):
+        try:
+            from tqdm import tqdm
+        except ImportError as error:
+            raise ImportError(
+                '`progress` needs tqdm, which is not installed; pip install "fastopt[progress]".'
+            ) from error
+        self.bar = tqdm(total=total, initial=done, unit="it")
+
+    def advance(self):
+        self.bar.update()
+
+    def epoch(self, loss):
+        self.bar.set_postfix(fun=f"{loss:.6g}", refresh=False)
+
+    def close(self):
+        self.bar.close()
+
+
+def show(result):
+    """The lines that SciPy prints for ``disp``."""
+    print(result.message)
+    print(f"         Current function value: {result.fun:f}")
+    for name, label in SHOWN.items():
+        print(f"         {label}: {result[name]:d}")

@@ -1,0 +1,177 @@
+"""The loop: batches, evaluations, steps, and what happens at the ends of epochs.
+
+Everything that the rest of a run depends on is in `snapshot`, and only there.
+"""
+
+import math
+
+import numpy as np
+
+from .. import _checkpoint
+from . import stopping, validation
+from .interrupts import AtBoundary
+from .report import gradient_norm
+from .stopping import BUDGET, Stop
+
+
+class Run:
+    """One minimisation under way. `x` are the parameters, `view` what the objective sees: not to be written."""
+
+    def __init__(self, x, evaluate, batches, optimizer, rng, **parts):
+        self.x, self.view = x, x.view()
+        self.view.flags.writeable = False
+        self.evaluate, self.batches, self.optimizer, self.rng = evaluate, batches, optimizer, rng
+        self.bounds, self.average, self.watch = parts["bounds"], parts["average"], parts["watch"]
+        self.history, self.callback, self.progress = parts["history"], parts["callback"], None
+        self.settings, self.limit, self.identity = parts["settings"], parts["limit"], parts["identity"]
+        self.nit = self.nepoch = 0
+        self.in_epoch = False
+        self.whole = True  # no iteration is half done: what Ctrl-C leaves may be saved
+        self.loss_sum = self.weight_sum = 0.0
+        self.last_value, self.last_gradient = math.nan, None
+        self.finite_x, self.best_x, self.best_loss = x.copy(), None, math.inf
+
+    # --- iterations --------------------------------------------------------------------------------------
+
+    def to_the_end(self):
+        """Iterate until something ends the run; returns the status."""
+        with AtBoundary(self.settings.checkpoint is not None) as interrupts:
+            try:
+                status = self.status()
+                while status is None:
+                    self.epoch(interrupts)
+                    status = self.status()
+            except Stop as stop:
+                status = stop.status
+            except KeyboardInterrupt:
+                if self.whole:
+                    self.save()
+                raise
+        if not np.isfinite(self.x).all():
+            self.x[...] = self.finite_x
+            status = stopping.NONFINITE_PARAMETERS if status == BUDGET else status
+        if status in stopping.RESUMABLE:
+            self.save()
+        return status
+
+    def status(self):
+        """Why the run is over; None if it is not."""
+        if self.watch is not None and self.watch.over and not self.in_epoch:
+            return stopping.CONVERGED
+        return BUDGET if self.nit >= self.limit else None
+
+    def epoch(self, interrupts):
+        """The rest of the running epoch, or as much as the budget allows."""
+        if not self.in_epoch:
+            self.batches.begin_epoch()
+            self.in_epoch = True
+        first, per_epoch = self.nit - self.nepoch * self.batches.per_epoch, self.batches.per_epoch
+        for k in range(first, min(per_epoch, first + self.limit - self.nit)):
+            self.iteration(k)
+            if k == per_epoch - 1:
+                self.end_epoch()
+            if self.progress is not None:
+                self.progress.advance()
+            if self.callback is not None:
+                self.callback(self.x, self.last_value, self.nit, self.nepoch)
+            if interrupts.noted:
+                interrupts.check()
+
+    def iteration(self, k):
+        """Evaluate on batch k of the epoch, and step. Until the step all is as it was."""
+        try:
+            value, gradient = self.evaluate(self.view, self.batches.arguments(k))
+            if type(value) is not float:
+                value = validation.scalar(value)
+            if not math.isfinite(value):
+                raise Stop(stopping.NONFINITE_LOSS)
+            self.whole = False
+            self.step(gradient)
+        except BaseException:
+            self.evaluate.roll_back()
+            raise
+        if self.bounds is not None:
+            self.bounds.project(self.x)
+        if self.average is not None and self.nepoch >= self.settings.average_start:
+            self.average.update(self.x)
+        weight = self.batches.weight(k)
+        self.loss_sum += weight * value
+        self.weight_sum += weight
+        self.last_value, self.last_gradient = value, gradient
+        self.nit += 1
+        self.whole = True
+
+    def step(self, gradient):
+        if type(gradient) is not np.ndarray:
+            gradient = validation.gradient(gradient, self.x)
+        try:
+            self.optimizer.step(gradient)
+        except FloatingPointError:
+            raise Stop(stopping.NONFINITE_GRADIENT) from None
+
+    # --- epochs ------------------------------------------------------------------------------------------
+
+    def end_epoch(self):
+        """Count, note and judge the epoch; write a checkpoint if one is due."""
+        loss = self.loss_sum / self.weight_sum
+        self.nepoch += 1
+        self.note_epoch()
+        self.in_epoch, self.loss_sum, self.weight_sum = False, 0.0, 0.0
+        rate = self.optimizer.learning_rate
+        if hasattr(rate, "update"):
+            rate.update(loss)
+        if np.isfinite(self.x).all():
+            np.copyto(self.finite_x, self.x)
+        if self.settings.return_best and loss < self.best_loss:
+            self.best_loss, self.best_x = loss, self.answer().copy()
+        if self.progress is not None:
+            self.progress.epoch(loss)
+        if self.watch is not None:
+            self.watch.update(loss)
+        if self.nepoch % self.settings.checkpoint_every == 0:
+            self.save()
+
+    def note_epoch(self):
+        """Add the epoch, or what there was of it, to the history."""
+        rate = self.optimizer.learning_rate
+        if callable(rate):
+            rate = rate(max(self.optimizer.step_count - 1, 0))
+        norm = math.nan if self.last_gradient is None else gradient_norm(self.last_gradient)
+        self.history.add(self.nit, self.nepoch, self.loss_sum / self.weight_sum, rate, norm)
+
+    def answer(self):
+        """The parameters, or their average."""
+        return self.x if self.average is None else self.average.answer(self.x)
+
+    # --- checkpoints -------------------------------------------------------------------------------------
+
+    def save(self):
+        if self.settings.checkpoint is not None:
+            _checkpoint.write(self.settings.checkpoint, "minimize", {"identity": self.identity, "run": self.snapshot()})
+
+    def snapshot(self):
+        """All that changes during a run, as a tree of plain values and arrays."""
+        parts = {"evaluate": self.evaluate, "average": self.average, "watch": self.watch, "history": self.history}
+        return {
+            "x": self.x,
+            "optimizer": self.optimizer._snapshot(),
+            "rng": self.rng.bit_generator.state,
+            "batches": self.batches.snapshot(),
+            **{name: None if part is None else part.snapshot() for name, part in parts.items()},
+            **{name: getattr(self, name) for name in self.PLAIN},
+        }
+
+    PLAIN = ("nit", "nepoch", "in_epoch", "loss_sum", "weight_sum", "last_value", "best_loss", "best_x", "finite_x")
+
+    def restore(self, saved):
+        """Go on from a snapshot of the same run."""
+        self.optimizer.load_state_dict(saved["optimizer"])
+        for name in ("evaluate", "average", "watch", "history"):
+            if saved[name] is not None:
+                getattr(self, name).restore(saved[name])
+        for name in self.PLAIN:
+            setattr(self, name, saved[name])
+        self.x[...] = saved["x"]
+        if self.in_epoch:
+            self.batches.restore(saved["batches"])
+        self.rng.bit_generator.state = saved["rng"]

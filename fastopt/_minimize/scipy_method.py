@@ -1,0 +1,61 @@
+"""The adapter that makes an optimizer a method of scipy.optimize.minimize."""
+
+from . import validation
+
+# What minimize() takes as arguments of its own, SciPy's minimize as options.
+ARGUMENTS = ("data", "n_samples", "batch_size", "rng", "resume")
+
+
+def scipy_method(name="adam", **hyper):
+    """A method for `scipy.optimize.minimize`.
+
+    Parameters
+    ----------
+    name : str, Optimizer class, callable or None
+        As `method` of `fastopt.minimize`.
+    **hyper
+        Hyper-parameters of the method, other options of `fastopt.minimize`, and its arguments `data`, `n_samples`,
+        `batch_size`, `rng` and `resume`. Those that are given as `options` to SciPy's `minimize` come before these.
+
+    Returns
+    -------
+    callable
+        To be passed as ``method=``.
+
+    Notes
+    -----
+    With ``jac=True`` SciPy wraps the objective so that it is called once for value and gradient, and called not at all
+    while x stays the same. A stochastic objective gives another value at the same x: the wrapper is taken off.
+
+    Constraints are refused; `hess` and `hessp` are ignored with a RuntimeWarning.
+
+    Examples
+    --------
+    >>> import fastopt
+    >>> from scipy.optimize import minimize, rosen, rosen_der
+    >>> method = fastopt.scipy_method("adam", learning_rate=0.05)
+    >>> res = minimize(rosen, [-1.0, 2.0], jac=rosen_der, method=method, options={"maxiter": 3000})
+    >>> bool(res.fun < 1e-6)
+    True
+    """
+
+    def method(
+        fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(), callback=None, **options
+    ):
+        from . import minimize
+
+        if constraints is not None and (not hasattr(constraints, "__len__") or len(constraints) > 0):
+            validation.refuse_constraints()
+        for unused, value in (("hess", hess), ("hessp", hessp)):
+            if value is not None:
+                validation.warn_unused_derivative(unused)
+        if getattr(jac, "__self__", None) is fun and hasattr(fun, "fun"):
+            fun, jac = fun.fun, True
+        options = {**hyper, **options}
+        arguments = {key: options.pop(key) for key in ARGUMENTS if key in options}
+        return minimize(
+            fun, x0, args, name, jac, bounds=bounds, tol=options.pop("tol", None), callback=callback, options=options,
+            **arguments,
+        )  # fmt: skip
+
+    return method

@@ -1,0 +1,63 @@
+"""Why a run ends: the statuses with their messages, and the watch over the loss."""
+
+import math
+
+CONVERGED, BUDGET, NONFINITE_LOSS, NONFINITE_GRADIENT, NONFINITE_PARAMETERS, CALLBACK = 0, 1, 2, 3, 4, 99
+
+# A run that ended like this may be resumed, with a larger budget for example.
+RESUMABLE = (CONVERGED, BUDGET, CALLBACK)
+
+REMEDY = "Try a smaller `learning_rate`, `clip_norm` or `clip_value`, or scale the data."
+MESSAGES = {
+    CONVERGED: "Optimization terminated successfully.",
+    BUDGET: "Maximum number of {unit} has been reached.",
+    NONFINITE_LOSS: f"The objective became NaN or infinite in iteration {{nit}}. {REMEDY}",
+    NONFINITE_GRADIENT: f"The gradient became NaN or infinite in iteration {{nit}}. {REMEDY}",
+    NONFINITE_PARAMETERS: f"The parameters overflowed in iteration {{nit}}. {REMEDY}",
+    CALLBACK: "`callback` raised `StopIteration`.",
+}
+
+
+class Stop(Exception):
+    """Ends the loop with one of the statuses."""
+
+    def __init__(self, status):
+        super().__init__(status)
+        self.status = status
+
+
+class LossWatch:
+    """Finds the end of progress in noisy epoch losses.
+
+    The loss of an epoch is the mean over its iterations, each weighted with its samples. It is smoothed as
+    ``s = 0.7 * s + 0.3 * loss``, and counts as progress if it is below the best so far by more than
+    ``tol * max(1, |best|)``, as in L-BFGS-B. After `patience` epochs in a row without progress the run has converged.
+    """
+
+    WEIGHT = 0.3
+
+    def __init__(self, tol, patience):
+        self.tol, self.patience = tol, patience
+        self.smoothed, self.best, self.without_progress = None, math.inf, 0
+
+    def update(self, loss):
+        """Take the loss of an epoch."""
+        before = loss if self.smoothed is None else self.smoothed
+        self.smoothed = (1 - self.WEIGHT) * before + self.WEIGHT * loss
+        margin = self.tol * max(1.0, abs(self.best)) if math.isfinite(self.best) else 0.0
+        if self.best - self.smoothed > margin:
+            self.best, self.without_progress = self.smoothed, 0
+        else:
+            self.without_progress += 1
+
+    @property
+    def over(self):
+        return self.without_progress >= self.patience
+
+    def snapshot(self):
+        return {"smoothed": self.smoothed, "best": self.best, "without_progress": self.without_progress}
+
+    def restore(self, saved):
+        self.smoothed, self.best, self.without_progress = (
+            saved[key] for key in ("smoothed", "best", "without_progress")
+        )
