@@ -108,6 +108,7 @@ setup(
         # The C sources are linked into one module; others reach them through it.
         extension("_core", C_SOURCES),
         extension("_sparse"),
+        extension("_native"),
     ],
     cmdclass={"build_ext": BuildExt},
 )

@@ -81,5 +81,6 @@ def in_short():
 
 
 @pytest.mark.parametrize("code", python_blocks("README.md"))
-def test_readme(code, in_short):
+def test_readme(code, in_short, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where fastopt.save writes
     run(code, **({} if code.startswith("import") else in_short))

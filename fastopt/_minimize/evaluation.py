@@ -72,7 +72,7 @@ class Native(Evaluator):
 
         super().__init__(NativeObjective(fun, x.dtype), ())
         validation.native_batch(self.fun.takes_batch, batches.n_samples is not None)
-        self.gradient = np.empty_like(x)
+        self.gradient, self.unused = np.empty_like(x), np.empty_like(x)
 
     def __call__(self, x, batch):
         self.nfev += 1
@@ -81,7 +81,7 @@ class Native(Evaluator):
 
     def value(self, x, batch):
         self.nfev += 1
-        return self.fun(x, None, *batch)
+        return self.fun(x, self.unused, *batch)
 
 
 class Differences(Evaluator):
