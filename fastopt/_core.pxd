@@ -140,6 +140,7 @@ cdef class Engine:
     cdef bint exact                   # sparse="exact"
     cdef object keys                  # None: one array; a tuple of dict keys; or the length of a list
     cdef double rate
+    cdef double last_rate             # of the last step; NaN before the first
     cdef bint scheduled               # the rate comes from the method `_rate_at`, step by step
     cdef double clip_norm             # infinity: none
     cdef double weight_decay

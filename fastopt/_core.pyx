@@ -48,7 +48,7 @@ cdef class Engine:
     """
 
     def __cinit__(self):
-        self.norm = NAN
+        self.norm = self.last_rate = NAN
         self.work.n_arrays = 0
 
     def __dealloc__(self):
@@ -284,6 +284,7 @@ cdef class Engine:
         self.scalars.t = self.t + 1
         self.run(form, n_threads)
         self.t += 1
+        self.last_rate = rate
         return 0
 
     cdef void plan(self) noexcept:
@@ -389,6 +390,11 @@ cdef class Engine:
     def last_grad_norm(self):
         """With `clip_norm`: Euclidean norm of the last gradient over all arrays, before scaling; else None."""
         return None if self.norm != self.norm and self.clip_norm == INFINITY else self.norm
+
+    @property
+    def _last_rate(self):
+        """The learning rate of the last step; NaN before the first one."""
+        return self.last_rate
 
     @property
     def _slot_arrays(self):

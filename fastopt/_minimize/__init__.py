@@ -172,7 +172,7 @@ def minimize(fun, x0, args=(), method="adam", jac=None, *, bounds=None, tol=None
     limit, unit = settings.limit(batches)
     optimizer = chosen.optimizer(x, limit)
     identity = _identity(x, optimizer, batches, settings)
-    saved = None if resume is None else _read(resume, identity)
+    saved = None if resume is None else _read(validation.path("resume", resume), identity)
     if projection is not None and saved is None:
         projection.start(x)
     run = Run(
@@ -256,15 +256,18 @@ def _result(run, status, unit, tol):
     if run.weight_sum > 0:
         run.note_epoch()  # the last one is incomplete, and not in a checkpoint
     x = run.best_x if run.best_x is not None else run.answer()
-    gradient = run.last_gradient
+    gradient, view = run.last_gradient, x.view()
+    gradient = gradient.copy() if hasattr(gradient, "copy") else gradient  # the objective may fill the same array again
+    view.flags.writeable = False
     if run.batches.n_samples is None:
-        value, gradient = run.evaluate.at_end(x, gradient)
+        value, gradient = run.evaluate.at_end(view, gradient)
+        gradient = run.as_gradient(gradient)
     else:
-        value = run.batches.mean_over_all(lambda batch: run.evaluate.value(x, batch))
+        value = run.batches.mean_over_all(lambda batch: run.evaluate.value(view, batch))
     result = OptimizeResult(
         x=x,
         fun=value,
-        jac=gradient.copy() if hasattr(gradient, "copy") else gradient,
+        jac=gradient,
         nit=run.nit,
         nepoch=run.nepoch,
         nfev=run.evaluate.nfev,

@@ -99,26 +99,36 @@ class Differences(Evaluator):
     def __call__(self, x, batch):
         x = np.array(x, np.float64)
         step = self.relative_step * np.maximum(1.0, np.abs(x))
-        upward = step if self.bounds is None else np.where(x + step > self.bounds.high, -step, step)
-        value, gradient = self.slope(x, batch, upward)
+        value, gradient = self.slope(x, batch, self.inside(x, step))
         if self.central:
-            downward = -step if self.bounds is None else np.where(x - step < self.bounds.low, step, -step)
-            gradient = (gradient + self.slope(x, batch, downward)[1]) / 2
+            gradient = (gradient + self.slope(x, batch, self.inside(x, -step))[1]) / 2
         self.njev += 1
         return value, gradient.astype(self.dtype)
 
+    def inside(self, x, step):
+        """Steps that do not leave the bounds: turned round, or shortened where there is no room on either side."""
+        if self.bounds is None:
+            return step
+        low, high = self.bounds.low - x, self.bounds.high - x
+        fits = (step >= low) & (step <= high)
+        turned = (-step >= low) & (-step <= high)
+        longest = np.where(high >= -low, high, low)
+        return np.where(fits, step, np.where(turned, -step, longest))
+
     def slope(self, x, batch, step):
-        """Value, and forward differences for the steps of each sign, by SciPy."""
+        """Value, and forward differences for the steps of each sign, by SciPy; zero where there is no room."""
         from scipy.optimize import approx_fprime
 
-        values = []
+        values, gradient, free = [], np.zeros_like(x), x + step != x
 
-        def fun(point):
+        def fun(free_part):
+            point = x.copy()
+            point[free] = free_part
             values.append(self.value(point, batch))
             return values[-1]
 
-        gradient = approx_fprime(x, fun, step)
-        return values[0], np.atleast_1d(gradient)
+        gradient[free] = approx_fprime(x[free], fun, step[free])
+        return values[0], gradient
 
 
 class Spsa(Evaluator):

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from . import validation
 from .stopping import CALLBACK, Stop
 
 HISTORY = {"iteration": np.int64, "epoch": np.int64, "fun": float, "learning_rate": float, "grad_norm": float,
@@ -53,6 +54,7 @@ def callback_of(callback):
         return None
     from scipy.optimize import OptimizeResult
 
+    validation.function("callback", callback)
     try:
         wants_result = set(inspect.signature(callback).parameters) == {"intermediate_result"}
     except (TypeError, ValueError):  # a builtin without a signature
@@ -72,9 +74,10 @@ def callback_of(callback):
 
 def gradient_norm(gradient):
     """Euclidean norm; duplicates in a sparse gradient count one by one."""
-    values = getattr(gradient, "rows", None)  # of a RowSparse
-    if values is None:
-        values = gradient.data if hasattr(gradient, "tocoo") else gradient
+    if hasattr(gradient, "tocoo"):
+        values = gradient.tocoo().data
+    else:
+        values = getattr(gradient, "rows", gradient)  # of a RowSparse
     return float(np.linalg.norm(np.ravel(values)))
 
 

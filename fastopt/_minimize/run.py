@@ -85,6 +85,7 @@ class Run:
                 value = validation.scalar(value)
             if not math.isfinite(value):
                 raise Stop(stopping.NONFINITE_LOSS)
+            gradient = self.as_gradient(gradient)
             self.whole = False
             self.step(gradient)
         except BaseException:
@@ -101,9 +102,13 @@ class Run:
         self.nit += 1
         self.whole = True
 
-    def step(self, gradient):
+    def as_gradient(self, gradient):
+        """What the objective gave as a gradient: lists become arrays, and x itself is copied."""
         if type(gradient) is not np.ndarray:
-            gradient = validation.gradient(gradient, self.x)
+            return validation.gradient(gradient, self.x)
+        return gradient.copy() if gradient.base is self.x else gradient
+
+    def step(self, gradient):
         try:
             self.optimizer.step(gradient)
         except FloatingPointError:
@@ -114,8 +119,8 @@ class Run:
     def end_epoch(self):
         """Count, note and judge the epoch; write a checkpoint if one is due."""
         loss = self.loss_sum / self.weight_sum
-        self.nepoch += 1
         self.note_epoch()
+        self.nepoch += 1
         self.in_epoch, self.loss_sum, self.weight_sum = False, 0.0, 0.0
         rate = self.optimizer.learning_rate
         if hasattr(rate, "update"):
@@ -133,11 +138,9 @@ class Run:
 
     def note_epoch(self):
         """Add the epoch, or what there was of it, to the history."""
-        rate = self.optimizer.learning_rate
-        if callable(rate):
-            rate = rate(max(self.optimizer.step_count - 1, 0))
         norm = math.nan if self.last_gradient is None else gradient_norm(self.last_gradient)
-        self.history.add(self.nit, self.nepoch, self.loss_sum / self.weight_sum, rate, norm)
+        loss, rate = self.loss_sum / self.weight_sum, self.optimizer._last_rate
+        self.history.add(self.nit, self.nepoch + 1, loss, rate, norm)
 
     def answer(self):
         """The parameters, or their average."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from .._validation import refuse_base_class
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import cosine_decay
 from . import validation
@@ -63,6 +64,8 @@ class Method:
             method = validation.method_name(method, OPTIMIZERS)
         elif not callable(method):
             validation.refuse_method(method)
+        if method is Optimizer:
+            refuse_base_class(method.__name__)
         self.make = method
         self.is_class = isinstance(method, type) and issubclass(method, Optimizer)
         self.name = getattr(method, "__name__", type(method).__name__)

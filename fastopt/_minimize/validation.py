@@ -3,6 +3,7 @@
 import difflib
 import math
 import os
+import sys
 import warnings
 
 import numpy as np
@@ -16,7 +17,9 @@ def starting_point(x0):
     """Return a copy of x0: one dimension, float32 as it is, other real numbers as float64."""
     try:
         x = np.atleast_1d(np.asarray(x0))
-        if x.dtype.kind == "c":
+        if x.dtype.kind == "O":
+            x = np.array([float(value) for value in x.ravel()]).reshape(x.shape)  # NumPy makes NaN of None
+        if x.dtype.kind not in "biuf":
             raise TypeError
         x = np.array(x, x.dtype.name if x.dtype.name in DTYPES else np.float64, order="C")
     except (TypeError, ValueError):
@@ -46,7 +49,7 @@ def jac(value):
         return "2-point"
     if value is True:
         return True
-    if value not in ("2-point", "3-point", "spsa"):
+    if not isinstance(value, str) or value not in ("2-point", "3-point", "spsa"):
         raise ValueError(f'`jac` must be True, a callable, None, "2-point", "3-point" or "spsa", got {value!r}.')
     return value
 
@@ -233,7 +236,15 @@ def warn_unknown_options(names):
     from scipy.optimize import OptimizeWarning
 
     if names:
-        warnings.warn(f"Unknown solver options: {', '.join(map(str, names))}", OptimizeWarning, stacklevel=4)
+        _warn(f"Unknown solver options: {', '.join(map(str, names))}", OptimizeWarning)
+
+
+def _warn(message, category):
+    """Warn at the line of whoever called fastopt, be it through SciPy."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("fastopt", "scipy"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def refuse_constraints():
@@ -242,7 +253,7 @@ def refuse_constraints():
 
 def warn_unused_derivative(name):
     """SciPy's warning for a second derivative that is of no use."""
-    warnings.warn(f"Method does not use Hessian information ({name}).", RuntimeWarning, stacklevel=4)
+    _warn(f"Method does not use Hessian information ({name}).", RuntimeWarning)
 
 
 # --- bounds ----------------------------------------------------------------------------------------------
@@ -264,7 +275,18 @@ def bounds(value, x):
         raise ValueError(
             f"`bounds` must not have a lower end above the upper one, got ({low[at]}, {high[at]}) at {at}."
         )
-    return low.astype(x.dtype), high.astype(x.dtype)
+    return _rounded_inwards(low, high, x.dtype)
+
+
+def _rounded_inwards(low, high, dtype):
+    """Bounds in the dtype of the parameters, none of which is outside the given ones unless they are too close."""
+    with np.errstate(over="ignore"):
+        nearest = low.astype(dtype), high.astype(dtype)
+    inside = (
+        np.where(nearest[0] < low, np.nextafter(nearest[0], dtype.type(np.inf)), nearest[0]),
+        np.where(nearest[1] > high, np.nextafter(nearest[1], dtype.type(-np.inf)), nearest[1]),
+    )
+    return tuple(np.where(inside[0] > inside[1], each, other) for each, other in zip(nearest, inside, strict=True))
 
 
 def _from_pairs(value, x):
@@ -283,7 +305,7 @@ def _from_pairs(value, x):
 def warn_outside_bounds():
     from scipy.optimize import OptimizeWarning
 
-    warnings.warn("Initial guess is not within the specified bounds; it is moved there.", OptimizeWarning, stacklevel=4)
+    _warn("Initial guess is not within the specified bounds; it is moved there.", OptimizeWarning)
 
 
 # --- checkpoints -----------------------------------------------------------------------------------------
@@ -291,11 +313,18 @@ def warn_outside_bounds():
 
 def checkpoint_path(value):
     """Return a path as a string; its folder must exist."""
-    path = os.fspath(value)
-    folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"`checkpoint` must be a file in a folder that exists, got {path!r}.")
-    return path
+    name = path("checkpoint", value)
+    if not os.path.isdir(os.path.dirname(name) or "."):
+        raise FileNotFoundError(f"`checkpoint` must be a file in a folder that exists, got {name!r}.")
+    return name
+
+
+def path(name, value):
+    """Return a path as a string."""
+    try:
+        return os.fsdecode(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be a path, got {value!r}.") from None
 
 
 def same_run(saved, own, path):
