@@ -299,14 +299,10 @@ class Rows:
         return self.array[index]
 
 
-@pytest.mark.parametrize("size", [6, 20])
-def test_anything_that_an_index_array_selects_from_is_data(size):
+def test_anything_that_an_index_array_selects_from_is_data():
     A, b = table(20)
-    expected = minimize(squares, np.zeros(3), jac=True, data=(A, b), batch_size=size, rng=2, options=STEPS)
-    if size == 20:
-        res = minimize(squares, np.zeros(3), jac=True, data=(A, Rows(b).array), batch_size=size, rng=2, options=STEPS)
-    else:
-        res = minimize(squares, np.zeros(3), jac=True, data=(Rows(A), Rows(b)), batch_size=size, rng=2, options=STEPS)
+    expected = minimize(squares, np.zeros(3), jac=True, data=(A, b), batch_size=6, rng=2, options=STEPS)
+    res = minimize(squares, np.zeros(3), jac=True, data=(Rows(A), Rows(b)), batch_size=6, rng=2, options=STEPS)
     assert outcome(res) == outcome(expected)
 
 

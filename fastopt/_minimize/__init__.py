@@ -259,9 +259,11 @@ def _result(run, status, unit, tol):
     gradient, view = run.last_gradient, x.view()
     gradient = gradient.copy() if hasattr(gradient, "copy") else gradient  # the objective may fill the same array again
     view.flags.writeable = False
-    if run.batches.n_samples is None:
+    if run.batches.n_samples is None and status in stopping.RESUMABLE:
         value, gradient = run.evaluate.at_end(view, gradient)
         gradient = run.as_gradient(gradient)
+    elif run.batches.n_samples is None:
+        value = run.evaluate.value(view, ())
     else:
         value = run.batches.mean_over_all(lambda batch: run.evaluate.value(view, batch))
     result = OptimizeResult(

@@ -12,11 +12,13 @@ class Polyak:
 
     def update(self, x):
         self.count += 1
-        self.mean += (x - self.mean) / self.count
+        with np.errstate(all="ignore"):  # parameters that have overflowed
+            self.mean += (x - self.mean) / self.count
 
     def answer(self, x):
         """The average as an array like x."""
-        return self.mean.astype(x.dtype) if self.count else x
+        with np.errstate(over="ignore"):
+            return self.mean.astype(x.dtype) if self.count else x
 
     def snapshot(self):
         return {"mean": self.mean, "count": self.count}
@@ -35,8 +37,9 @@ class Ema(Polyak):
 
     def update(self, x):
         self.count += 1
-        self.mean *= self.decay
-        self.mean += (1.0 - self.decay) * x
+        with np.errstate(all="ignore"):
+            self.mean *= self.decay
+            self.mean += np.multiply(x, 1.0 - self.decay, dtype=np.float64)
 
     def answer(self, x):
         return (self.mean / (1.0 - self.decay**self.count)).astype(x.dtype) if self.count else x

@@ -5,9 +5,12 @@ returns the value alone. It counts the calls of the user's functions. Nothing is
 gives another value at the same point.
 """
 
+import math
+
 import numpy as np
 
 from . import validation
+from .stopping import NONFINITE_LOSS, Stop
 
 
 class Evaluator:
@@ -124,11 +127,23 @@ class Differences(Evaluator):
         def fun(free_part):
             point = x.copy()
             point[free] = free_part
-            values.append(self.value(point, batch))
+            try:
+                values.append(self.value(point, batch))
+            except StopIteration as error:  # SciPy would take it for the end of its own iteration
+                raise _Carried(error) from None
+            if not math.isfinite(values[-1]):
+                raise Stop(NONFINITE_LOSS)
             return values[-1]
 
-        gradient[free] = approx_fprime(x[free], fun, step[free])
+        try:
+            gradient[free] = approx_fprime(x[free], fun, step[free])
+        except _Carried as carried:
+            raise carried.args[0] from None
         return values[0], gradient
+
+
+class _Carried(Exception):
+    """Brings another exception through code that would swallow it."""
 
 
 class Spsa(Evaluator):

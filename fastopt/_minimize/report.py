@@ -78,7 +78,8 @@ def gradient_norm(gradient):
         values = gradient.tocoo().data
     else:
         values = getattr(gradient, "rows", gradient)  # of a RowSparse
-    return float(np.linalg.norm(np.ravel(values)))
+    with np.errstate(over="ignore"):
+        return float(np.linalg.norm(np.ravel(values)))
 
 
 class Progress:

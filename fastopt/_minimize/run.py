@@ -37,22 +37,27 @@ class Run:
         """Iterate until something ends the run; returns the status."""
         with AtBoundary(self.settings.checkpoint is not None) as interrupts:
             try:
-                status = self.status()
-                while status is None:
-                    self.epoch(interrupts)
-                    status = self.status()
-            except Stop as stop:
-                status = stop.status
+                status = self.iterate(interrupts)
+                interrupts.check()
             except KeyboardInterrupt:
                 if self.whole:
                     self.save()
                 raise
         if not np.isfinite(self.x).all():
             self.x[...] = self.finite_x
-            status = stopping.NONFINITE_PARAMETERS if status == BUDGET else status
+            status = stopping.NONFINITE_PARAMETERS if status in (BUDGET, stopping.CONVERGED) else status
         if status in stopping.RESUMABLE:
             self.save()
         return status
+
+    def iterate(self, interrupts):
+        """Epoch after epoch; returns the status."""
+        try:
+            while self.status() is None:
+                self.epoch(interrupts)
+            return self.status()
+        except Stop as stop:
+            return stop.status
 
     def status(self):
         """Why the run is over; None if it is not."""
@@ -112,6 +117,7 @@ class Run:
         try:
             self.optimizer.step(gradient)
         except FloatingPointError:
+            self.whole = True  # the optimizer has changed nothing
             raise Stop(stopping.NONFINITE_GRADIENT) from None
 
     # --- epochs ------------------------------------------------------------------------------------------
@@ -127,8 +133,8 @@ class Run:
             rate.update(loss)
         if np.isfinite(self.x).all():
             np.copyto(self.finite_x, self.x)
-        if self.settings.return_best and loss < self.best_loss:
-            self.best_loss, self.best_x = loss, self.answer().copy()
+            if self.settings.return_best and loss < self.best_loss:
+                self.best_loss, self.best_x = loss, self.answer().copy()
         if self.progress is not None:
             self.progress.epoch(loss)
         if self.watch is not None:
@@ -143,8 +149,11 @@ class Run:
         self.history.add(self.nit, self.nepoch + 1, loss, rate, norm)
 
     def answer(self):
-        """The parameters, or their average."""
-        return self.x if self.average is None else self.average.answer(self.x)
+        """The parameters, or their average, unless it was spoilt by parameters that overflowed."""
+        if self.average is None:
+            return self.x
+        average = self.average.answer(self.x)
+        return average if np.isfinite(average).all() else self.x
 
     # --- checkpoints -------------------------------------------------------------------------------------
 
