@@ -57,7 +57,7 @@ def outcome(result, rng=None):
         "fun": result.fun,
         "counts": (result.nit, result.nepoch),
         "end": (result.status, result.success, result.message),
-        "history": {name: array.tolist() for name, array in result.history.items() if name != "time"},
+        "history": {name: array.tobytes() for name, array in result.history.items() if name != "time"},
         "optimizer": bits(result.optimizer),
         "rng": None if rng is None else next_draws(rng),
     }

@@ -276,11 +276,9 @@ def test_run_that_finished_in_the_middle_of_an_epoch_returns_at_once_with_its_hi
 
 
 @pytest.mark.parametrize("objective", ["data", "spsa"])
-def test_finished_run_still_has_its_last_gradient(objective, path):
-    expected, _ = run(objective, options={"checkpoint": path})
-    result, _ = run(objective, seed=99, resume=path)
-    assert result.jac is not None
-    assert result.jac.tolist() == expected.jac.tolist()
+def test_finished_run_that_is_resumed_has_no_last_gradient(objective, path):
+    run(objective, options={"checkpoint": path})
+    assert run(objective, seed=99, resume=path)[0].jac is None
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -1,5 +1,7 @@
 """`minimize`: from its arguments to a run, and from the run to a result."""
 
+import numpy as np
+
 from .. import _checkpoint
 from . import stopping, validation
 from .averages import Ema, Polyak
@@ -104,7 +106,8 @@ def minimize(fun, x0, args=(), method="adam", jac=None, *, bounds=None, tol=None
         fun : float
             The objective at `x`: over all samples in their own order, or one more evaluation where there are none.
         jac : ndarray or sparse
-            The gradient at `x`; with samples, and with "spsa", the last one that a step used.
+            The gradient at `x`; with samples, and with "spsa", the last one that a step of this call used, None if
+            there was none.
         nit, nepoch, nfev, njev : int
             Iterations, complete epochs, calls for values and for gradients.
         success, status, message : bool, int, str
@@ -166,13 +169,15 @@ def minimize(fun, x0, args=(), method="adam", jac=None, *, bounds=None, tol=None
     chosen = Method(method, rest)
     tol = validation.tolerance(tol)
     projection = None if bounds is None else Projection.of(bounds, x)
-    generator = validation.generator(rng)
+    saved = None if resume is None else _checkpoint.read(validation.path("resume", resume), "minimize")
+    generator = validation.generator(rng) if saved is None else _generator(rng, saved["run"]["rng"]["bit_generator"])
     batches = NoSamples(settings.epoch_length) if samples is None else Batches(*samples, generator)
     evaluate = _evaluator(fun, jac, args, x, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     optimizer = chosen.optimizer(x, limit)
-    identity = _identity(x, optimizer, batches, settings)
-    saved = None if resume is None else _read(validation.path("resume", resume), identity)
+    identity = _identity(x, optimizer, batches, settings) | {"spsa": isinstance(evaluate, Spsa)}
+    if saved is not None:
+        validation.same_run(saved["identity"], identity, resume)
     if projection is not None and saved is None:
         projection.start(x)
     run = Run(
@@ -181,7 +186,7 @@ def minimize(fun, x0, args=(), method="adam", jac=None, *, bounds=None, tol=None
         watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
     )  # fmt: skip
     if saved is not None:
-        run.restore(saved)
+        run.restore(saved["run"])
     return _result(run, _finish(run), unit, tol)
 
 
@@ -228,15 +233,17 @@ def _identity(x, optimizer, batches, settings):
         "x0.dtype": x.dtype.name,
         "x0.size": x.size,
         "n_samples": batches.n_samples,
-        "iterations per epoch": batches.per_epoch,
+        "batch_size": None if batches.n_samples is None else batches.size,
+        "epoch_length": batches.per_epoch if batches.n_samples is None else None,
         "average": settings.average,
     }
 
 
-def _read(path, identity):
-    tree = _checkpoint.read(path, "minimize")
-    validation.same_run(tree["identity"], identity, path)
-    return tree["run"]
+def _generator(rng, kind):
+    """The caller's generator if it is of the checkpoint's kind, else a new one; its state is restored later."""
+    if isinstance(rng, np.random.Generator) and type(rng.bit_generator).__name__ == kind:
+        return rng
+    return np.random.Generator(validation.bit_generator(kind)())
 
 
 def _finish(run):

@@ -79,7 +79,9 @@ def gradient_norm(gradient):
     else:
         values = getattr(gradient, "rows", gradient)  # of a RowSparse
     with np.errstate(over="ignore"):
-        return float(np.linalg.norm(np.ravel(values)))
+        norm = float(np.linalg.norm(np.ravel(values)))
+    largest = float(np.abs(values).max()) if norm == np.inf else np.inf
+    return largest * float(np.linalg.norm(np.ravel(values) / largest)) if largest < np.inf else norm
 
 
 class Progress:

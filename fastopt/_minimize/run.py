@@ -29,6 +29,7 @@ class Run:
         self.whole = True  # no iteration is half done: what Ctrl-C leaves may be saved
         self.loss_sum = self.weight_sum = 0.0
         self.last_value, self.last_gradient = math.nan, None
+        self.earlier_rate_and_norm = [math.nan, math.nan]
         self.finite_x, self.best_x, self.best_loss = x.copy(), None, math.inf
 
     # --- iterations --------------------------------------------------------------------------------------
@@ -84,8 +85,9 @@ class Run:
 
     def iteration(self, k):
         """Evaluate on batch k of the epoch, and step. Until the step all is as it was."""
+        batch = self.batches.arguments(k)
         try:
-            value, gradient = self.evaluate(self.view, self.batches.arguments(k))
+            value, gradient = self.evaluate(self.view, batch)
             if type(value) is not float:
                 value = validation.scalar(value)
             if not math.isfinite(value):
@@ -144,9 +146,16 @@ class Run:
 
     def note_epoch(self):
         """Add the epoch, or what there was of it, to the history."""
-        norm = math.nan if self.last_gradient is None else gradient_norm(self.last_gradient)
-        loss, rate = self.loss_sum / self.weight_sum, self.optimizer._last_rate
-        self.history.add(self.nit, self.nepoch + 1, loss, rate, norm)
+        self.history.add(self.nit, self.nepoch + 1, self.loss_sum / self.weight_sum, *self.rate_and_norm())
+
+    def rate_and_norm(self):
+        """Learning rate and gradient norm of the last iteration; it may have been before the run was resumed."""
+        rate, norm = self.earlier_rate_and_norm
+        if self.last_gradient is not None:
+            norm = gradient_norm(self.last_gradient)
+        if not math.isnan(self.optimizer._last_rate):
+            rate = self.optimizer._last_rate
+        return rate, norm
 
     def answer(self):
         """The parameters, or their average, unless it was spoilt by parameters that overflowed."""
@@ -169,6 +178,7 @@ class Run:
             "optimizer": self.optimizer._snapshot(),
             "rng": self.rng.bit_generator.state,
             "batches": self.batches.snapshot(),
+            "rate_and_norm": self.rate_and_norm() if self.in_epoch else [math.nan, math.nan],
             **{name: None if part is None else part.snapshot() for name, part in parts.items()},
             **{name: getattr(self, name) for name in self.PLAIN},
         }
@@ -179,11 +189,12 @@ class Run:
         """Go on from a snapshot of the same run."""
         self.optimizer.load_state_dict(saved["optimizer"])
         for name in ("evaluate", "average", "watch", "history"):
-            if saved[name] is not None:
+            if saved[name] is not None and getattr(self, name) is not None:
                 getattr(self, name).restore(saved[name])
         for name in self.PLAIN:
             setattr(self, name, saved[name])
         self.x[...] = saved["x"]
+        self.earlier_rate_and_norm = saved["rate_and_norm"]
         if self.in_epoch:
             self.batches.restore(saved["batches"])
         self.rng.bit_generator.state = saved["rng"]

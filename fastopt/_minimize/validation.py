@@ -314,6 +314,8 @@ def warn_outside_bounds():
 def checkpoint_path(value):
     """Return a path as a string; its folder must exist."""
     name = path("checkpoint", value)
+    if not name or os.path.isdir(name):
+        raise ValueError(f"`checkpoint` must be a file, got {name!r}.")
     if not os.path.isdir(os.path.dirname(name) or "."):
         raise FileNotFoundError(f"`checkpoint` must be a file in a folder that exists, got {name!r}.")
     return name
@@ -335,3 +337,13 @@ def same_run(saved, own, path):
                 f"`resume` must name a checkpoint of the same run: {path!r} was made with "
                 f"{name}={saved.get(name)!r}, got {mine!r}."
             )
+
+
+def bit_generator(kind):
+    """The class of NumPy's bit generators that a checkpoint names."""
+    found = getattr(np.random, kind, None)
+    if not (isinstance(found, type) and issubclass(found, np.random.BitGenerator)):
+        raise ValueError(
+            f"`rng` must be a Generator of {kind}, like that of the checkpoint; NumPy has none of that name."
+        )
+    return found
