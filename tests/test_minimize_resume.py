@@ -247,7 +247,7 @@ def test_resumed_with_skipped_steps(path):
     def fun(x):
         value, gradient = bowl(x)
         calls.append(x)
-        return value, gradient * math.nan if len(calls) % 4 == 0 else gradient
+        return value, gradient * math.nan if len(calls) in (4, 8) else gradient
 
     options = {"nonfinite": "skip", "learning_rate": 0.1}
     calls = []
@@ -326,6 +326,23 @@ def test_run_that_failed_goes_on_from_the_last_epoch(path):
     assert (result.status, result.nit) == (2, 7)
     assert _checkpoint.read(path, "minimize")["run"]["nit"] == 6
     assert resumed("n_samples", path) == without_interruption("n_samples")
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("every", [1, 2])
+def test_checkpoint_is_not_replaced_by_parameters_that_have_overflowed(every, path):
+    """Nobody can go on from infinite ones; those of the epoch before can be resumed with a smaller rate."""
+
+    def kicked(x):
+        calls.append(x)
+        return 1.0, np.full_like(x, -1e200 if len(calls) == 8 else -1e-200)
+
+    calls = []
+    options = {"learning_rate": 1e200, "checkpoint": path, "checkpoint_every": every}
+    result, _ = run("plain", fun=kicked, method="sgd", options=options)
+    assert (result.status, result.nit) == (4, 12)
+    saved = _checkpoint.read(path, "minimize")["run"]
+    assert np.isfinite(saved["x"]).all()
 
 
 # --- what a resumed run takes from where ---------------------------------------------------------------------
@@ -424,27 +441,28 @@ def test_method_may_be_given_in_another_form(method, path):
 
 
 def test_interrupt_while_the_schedule_is_told_the_loss(path):
-    """Ctrl-C may come between the parts of the end of an epoch if a program turns it into an exception itself."""
+    """An exception between the parts of the end of an epoch must not leave a checkpoint with some of them."""
 
     class Schedule(schedules.reduce_on_plateau):
         def update(self, value):
             super().update(value)
-            if trap:
+            if self.rate < 0.2 and trap:
                 raise trap.pop()
 
-    def arguments():
-        options = {"learning_rate": Schedule(0.3, factor=0.5, patience=0), "patience": 3, "return_best": True}
-        return dict(tol=1e-9, options=options)
+    def flat(x, A, b):
+        return 1.0, np.ones_like(x)
+
+    def arguments(**options):
+        schedule = Schedule(0.3, factor=0.5, patience=0)  # is reduced at the end of the second epoch
+        return dict(fun=flat, tol=1e-9, epochs=9, options={"learning_rate": schedule, "patience": 4, **options})
 
     trap = []
     expected = without_interruption("data", **arguments())
-    given = arguments()
-    given["options"]["checkpoint"] = path
+    assert expected["counts"] == (15, 5)
     trap = [KeyboardInterrupt()]
     with pytest.raises(KeyboardInterrupt):
-        run("data", **given)
-    if os.path.exists(path):
-        assert resumed("data", path, **arguments()) == expected
+        run("data", **arguments(checkpoint=path))
+    assert resumed("data", path, **arguments()) == expected
 
 
 class Trap:

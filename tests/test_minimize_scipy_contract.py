@@ -11,6 +11,8 @@ import pytest
 import scipy.optimize
 from conftest import OPTIMIZERS
 from helpers import exactly, read_only
+from hypothesis import given
+from hypothesis import strategies as st
 from objectives import Counted, Recorded, bowl, bowl_slope, bowl_value, outcome
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, OptimizeWarning, rosen, rosen_der
@@ -749,6 +751,28 @@ def test_no_evaluation_is_outside_narrow_bounds(jac, width):
     res = minimize(fun, np.array([0.0, 0.5 + width / 3, 0.0]), jac=jac, bounds=Bounds(low, high), options=STEPS)
     assert all((low <= x).all() and (x <= high).all() for (x,) in fun.calls)
     assert np.isfinite(res.x).all() and np.isfinite(res.jac).all()
+
+
+@given(
+    jac=st.sampled_from([None, "3-point", "spsa"]),
+    low=st.floats(-1e3, 1e3),
+    width=st.sampled_from([0.0, 1e-14, 1e-9, 1e-8, 1.5e-8, 1e-6, 1e-5, 1.0]),
+    position=st.floats(0, 1),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+def test_no_evaluation_is_outside_any_bounds(jac, low, width, position, dtype):
+    """Sums of a parameter and a step are rounded, too."""
+    low = np.array([low, -1.0])
+    high = low + width * np.maximum(1, np.abs(low))
+    if dtype == "float32" and (low.astype(dtype) != high.astype(dtype)).any():
+        low, high = low.astype(dtype).astype(float), high.astype(dtype).astype(float)
+    elif dtype == "float32":
+        low = high = low.astype(dtype).astype(float)
+    fun = Recorded(lambda x: float(np.sin(x).sum()))
+    x0 = np.clip(low + position * (high - low), low, high).astype(dtype)
+    res = minimize(fun, x0, jac=jac, bounds=Bounds(low, high), options={"maxiter": 2, "learning_rate": 0.1})
+    assert all((low <= x).all() and (x <= high).all() for (x,) in fun.calls)
+    assert np.isfinite(res.jac).all()
 
 
 def test_gradients_at_the_bounds():
