@@ -6,6 +6,7 @@ import os
 import hypothesis
 import numpy as np
 import pytest
+from checkpoints import TREE
 
 import fastopt
 from fastopt import _core
@@ -62,3 +63,22 @@ def use_isa():
     before = _core.isa_in_use()
     yield _core.use_isa
     _core.use_isa(before)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where to write a checkpoint."""
+    return str(tmp_path / "run.npz")
+
+
+@pytest.fixture
+def small(path):
+    """A small checkpoint."""
+    fastopt._checkpoint.write(path, "test", TREE)
+    return path
+
+
+@pytest.fixture
+def no_sync(monkeypatch):
+    """Do not wait for the disk, in tests that write many files."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)

@@ -531,6 +531,12 @@ def test_checkpoint_of_another_run_is_refused_before_the_first_evaluation(mismat
     assert Path(path).read_bytes() == before
 
 
+def test_bad_rng_is_refused_in_a_resumed_run_too(path):
+    interrupted("data", path, KeyboardInterrupt(), 5)
+    with pytest.raises(TypeError, match=r"^`rng` must be None, a non-negative integer or a"):
+        run("data", seed="seven", resume=path)
+
+
 def test_epoch_length_of_another_run_is_refused(path):
     interrupted("plain", path, KeyboardInterrupt(), 5)
     with pytest.raises(ValueError, match="`resume` must name a checkpoint of the same run"):

@@ -1,8 +1,10 @@
 """minimize and scipy_method against the contract of scipy.optimize.minimize, point by point."""
 
+import copy
 import functools
 import inspect
 import math
+import pickle
 import sys
 import types
 
@@ -266,6 +268,18 @@ def test_plain_number_as_gradient_of_one_parameter(gradient):
     assert res.x.tolist() == [1.0]
 
 
+@pytest.mark.parametrize("part", [slice(None), slice(None, None, -1)], ids=str)
+def test_gradient_may_be_x_itself(part):
+    """The gradient of x @ x / 2; the step must not see it change, nor the caller get a view of the parameters."""
+    for samples in ({}, {"n_samples": 4}):
+        arguments = dict(jac=True, options=STEPS, **samples)
+        expected = minimize(lambda x, *_, part=part: (1.0, x[part].copy()), np.arange(3.0), **arguments)
+        res = minimize(lambda x, *_, part=part: (1.0, x[part]), np.arange(3.0), **arguments)
+        assert outcome(res) == outcome(expected)
+        assert res.jac.tolist() == expected.jac.tolist()
+        assert not np.shares_memory(res.jac, res.x) and res.jac.flags.writeable
+
+
 def test_value_and_gradient_in_a_list():
     expected = minimize(bowl, np.zeros(3), jac=True, options=STEPS)
     assert outcome(minimize(lambda x: list(bowl(x)), np.zeros(3), jac=True, options=STEPS)) == outcome(expected)
@@ -349,6 +363,12 @@ def test_fun_is_the_objective_at_x(jac, dtype):
         assert res.fun == float(rosen(at))
         if callable(jac):
             assert res.jac.tobytes() == rosen_der(res.x).tobytes()
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda res: pickle.loads(pickle.dumps(res))])
+def test_result_can_be_copied_and_pickled(duplicate):
+    res = minimize(bowl, np.zeros(3), method=None, jac=True, options={"maxiter": 5})
+    assert outcome(duplicate(res)) == outcome(res)
 
 
 def test_result_can_go_on_to_be_optimized():
@@ -753,6 +773,15 @@ def test_no_evaluation_is_outside_narrow_bounds(jac, width):
     assert np.isfinite(res.x).all() and np.isfinite(res.jac).all()
 
 
+@pytest.mark.parametrize("jac", [None, "3-point"])
+def test_no_evaluation_is_outside_bounds_that_are_close_to_each_other_and_to_zero(jac):
+    """It is 1e-9 - 1e-20 to the lower one, which is rounded to 1e-9; a step of that length takes the log of 0."""
+    fun = Recorded(lambda x: float(np.log(x[0])))
+    res = minimize(fun, 1e-9, jac=jac, bounds=[(1e-20, 1e-9)], options={"maxiter": 2, "learning_rate": 0.0})
+    assert all(1e-20 <= x[0] <= 1e-9 for (x,) in fun.calls)
+    assert res.success
+
+
 @given(
     jac=st.sampled_from([None, "3-point", "spsa"]),
     low=st.floats(-1e3, 1e3),
@@ -836,6 +865,13 @@ def test_progress_is_a_bar_over_iterations(bar):
     assert (Bar.made.arguments["total"], Bar.made.arguments["initial"]) == (5, 0)
     assert (Bar.made.updates, Bar.made.closed) == (5, 1)
     assert Bar.made.postfix == [f"{loss:.6g}" for loss in res.history["fun"][:2]]
+
+
+def test_progress_of_a_resumed_run_begins_where_it_was(bar, tmp_path):
+    path = tmp_path / "run.npz"
+    minimize(bowl, np.zeros(3), jac=True, options=STEPS | {"checkpoint": path, "maxiter": 3})
+    minimize(bowl, np.zeros(3), jac=True, resume=path, options=STEPS | {"progress": True})
+    assert (Bar.made.arguments["total"], Bar.made.arguments["initial"], Bar.made.updates) == (5, 3, 2)
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), StopIteration()])
@@ -1134,10 +1170,10 @@ def test_adapter_takes_samples_as_options_or_arguments():
     expected = minimize(fun, np.zeros(3), jac=True, data=A, batch_size=8, rng=3, options=options)
     samples = {"data": A, "batch_size": 8, "rng": 3}
     by_index = {"n_samples": 50, "batch_size": 8, "rng": 3}
-    for objective, given in ((fun, samples), (fun_of_index, by_index)):
-        in_options = dict(method=scipy_method(), options=options | given)
-        in_method = dict(method=scipy_method(**given), options=options)
-        overridden = dict(method=scipy_method(**{**given, "rng": 9, "batch_size": 7}), options=options | given)
+    for objective, chosen in ((fun, samples), (fun_of_index, by_index)):
+        in_options = dict(method=scipy_method(), options=options | chosen)
+        in_method = dict(method=scipy_method(**chosen), options=options)
+        overridden = dict(method=scipy_method(**{**chosen, "rng": 9, "batch_size": 7}), options=options | chosen)
         for arguments in (in_options, in_method, overridden):
             res = scipy.optimize.minimize(objective, np.zeros(3), jac=True, **arguments)
             assert outcome(res) == outcome(expected)
@@ -1151,6 +1187,21 @@ def test_adapter_resumes(tmp_path):
     options |= {"maxiter": 9, "resume": path}
     res = scipy.optimize.minimize(bowl, np.zeros(3), jac=True, method=scipy_method(), options=options)
     assert outcome(res) == outcome(expected)
+
+
+def test_adapter_serves_global_methods():
+    """They call it again and again, with results of their own made from its results."""
+
+    def waves(x):
+        return float(((x - 1) ** 2).sum() + np.sin(5 * x).sum()), 2 * (x - 1) + 5 * np.cos(5 * x)
+
+    own = dict(method=scipy_method("adam", maxiter=300, learning_rate=0.05), jac=True)
+    theirs = dict(method="L-BFGS-B", jac=True)
+    found, expected = (
+        scipy.optimize.basinhopping(waves, np.zeros(2), niter=10, rng=0, minimizer_kwargs=each)
+        for each in (own, theirs)
+    )
+    assert found.fun == pytest.approx(expected.fun, abs=1e-6)
 
 
 def test_adapter_can_be_used_again():

@@ -309,11 +309,11 @@ def test_average_is_finite_after_a_propagated_gradient(average):
     assert np.isfinite(res.x).all()
 
 
-def test_norm_of_large_gradients():
-    """That of float32 is in the range of the float64 of the history; beyond that it is infinite, without a warning."""
-    for dtype, size, norm in (("float32", 1e30, math.sqrt(2) * 1e30), ("float64", 1e200, math.inf)):
-        res = minimize(losses_with_slope(size), np.zeros(2, dtype), jac=True, options=STEPS | {"learning_rate": 0.0})
-        assert res.history["grad_norm"] == pytest.approx(np.full(4, norm), rel=1e-6)
+def test_norm_of_large_gradients_does_not_overflow():
+    for dtype, size in (("float64", 1e200), ("float32", 1e30)):
+        options = STEPS | {"learning_rate": 0.0}
+        res = minimize(losses_with_slope(size), np.zeros(2, dtype), jac=True, options=options)
+        assert res.history["grad_norm"] == pytest.approx(np.full(4, math.sqrt(2) * size), rel=1e-6)
 
 
 def losses_with_slope(size):

@@ -14,6 +14,7 @@ import hashlib
 import math
 import os
 import stat
+import struct
 import zipfile
 
 import numpy as np
@@ -115,7 +116,7 @@ def read(path, kind):
 # What a file can lead to whose seal is intact and whose contents are made to do harm.
 _HOSTILE = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
-    zipfile.BadZipFile,
+    struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 
 

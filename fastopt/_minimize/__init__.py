@@ -170,7 +170,9 @@ def minimize(fun, x0, args=(), method="adam", jac=None, *, bounds=None, tol=None
     tol = validation.tolerance(tol)
     projection = None if bounds is None else Projection.of(bounds, x)
     saved = None if resume is None else _checkpoint.read(validation.path("resume", resume), "minimize")
-    generator = validation.generator(rng) if saved is None else _generator(rng, saved["run"]["rng"]["bit_generator"])
+    generator = validation.generator(rng)
+    if saved is not None:
+        generator = _generator(rng, saved["run"]["rng"]["bit_generator"])
     batches = NoSamples(settings.epoch_length) if samples is None else Batches(*samples, generator)
     evaluate = _evaluator(fun, jac, args, x, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)

@@ -116,7 +116,9 @@ class Differences(Evaluator):
         fits = (step >= low) & (step <= high)
         turned = (-step >= low) & (-step <= high)
         longest = np.where(high >= -low, high, low)
-        return np.where(fits, step, np.where(turned, -step, longest))
+        step = np.where(fits, step, np.where(turned, -step, longest))
+        point = x + step  # may be rounded to the other side of a bound
+        return np.where((point < self.bounds.low) | (point > self.bounds.high), step / 2, step)
 
     def slope(self, x, batch, step):
         """Value, and forward differences for the steps of each sign, by SciPy; zero where there is no room."""

@@ -127,6 +127,7 @@ class Run:
     def end_epoch(self):
         """Count, note and judge the epoch; write a checkpoint if one is due."""
         loss = self.loss_sum / self.weight_sum
+        self.whole = False
         self.note_epoch()
         self.nepoch += 1
         self.in_epoch, self.loss_sum, self.weight_sum = False, 0.0, 0.0
@@ -141,6 +142,7 @@ class Run:
             self.progress.epoch(loss)
         if self.watch is not None:
             self.watch.update(loss)
+        self.whole = True
         if self.nepoch % self.settings.checkpoint_every == 0:
             self.save()
 
@@ -167,7 +169,8 @@ class Run:
     # --- checkpoints -------------------------------------------------------------------------------------
 
     def save(self):
-        if self.settings.checkpoint is not None:
+        """Write a checkpoint, unless it would replace a good one by parameters that have overflowed."""
+        if self.settings.checkpoint is not None and np.isfinite(self.x).all():
             _checkpoint.write(self.settings.checkpoint, "minimize", {"identity": self.identity, "run": self.snapshot()})
 
     def snapshot(self):
