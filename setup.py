@@ -85,7 +85,7 @@ class BuildExt(build_ext):
         super().build_extensions()
 
 
-C_SOURCES = sorted(glob.glob("csrc/*.c") + glob.glob("csrc/rules/*.c"))
+C_SOURCES = sorted(glob.glob("csrc/**/*.c", recursive=True))
 HEADERS = sorted(glob.glob("csrc/*.h") + glob.glob("csrc/*.def"))
 
 
@@ -94,7 +94,7 @@ def extension(name, c_sources=()):
     return Extension(
         f"fastopt.{name}",
         [f"fastopt/{name}.pyx", *c_sources],
-        depends=[*HEADERS, "fastopt/_core.pxd", "fastopt/_tables.pxi"],
+        depends=[*HEADERS, *glob.glob("fastopt/*.px[di]")],
         include_dirs=["csrc"],
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
@@ -107,6 +107,8 @@ setup(
     ext_modules=[
         # The C sources are linked into one module; others reach them through it.
         extension("_core", C_SOURCES),
+        extension("_epochs"),
+        extension("_finite_sum"),
         extension("_sparse"),
         extension("_native"),
     ],

@@ -2,7 +2,7 @@
 # Compile every C file with all warnings as errors, with and without OpenMP. CC names the compiler.
 set -eu
 cd "$(dirname "$0")"
-for source in *.c rules/*.c; do
+for source in *.c */*.c; do
     for threads in -fopenmp -fopenmp-simd; do
         "${CC:-cc}" -std=c11 -O3 -fPIC -fno-math-errno -fno-trapping-math -ffp-contract=off "$threads" \
             -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror -c "$source" -o /dev/null

@@ -1,7 +1,8 @@
-/* dispatch.c -- the table of rules, and which instruction set runs them.
+/* dispatch.c -- the tables of rules and losses, and which instruction set runs them.
  *
  * The instruction set is chosen once, when the package is imported; afterwards only tests change it. */
 #include "fastopt.h"
+#include "objective.h"
 #include "for_each_variant.h"
 
 #define RULE(name) extern const fo_rule fo_##name##_rule;
@@ -13,6 +14,16 @@ const fo_rule *const fo_rules[] = {
     NULL
 };
 #undef RULE
+
+#define LOSS(name) extern const fo_loss fo_##name##_loss;
+#include "losses.def"
+#undef LOSS
+#define LOSS(name) &fo_##name##_loss,
+const fo_loss *const fo_losses[] = {
+#include "losses.def"
+    NULL
+};
+#undef LOSS
 
 #define NAME_OF(isa) #isa,
 static const char *const isa_names[] = { FO_FOR_EACH_ISA(NAME_OF) NULL };

@@ -138,10 +138,37 @@ const void *fo_grad_piece(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, voi
 size_t fo_arranging_room(const fo_array *array);
 fo_array fo_arrange(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi);
 
+/* What becomes of a step whose gradient is not finite. */
+typedef enum { FO_PROPAGATE, FO_SKIP, FO_RAISE } fo_nonfinite;
+
+/* An optimizer: a rule with its values, bound to arrays. Copies with arrays of their own are optimizers, too. */
+typedef struct {
+    const fo_rule *rule;
+    fo_work work;
+    fo_step step;                /* `clip_value` is set once, the rest step by step */
+    double hyper[FO_MAX_HYPER];
+    double carried[FO_MAX_CARRY + 1];
+    int form;
+    double sign;                 /* -1 to maximize */
+    double clip_norm;            /* infinity: none */
+    double weight_decay;
+    int decoupled;
+    fo_nonfinite nonfinite;
+    struct fo_scan *partial;     /* scratch of the norm; may be NULL if no scan is wanted */
+    int64_t t;                   /* completed steps */
+    double norm;                 /* of the last gradient, with clip_norm */
+} fo_optimizer;
+
+/* step.c: a step on planned work in three parts, so that nothing is written before all is checked. */
+int fo_wants_scan(const fo_optimizer *it);
+int fo_admit(fo_optimizer *it, int num_threads);    /* norm and finiteness; 0: the gradient is not finite */
+void fo_prepare(fo_optimizer *it, double learning_rate);
+void fo_apply(fo_optimizer *it, int num_threads);
+
 /* reduce.c: one read of all gradients. `partial` has room for FO_SCAN_CHUNKS + n_arrays entries; the result is
  * the same bits for any num_threads. */
 enum { FO_SCAN_CHUNKS = 1024 };
-typedef struct {
+typedef struct fo_scan {
     double sum_squares;          /* of min(max(g, -clip), clip) */
     double scaled_sum_squares;   /* of the same times 2^-600, for float64: finite where the first overflows */
     double probe;                /* sum of g * 0: zero if every g is finite, else NaN */

@@ -1,4 +1,5 @@
 /* step.c -- one pass of a kernel over all arrays of an optimizer. */
+#include <math.h>
 #include "fastopt.h"
 
 typedef struct {
@@ -102,4 +103,41 @@ void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step
 {
     const pass it = {work, rule, step, form};
     fo_parallel_for(work->first_block[work->n_arrays], num_threads, update_blocks, &it);
+}
+
+int fo_wants_scan(const fo_optimizer *it)
+{
+    return it->clip_norm != HUGE_VAL || it->nonfinite != FO_PROPAGATE;
+}
+
+int fo_admit(fo_optimizer *it, int num_threads)
+{
+    const int want_norm = it->clip_norm != HUGE_VAL;
+    it->step.grad_scale = it->sign;
+    if (!fo_wants_scan(it))
+        return 1;
+    const fo_scan found = fo_scan_gradients(&it->work, it->step.clip_value, want_norm, it->partial, num_threads);
+    if (it->nonfinite != FO_PROPAGATE && found.probe != 0)
+        return 0;
+    if (want_norm) {
+        it->norm = fo_scan_norm(found);
+        if (!(it->norm <= it->clip_norm))
+            it->step.grad_scale = it->sign * (it->clip_norm / it->norm);
+    }
+    return 1;
+}
+
+void fo_prepare(fo_optimizer *it, double learning_rate)
+{
+    it->rule->prepare(it->hyper, learning_rate, it->t + 1, it->carried, it->step.coef);
+    it->step.l2 = it->decoupled ? 0.0 : it->weight_decay;
+    it->step.keep = it->decoupled ? 1.0 - learning_rate * it->weight_decay : 1.0;
+}
+
+void fo_apply(fo_optimizer *it, int num_threads)
+{
+    const fo_step *step = &it->step;
+    const int modified = step->grad_scale != 1.0 || step->l2 != 0.0 || step->keep != 1.0 || step->clip_value != HUGE_VAL;
+    it->step.t = ++it->t;
+    fo_update(&it->work, it->rule, modified ? it->form | FO_MODIFIED : it->form, step, num_threads);
 }

@@ -18,23 +18,28 @@ except ImportError as _error:
         f"the compiled part of fastopt is missing in {__path__[0]!r}. If this is its source folder, leave it to use "
         "the installed package, or build in place with `pip install -e .`."
     ) from _error
-from . import _validation, schedules
+from . import _validation, objectives, schedules
 from ._checkpoint import CheckpointError, load, save
 from ._info import show_versions
 from ._minimize import minimize, scipy_method
 from ._sparse_gradients import RowSparse
 from ._threads import get_num_threads, set_num_threads, threads
+from ._variance_reduced import FINITE_SUM_METHODS, SAGA, SVRG
 from ._version import __version__
 from .optimizers import *  # noqa: F403
 from .optimizers import __all__ as _optimizers
 
 __all__ = [
     "CheckpointError",
+    "FINITE_SUM_METHODS",
     "RowSparse",
+    "SAGA",
+    "SVRG",
     "__version__",
     "get_num_threads",
     "load",
     "minimize",
+    "objectives",
     "save",
     "schedules",
     "scipy_method",

@@ -1,7 +1,9 @@
 # The C ABI of csrc/fastopt.h, and the engine that binds arrays to it.
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uintptr_t
 
 cimport numpy as cnp
+
+from ._objective cimport fo_batch, fo_loss, fo_objective
 
 
 cdef extern from "fastopt.h" nogil:
@@ -83,6 +85,27 @@ cdef extern from "fastopt.h" nogil:
         double scaled_sum_squares
         double probe
 
+    ctypedef enum fo_nonfinite:
+        FO_PROPAGATE
+        FO_SKIP
+        FO_RAISE
+
+    ctypedef struct fo_optimizer:
+        const fo_rule *rule
+        fo_work work
+        fo_step step
+        double hyper[8]
+        double carried[3]
+        int form
+        double sign
+        double clip_norm
+        double weight_decay
+        int decoupled
+        fo_nonfinite nonfinite
+        fo_scan *partial
+        int64_t t
+        double norm
+
     const fo_rule *fo_rules[]
     const char *fo_isa_name(int isa)
     int fo_isa_supported(int isa)
@@ -93,6 +116,10 @@ cdef extern from "fastopt.h" nogil:
 
     Py_ssize_t fo_plan(const fo_work *work, int form)
     void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads)
+    int fo_wants_scan(const fo_optimizer *it)
+    int fo_admit(fo_optimizer *it, int num_threads)
+    void fo_prepare(fo_optimizer *it, double learning_rate)
+    void fo_apply(fo_optimizer *it, int num_threads)
     size_t fo_arranging_room(const fo_array *array)
     fo_scan fo_scan_gradients(const fo_work *work, double clip_value, int want_norm, fo_scan *partial,
                               int num_threads)
@@ -110,9 +137,101 @@ cdef extern from "fastopt.h" nogil:
     void fo_gauge(const void *read, void *const *readwrite, int n, Py_ssize_t bytes, int num_threads)
 
 
+cdef extern from "stretch.h" nogil:
+    ctypedef enum fo_penalty_kind:
+        FO_NO_PENALTY
+        FO_SHRINK
+        FO_FLOW
+        FO_SOLVE
+        FO_DELAYED
+
+    ctypedef struct fo_penalty:
+        fo_penalty_kind kind
+        double l2, l1
+        Py_ssize_t n_columns, width
+        int dtype
+        void *param
+        int64_t *last
+        int64_t start
+        const double *decay
+        const double *pull
+        const void *accumulator
+        double epsilon, epsilon_root
+
+    ctypedef struct fo_touched:
+        int32_t *seen
+        int32_t base
+        void *column
+        int32_t *place
+
+    ctypedef enum fo_stretch_end:
+        FO_COMPLETE
+        FO_BAD_LOSS
+        FO_BAD_GRADIENT
+
+    ctypedef struct fo_stretch:
+        const fo_objective *objective
+        const fo_penalty *penalty
+        const fo_optimizer *optimizer
+        fo_batch samples
+        Py_ssize_t batch_size, n_batches
+        const double *rate
+        int plain, dense, l1_at, l2_at, num_threads, n_workers
+
+    ctypedef struct fo_worker:
+        fo_optimizer optimizer
+        fo_touched touched
+        void *gathered
+        void *gradient
+        void *spread
+        void *derivative
+        void *label
+        void *weight
+        fo_scan *partial
+        void *room
+        double loss
+        double squared_norm
+        Py_ssize_t n_done
+        fo_stretch_end end
+
+    void fo_run_stretch(const fo_stretch *stretch, fo_worker *workers)
+    void fo_settle(const fo_stretch *stretch, fo_worker *worker, int64_t t)
+
+
+cdef extern from "reduced.h" nogil:
+    ctypedef struct fo_reduced:
+        const fo_objective *objective
+        fo_batch samples
+        double rate, l2, l1
+        int refresh
+        void *param
+        void *table
+        void *mean
+        int32_t *done
+        const double *power
+        const double *sum
+        void *margin
+        double loss
+        double squared_norm
+        Py_ssize_t n_done
+        fo_stretch_end end
+
+    void fo_run_reduced(fo_reduced *it)
+
+
 # The threads of csrc/parallel.c, for the other extension modules: C is linked into this one only.
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
+
+# The finite sums of csrc/objective.h.
+cdef const fo_loss *find_loss(bytes name) except NULL
+cdef size_t evaluation_room(const fo_objective *objective, fo_batch batch) noexcept nogil
+cdef void run_stretch(const fo_stretch *stretch, fo_worker *workers) noexcept nogil
+cdef void settle(const fo_stretch *stretch, fo_worker *worker, int64_t t) noexcept nogil
+cdef void run_reduced(fo_reduced *it) noexcept nogil
+cdef size_t arranging_room(const fo_array *array) noexcept nogil
+cdef double evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative, double *gradient,
+                     int num_threads) noexcept nogil
 
 
 # A range of memory that belongs to parameters or state: no gradient may reach into it.
@@ -122,15 +241,9 @@ ctypedef struct span:
 
 
 cdef class Engine:
-    cdef const fo_rule *rule
-    cdef fo_work work
-    cdef fo_step scalars
-    cdef double hyper[8]
-    cdef double carried[3]
-    cdef int form
+    cdef fo_optimizer it
     cdef Py_ssize_t bytes             # of the work that is planned
     cdef bint sparse_plan             # it was planned for a step with sparse gradients
-    cdef fo_scan *partial             # scratch of the norm, NULL until first wanted
     cdef span *owned                  # sorted, disjoint
     cdef Py_ssize_t n_owned
     cdef tuple arrays                 # the bound parameters, flat
@@ -142,14 +255,7 @@ cdef class Engine:
     cdef double rate
     cdef double last_rate             # of the last step; NaN before the first
     cdef bint scheduled               # the rate comes from the method `_rate_at`, step by step
-    cdef double clip_norm             # infinity: none
-    cdef double weight_decay
-    cdef bint decoupled
-    cdef double sign                  # -1 to maximize
-    cdef int nonfinite                # PROPAGATE, SKIP or RAISE
-    cdef int64_t t                    # completed steps
     cdef int64_t skipped
-    cdef double norm
     cdef int busy
 
     cdef object take(self, Py_ssize_t k, object grad)
@@ -164,5 +270,6 @@ cdef class Engine:
     cdef int rest(self) except -1
     cdef int apply(self, double rate) except -1
     cdef int threads(self) except -1
-    cdef int scan(self, int n_threads) except -1
+    cdef int admit(self, int n_threads) except -1
+    cdef int make_scan_room(self) except -1
     cdef void run(self, int form, int n_threads) noexcept

@@ -14,6 +14,8 @@ import numpy as np
 
 from . import _validation
 
+from ._objective cimport fo_batch, fo_evaluate, fo_evaluation_room, fo_loss, fo_losses, fo_objective
+
 cnp.import_array()
 
 # From this share of touched entries on, a dense pass over a parameter that zero gradients leave alone is faster
@@ -22,11 +24,6 @@ cdef double DENSE_SHARE = 0.2
 
 # A pass over fewer bytes is over before another thread could make use of the interpreter lock.
 cdef Py_ssize_t NOGIL_BYTES = 16 * 1024
-
-cdef enum:
-    PROPAGATE
-    SKIP
-    RAISE
 
 
 include "_tables.pxi"
@@ -40,6 +37,38 @@ cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil:
     return fo_useful_threads(nbytes, num_threads)
 
 
+cdef const fo_loss *find_loss(bytes name) except NULL:
+    cdef Py_ssize_t k = 0
+    while fo_losses[k].name != name:
+        k += 1
+    return fo_losses[k]
+
+
+cdef size_t evaluation_room(const fo_objective *objective, fo_batch batch) noexcept nogil:
+    return fo_evaluation_room(objective, batch)
+
+
+cdef void run_stretch(const fo_stretch *stretch, fo_worker *workers) noexcept nogil:
+    fo_run_stretch(stretch, workers)
+
+
+cdef void settle(const fo_stretch *stretch, fo_worker *worker, int64_t t) noexcept nogil:
+    fo_settle(stretch, worker, t)
+
+
+cdef void run_reduced(fo_reduced *it) noexcept nogil:
+    fo_run_reduced(it)
+
+
+cdef size_t arranging_room(const fo_array *array) noexcept nogil:
+    return fo_arranging_room(array)
+
+
+cdef double evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative, double *gradient,
+                     int num_threads) noexcept nogil:
+    return fo_evaluate(objective, w, batch, derivative, gradient, num_threads)
+
+
 cdef class Engine:
     """Binds parameters and state to a rule and runs its steps; base class of `fastopt.Optimizer`.
 
@@ -48,45 +77,45 @@ cdef class Engine:
     """
 
     def __cinit__(self):
-        self.norm = self.last_rate = NAN
-        self.work.n_arrays = 0
+        self.it.norm = self.last_rate = NAN
+        self.it.work.n_arrays = 0
 
     def __dealloc__(self):
-        PyMem_Free(self.work.arrays)
-        PyMem_Free(self.work.first_block)
-        PyMem_Free(self.partial)
+        PyMem_Free(self.it.work.arrays)
+        PyMem_Free(self.it.work.first_block)
+        PyMem_Free(self.it.partial)
         PyMem_Free(self.owned)
 
     def _bind(self, str rule, tuple arrays, keys, dict slots, dict values):
         """Take validated parameters, their state arrays by slot name, and validated hyper-parameters."""
         cdef Py_ssize_t k, n = len(arrays)
-        if self.rule != NULL:
+        if self.it.rule != NULL:
             _validation.refuse_second_init(type(self).__name__)
-        self.rule = find_rule(rule)
+        self.it.rule = find_rule(rule)
         self.arrays, self.keys, self.slots = arrays, keys, tuple(slots.values())
-        self.work.arrays = <fo_array *>PyMem_Calloc(max(n, 1), sizeof(fo_array))
-        self.work.first_block = <Py_ssize_t *>PyMem_Calloc(n + 1, sizeof(Py_ssize_t))
+        self.it.work.arrays = <fo_array *>PyMem_Calloc(max(n, 1), sizeof(fo_array))
+        self.it.work.first_block = <Py_ssize_t *>PyMem_Calloc(n + 1, sizeof(Py_ssize_t))
         self.owned = <span *>PyMem_Calloc(max(n * (1 + len(slots)), 1), sizeof(span))
-        if not self.work.arrays or not self.work.first_block or not self.owned:
+        if not self.it.work.arrays or not self.it.work.first_block or not self.owned:
             raise MemoryError()
-        self.work.n_arrays = n
+        self.it.work.n_arrays = n
         for k in range(n):
             self._bind_array(k, slots)
         self.last_steps, self.coalescers = [None] * n, [None] * n
-        self.bytes = fo_plan(&self.work, 0)
+        self.bytes = fo_plan(&self.it.work, 0)
         self._own([*arrays, *(array for slot_arrays in self.slots for array in slot_arrays)])
         self._set_values(values)
-        self.rule.start(self.carried)
+        self.it.rule.start(self.it.carried)
 
     def _bind_array(self, Py_ssize_t k, dict slots):
-        cdef fo_array *bound = &self.work.arrays[k]
+        cdef fo_array *bound = &self.it.work.arrays[k]
         cdef cnp.ndarray param = self.arrays[k]
         cdef Py_ssize_t slot = 0
         bound.size = cnp.PyArray_SIZE(param)
         bound.dtype = dtype_names().index(param.dtype.name)
         bound.param = cnp.PyArray_DATA(param)
-        while self.rule.slots[slot].name != NULL:
-            arrays = slots.get(self.rule.slots[slot].name.decode())
+        while self.it.rule.slots[slot].name != NULL:
+            arrays = slots.get(self.it.rule.slots[slot].name.decode())
             if arrays is not None:
                 bound.state[slot] = cnp.PyArray_DATA(<cnp.ndarray?>arrays[k])
             slot += 1
@@ -104,18 +133,18 @@ cdef class Engine:
     def _set_values(self, dict values):
         """Copy the validated hyper-parameters to where a step reads them."""
         cdef Py_ssize_t k
-        self.form = form_of(self.rule, values)
-        for k, name in enumerate(names(self.rule.hyper)):
-            self.hyper[k] = values[name]
+        self.it.form = form_of(self.it.rule, values)
+        for k, name in enumerate(names(self.it.rule.hyper)):
+            self.it.hyper[k] = values[name]
         limit = values["clip_value"]
-        self.scalars.clip_value = INFINITY if limit is None else limit
+        self.it.step.clip_value = INFINITY if limit is None else limit
         limit = values["clip_norm"]
-        self.clip_norm = INFINITY if limit is None else limit
-        self.weight_decay = values["weight_decay"]
-        self.decoupled = values["decoupled_weight_decay"]
-        self.sign = -1.0 if values["maximize"] else 1.0
+        self.it.clip_norm = INFINITY if limit is None else limit
+        self.it.weight_decay = values["weight_decay"]
+        self.it.decoupled = values["decoupled_weight_decay"]
+        self.it.sign = -1.0 if values["maximize"] else 1.0
         self.exact = values["sparse"] == "exact"
-        self.nonfinite = {"propagate": PROPAGATE, "skip": SKIP, "raise": RAISE}[values["nonfinite"]]
+        self.it.nonfinite = {"propagate": FO_PROPAGATE, "skip": FO_SKIP, "raise": FO_RAISE}[values["nonfinite"]]
         self._set_rate(values["learning_rate"])
 
     def _set_rate(self, learning_rate):
@@ -126,8 +155,8 @@ cdef class Engine:
         """Fill the state slots from the parameters; they are zero before."""
         cdef double carried[3]
         cdef double rate = self._rate_at(0) if self.scheduled else self.rate
-        self.rule.start(carried)
-        self.rule.prepare(self.hyper, rate, 1, carried, self.scalars.coef)
+        self.it.rule.start(carried)
+        self.it.rule.prepare(self.it.hyper, rate, 1, carried, self.it.step.coef)
         self.run(FO_INITIALISE, self.threads())
 
     def step(self, grad):
@@ -155,7 +184,7 @@ cdef class Engine:
             _validation.refuse_concurrent_step()
         try:
             # A schedule is the caller's code, which may do anything to the arrays: it runs before their checks.
-            rate = self._rate_at(self.t) if self.scheduled else self.rate
+            rate = self._rate_at(self.it.t) if self.scheduled else self.rate
             held = self.take(0, grad) if self.keys is None else self.take_all(grad)
             self.apply(rate)
         finally:
@@ -165,11 +194,11 @@ cdef class Engine:
         """Bind a list or dict of gradients; returned are the arrays, to be kept alive over the step."""
         cdef Py_ssize_t k
         grads = _validation.flat_gradients(grad, self.keys)
-        return tuple([self.take(k, grads[k]) for k in range(self.work.n_arrays)])
+        return tuple([self.take(k, grads[k]) for k in range(self.it.work.n_arrays)])
 
     cdef object take(self, Py_ssize_t k, object grad):
         """Check gradient k and point the argument block at it."""
-        cdef fo_array *bound = &self.work.arrays[k]
+        cdef fo_array *bound = &self.it.work.arrays[k]
         cdef cnp.ndarray param = <cnp.ndarray>self.arrays[k], g
         if cnp.PyArray_DATA(param) != bound.param or cnp.PyArray_SIZE(param) != bound.size:
             _validation.refuse_moved_parameter(_validation.label("params", self.keys, k))
@@ -193,7 +222,7 @@ cdef class Engine:
 
     cdef tuple take_sparse(self, Py_ssize_t k, object grad):
         """Check sparse gradient k, make its positions distinct and point the argument block at them."""
-        cdef fo_array *bound = &self.work.arrays[k]
+        cdef fo_array *bound = &self.it.work.arrays[k]
         cdef fo_zero_gradient on_zero = self.on_zero_gradient()
         cdef cnp.ndarray param = <cnp.ndarray>self.arrays[k], index, values
         cdef Py_ssize_t width, n_positions
@@ -214,13 +243,13 @@ cdef class Engine:
         bound.at.index, bound.at.wide = cnp.PyArray_DATA(index), cnp.PyArray_ITEMSIZE(index) == 8
         bound.at.n, bound.at.width = cnp.PyArray_SIZE(index), width
         # With clip_norm a NaN among the touched entries makes the scale NaN, which zeros must not meet.
-        if in_order or (sorted_already and on_zero == FO_STAYS and width == 1 and self.clip_norm == INFINITY
+        if in_order or (sorted_already and on_zero == FO_STAYS and width == 1 and self.it.clip_norm == INFINITY
                         and bound.at.n > DENSE_SHARE * bound.size):
             bound.cover = FO_SPREAD
         else:
             bound.cover = FO_ELEMENTS if width == 1 else FO_ROWS
             if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
-                self.start_resting(k, np.full(self._resting_sizes[k], self.t, np.int64))
+                self.start_resting(k, np.full(self._resting_sizes[k], self.it.t, np.int64))
         bound.at.room = NULL
         if bound.cover == FO_ELEMENTS and not sorted_already:
             room = self.coalescers[k].room(fo_arranging_room(bound))
@@ -229,12 +258,12 @@ cdef class Engine:
 
     cdef fo_zero_gradient on_zero_gradient(self) noexcept:
         """What this optimizer does to entries with a zero gradient; weight decay moves them."""
-        return FO_MOVES if self.weight_decay != 0 else self.rule.zero_gradient(self.form)
+        return FO_MOVES if self.it.weight_decay != 0 else self.it.rule.zero_gradient(self.it.form)
 
     cdef int start_resting(self, Py_ssize_t k, cnp.ndarray last_step) except -1:
         """Keep, per position of parameter k, the step that its state is up to date with."""
         self.last_steps[k] = last_step
-        self.work.arrays[k].last_step = <int64_t *>cnp.PyArray_DATA(last_step)
+        self.it.work.arrays[k].last_step = <int64_t *>cnp.PyArray_DATA(last_step)
         return 0
 
     cdef int check_overlap(self, Py_ssize_t k, cnp.ndarray grad) except -1:
@@ -265,25 +294,20 @@ cdef class Engine:
 
     cdef int apply(self, double rate) except -1:
         """One step with the gradients that are bound; nothing is written before all checks are through."""
-        cdef int n_threads, form = self.form
+        cdef int n_threads
         self.plan()
         n_threads = self.threads()
-        self.scalars.grad_scale = self.sign
-        if self.clip_norm != INFINITY or self.nonfinite != PROPAGATE:
-            if not self.scan(n_threads):
-                self.skipped += 1
-                return 0
-        self.rule.prepare(self.hyper, rate, self.t + 1, self.carried, self.scalars.coef)
-        self.scalars.l2 = 0.0 if self.decoupled else self.weight_decay
-        self.scalars.keep = 1.0 - rate * self.weight_decay if self.decoupled else 1.0
-        if (self.scalars.grad_scale != 1.0 or self.scalars.l2 != 0.0 or self.scalars.keep != 1.0
-                or self.scalars.clip_value != INFINITY):
-            form |= FO_MODIFIED
+        if not self.admit(n_threads):
+            self.skipped += 1
+            return 0
+        fo_prepare(&self.it, rate)
         if self.exact:
             self.end_rest_of_covered()
-        self.scalars.t = self.t + 1
-        self.run(form, n_threads)
-        self.t += 1
+        if self.bytes > NOGIL_BYTES:
+            with nogil:
+                fo_apply(&self.it, n_threads)
+        else:
+            fo_apply(&self.it, n_threads)
         self.last_rate = rate
         return 0
 
@@ -291,29 +315,29 @@ cdef class Engine:
         """Lay the work out for the gradients that are bound; between dense steps it stays the same."""
         cdef bint sparse = False
         cdef Py_ssize_t k
-        for k in range(self.work.n_arrays):
-            sparse = sparse or self.work.arrays[k].cover != FO_DENSE
+        for k in range(self.it.work.n_arrays):
+            sparse = sparse or self.it.work.arrays[k].cover != FO_DENSE
         if sparse or self.sparse_plan:
-            self.bytes = fo_plan(&self.work, self.form)
+            self.bytes = fo_plan(&self.it.work, self.it.form)
         self.sparse_plan = sparse
 
     cdef int end_rest_of_covered(self) except -1:
         """Before a gradient that covers a whole parameter: all of its state must be up to date."""
         cdef Py_ssize_t k
-        covered = [k for k in range(self.work.n_arrays) if self.work.arrays[k].last_step != NULL
-                   and self.work.arrays[k].cover in (FO_DENSE, FO_SPREAD)]
+        covered = [k for k in range(self.it.work.n_arrays) if self.it.work.arrays[k].last_step != NULL
+                   and self.it.work.arrays[k].cover in (FO_DENSE, FO_SPREAD)]
         if covered:
             self.rest()
             for k in covered:
-                self.last_steps[k], self.work.arrays[k].last_step = None, NULL
+                self.last_steps[k], self.it.work.arrays[k].last_step = None, NULL
         return 0
 
     cdef int rest(self) except -1:
         """Bring all state up to date with step t, over the zero gradients that it has not seen yet."""
-        self.scalars.t = self.t
-        self.bytes = fo_plan(&self.work, FO_REST)
+        self.it.step.t = self.it.t
+        self.bytes = fo_plan(&self.it.work, FO_REST)
         self.run(FO_REST, self.threads())
-        self.bytes = fo_plan(&self.work, self.form)
+        self.bytes = fo_plan(&self.it.work, self.it.form)
         return 0
 
     def _end_rest(self):
@@ -324,34 +348,32 @@ cdef class Engine:
         if not fo_try_acquire(&self.busy):
             _validation.refuse_concurrent_step()
         try:
-            self.rule.start(carried)
-            self.rule.prepare(self.hyper, NAN, self.t + 1, carried, self.scalars.coef)
+            self.it.rule.start(carried)
+            self.it.rule.prepare(self.it.hyper, NAN, self.it.t + 1, carried, self.it.step.coef)
             self.rest()
         finally:
             fo_release(&self.busy)
 
-    cdef int scan(self, int n_threads) except -1:
+    cdef int admit(self, int n_threads) except -1:
         """Norm and finiteness of the gradients: sets the clipping scale; 0 if the step is to be skipped."""
-        cdef fo_scan found
-        cdef bint want_norm = self.clip_norm != INFINITY
-        if self.partial == NULL:
-            self.partial = <fo_scan *>PyMem_Calloc(FO_SCAN_CHUNKS + self.work.n_arrays, sizeof(fo_scan))
-            if self.partial == NULL:
-                raise MemoryError()
+        cdef int admitted
+        self.make_scan_room()
         if self.bytes > NOGIL_BYTES:
             with nogil:
-                found = fo_scan_gradients(&self.work, self.scalars.clip_value, want_norm, self.partial, n_threads)
+                admitted = fo_admit(&self.it, n_threads)
         else:
-            found = fo_scan_gradients(&self.work, self.scalars.clip_value, want_norm, self.partial, n_threads)
-        if self.nonfinite != PROPAGATE and found.probe != 0:
-            if self.nonfinite == RAISE:
-                _validation.refuse_nonfinite(self.t)
-            return 0
-        if want_norm:
-            self.norm = fo_scan_norm(found)
-            if not self.norm <= self.clip_norm:
-                self.scalars.grad_scale = self.sign * (self.clip_norm / self.norm)
-        return 1
+            admitted = fo_admit(&self.it, n_threads)
+        if not admitted and self.it.nonfinite == FO_RAISE:
+            _validation.refuse_nonfinite(self.it.t)
+        return admitted
+
+    cdef int make_scan_room(self) except -1:
+        """Scratch for the norm, if it will be asked for."""
+        if self.it.partial == NULL and fo_wants_scan(&self.it):
+            self.it.partial = <fo_scan *>PyMem_Calloc(FO_SCAN_CHUNKS + self.it.work.n_arrays, sizeof(fo_scan))
+            if self.it.partial == NULL:
+                raise MemoryError()
+        return 0
 
     cdef int threads(self) except -1:
         """Threads for one pass: one for small work, without asking what is allowed."""
@@ -361,9 +383,9 @@ cdef class Engine:
     cdef void run(self, int form, int n_threads) noexcept:
         if self.bytes > NOGIL_BYTES:
             with nogil:
-                fo_update(&self.work, self.rule, form, &self.scalars, n_threads)
+                fo_update(&self.it.work, self.it.rule, form, &self.it.step, n_threads)
         else:
-            fo_update(&self.work, self.rule, form, &self.scalars, n_threads)
+            fo_update(&self.it.work, self.it.rule, form, &self.it.step, n_threads)
 
     def _structured(self, tuple arrays):
         """Arrays in the structure of the parameters: one array, a list or a dict."""
@@ -379,7 +401,7 @@ cdef class Engine:
     @property
     def step_count(self):
         """Number of completed steps."""
-        return self.t
+        return self.it.t
 
     @property
     def skipped_steps(self):
@@ -389,7 +411,7 @@ cdef class Engine:
     @property
     def last_grad_norm(self):
         """With `clip_norm`: Euclidean norm of the last gradient over all arrays, before scaling; else None."""
-        return None if self.norm != self.norm and self.clip_norm == INFINITY else self.norm
+        return None if self.it.norm != self.it.norm and self.it.clip_norm == INFINITY else self.it.norm
 
     @property
     def _last_rate(self):
@@ -408,7 +430,7 @@ cdef class Engine:
     def _carry(self):
         """Scalars that pass from step to step, by name."""
         cdef Py_ssize_t k
-        return {name: self.carried[k] for k, name in enumerate(names(self.rule.carry))}
+        return {name: self.it.carried[k] for k, name in enumerate(names(self.it.rule.carry))}
 
     @property
     def _last_steps(self):
@@ -418,15 +440,15 @@ cdef class Engine:
     @property
     def _resting_sizes(self):
         """Per parameter, the number of its positions: rows, or entries of a vector."""
-        return [self.work.arrays[k].size // self.work.arrays[k].resting_width for k in range(self.work.n_arrays)]
+        return [self.it.work.arrays[k].size // self.it.work.arrays[k].resting_width for k in range(self.it.work.n_arrays)]
 
     def _restore(self, int64_t step_count, int64_t skipped_steps, dict carry, list last_steps):
         """Set the counters and the carried scalars, all validated."""
         cdef Py_ssize_t k
         for k, last_step in enumerate(last_steps):
-            self.last_steps[k], self.work.arrays[k].last_step = None, NULL
+            self.last_steps[k], self.it.work.arrays[k].last_step = None, NULL
             if last_step is not None:
                 self.start_resting(k, last_step.copy())
-        self.t, self.skipped, self.norm = step_count, skipped_steps, NAN
-        for k, name in enumerate(names(self.rule.carry)):
-            self.carried[k] = carry[name]
+        self.it.t, self.skipped, self.it.norm = step_count, skipped_steps, NAN
+        for k, name in enumerate(names(self.it.rule.carry)):
+            self.it.carried[k] = carry[name]

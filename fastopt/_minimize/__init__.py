@@ -3,11 +3,13 @@
 import numpy as np
 
 from .. import _checkpoint
+from ..objectives._base import Objective
 from . import stopping, validation
 from .averages import Ema, Polyak
 from .batches import Batches, NoSamples
 from .bounds import Projection
 from .evaluation import Combined, Differences, Native, Separate, Spsa
+from .finite_sums import FiniteSumRun, Whole
 from .report import History, Progress, callback_of, show
 from .run import Run
 from .scipy_method import scipy_method
@@ -162,11 +164,21 @@ def minimize(fun, x0, args=(), method="adam", jac=None, *, bounds=None, tol=None
     >>> res.nit, res.nepoch, res.success
     (640, 20, True)
     """
-    samples = _samples(data, n_samples, batch_size)
     x = validation.starting_point(x0)
     rest = validation.options(options)
     settings = Settings.take(rest)
     chosen = Method(method, rest)
+    built_in = isinstance(fun, Objective)
+    if built_in:
+        x = x.astype(fun.dtype, copy=False)
+        validation.objective_arguments(fun, x, jac, args, data, n_samples, chosen)
+        n_samples = fun.n_samples
+        batch_size = 1 if batch_size is None and chosen.needs_objective else batch_size
+    elif chosen.needs_objective:
+        validation.needs_objective(chosen.name.lower())
+    else:
+        validation.no_parallel_samples(settings)
+    samples = _samples(data, n_samples, batch_size)
     tol = validation.tolerance(tol)
     projection = None if bounds is None else Projection.of(bounds, x)
     saved = None if resume is None else _checkpoint.read(validation.path("resume", resume), "minimize")
@@ -174,7 +186,7 @@ def minimize(fun, x0, args=(), method="adam", jac=None, *, bounds=None, tol=None
     if saved is not None:
         generator = _generator(rng, saved["run"]["rng"]["bit_generator"])
     batches = NoSamples(settings.epoch_length) if samples is None else Batches(*samples, generator)
-    evaluate = _evaluator(fun, jac, args, x, batches, projection, settings, generator)
+    evaluate = Whole(fun) if built_in else _evaluator(fun, jac, args, x, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     optimizer = chosen.optimizer(x, limit)
     identity = _identity(x, optimizer, batches, settings) | {"spsa": isinstance(evaluate, Spsa)}
@@ -182,7 +194,7 @@ def minimize(fun, x0, args=(), method="adam", jac=None, *, bounds=None, tol=None
         validation.same_run(saved["identity"], identity, resume)
     if projection is not None and saved is None:
         projection.start(x)
-    run = Run(
+    run = (FiniteSumRun if built_in else Run)(
         x, evaluate, batches, optimizer, generator, settings=settings, limit=limit, identity=identity,
         bounds=projection, average=_average(settings, x), callback=callback_of(callback), history=History(),
         watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
@@ -273,6 +285,8 @@ def _result(run, status, unit, tol):
         gradient = run.as_gradient(gradient)
     elif run.batches.n_samples is None:
         value = run.evaluate.value(view, ())
+    elif isinstance(run, FiniteSumRun):
+        value, gradient = run.objective.value_and_gradient(view)
     else:
         value = run.batches.mean_over_all(lambda batch: run.evaluate.value(view, batch))
     result = OptimizeResult(

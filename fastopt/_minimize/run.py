@@ -126,7 +126,7 @@ class Run:
 
     def end_epoch(self):
         """Count, note and judge the epoch; write a checkpoint if one is due."""
-        loss = self.loss_sum / self.weight_sum
+        loss = self.epoch_loss()
         self.whole = False
         self.note_epoch()
         self.nepoch += 1
@@ -148,7 +148,11 @@ class Run:
 
     def note_epoch(self):
         """Add the epoch, or what there was of it, to the history."""
-        self.history.add(self.nit, self.nepoch + 1, self.loss_sum / self.weight_sum, *self.rate_and_norm())
+        self.history.add(self.nit, self.nepoch + 1, self.epoch_loss(), *self.rate_and_norm())
+
+    def epoch_loss(self):
+        """Mean loss of the epoch so far, each iteration weighted with its samples."""
+        return self.loss_sum / self.weight_sum
 
     def rate_and_norm(self):
         """Learning rate and gradient norm of the last iteration; it may have been before the run was resumed."""

@@ -3,6 +3,7 @@
 import dataclasses
 
 from .._validation import refuse_base_class
+from .._variance_reduced import FINITE_SUM_METHODS, FiniteSumMethod
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import cosine_decay
 from . import validation
@@ -28,6 +29,7 @@ class Settings:
     checkpoint: str | None = None
     checkpoint_every: int = 1
     spsa_step: float = 0.01
+    parallel: str = "batch"
 
     MOST_ITERATIONS = 10_000
     MOST_EPOCHS = 100
@@ -61,13 +63,14 @@ class Method:
         self.tuned = method is None
         method = "adam" if method is None else method
         if isinstance(method, str):
-            method = validation.method_name(method, OPTIMIZERS)
+            method = validation.method_name(method, OPTIMIZERS | FINITE_SUM_METHODS)
         elif not callable(method):
             validation.refuse_method(method)
         if method is Optimizer:
             refuse_base_class(method.__name__)
         self.make = method
-        self.is_class = isinstance(method, type) and issubclass(method, Optimizer)
+        self.is_class = isinstance(method, type) and issubclass(method, (Optimizer, FiniteSumMethod))
+        self.needs_objective = self.is_class and issubclass(method, FiniteSumMethod)
         self.name = getattr(method, "__name__", type(method).__name__)
         declared = method._declared if self.is_class else {}
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}
@@ -77,6 +80,8 @@ class Method:
         """The optimizer of x; one that meets a non-finite gradient raises, unless the user said otherwise."""
         if not self.is_class:
             return validation.made_optimizer(self.make(x), x, Optimizer)
+        if self.needs_objective:
+            return self.make(x, **self.hyperparameters)
         chosen = {"nonfinite": "raise", **self.hyperparameters}
         if self.tuned and "learning_rate" not in chosen:
             chosen["learning_rate"] = cosine_decay(DEFAULT_RATE, max(most_iterations, 1))

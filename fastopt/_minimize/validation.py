@@ -102,6 +102,50 @@ def native_batch(takes_batch, has_samples):
         raise ValueError("`n_samples` must be None for a LowLevelCallable whose signature takes no batch.")
 
 
+def objective_arguments(objective, x, jac, args, data, n_samples, method):
+    """Refuse what a built-in objective has of its own."""
+    if jac not in (None, True):
+        raise ValueError(f"`jac` must be None or True for a built-in objective, which gives its gradient, got {jac!r}.")
+    if args:
+        raise ValueError(f"`args` must be empty for a built-in objective, got {args!r}.")
+    if data is not None or n_samples is not None:
+        raise ValueError("`data` and `n_samples` must be None for a built-in objective, which has its own samples.")
+    if x.shape != (objective.n_parameters,):
+        raise ValueError(f"`x0` must have length {objective.n_parameters}, got {x.size}.")
+
+
+def needs_objective(name):
+    raise ValueError(f"`fun` must be an object of fastopt.objectives for method {name!r}, got another callable.")
+
+
+def no_parallel_samples(settings):
+    """Refuse lock-free samples where Python evaluates."""
+    if settings.parallel != "batch":
+        raise ValueError('`parallel` must be "batch" unless `fun` is an object of fastopt.objectives, got "hogwild".')
+
+
+def reduced_rate(rate, objective):
+    """Return the learning rate of SAGA and SVRG."""
+    if rate is None:
+        rate = 1.0 / (3.0 * objective.max_smoothness) if objective.max_smoothness > 0 else 1.0
+        if not rate > 0:
+            raise ValueError(
+                f"`learning_rate` must be given for {type(objective).__name__}: its gradient has no Lipschitz constant "
+                "to make one from."
+            )
+    if rate * objective.l2 >= 1:
+        raise ValueError(f"`learning_rate` must be below 1 / l2, {1 / objective.l2!r}, got {rate!r}.")
+    return rate
+
+
+def reduced_settings(settings, batches):
+    """Refuse what SAGA and SVRG cannot do."""
+    if settings.parallel != "batch":
+        raise ValueError('`parallel` must be "batch" for SAGA and SVRG, got "hogwild".')
+    if batches.size != 1:
+        raise ValueError(f"`batch_size` must be 1 for SAGA and SVRG, got {batches.size}.")
+
+
 # --- samples ---------------------------------------------------------------------------------------------
 
 
@@ -223,6 +267,7 @@ def option(name, value):
         "checkpoint": lambda: checkpoint_path(value),
         "checkpoint_every": lambda: integer(name, value, 1),
         "spsa_step": lambda: real(name, value, "(0, inf)"),
+        "parallel": lambda: choice(name, value, ("batch", "hogwild")),
     }
     return checks[name]()
 

@@ -46,6 +46,7 @@ class Adagrad(Optimizer):
     """
 
     rule = "adagrad"
+    _penalty = "flow"
     learning_rate = LearningRate(0.01)
     initial_accumulator_value = Real(0.1, "[0, inf)")
     epsilon = Real(1e-7, "[0, inf)")

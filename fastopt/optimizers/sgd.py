@@ -54,6 +54,7 @@ class SGD(Optimizer):
     """
 
     rule = "sgd"
+    _penalty = "shrink"
     learning_rate = LearningRate(0.01)
     momentum = Real(0.0, "[0, 1)")
     nesterov = Flag(False)

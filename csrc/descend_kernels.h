@@ -1,0 +1,103 @@
+/* descend_kernels.h -- the loop of descend.h; once per (instruction set, dtype) by descend.c. */
+#include "dots.h"
+
+FO_INLINE real FN(unfold)(real folded, double decay, double pull)
+{
+    const double size = ABS(folded) - pull;
+    return size > 0 ? (real)(decay * (folded > 0 ? size : -size)) : folded != folded ? folded : 0;
+}
+
+FO_INLINE real FN(fold)(real w, double decay, double pull)
+{
+    const double size = ABS(w) / decay + pull;
+    return w == 0 ? 0 : (real)(w > 0 ? size : -size);
+}
+
+/* Margin with l1, where every parameter has to be unfolded. */
+FO_INLINE double FN(folded_dot)(fo_row at, const real *p, double decay, double pull, const int wide)
+{
+    const real *x = at.value;
+    double sum = 0.0;
+    for (ptrdiff_t j = 0; j < at.n; ++j)
+        sum += (double)x[j] * FN(unfold)(p[entry_of(at.column, wide, j)], decay, pull);
+    return sum;
+}
+
+/* One step on the columns of a row; `change` is the learning rate times the derivative. Two entries of a row are never
+ * in the same column. */
+FO_INLINE void FN(descend_row)(fo_row at, real *p, double change, const double *decay, double pull, const int has_l1,
+                               const int wide)
+{
+    const real *x = at.value;
+    const real plain = (real)(change / decay[1]);
+    for (ptrdiff_t j = 0; j < at.n; ++j) {
+        real *place = p + entry_of(at.column, wide, j);
+        if (has_l1) {
+            const double w = FN(unfold)(*place, decay[0], pull);
+            *place = FN(fold)((real)(w * (decay[1] / decay[0]) - change * x[j]), decay[1], pull);
+        } else
+            *place -= plain * x[j];
+    }
+}
+
+FO_INLINE void FN(descend_rows)(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t first, const int has_l1,
+                                const int wide)
+{
+    const fo_objective *it = stretch->objective;
+    const fo_batch samples = stretch->samples;
+    fo_loss_kernel *loss_of = it->loss->variants[fo_variant_index(it->dtype)];
+    const ptrdiff_t stride = stretch->n_workers;
+    real *p = worker->array.param, *intercept = it->intercept ? p + it->n_features : NULL;
+    for (ptrdiff_t i = first; i < samples.n; i += stride) {
+        const ptrdiff_t sample = sample_of(samples, i);
+        const fo_row at = sparse_row(it, sample, wide, sizeof(real));
+        const double *decay = stretch->penalty->decay + i, pull = has_l1 ? stretch->penalty->pull[i] : 0.0;
+        real z, d;
+        if (i + ROWS_AHEAD * stride < samples.n)
+            fetch_row_of(sparse_row(it, sample_of(samples, i + ROWS_AHEAD * stride), wide, sizeof(real)), wide, sizeof(real));
+        z = (real)((has_l1 ? FN(folded_dot)(at, p, decay[0], pull, wide)
+                           : decay[0] * FN(sparse_dot)(at.value, at.column, at.n, p, wide)) + (intercept ? *intercept : 0));
+        const double loss = loss_of(&z, (const real *)it->label + sample, (const real *)it->weight + sample, 1, 1,
+                                    it->shape, &d);
+        if (loss - loss != 0 || d - d != 0) {
+            worker->end = loss - loss != 0 ? FO_BAD_LOSS : FO_BAD_GRADIENT;
+            return;
+        }
+        FN(descend_row)(at, p, stretch->rate[i + 1] * d, decay, pull, has_l1, wide);
+        if (intercept)
+            *intercept -= (real)(stretch->rate[i + 1] * d);
+        worker->loss += loss;
+        worker->squared_norm = d;
+        ++worker->n_done;
+    }
+}
+
+/* Derivative and row of the last step -> the squared norm of its gradient. */
+static void FN(note_norm)(const fo_stretch *stretch, fo_worker *worker)
+{
+    const fo_objective *it = stretch->objective;
+    const fo_row at = sparse_row(it, sample_of(stretch->samples, stretch->samples.n - 1), it->wide, sizeof(real));
+    double squares = it->intercept;
+    for (ptrdiff_t j = 0; j < at.n; ++j)
+        squares += (double)((const real *)at.value)[j] * ((const real *)at.value)[j];
+    worker->squared_norm *= worker->squared_norm * squares;
+}
+
+static void FN(descend)(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t first)
+{
+    const int wide = stretch->objective->wide, has_l1 = stretch->penalty->l1 != 0;
+    if (has_l1)
+        wide ? FN(descend_rows)(stretch, worker, first, 1, 1) : FN(descend_rows)(stretch, worker, first, 1, 0);
+    else
+        wide ? FN(descend_rows)(stretch, worker, first, 0, 1) : FN(descend_rows)(stretch, worker, first, 0, 0);
+    FN(note_norm)(stretch, worker);
+}
+
+static void FN(settle_descent)(void *param, ptrdiff_t lo, ptrdiff_t hi, double decay, double pull)
+{
+    real *p = param;
+    for (ptrdiff_t j = lo; j < hi; ++j)
+        p[j] = FN(unfold)(p[j], decay, pull);
+}
+
+static const descent_kernels FN(kernels) = { FN(descend), FN(settle_descent) };

@@ -1,0 +1,15 @@
+/* least_squares.c -- (z - y)^2 / 2. */
+#ifndef FO_VARIANT
+#define RULE least_squares
+#define LOSS_FILE "losses/least_squares.c"
+#include "../loss.h"
+#else
+
+FO_INLINE point FN(point)(double z, double y, double shape)
+{
+    const double r = z - y;
+    const point at = {0.5 * r * r, r};
+    (void)shape;
+    return at;
+}
+#endif

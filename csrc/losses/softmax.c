@@ -1,0 +1,42 @@
+/* softmax.c -- log(sum_k exp(z_k)) - z_y, y = 0 ... K - 1. The largest margin is taken out of the exponentials. */
+#ifndef FO_VARIANT
+#define RULE softmax
+#define LOSS_FILE "losses/softmax.c"
+#define SEVERAL_OUTPUTS
+#include "../loss.h"
+#else
+
+/* exp(z_k - largest) over the derivatives; returns their sum. */
+FO_INLINE double FN(exponentials)(const real *z, ptrdiff_t n_outputs, double largest, real *derivative)
+{
+    double sum = 0.0;
+    for (ptrdiff_t k = 0; k < n_outputs; ++k) {
+        const double e = exponential(z[k] - largest);
+        derivative[k] = (real)e;
+        sum += e;
+    }
+    return sum;
+}
+
+static double FN(samples)(const void *margins, const void *labels, const void *weights, ptrdiff_t n,
+                          ptrdiff_t n_outputs, double shape, void *derivatives)
+{
+    const real *label = labels, *weight = weights;
+    double total = 0.0;
+    (void)shape;
+    for (ptrdiff_t i = 0; i < n; ++i) {
+        const real *z = (const real *)margins + i * n_outputs;
+        real *derivative = (real *)derivatives + i * n_outputs;
+        const ptrdiff_t own = (ptrdiff_t)label[i];
+        double largest = z[0];
+        for (ptrdiff_t k = 1; k < n_outputs; ++k)
+            largest = z[k] > largest ? z[k] : largest;
+        const double gap = largest - z[own];
+        const double sum = FN(exponentials)(z, n_outputs, largest, derivative), scale = weight[i] / sum;
+        for (ptrdiff_t k = 0; k < n_outputs; ++k)
+            derivative[k] = (real)(derivative[k] * scale - (k == own ? weight[i] : 0));
+        total += weight[i] * (gap + logarithm(sum));
+    }
+    return total;
+}
+#endif

@@ -1,0 +1,187 @@
+/* reduced_kernels.h -- the loops of reduced.h; once per (instruction set, dtype) by reduced.c. */
+#include "dots.h"
+
+/* What all columns have in common, rounded once. */
+typedef struct { real decay, rate, threshold, share; } FN(constants);
+
+FO_INLINE real FN(follow)(real w, real gradient, FN(constants) c)
+{
+    const real moved = c.decay * w - c.rate * gradient, size = ABS(moved) - c.threshold;
+    return c.threshold == 0 ? moved : size > 0 ? (moved > 0 ? size : -size) : moved != moved ? moved : 0;
+}
+
+/* Margins, loss and derivatives of one sample; what is returned tells whether they are finite. The derivatives become
+ * their difference to those in the table. */
+FO_INLINE int FN(look_at)(fo_reduced *it, fo_row at, ptrdiff_t sample, const int wide)
+{
+    const fo_objective *objective = it->objective;
+    const ptrdiff_t n_outputs = objective->n_outputs;
+    const real *w = it->param, *intercept = objective->intercept ? w + objective->n_features * n_outputs : NULL;
+    real *z = it->margin, *d = z + n_outputs, *before = (real *)it->table + sample * n_outputs;
+    double sum = 0.0;
+    FN(margin)(at, w, intercept, n_outputs, z, objective->sparse, wide);
+    const double loss = objective->loss->variants[fo_variant_index(objective->dtype)](
+        z, (const real *)objective->label + sample, (const real *)objective->weight + sample, 1, n_outputs,
+        objective->shape, d);
+    for (ptrdiff_t k = 0; k < n_outputs; ++k)
+        sum += d[k];
+    if (loss - loss != 0 || sum - sum != 0) {
+        it->end = loss - loss != 0 ? FO_BAD_LOSS : FO_BAD_GRADIENT;
+        return 0;
+    }
+    it->loss += loss;
+    for (ptrdiff_t k = 0; k < n_outputs; ++k) {
+        const real change = d[k] - before[k];
+        if (it->refresh)
+            before[k] = d[k];
+        d[k] = change;
+    }
+    return 1;
+}
+
+/* One step of the `width` parameters of a column, whose entry in the row is x. */
+FO_INLINE void FN(step_column)(real *w, real *mean, real x, const real *change, const ptrdiff_t width, FN(constants) c)
+{
+    for (ptrdiff_t k = 0; k < width; ++k) {
+        w[k] = FN(follow)(w[k], change[k] * x + mean[k], c);
+        mean[k] += c.share * change[k] * x;
+    }
+}
+
+/* The intercepts are in every sample, and not penalised. */
+FO_INLINE void FN(step_intercepts)(fo_reduced *it, const real *change, FN(constants) c)
+{
+    const ptrdiff_t width = it->objective->n_outputs, at = it->objective->n_features * width;
+    c.decay = 1;
+    c.threshold = 0;
+    if (it->objective->intercept)
+        FN(step_column)((real *)it->param + at, (real *)it->mean + at, 1, change, width, c);
+}
+
+FO_INLINE FN(constants) FN(constants_of)(const fo_reduced *it)
+{
+    const FN(constants) c = {(real)(1.0 - it->rate * it->l2), (real)it->rate, (real)(it->rate * it->l1),
+                             (real)(it->refresh ? 1.0 / (double)it->objective->n_samples : 0.0)};
+    return c;
+}
+
+/* --- dense rows ------------------------------------------------------------------------------------------------- */
+
+FO_INLINE void FN(step_dense)(fo_reduced *it, const real *x, const real *change, FN(constants) c)
+{
+    const ptrdiff_t width = it->objective->n_outputs, n = it->objective->n_features;
+    real *FO_RESTRICT w = it->param, *FO_RESTRICT mean = it->mean;
+    const real own = change[0];
+    if (width == 1) {
+        FO_SIMD
+        for (ptrdiff_t j = 0; j < n; ++j) {
+            const real g = own * x[j];
+            w[j] = FN(follow)(w[j], g + mean[j], c);
+            mean[j] += c.share * g;
+        }
+        return;
+    }
+    for (ptrdiff_t j = 0; j < n; ++j)
+        FN(step_column)(w + j * width, mean + j * width, x[j], change, width, c);
+}
+
+static void FN(run_dense)(fo_reduced *it)
+{
+    const fo_objective *objective = it->objective;
+    const FN(constants) c = FN(constants_of)(it);
+    const real *change = (real *)it->margin + objective->n_outputs;
+    for (ptrdiff_t i = 0; i < it->samples.n; ++i) {
+        const ptrdiff_t sample = sample_of(it->samples, i);
+        const fo_row at = dense_row(objective, sample, sizeof(real));
+        if (i + 1 < it->samples.n)
+            fetch_row_of(dense_row(objective, sample_of(it->samples, i + 1), sizeof(real)), 0, sizeof(real));
+        if (!FN(look_at)(it, at, sample, 0))
+            return;
+        FN(step_dense)(it, at.value, change, c);
+        FN(step_intercepts)(it, change, c);
+        ++it->n_done;
+    }
+}
+
+/* --- CSR rows --------------------------------------------------------------------------------------------------- */
+
+/* w after k steps w = soft(a w - drift, threshold). As long as w keeps its side of zero a step is linear, and k of
+ * them have a closed form; a parameter that comes to zero either stays there or goes on to the other side, once. */
+static double FN(follow_to_zero)(const fo_reduced *it, double w, double drift, ptrdiff_t k)
+{
+    const double threshold = it->rate * it->l1;
+    while (k > 0) {
+        if (w == 0 && drift <= threshold && -drift <= threshold)
+            return 0.0;
+        const double side = w > 0 || (w == 0 && drift < 0) ? 1.0 : -1.0, pull = drift + side * threshold;
+        ptrdiff_t low = 0, high = k;             /* on its side after `low` steps; after `high`? */
+        if ((it->power[k] * w - pull * it->sum[k]) * side >= 0 || w != w)
+            return it->power[k] * w - pull * it->sum[k];
+        while (high - low > 1) {
+            const ptrdiff_t middle = (low + high) / 2;
+            if ((it->power[middle] * w - pull * it->sum[middle]) * side > 0)
+                low = middle;
+            else
+                high = middle;
+        }
+        w = it->power[1] * (it->power[low] * w - pull * it->sum[low]) - drift;
+        w = w > threshold ? w - threshold : w < -threshold ? w + threshold : 0.0;
+        k -= high;
+    }
+    return w;
+}
+
+/* The steps of a column since it was read last, for which the mean was its gradient. */
+FO_INLINE void FN(make_up)(fo_reduced *it, ptrdiff_t column, int32_t now, const ptrdiff_t width, const int has_l1)
+{
+    real *w = (real *)it->param + column * width;
+    const real *mean = (const real *)it->mean + column * width;
+    const ptrdiff_t k = now - it->done[column];
+    if (k == 0)
+        return;
+    const double power = it->power[k], drift = it->rate * it->sum[k];
+    for (ptrdiff_t j = 0; j < width; ++j)
+        w[j] = (real)(has_l1 ? FN(follow_to_zero)(it, w[j], it->rate * mean[j], k) : power * w[j] - drift * mean[j]);
+    it->done[column] = now;
+}
+
+FO_INLINE void FN(run_rows)(fo_reduced *it, const ptrdiff_t width, const int wide, const int has_l1)
+{
+    const fo_objective *objective = it->objective;
+    const FN(constants) c = FN(constants_of)(it);
+    const real *change = (real *)it->margin + width;
+    for (ptrdiff_t i = 0; i < it->samples.n; ++i) {
+        const ptrdiff_t sample = sample_of(it->samples, i);
+        const fo_row at = sparse_row(objective, sample, wide, sizeof(real));
+        if (i + ROWS_AHEAD < it->samples.n)
+            fetch_row_of(sparse_row(objective, sample_of(it->samples, i + ROWS_AHEAD), wide, sizeof(real)), wide, sizeof(real));
+        for (ptrdiff_t j = 0; j < at.n; ++j)
+            FN(make_up)(it, entry_of(at.column, wide, j), (int32_t)i, width, has_l1);
+        if (!FN(look_at)(it, at, sample, wide))
+            break;
+        for (ptrdiff_t j = 0; j < at.n; ++j) {
+            const ptrdiff_t column = entry_of(at.column, wide, j);
+            FN(step_column)((real *)it->param + column * width, (real *)it->mean + column * width,
+                            ((const real *)at.value)[j], change, width, c);
+            it->done[column] = (int32_t)i + 1;
+        }
+        FN(step_intercepts)(it, change, c);
+        ++it->n_done;
+    }
+    for (ptrdiff_t column = 0; column < objective->n_features; ++column) {
+        FN(make_up)(it, column, (int32_t)it->n_done, width, has_l1);
+        it->done[column] = 0;
+    }
+}
+
+static void FN(run_sparse)(fo_reduced *it)
+{
+    const ptrdiff_t width = it->objective->n_outputs;
+    const int has_l1 = it->l1 != 0, wide = it->objective->wide;
+    if (width == 1 && !wide)
+        has_l1 ? FN(run_rows)(it, 1, 0, 1) : FN(run_rows)(it, 1, 0, 0);
+    else if (wide)
+        FN(run_rows)(it, width, 1, has_l1);
+    else
+        FN(run_rows)(it, width, 0, has_l1);
+}

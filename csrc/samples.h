@@ -1,0 +1,63 @@
+/* samples.h -- where the rows of a matrix lie, and fetching them ahead of use: the order of the samples is random. */
+#ifndef FO_SAMPLES_H
+#define FO_SAMPLES_H
+
+#include "objective.h"
+#include "for_each_variant.h"
+#include "sparse.h"
+
+/* Entries of one row, and their columns if the matrix is sparse. */
+typedef struct {
+    const void *value, *column;
+    ptrdiff_t n;
+} fo_row;
+
+FO_INLINE ptrdiff_t entry_of(const void *list, const int wide, ptrdiff_t k)
+{
+    return wide ? (ptrdiff_t)((const int64_t *)list)[k] : (ptrdiff_t)((const int32_t *)list)[k];
+}
+
+FO_INLINE ptrdiff_t sample_of(fo_batch batch, ptrdiff_t i)
+{
+    return batch.sample ? (ptrdiff_t)batch.sample[i] : batch.first + i;
+}
+
+FO_INLINE fo_batch part_of(fo_batch batch, ptrdiff_t lo, ptrdiff_t hi)
+{
+    const fo_batch part = {batch.sample ? batch.sample + lo : NULL, batch.first + lo, hi - lo};
+    return part;
+}
+
+FO_INLINE fo_row dense_row(const fo_objective *it, ptrdiff_t sample, size_t itemsize)
+{
+    const fo_row at = {(const char *)it->value + (size_t)(sample * it->row_stride) * itemsize, NULL, it->n_features};
+    return at;
+}
+
+FO_INLINE fo_row sparse_row(const fo_objective *it, ptrdiff_t sample, const int wide, size_t itemsize)
+{
+    const ptrdiff_t start = entry_of(it->row_start, wide, sample), stop = entry_of(it->row_start, wide, sample + 1);
+    const size_t width = wide ? sizeof(int64_t) : sizeof(int32_t);
+    const fo_row at = {(const char *)it->value + (size_t)start * itemsize,
+                    (const char *)it->column + (size_t)start * width, stop - start};
+    return at;
+}
+
+FO_INLINE fo_row row_of(const fo_objective *it, ptrdiff_t sample, const int sparse, const int wide, size_t itemsize)
+{
+    return sparse ? sparse_row(it, sample, wide, itemsize) : dense_row(it, sample, itemsize);
+}
+
+FO_INLINE void fetch_row_of(fo_row at, const int wide, size_t itemsize)
+{
+    fetch_run(at.value, at.n * (ptrdiff_t)itemsize);
+    if (at.column)
+        fetch_run(at.column, at.n * (ptrdiff_t)(wide ? sizeof(int64_t) : sizeof(int32_t)));
+}
+
+/* Calls `function(..., sparse, wide)` with constants, so that each layout has its own loop. */
+#define FO_BY_LAYOUT(it, function, ...) \
+    ((it)->sparse ? (it)->wide ? function(__VA_ARGS__, 1, 1) : function(__VA_ARGS__, 1, 0) \
+                  : function(__VA_ARGS__, 0, 0))
+
+#endif

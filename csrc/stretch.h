@@ -1,0 +1,50 @@
+/* stretch.h -- consecutive batches of an epoch in one go: margins, losses, gradients and steps, without Python. */
+#ifndef FO_STRETCH_H
+#define FO_STRETCH_H
+
+#include "penalty.h"
+#include "rows.h"
+
+/* Why a stretch ended before its last batch. */
+typedef enum { FO_COMPLETE, FO_BAD_LOSS, FO_BAD_GRADIENT } fo_stretch_end;
+
+/* What all workers share. `hyper` is where the rule keeps l1 and l2, for FO_SOLVE. */
+typedef struct {
+    const fo_objective *objective;
+    const fo_penalty *penalty;
+    const fo_optimizer *optimizer;       /* before the first batch */
+    fo_batch samples;
+    ptrdiff_t batch_size, n_batches;
+    const double *rate;                  /* one for each batch, and before them that of the step before */
+    int plain;                           /* fo_descend does it */
+    int dense;                           /* steps go over all parameters, not the touched columns alone */
+    int l1_at, l2_at;
+    int num_threads;                     /* for the work inside a batch */
+    int n_workers;                       /* lock-free: worker k takes the batches k, k + n_workers, ... */
+} fo_stretch;
+
+/* One that goes through batches, with memory of its own for the largest of them. */
+typedef struct {
+    fo_optimizer optimizer;
+    fo_array array;
+    ptrdiff_t first_block[2];
+    fo_touched touched;
+    void *gathered;                      /* parameters of the touched columns */
+    void *gradient;                      /* of these, or of all parameters */
+    void *spread;                        /* of all parameters, where a sparse batch makes a dense step */
+    void *derivative, *label, *weight;   /* of the samples */
+    struct fo_scan *partial;             /* for clip_norm, or NULL */
+    void *room;                          /* of fo_arranging_room bytes, or NULL */
+    double loss;                         /* sum over the batches of their mean loss times their size */
+    double squared_norm;                 /* of the last gradient */
+    ptrdiff_t n_done;                    /* batches, those left out among them */
+    ptrdiff_t n_skipped;
+    fo_stretch_end end;
+} fo_worker;
+
+void fo_run_stretch(const fo_stretch *stretch, fo_worker *workers);
+
+/* Brings all parameters up to date with the steps before t, which ends a stretch. */
+void fo_settle(const fo_stretch *stretch, fo_worker *worker, int64_t t);
+
+#endif

@@ -1,0 +1,257 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Typed Cython between an epoch of a built-in objective and its C loops: memory and tables, no maths over samples.
+
+An epoch is run in stretches of consecutive batches. Between two stretches the parameters are as they should be and
+Python may look at them; inside, penalties of columns that no sample touches are outstanding (csrc/penalty.h).
+"""
+
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.math cimport INFINITY, NAN
+from libc.stdint cimport int32_t, int64_t
+
+cimport numpy as cnp
+import numpy as np
+
+from ._core cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_DELAYED, FO_FLOW, FO_NO_PENALTY, FO_RAISE, FO_SCAN_CHUNKS,
+                     FO_SHRINK, FO_SOLVE, Engine, arranging_room, fo_array, fo_penalty, fo_reduced, fo_scan, fo_stretch,
+                     fo_worker, run_reduced, run_stretch, settle)
+from ._finite_sum cimport Sum
+from ._objective cimport fo_batch
+
+cnp.import_array()
+
+PENALTIES = {"none": FO_NO_PENALTY, "shrink": FO_SHRINK, "flow": FO_FLOW, "solve": FO_SOLVE, "delayed": FO_DELAYED}
+COMPLETE, BAD_LOSS, BAD_GRADIENT = 0, FO_BAD_LOSS, FO_BAD_GRADIENT
+
+# Decay of all parameters within a stretch: from here on it is brought into the parameters themselves.
+LEAST_DECAY = 2.0**-40
+
+
+cdef void *data_of(cnp.ndarray array):
+    return cnp.PyArray_DATA(array)
+
+
+cdef fo_batch batch_of(cnp.ndarray order, Py_ssize_t first, Py_ssize_t n):
+    """Samples from `first` on, or those at [first, first + n) of an order."""
+    cdef fo_batch batch
+    batch.sample = NULL if order is None else <const int64_t *>cnp.PyArray_DATA(order) + first
+    batch.first, batch.n = first, n
+    return batch
+
+
+cdef int place_of(Engine optimizer, bytes name) except -1:
+    """Where a rule keeps a hyper-parameter."""
+    cdef int k = 0
+    while optimizer.it.rule.hyper[k] != name:
+        k += 1
+    return k
+
+
+cdef class BatchStretches:
+    """Runs batches of an objective through an optimizer.
+
+    Parameters
+    ----------
+    objective : Sum
+    optimizer : Engine
+        Of the objective's parameters alone.
+    batch_size, most_entries : int
+        Samples in a batch, and the most entries of sparse rows that one has.
+    l2, l1 : float
+    penalty : str
+        A key of PENALTIES.
+    dense : bool
+        Whether steps go over all parameters.
+    n_workers : int
+        Lock-free samplers; 1: none.
+    names : dict
+        For "flow" the optimizer's accumulator, epsilon and epsilon_root.
+    """
+
+    cdef Sum objective
+    cdef Engine optimizer
+    cdef fo_stretch stretch
+    cdef fo_penalty penalty
+    cdef fo_worker *workers
+    cdef list memory
+    cdef readonly double loss
+    cdef readonly double grad_norm
+    cdef readonly object last
+
+    def __cinit__(self):
+        self.workers = NULL
+
+    def __dealloc__(self):
+        PyMem_Free(self.workers)
+
+    def __init__(self, Sum objective, Engine optimizer, Py_ssize_t batch_size, Py_ssize_t most_entries, double l2,
+                 double l1, str penalty, bint dense, int n_workers, dict names):
+        cdef fo_stretch *stretch = &self.stretch
+        self.objective, self.optimizer, self.memory = objective, optimizer, []
+        stretch.objective, stretch.optimizer, stretch.penalty = &objective.it, &optimizer.it, &self.penalty
+        stretch.batch_size, stretch.n_workers = batch_size, n_workers
+        stretch.dense = dense or not objective.it.sparse
+        self.bind_penalty(penalty, l2, l1, names)
+        self.workers = <fo_worker *>PyMem_Calloc(n_workers, sizeof(fo_worker))
+        if self.workers == NULL:
+            raise MemoryError()
+        for k in range(n_workers):
+            self.furnish(&self.workers[k], most_entries)
+        stretch.plain = self.is_plain(penalty)
+
+    cdef void *room(self, Py_ssize_t n, dtype, bint zeros=False) except NULL:
+        """Memory that lives as long as this object; one entry at least."""
+        array = (np.zeros if zeros else np.empty)(max(n, 1), dtype)
+        self.memory.append(array)
+        return cnp.PyArray_DATA(<cnp.ndarray>array)
+
+    cdef int bind_penalty(self, str kind, double l2, double l1, dict names) except -1:
+        cdef fo_penalty *penalty = &self.penalty
+        penalty.kind = PENALTIES[kind]
+        penalty.l2, penalty.l1 = l2, l1
+        penalty.n_columns, penalty.width = self.objective.it.n_features, self.objective.it.n_outputs
+        penalty.dtype, penalty.param = self.objective.it.dtype, self.optimizer.it.work.arrays[0].param
+        if kind == "solve":
+            self.stretch.l1_at = place_of(self.optimizer, b"l1")
+            self.stretch.l2_at = place_of(self.optimizer, b"l2")
+        if kind == "flow":
+            penalty.accumulator = data_of(names["accumulator"])
+            penalty.epsilon, penalty.epsilon_root = names["epsilon"], names["epsilon_root"]
+        if kind in ("shrink", "flow", "delayed") and not self.stretch.dense:
+            self.last = np.full(penalty.n_columns, self.optimizer.it.t - 1, np.int64)
+            penalty.last = <int64_t *>data_of(self.last)
+        return 0
+
+    cdef int furnish(self, fo_worker *worker, Py_ssize_t most_entries) except -1:
+        """Memory for the largest batch."""
+        cdef Py_ssize_t n_outputs = self.objective.it.n_outputs, n_features = self.objective.it.n_features
+        cdef Py_ssize_t n_samples = self.stretch.batch_size, size = self.optimizer.it.work.arrays[0].size
+        cdef Py_ssize_t n_columns = min(most_entries, n_features) + 1
+        cdef fo_array largest
+        dtype = self.objective.X.dtype
+        worker.derivative = self.room(n_samples * n_outputs, dtype)
+        worker.label, worker.weight = self.room(n_samples, dtype), self.room(n_samples, dtype)
+        if self.optimizer.it.clip_norm != INFINITY:
+            worker.partial = <fo_scan *>self.room((FO_SCAN_CHUNKS + 1) * sizeof(fo_scan), np.uint8)
+        if not self.objective.it.sparse:
+            worker.gradient = self.room(size, dtype)
+            return 0
+        worker.touched.seen = <int32_t *>self.room(n_features, np.int32, True)
+        worker.touched.base = 1
+        worker.touched.column = self.room(n_columns, np.int64 if self.objective.it.wide else np.int32)
+        worker.touched.place = <int32_t *>self.room(most_entries, np.int32)
+        worker.gathered = self.room(n_columns * n_outputs, dtype)
+        worker.gradient = self.room(n_columns * n_outputs, dtype)
+        if self.stretch.dense:
+            worker.spread = self.room(size, dtype)
+        largest = self.optimizer.it.work.arrays[0]
+        largest.at.n = n_columns
+        if n_outputs == 1 and arranging_room(&largest):
+            worker.room = self.room(arranging_room(&largest) // 8 + 1, np.float64)
+        return 0
+
+    cdef bint is_plain(self, str kind):
+        """Whether plain SGD on single rows will do."""
+        cdef fo_stretch *it = &self.stretch
+        return (self.optimizer._penalty == "shrink" and self.optimizer.it.form == 0 and it.batch_size == 1
+                and not it.dense and self.objective.it.n_outputs == 1
+                and (self.penalty.l1 == 0 or self.objective.X.dtype == np.float64)
+                and self.optimizer.it.clip_norm == INFINITY and self.optimizer.it.step.clip_value == INFINITY
+                and self.optimizer.it.weight_decay == 0 and self.optimizer.it.sign == 1
+                and self.optimizer.it.nonfinite == FO_RAISE)
+
+    def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, cnp.ndarray rates, int num_threads):
+        """Run the batches of samples [first, first + n_samples) of an order; returns their number and why it ended.
+
+        `rates` has the learning rate of the step before, and that of each batch. The stretch may be shorter than
+        asked for; `loss` and `grad_norm` are those of what was run.
+        """
+        cdef fo_stretch *it = &self.stretch
+        cdef Engine engine = self.optimizer
+        cdef int64_t start = engine.it.t
+        cdef Py_ssize_t n_batches, n_done = 0
+        cdef int end = 0, k
+        tables = self.tables(np.asarray(rates[1:]))
+        n_batches = len(tables[0]) - 1
+        it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))
+        it.n_batches, it.num_threads = n_batches, num_threads
+        it.rate = <const double *>cnp.PyArray_DATA(rates)
+        self.penalty.start = start
+        self.penalty.decay, self.penalty.pull = <const double *>data_of(tables[0]), <const double *>data_of(tables[1])
+        with nogil:
+            run_stretch(it, self.workers)
+            for k in range(it.n_workers):
+                n_done += self.workers[k].n_done
+                end = end or self.workers[k].end
+            settle(it, &self.workers[0], start + n_done)
+        self.loss = sum([self.workers[k].loss for k in range(it.n_workers)])
+        k = (n_batches - 1) % it.n_workers
+        self.grad_norm = self.workers[k].squared_norm ** 0.5
+        engine.it.t = start + n_done
+        if n_done:
+            engine.last_rate = rates[n_done]
+        if not it.plain:
+            engine.it.carried, engine.it.norm = self.workers[k].optimizer.carried, self.workers[k].optimizer.norm
+        return n_done, end
+
+    cdef tuple tables(self, rates):
+        """The tables of the penalty over as many steps as one stretch may have."""
+        kind, start = self.penalty.kind, np.ones(1)
+        if kind == FO_FLOW:
+            return np.ones(len(rates) + 1), np.concatenate([np.zeros(1), np.cumsum(rates)])
+        if kind != FO_SHRINK:
+            return np.ones(len(rates) + 1), np.zeros(len(rates) + 1)
+        decay = np.cumprod(np.concatenate([start, 1.0 - rates * self.penalty.l2]))
+        n = max(1, int(np.searchsorted(-decay, -LEAST_DECAY, side="right")) if decay.min() < LEAST_DECAY else len(rates))
+        decay = decay[: n + 1].copy()
+        return decay, np.concatenate([np.zeros(1), np.cumsum(rates[:n] * self.penalty.l1 / decay[1:])])
+
+    def skip(self):
+        """Count a batch that was left out."""
+        self.optimizer.skipped += 1
+
+
+cdef class ReducedStretches:
+    """Runs SAGA or SVRG over samples of an objective; owns the table of derivatives and its mean gradient."""
+
+    cdef Sum objective
+    cdef fo_reduced it
+    cdef readonly object table
+    cdef readonly object mean
+    cdef object param
+    cdef list memory
+    cdef Py_ssize_t longest
+
+    def __init__(self, Sum objective, cnp.ndarray param, double rate, double l2, double l1, bint refresh,
+                 Py_ssize_t longest):
+        cdef fo_reduced *it = &self.it
+        self.objective, self.param, self.longest = objective, param, longest
+        self.table = np.zeros((objective.it.n_samples, objective.it.n_outputs), param.dtype)
+        self.mean = np.zeros_like(param)
+        powers = np.cumprod(np.concatenate([np.ones(1), np.full(longest, 1.0 - rate * l2)]))
+        sums = np.concatenate([np.zeros(1), np.cumsum(powers[:longest])])
+        self.memory = [powers, sums, np.empty(2 * objective.it.n_outputs, param.dtype),
+                       np.zeros(objective.it.n_features, np.int32)]
+        it.objective, it.rate, it.l2, it.l1, it.refresh = &objective.it, rate, l2, l1, refresh
+        it.param, it.table, it.mean = data_of(param), data_of(self.table), data_of(self.mean)
+        it.power, it.sum = <const double *>data_of(powers), <const double *>data_of(sums)
+        it.margin, it.done = data_of(self.memory[2]), <int32_t *>data_of(self.memory[3])
+
+    def fill(self, int num_threads):
+        """Table and mean at the present parameters; returns their mean loss."""
+        loss, gradient = self.objective._evaluate(self.param, None, True, num_threads, self.table)
+        with np.errstate(over="ignore"):
+            self.mean[...] = gradient
+        return loss
+
+    def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples):
+        """One step for each sample; returns the number of steps and why it ended."""
+        self.it.samples = batch_of(order, first, min(n_samples, self.longest))
+        with nogil:
+            run_reduced(&self.it)
+        return self.it.n_done, self.it.end
+
+    @property
+    def loss(self):
+        """Sum of the losses of the last stretch, each before its step."""
+        return self.it.loss

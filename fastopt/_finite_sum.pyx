@@ -1,0 +1,77 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Typed Cython between the data of an objective and the C kernels: no maths and no messages here."""
+
+from libc.stdint cimport int64_t
+
+cimport numpy as cnp
+import numpy as np
+
+from . import _core
+
+from ._core cimport evaluate, evaluation_room, find_loss
+from ._objective cimport fo_batch
+
+cnp.import_array()
+
+
+cdef class Sum:
+    """Binds validated data to a loss; base class of the objectives."""
+
+    def _bind(self, str loss, X, cnp.ndarray labels, cnp.ndarray weights, Py_ssize_t n_outputs, bint intercept,
+              double shape):
+        """Take the data, which are read only and kept alive."""
+        cdef cnp.ndarray value, column, row_start
+        self.it.n_samples, self.it.n_features = X.shape
+        self.it.n_outputs, self.it.intercept, self.it.shape = n_outputs, intercept, shape
+        self.it.dtype = _core.dtype_names().index(X.dtype.name)
+        self.it.sparse = not isinstance(X, np.ndarray)
+        value = X.data if self.it.sparse else X
+        self.it.value = cnp.PyArray_DATA(value)
+        self.it.label, self.it.weight = cnp.PyArray_DATA(labels), cnp.PyArray_DATA(weights)
+        self.it.loss, self.weights = find_loss(loss.encode()), weights
+        if self.it.sparse:
+            column, row_start = X.indices, X.indptr
+            self.it.column, self.it.row_start = cnp.PyArray_DATA(column), cnp.PyArray_DATA(row_start)
+            self.it.wide = cnp.PyArray_ITEMSIZE(column) == 8
+            self.owned = value, column, row_start, labels
+        else:
+            self.it.row_stride = X.strides[0] // X.itemsize
+            self.owned = value, labels
+
+    cdef fo_batch batch(self, object index):
+        """All samples, or those at an int64 array."""
+        cdef fo_batch batch
+        batch.first, batch.sample, batch.n = 0, NULL, self.it.n_samples
+        if index is not None:
+            batch.sample, batch.n = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray?>index), cnp.PyArray_SIZE(<cnp.ndarray>index)
+        return batch
+
+    def _evaluate(self, cnp.ndarray w, cnp.ndarray index, bint want_gradient, int num_threads, cnp.ndarray derivatives=None):
+        """Mean loss and, if it is wanted, its gradient in float64; without penalties."""
+        cdef fo_batch batch = self.batch(index)
+        cdef double total
+        cdef double *gradient = NULL
+        cdef void *derivative
+        room = None
+        if derivatives is None:
+            derivatives = np.empty(batch.n * self.it.n_outputs, w.dtype)
+        derivative = cnp.PyArray_DATA(derivatives)
+        if want_gradient:
+            room = np.empty(evaluation_room(&self.it, batch))
+            gradient = <double *>cnp.PyArray_DATA(<cnp.ndarray>room)
+        with nogil:
+            total = evaluate(&self.it, cnp.PyArray_DATA(w), batch, derivative, gradient, num_threads)
+        if room is None:
+            return total / batch.n, None
+        mean = room[: cnp.PyArray_SIZE(w)] / batch.n
+        return total / batch.n, mean
+
+    def _largest_norm(self):
+        """The largest weight * (|x|^2, and 1 for an intercept) of a sample."""
+        X, weights = self.X, self.weights.astype(np.float64)
+        if self.it.sparse:
+            squares = X.multiply(X).sum(axis=1, dtype=np.float64)
+            squares = np.asarray(squares).ravel()
+        else:
+            squares = np.einsum("ij,ij->i", X, X, dtype=np.float64)
+        return float(np.max(weights * (squares + self.it.intercept)))

@@ -1,0 +1,247 @@
+"""Runs over built-in objectives: stretches of batches in C in the place of single iterations."""
+
+import math
+
+import numpy as np
+
+from .. import _core, _epochs, _threads
+from .._variance_reduced import FiniteSumMethod
+from . import stopping, validation
+from .evaluation import Evaluator
+from .run import Run
+from .stopping import Stop
+
+# Entries of rows in a stretch: some 20 ms of work, after which Ctrl-C is heard.
+STRETCH_ENTRIES = 4_000_000
+
+# Below this share of a parameter left by one step's decay, sparse steps are made over all parameters.
+LEAST_KEPT = 0.1
+
+STATUS = {_epochs.BAD_LOSS: stopping.NONFINITE_LOSS, _epochs.BAD_GRADIENT: stopping.NONFINITE_GRADIENT}
+
+
+class Whole(Evaluator):
+    """Value and gradient of a built-in objective over all samples; counts the batches that were evaluated in C."""
+
+    def __init__(self, objective):
+        super().__init__(objective, ())
+        self.objective = objective
+
+    def value(self, x, batch):
+        self.nfev += 1
+        return self.fun(x, *batch)
+
+    def count(self, n):
+        self.nfev += n
+        self.njev += n
+
+
+class Batched:
+    """Batches of a built-in objective through an optimizer."""
+
+    def __init__(self, objective, optimizer, batches, settings):
+        self.objective, self.optimizer, self.batches = objective, optimizer, batches
+        self.hogwild = settings.parallel == "hogwild"
+        self.threads = optimizer._allowed_threads()
+        self.stretches = {}
+        self.entries = np.diff(objective.X.indptr) if hasattr(objective.X, "tocsr") else None
+        per_sample = objective.n_features if self.entries is None else max(1, self.entries.mean())
+        work = max(STRETCH_ENTRIES, objective.n_features) / (per_sample * objective.n_outputs * batches.size)
+        self.length = max(1, int(work))
+
+    def start(self):
+        """Nothing to prepare."""
+
+    def begin_epoch(self):
+        """Nothing to prepare."""
+
+    def run(self, first, n):
+        """Run up to n batches from the first-th of the epoch on: number done, sum of losses, gradient norm, status."""
+        stretches, rates = self.chosen(self.rates(n))
+        order, size = self.batches.order, self.batches.size
+        n_samples = min(n * size, self.batches.n_samples - first * size)
+        done, end = stretches.run(_int64(order), first * size, n_samples, rates, 1 if self.hogwild else self.threads)
+        if end == _epochs.BAD_GRADIENT and self.optimizer.nonfinite == "skip":
+            stretches.skip()
+            return done, stretches.loss, stretches.grad_norm, None, 1
+        return done, stretches.loss, stretches.grad_norm, STATUS.get(end), 0
+
+    def rates(self, n):
+        """The learning rate of the last step and those of the next n."""
+        rate, t = self.optimizer._values["learning_rate"], self.optimizer.step_count
+        before = self.optimizer._last_rate
+        if not callable(rate):
+            return np.concatenate([[before], np.full(n, rate)])
+        return np.array([before, *(self.optimizer._rate_at(t + k) for k in range(n))])
+
+    def chosen(self, rates):
+        """The way that these steps go: over touched columns, or over all."""
+        objective, optimizer = self.objective, self.optimizer
+        kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
+        dense = self.entries is None or self.exact(kind)
+        if kind == "shrink" and not dense:
+            dense = bool(np.any(1.0 - rates[1:] * objective.l2 < LEAST_KEPT))
+        if dense not in self.stretches:
+            workers = self.threads if self.hogwild else 1
+            self.stretches[dense] = _epochs.BatchStretches(
+                objective, optimizer, self.batches.size, self.most_entries(), objective.l2, objective.l1, kind, dense,
+                workers, self.names(kind),
+            )  # fmt: skip
+        return self.stretches[dense], rates
+
+    def exact(self, kind):
+        """Whether untouched columns must be treated as with a gradient of zeros, and that is not nothing."""
+        optimizer = self.optimizer
+        values = {name: getattr(optimizer, name) for name in optimizer._declared}
+        stays = _core.on_zero_gradient(optimizer.rule, values) == "stays" and optimizer.weight_decay == 0
+        return optimizer.sparse == "exact" and not (stays and kind in ("none", "shrink"))
+
+    def most_entries(self):
+        """The most entries that the rows of a batch can have."""
+        size, n = self.batches.size, self.batches.n_samples
+        if self.entries is None:
+            return 0
+        return int(np.partition(self.entries, n - size)[n - size :].sum(dtype=np.int64))
+
+    def names(self, kind):
+        """What the penalty reads of the optimizer."""
+        optimizer = self.optimizer
+        if kind == "flow":
+            accumulator = optimizer._slots_by_name()["accumulator"][0]
+            return {"accumulator": accumulator, "epsilon": optimizer.epsilon, "epsilon_root": optimizer.epsilon_root}
+        return {}
+
+    def snapshot(self):
+        """For each way that was gone: when its columns were touched."""
+        return {str(int(dense)): each.last for dense, each in self.stretches.items() if each.last is not None}
+
+    def restore(self, saved):
+        for dense, last in saved.items():
+            self.chosen(self.rates(1))
+            self.stretches[bool(int(dense))].last[...] = last
+
+
+class Reduced:
+    """Samples of a built-in objective through SAGA or SVRG."""
+
+    def __init__(self, objective, method, batches, settings):
+        self.objective, self.method, self.batches, self.evaluate = objective, method, batches, None
+        rate = validation.reduced_rate(method._values["learning_rate"], objective)
+        validation.reduced_settings(settings, batches)
+        self.threads = _threads.resolve(None)
+        sparse = hasattr(objective.X, "tocsr")
+        per_sample = max(1, objective.X.nnz / objective.n_samples) if sparse else objective.n_features
+        work = max(STRETCH_ENTRIES, objective.n_features) / (per_sample * objective.n_outputs)
+        self.length = min(max(1, int(work)), objective.n_samples)
+        self.stretches = _epochs.ReducedStretches(
+            objective, method.params, rate, objective.l2, objective.l1, method.refresh, self.length
+        )
+        method._bind(self.stretches.table, self.stretches.mean, rate)
+
+    def start(self):
+        """SAGA's table, before the first step."""
+        if self.method.refresh and self.method.step_count == 0:
+            self.fill()
+
+    def begin_epoch(self):
+        """SVRG's table."""
+        if not self.method.refresh:
+            self.fill()
+
+    def fill(self):
+        self.stretches.fill(self.threads)
+        self.evaluate.count(1)
+
+    def run(self, first, n):
+        done, end = self.stretches.run(_int64(self.batches.order), first, n)
+        self.method.step_count += done
+        return done, self.stretches.loss, math.nan, STATUS.get(end), 0
+
+    def snapshot(self):
+        return {}
+
+    def restore(self, saved):
+        """The table is the method's state."""
+
+
+def _int64(order):
+    return np.ascontiguousarray(order, np.int64)
+
+
+class FiniteSumRun(Run):
+    """A run over a built-in objective."""
+
+    def __init__(self, x, evaluate, batches, optimizer, rng, **parts):
+        super().__init__(x, evaluate, batches, optimizer, rng, **parts)
+        kind = Reduced if isinstance(optimizer, FiniteSumMethod) else Batched
+        self.stretches = kind(evaluate.objective, optimizer, batches, self.settings)
+        self.stretches.evaluate = evaluate
+        self.last_norm = math.nan
+        one_by_one = self.callback is not None or self.bounds is not None or self.average is not None
+        self.most = 1 if one_by_one else self.stretches.length
+
+    def iterate(self, interrupts):
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.status() is None:
+                self.stretches.start()
+            return super().iterate(interrupts)
+
+    def epoch(self, interrupts):
+        """The rest of the running epoch, or as much as the budget allows, stretch by stretch."""
+        if not self.in_epoch:
+            self.batches.begin_epoch()
+            self.stretches.begin_epoch()
+            self.in_epoch = True
+        k, per_epoch = self.nit - self.nepoch * self.batches.per_epoch, self.batches.per_epoch
+        stop = min(per_epoch, k + self.limit - self.nit)
+        while k < stop:
+            k += self.stretch(k, min(stop - k, self.most - k % self.most))
+            if k == per_epoch:
+                self.end_epoch()
+            if self.progress is not None:
+                self.progress.bar.update(self.nit - self.progress.bar.n)
+            if self.callback is not None:
+                self.callback(self.x, self.last_value, self.nit, self.nepoch)
+            interrupts.check()
+
+    def stretch(self, k, n):
+        """Run batches from the k-th of the epoch on; returns how many. Stops the run where they end badly."""
+        before = self.objective._penalty(self.x) if self.callback is not None else 0.0
+        self.whole = False
+        done, loss, norm, status, skipped = self.stretches.run(k, n)
+        if self.bounds is not None:
+            self.bounds.project(self.x)
+        if self.average is not None and done and self.nepoch >= self.settings.average_start:
+            self.average.update(self.x)
+        size = self.batches.size
+        weight = min((k + done) * size, self.batches.n_samples) - k * size
+        self.loss_sum += loss
+        self.weight_sum += weight
+        self.nit += done + skipped
+        self.evaluate.count(done + skipped)
+        if done:
+            self.last_value, self.last_norm = loss / weight + before, norm
+        self.whole = True
+        if status is not None:
+            raise Stop(status)
+        return done + skipped
+
+    @property
+    def objective(self):
+        return self.evaluate.objective
+
+    def epoch_loss(self):
+        """Mean loss of the epoch's batches, and the penalties at its end."""
+        mean = self.loss_sum / self.weight_sum if self.weight_sum else math.nan
+        return mean + self.objective._penalty(self.x)
+
+    def rate_and_norm(self):
+        rate, norm = super().rate_and_norm()
+        return rate, norm if math.isnan(self.last_norm) else self.last_norm
+
+    def snapshot(self):
+        return {**super().snapshot(), "stretches": self.stretches.snapshot()}
+
+    def restore(self, saved):
+        super().restore(saved)
+        self.stretches.restore(saved["stretches"])

@@ -1,0 +1,11 @@
+"""Losses of linear models over dense and sparse data, for `fastopt.minimize` and SciPy's: see docs/objectives.md."""
+
+from .hinge import Hinge
+from .huber import Huber
+from .least_squares import LeastSquares
+from .logistic import Logistic
+from .poisson import Poisson
+from .softmax import Softmax
+from .squared_hinge import SquaredHinge
+
+__all__ = ["Hinge", "Huber", "LeastSquares", "Logistic", "Poisson", "Softmax", "SquaredHinge"]

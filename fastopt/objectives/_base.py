@@ -1,0 +1,134 @@
+"""The base class of all objectives: everything that does not depend on the loss."""
+
+import numpy as np
+
+from .. import _finite_sum, _threads
+from .._validation import flag
+from . import _validation
+
+COMMON_PARAMETERS = """l2, l1 : float, default=0.0
+        Strength of the penalties ``l2 / 2 * |w|**2`` and ``l1 * |w|_1``, in [0, inf). The intercept is not penalised.
+    fit_intercept : bool, default=False
+        Whether the last entry of `x` is added to every margin.
+    sample_weight : array_like of shape (n_samples,), optional
+        Positive; divided by their mean."""
+
+COMMON_X = """X : ndarray or scipy.sparse CSR matrix of shape (n_samples, n_features)
+        float32 or float64; rows contiguous. Used in place, and not to be changed while the objective lives. A CSR
+        matrix with duplicates or unsorted rows is copied."""
+
+METHODS = """Calling the objective with `x`, of shape (n_parameters,), gives its value; see `gradient` and
+    `value_and_gradient`. All run on several threads, and give the same bits for any number of them. Sums are taken in
+    float64."""
+
+
+class Objective(_finite_sum.Sum):
+    """Mean loss of a linear model over samples, with penalties: a function for `fastopt.minimize`.
+
+    Base class of the losses in `fastopt.objectives`. With margins ``z = X @ w`` (plus the intercept) it is the mean
+    of ``sample_weight * loss(z, y)``, plus ``l2 / 2 * |w|**2 + l1 * |w|_1``.
+    """
+
+    loss = None
+    curvature = np.inf
+    """Largest second derivative of the loss by a margin."""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name, text in {"X": COMMON_X, "parameters": COMMON_PARAMETERS, "methods": METHODS}.items():
+            cls.__doc__ = (cls.__doc__ or "").replace(f"<common {name}>", text)
+
+    def __init__(self, X, y, *, l2=0.0, l1=0.0, fit_intercept=False, sample_weight=None):
+        X = _validation.samples(X)
+        labels, n_outputs = self._labels(_validation.vector("y", y, X.shape[0]))
+        weights = _validation.weights(sample_weight, X.shape[0])
+        self.l2, self.l1 = _validation.strength("l2", l2), _validation.strength("l1", l1)
+        self.fit_intercept = flag("fit_intercept", fit_intercept)
+        self.X, self.n_outputs, self.dtype = X, n_outputs, X.dtype
+        self.n_samples, self.n_features = X.shape
+        self.n_parameters = (self.n_features + self.fit_intercept) * n_outputs
+        labels, weights = labels.astype(X.dtype), weights.astype(X.dtype)
+        self._bind(self.loss, X, labels, weights, n_outputs, self.fit_intercept, self._shape())
+
+    def _labels(self, y):
+        """The labels as the loss wants them, and the number of outputs."""
+        return y, 1
+
+    def _shape(self):
+        """The loss's own parameter."""
+        return 0.0
+
+    def __call__(self, x, idx=None):
+        """Return the value at x, over the samples `idx` if they are given."""
+        w, index = _validation.parameters(x, self), self._index(idx)
+        return self._evaluate(w, index, False, _threads.resolve(None))[0] + self._penalty(w)
+
+    def gradient(self, x, idx=None):
+        """Return the gradient at x.
+
+        Parameters
+        ----------
+        x : array_like of shape (n_parameters,)
+            The parameters; computed with in the dtype of `X`.
+        idx : array_like of int, optional
+            Samples to take the mean over, repeats allowed; by default all.
+
+        Returns
+        -------
+        ndarray of shape (n_parameters,)
+            float32 for float32 `x`, else float64. Where an entry of `x` is 0, that of ``l1 * |w|_1`` counts as 0.
+        """
+        return self.value_and_gradient(x, idx)[1]
+
+    def value_and_gradient(self, x, idx=None):
+        """Return value and gradient at x, in the time of one; arguments as for `gradient`."""
+        w, index = _validation.parameters(x, self), self._index(idx)
+        value, gradient = self._evaluate(w, index, True, _threads.resolve(None))
+        self._add_penalty_gradient(w, gradient)
+        return value + self._penalty(w), gradient.astype(_validation.result_dtype(x), copy=False)
+
+    def decision_function(self, x, X=None):
+        """Return the margins of the objective's samples, or of those in `X`: shape (n,), with classes (n, n_outputs)."""
+        X = self.X if X is None else _validation.other_samples(X, self)
+        w = _validation.parameters(x, self).reshape(-1, self.n_outputs)
+        margins = X @ w[: self.n_features]
+        if self.fit_intercept:
+            margins = margins + w[-1]
+        return margins[:, 0] if self.n_outputs == 1 else margins
+
+    @property
+    def max_smoothness(self):
+        """Largest Lipschitz constant of the gradient of one sample's loss, with `l2`; infinite if there is none."""
+        if np.isinf(self.curvature):
+            return np.inf
+        return self.curvature * self._largest_norm() + self.l2
+
+    def _index(self, idx):
+        return None if idx is None else _validation.sample_index(idx, self.n_samples)
+
+    def _penalised(self, x):
+        """The entries of the parameters that are penalised: all but the intercepts."""
+        return x[: self.n_features * self.n_outputs]
+
+    def _penalty(self, x):
+        if self.l1 == 0 and self.l2 == 0:
+            return 0.0
+        w = self._penalised(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = float(np.square(w, dtype=np.float64).sum())
+            return self.l2 / 2 * squares + self.l1 * float(np.abs(w).sum(dtype=np.float64))
+
+    def _add_penalty_gradient(self, x, gradient):
+        w, g = self._penalised(x), self._penalised(gradient)
+        if self.l2:
+            g += self.l2 * w
+        if self.l1:
+            g += self.l1 * np.sign(w)
+
+    def __repr__(self):
+        kind = "sparse" if hasattr(self.X, "tocsr") else "dense"
+        changed = [f"{name}={getattr(self, name)!r}" for name in ("l2", "l1", "fit_intercept") if getattr(self, name)]
+        settings = f"({', '.join(changed)})" if changed else ""
+        return (
+            f"<{type(self).__name__}{settings}: {self.n_samples:,} x {self.n_features:,} {self.dtype} samples, {kind}>"
+        )

@@ -1,0 +1,53 @@
+"""Softmax regression: documentation and labels; the loss itself is csrc/losses/softmax.c."""
+
+from .._validation import integer
+from . import _validation
+from ._base import Objective
+
+
+class Softmax(Objective):
+    r"""Multinomial logistic regression with K classes.
+
+    .. math::
+
+        \ell(z, y) = \log \sum_k e^{z_k} - z_y, \qquad y \in \{0, \dots, K - 1\}
+
+    Parameters
+    ----------
+    <common X>
+    y : array_like of shape (n_samples,)
+        Class numbers 0, 1, ..., K - 1.
+    n_classes : int, optional
+        K, at least 2; by default the largest number in `y` plus 1.
+    <common parameters>
+
+    Notes
+    -----
+    The parameters are a matrix of shape (n_features, K), flattened row by row; with `fit_intercept` it has one more
+    row, the last one.
+
+    <common methods>
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> X = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    >>> objective = fastopt.objectives.Softmax(X, [0, 1, 2])
+    >>> objective.n_parameters, round(objective(np.zeros(6)), 6)
+    (6, 1.098612)
+    """
+
+    loss = "softmax"
+    curvature = 0.5
+
+    def __init__(self, X, y, *, n_classes=None, l2=0.0, l1=0.0, fit_intercept=False, sample_weight=None):
+        self._wanted = None if n_classes is None else integer("n_classes", n_classes, 2)
+        super().__init__(X, y, l2=l2, l1=l1, fit_intercept=fit_intercept, sample_weight=sample_weight)
+
+    @property
+    def n_classes(self):
+        """Number of classes."""
+        return self.n_outputs
+
+    def _labels(self, y):
+        return _validation.classes(y, self._wanted)

@@ -1,0 +1,38 @@
+"""The squared hinge loss: documentation and labels; the loss itself is csrc/losses/squared_hinge.c."""
+
+from . import _validation
+from ._base import Objective
+
+
+class SquaredHinge(Objective):
+    r"""Support vector machine with a smooth loss.
+
+    .. math::
+
+        \ell(z, y) = \max(0, 1 - y z)^2, \qquad y \in \{-1, 1\}
+
+    Parameters
+    ----------
+    <common X>
+    y : array_like of shape (n_samples,)
+        Labels in {-1, 1}, or in {0, 1}, which stands for the same.
+    <common parameters>
+
+    Notes
+    -----
+    <common methods>
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> X = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    >>> objective = fastopt.objectives.SquaredHinge(X, [1, -1, 1])
+    >>> objective([0.0, 0.0]), objective.gradient([1.0, -1.0]).round(3)
+    (1.0, array([-0.667, -0.667]))
+    """
+
+    loss = "squared_hinge"
+    curvature = 2.0
+
+    def _labels(self, y):
+        return _validation.binary_labels(y), 1
