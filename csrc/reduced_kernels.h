@@ -105,11 +105,19 @@ static void FN(run_dense)(fo_reduced *it)
 
 /* --- CSR rows --------------------------------------------------------------------------------------------------- */
 
+FO_INLINE double FN(one_step)(const fo_reduced *it, double w, double drift)
+{
+    const double threshold = it->rate * it->l1, moved = it->power[1] * w - drift;
+    return moved > threshold ? moved - threshold : moved < -threshold ? moved + threshold : moved != moved ? moved : 0.0;
+}
+
 /* w after k steps w = soft(a w - drift, threshold). As long as w keeps its side of zero a step is linear, and k of
  * them have a closed form; a parameter that comes to zero either stays there or goes on to the other side, once. */
 static double FN(follow_to_zero)(const fo_reduced *it, double w, double drift, ptrdiff_t k)
 {
     const double threshold = it->rate * it->l1;
+    for (; it->power[1] < 0 && k > 0; --k)       /* rate l2 > 1: each step leaps over zero */
+        w = FN(one_step)(it, w, drift);
     while (k > 0) {
         if (w == 0 && drift <= threshold && -drift <= threshold)
             return 0.0;
@@ -124,8 +132,7 @@ static double FN(follow_to_zero)(const fo_reduced *it, double w, double drift, p
             else
                 high = middle;
         }
-        w = it->power[1] * (it->power[low] * w - pull * it->sum[low]) - drift;
-        w = w > threshold ? w - threshold : w < -threshold ? w + threshold : 0.0;
+        w = FN(one_step)(it, it->power[low] * w - pull * it->sum[low], drift);
         k -= high;
     }
     return w;

@@ -199,7 +199,7 @@ cdef class BatchStretches:
         kind, start = self.penalty.kind, np.ones(1)
         if kind == FO_FLOW:
             return np.ones(len(rates) + 1), np.concatenate([np.zeros(1), np.cumsum(rates)])
-        if kind != FO_SHRINK:
+        if kind != FO_SHRINK or self.stretch.dense:
             return np.ones(len(rates) + 1), np.zeros(len(rates) + 1)
         decay = np.cumprod(np.concatenate([start, 1.0 - rates * self.penalty.l2]))
         n = max(1, int(np.searchsorted(-decay, -LEAST_DECAY, side="right")) if decay.min() < LEAST_DECAY else len(rates))

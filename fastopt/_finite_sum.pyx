@@ -70,8 +70,11 @@ cdef class Sum:
         """The largest weight * (|x|^2, and 1 for an intercept) of a sample."""
         X, weights = self.X, self.weights.astype(np.float64)
         if self.it.sparse:
-            squares = X.multiply(X).sum(axis=1, dtype=np.float64)
-            squares = np.asarray(squares).ravel()
+            entries = X.data[: int(X.indptr[self.it.n_samples])].astype(np.float64)
+            squares = np.zeros(self.it.n_samples)
+            filled = X.indptr[1:] > X.indptr[: self.it.n_samples]
+            if filled.any():
+                squares[filled] = np.add.reduceat(entries * entries, X.indptr[: self.it.n_samples][filled])
         else:
             squares = np.einsum("ij,ij->i", X, X, dtype=np.float64)
         return float(np.max(weights * (squares + self.it.intercept)))

@@ -41,7 +41,7 @@ class FiniteSumMethod:
             raise TypeError(f"{type(self).__name__} is a base class; use fastopt.SAGA or fastopt.SVRG.")
         self.params = params
         self._values = {"learning_rate": type(self).learning_rate.check(learning_rate)}
-        self.step_count = 0
+        self.step_count = self.skipped_steps = 0
         self.state = {}
 
     @property
@@ -69,10 +69,8 @@ class FiniteSumMethod:
             array[...] = saved["state"][name]
 
     def __repr__(self):
-        rate = self._values["learning_rate"]
-        return (
-            f"<{type(self).__name__}(learning_rate={rate!r}): {self.params.size:,} parameters, step {self.step_count}>"
-        )
+        settings = f"learning_rate={self._values['learning_rate']!r}"
+        return f"<{type(self).__name__}({settings}): {self.params.size:,} parameters, step {self.step_count}>"
 
 
 class SAGA(FiniteSumMethod):

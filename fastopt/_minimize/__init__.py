@@ -171,7 +171,7 @@ def minimize(fun, x0, args=(), method="adam", jac=None, *, bounds=None, tol=None
     built_in = isinstance(fun, Objective)
     if built_in:
         x = x.astype(fun.dtype, copy=False)
-        validation.objective_arguments(fun, x, jac, args, data, n_samples, chosen)
+        validation.objective_arguments(fun, x, jac, args, data, n_samples)
         n_samples = fun.n_samples
         batch_size = 1 if batch_size is None and chosen.needs_objective else batch_size
     elif chosen.needs_objective:
@@ -287,6 +287,7 @@ def _result(run, status, unit, tol):
         value = run.evaluate.value(view, ())
     elif isinstance(run, FiniteSumRun):
         value, gradient = run.objective.value_and_gradient(view)
+        run.evaluate.count(1)
     else:
         value = run.batches.mean_over_all(lambda batch: run.evaluate.value(view, batch))
     result = OptimizeResult(

@@ -70,6 +70,8 @@ class Batched:
         """The learning rate of the last step and those of the next n."""
         rate, t = self.optimizer._values["learning_rate"], self.optimizer.step_count
         before = self.optimizer._last_rate
+        if math.isnan(before) and t > 0:  # after a checkpoint
+            before = self.optimizer._rate_at(t - 1) if callable(rate) else rate
         if not callable(rate):
             return np.concatenate([[before], np.full(n, rate)])
         return np.array([before, *(self.optimizer._rate_at(t + k) for k in range(n))])
@@ -94,7 +96,9 @@ class Batched:
         optimizer = self.optimizer
         values = {name: getattr(optimizer, name) for name in optimizer._declared}
         stays = _core.on_zero_gradient(optimizer.rule, values) == "stays" and optimizer.weight_decay == 0
-        return optimizer.sparse == "exact" and not (stays and kind in ("none", "shrink"))
+        clips = optimizer.clip_norm is not None or optimizer.clip_value is not None
+        same = stays and (kind == "none" or (kind == "shrink" and not clips))
+        return optimizer.sparse == "exact" and not same
 
     def most_entries(self):
         """The most entries that the rows of a batch can have."""

@@ -102,14 +102,15 @@ def native_batch(takes_batch, has_samples):
         raise ValueError("`n_samples` must be None for a LowLevelCallable whose signature takes no batch.")
 
 
-def objective_arguments(objective, x, jac, args, data, n_samples, method):
+def objective_arguments(objective, x, jac, args, data, n_samples):
     """Refuse what a built-in objective has of its own."""
     if jac not in (None, True):
         raise ValueError(f"`jac` must be None or True for a built-in objective, which gives its gradient, got {jac!r}.")
     if args:
         raise ValueError(f"`args` must be empty for a built-in objective, got {args!r}.")
-    if data is not None or n_samples is not None:
-        raise ValueError("`data` and `n_samples` must be None for a built-in objective, which has its own samples.")
+    for name, value in {"data": data, "n_samples": n_samples}.items():
+        if value is not None:
+            raise ValueError(f"`{name}` must be None for a built-in objective, which has its own samples.")
     if x.shape != (objective.n_parameters,):
         raise ValueError(f"`x0` must have length {objective.n_parameters}, got {x.size}.")
 
@@ -133,8 +134,6 @@ def reduced_rate(rate, objective):
                 f"`learning_rate` must be given for {type(objective).__name__}: its gradient has no Lipschitz constant "
                 "to make one from."
             )
-    if rate * objective.l2 >= 1:
-        raise ValueError(f"`learning_rate` must be below 1 / l2, {1 / objective.l2!r}, got {rate!r}.")
     return rate
 
 

@@ -47,7 +47,9 @@ class Objective(_finite_sum.Sum):
         self.X, self.n_outputs, self.dtype = X, n_outputs, X.dtype
         self.n_samples, self.n_features = X.shape
         self.n_parameters = (self.n_features + self.fit_intercept) * n_outputs
-        labels, weights = labels.astype(X.dtype), weights.astype(X.dtype)
+        labels, weights = (
+            _validation.in_dtype(name, each, X.dtype) for name, each in (("y", labels), ("sample_weight", weights))
+        )
         self._bind(self.loss, X, labels, weights, n_outputs, self.fit_intercept, self._shape())
 
     def _labels(self, y):
@@ -84,14 +86,15 @@ class Objective(_finite_sum.Sum):
         """Return value and gradient at x, in the time of one; arguments as for `gradient`."""
         w, index = _validation.parameters(x, self), self._index(idx)
         value, gradient = self._evaluate(w, index, True, _threads.resolve(None))
-        self._add_penalty_gradient(w, gradient)
-        return value + self._penalty(w), gradient.astype(_validation.result_dtype(x), copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._add_penalty_gradient(w, gradient)
+            return value + self._penalty(w), gradient.astype(_validation.result_dtype(x), copy=False)
 
     def decision_function(self, x, X=None):
-        """Return the margins of the objective's samples, or of those in `X`: shape (n,), with classes (n, n_outputs)."""
+        """Return the margins of the objective's samples or of those in `X`: shape (n,), for classes (n, n_outputs)."""
         X = self.X if X is None else _validation.other_samples(X, self)
         w = _validation.parameters(x, self).reshape(-1, self.n_outputs)
-        margins = X @ w[: self.n_features]
+        margins = np.asarray(X @ w[: self.n_features])
         if self.fit_intercept:
             margins = margins + w[-1]
         return margins[:, 0] if self.n_outputs == 1 else margins
@@ -126,9 +129,8 @@ class Objective(_finite_sum.Sum):
             g += self.l1 * np.sign(w)
 
     def __repr__(self):
+        shape = f"{self.n_samples:,} x {self.n_features:,}"
         kind = "sparse" if hasattr(self.X, "tocsr") else "dense"
         changed = [f"{name}={getattr(self, name)!r}" for name in ("l2", "l1", "fit_intercept") if getattr(self, name)]
         settings = f"({', '.join(changed)})" if changed else ""
-        return (
-            f"<{type(self).__name__}{settings}: {self.n_samples:,} x {self.n_features:,} {self.dtype} samples, {kind}>"
-        )
+        return f"<{type(self).__name__}{settings}: {shape} {self.dtype} samples, {kind}>"

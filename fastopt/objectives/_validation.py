@@ -9,10 +9,10 @@ PIECE = 1 << 20
 
 
 def samples(X):
-    """Return X as a dense array with contiguous rows or a CSR matrix without duplicates; a copy of CSR if it has any."""
+    """Return X as a dense array with contiguous rows, or as a CSR matrix without duplicates, copied if it has any."""
     if hasattr(X, "tocsr"):
         return _sparse_samples(X)
-    if not isinstance(X, np.ndarray):
+    if not isinstance(X, np.ndarray) or isinstance(X, np.ma.MaskedArray):
         raise TypeError(f"`X` must be a NumPy array or a scipy.sparse CSR matrix, got {type(X).__name__}.")
     _two_dimensions(X)
     _dtype(X)
@@ -22,7 +22,7 @@ def samples(X):
         )
     if not X.flags.aligned:
         raise ValueError("`X` must be aligned, got an array that is not; pass X.copy().")
-    _finite("X", X if X.flags.c_contiguous else X)
+    _finite("X", X)
     return X
 
 
@@ -52,10 +52,12 @@ def _sparse_samples(X):
             f"`X` must have int32 or int64 indices of one dtype, got {X.indices.dtype} and {X.indptr.dtype}."
         )
     _structure(X)
+    if not all(array.flags.c_contiguous and array.flags.aligned for array in (X.data, X.indices, X.indptr)):
+        X = X.copy()
     if not _strictly_ascending(X):
         X = X.copy()
         X.sum_duplicates()
-    _finite("X", X.data)
+    _finite("X", X.data[: int(X.indptr[-1])])
     return X
 
 
@@ -74,10 +76,10 @@ def _structure(X):
 
 def _strictly_ascending(X):
     """Whether no row has a column twice or columns out of order; SciPy's own flag may have been set by hand."""
-    starts, n_entries = X.indptr, int(X.indptr[-1])
-    first_of_row = np.zeros(n_entries + 1, bool)
+    starts, columns = X.indptr, X.indices[: int(X.indptr[-1])]
+    first_of_row = np.zeros(len(columns) + 1, bool)
     first_of_row[starts] = True
-    return bool(np.all((X.indices[1:n_entries] > X.indices[: n_entries - 1]) | first_of_row[1:n_entries]))
+    return bool(np.all((columns[1:] > columns[:-1]) | first_of_row[1 : len(columns)]))
 
 
 def _finite(name, values):
@@ -101,6 +103,14 @@ def vector(name, values, n):
     array = array.astype(np.float64)
     _finite(name, array)
     return array
+
+
+def in_dtype(name, array, dtype):
+    """Return a float64 array in the dtype of the samples, inside whose range it must be."""
+    largest = np.abs(array).max()
+    if largest > np.finfo(dtype).max:
+        raise ValueError(f"`{name}` must be in the range of {dtype}, the dtype of `X`, got {largest}.")
+    return array.astype(dtype)
 
 
 def binary_labels(y):
@@ -147,6 +157,7 @@ def weights(values, n):
     array = vector("sample_weight", values, n)
     if (array <= 0).any():
         raise ValueError(f"`sample_weight` must be positive, got {array.min()}; leave such samples out.")
+    array = array / array.max()  # whose sum cannot overflow
     return array / array.mean()
 
 
@@ -156,12 +167,20 @@ def strength(name, value):
 
 def parameters(x, objective):
     """Return the parameters in the objective's dtype, contiguous."""
-    array = np.asarray(x)
+    array = _array("x", x)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"`x` must be an array of real numbers, got {array.dtype}.")
     if array.shape != (objective.n_parameters,):
         raise ValueError(f"`x` must have shape ({objective.n_parameters},), {describe(objective)}, got {array.shape}.")
-    return np.ascontiguousarray(array, objective.dtype)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, objective.dtype)
+
+
+def _array(name, value, kind="numbers"):
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError(f"`{name}` must be an array of {kind}, got a sequence of unequal lengths.") from None
 
 
 def describe(objective):
@@ -178,11 +197,11 @@ def result_dtype(x):
 
 def sample_index(idx, n):
     """Return sample numbers as a contiguous int64 array."""
-    array = np.asarray(idx)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise TypeError(f"`idx` must be a one-dimensional array of integers, got {array.dtype}, shape {array.shape}.")
+    array = _array("idx", idx, "integers")
     if array.size == 0:
         raise ValueError("`idx` must hold at least one sample, got none.")
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(f"`idx` must be a one-dimensional array of integers, got {array.dtype}, shape {array.shape}.")
     if array.min() < 0 or array.max() >= n:
         raise IndexError(f"`idx` must be in [0, {n}), got {array.min()} to {array.max()}.")
     return np.ascontiguousarray(array, np.int64)

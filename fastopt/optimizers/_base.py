@@ -60,9 +60,7 @@ class Optimizer(_core.Engine):
     """
 
     rule = None
-    _penalty = (
-        "delayed"  # how the penalties of a built-in objective reach columns that no sample touches: csrc/penalty.h
-    )
+    _penalty = "delayed"  # how penalties of a built-in objective reach columns that are not touched: csrc/penalty.h
     weight_decay = Real(0.0, "[0, inf)", keyword_only=True)
     decoupled_weight_decay = Flag(False, keyword_only=True)
     maximize = Flag(False, keyword_only=True)
