@@ -53,8 +53,7 @@ FO_INLINE void FN(descend_rows)(const fo_stretch *stretch, fo_worker *worker, pt
         const fo_row at = sparse_row(it, sample, wide, sizeof(real));
         const double *decay = stretch->penalty->decay + i, pull = has_l1 ? stretch->penalty->pull[i] : 0.0;
         real z, d;
-        if (i + ROWS_AHEAD * stride < samples.n)
-            fetch_row_of(sparse_row(it, sample_of(samples, i + ROWS_AHEAD * stride), wide, sizeof(real)), wide, sizeof(real));
+        fetch_after(it, samples, i, 1, wide, sizeof(real));
         z = (real)((has_l1 ? FN(folded_dot)(at, p, decay[0], pull, wide)
                            : decay[0] * FN(sparse_dot)(at.value, at.column, at.n, p, wide)) + (intercept ? *intercept : 0));
         const double loss = loss_of(&z, (const real *)it->label + sample, (const real *)it->weight + sample, 1, 1,

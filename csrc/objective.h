@@ -34,10 +34,10 @@ typedef struct {
     double shape;                /* of the loss: Huber's delta */
 } fo_objective;
 
-/* A batch: `n` samples, at `sample`, or from `first` on if that is NULL. */
+/* A batch: `n` samples, at `sample`, or from `first` on if that is NULL; `more` follow them and may be fetched. */
 typedef struct {
     const int64_t *sample;
-    ptrdiff_t first, n;
+    ptrdiff_t first, n, more;
 } fo_batch;
 
 ptrdiff_t fo_batch_entries(const fo_objective *objective, fo_batch batch);

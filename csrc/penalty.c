@@ -35,6 +35,8 @@ void fo_threshold_all(const fo_penalty *it, ptrdiff_t lo, ptrdiff_t hi, double l
 
 void fo_note_touched(const fo_penalty *it, const void *column, int wide, ptrdiff_t n, int64_t t)
 {
-    for (ptrdiff_t j = 0; j < n; ++j)
-        it->last[entry_of(column, wide, j)] = t;
+    for (ptrdiff_t j = 0; j < n; ++j) {
+        int64_t *last = it->last + entry_of(column, wide, j);
+        *last = *last < t ? t : *last;   /* a lock-free sampler may be further on */
+    }
 }

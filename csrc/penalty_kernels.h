@@ -28,17 +28,13 @@ FO_INLINE double FN(flow_time)(const fo_penalty *it, ptrdiff_t entry, double rat
     return rates / (__builtin_sqrt(accumulator + it->epsilon_root) + it->epsilon);
 }
 
-/* The entry of the tables that holds for a column left after step `last`: 0 for one not touched in this stretch.
- * Lock-free samplers may have left it after t. */
-FO_INLINE ptrdiff_t FN(table_entry)(const fo_penalty *it, ptrdiff_t column, ptrdiff_t now)
-{
-    const int64_t entry = it->last[column] - it->start + 1;
-    return entry < 0 ? 0 : entry > now ? now : (ptrdiff_t)entry;
-}
-
+/* The tables' entry for a column is one more than the step after which it was left; 0 if not in this stretch. */
 FO_INLINE void FN(catch_up_column)(const fo_penalty *it, ptrdiff_t column, ptrdiff_t now)
 {
-    const ptrdiff_t left = FN(table_entry)(it, column, now), width = it->width;
+    const int64_t entry = it->last[column] - it->start + 1;
+    const ptrdiff_t left = entry < 0 ? 0 : (ptrdiff_t)entry, width = it->width;
+    if (left > now)              /* a lock-free sampler that is further on has seen to it */
+        return;
     const double pull = it->pull[now] - (left > 0 ? it->pull[left - 1] : 0.0);
     real *w = (real *)it->param + column * width;
     if (it->kind == FO_SHRINK)

@@ -93,8 +93,7 @@ static void FN(run_dense)(fo_reduced *it)
     for (ptrdiff_t i = 0; i < it->samples.n; ++i) {
         const ptrdiff_t sample = sample_of(it->samples, i);
         const fo_row at = dense_row(objective, sample, sizeof(real));
-        if (i + 1 < it->samples.n)
-            fetch_row_of(dense_row(objective, sample_of(it->samples, i + 1), sizeof(real)), 0, sizeof(real));
+        fetch_after(objective, it->samples, i, 0, 0, sizeof(real));
         if (!FN(look_at)(it, at, sample, 0))
             return;
         FN(step_dense)(it, at.value, change, c);
@@ -160,8 +159,7 @@ FO_INLINE void FN(run_rows)(fo_reduced *it, const ptrdiff_t width, const int wid
     for (ptrdiff_t i = 0; i < it->samples.n; ++i) {
         const ptrdiff_t sample = sample_of(it->samples, i);
         const fo_row at = sparse_row(objective, sample, wide, sizeof(real));
-        if (i + ROWS_AHEAD < it->samples.n)
-            fetch_row_of(sparse_row(objective, sample_of(it->samples, i + ROWS_AHEAD), wide, sizeof(real)), wide, sizeof(real));
+        fetch_after(objective, it->samples, i, 1, wide, sizeof(real));
         for (ptrdiff_t j = 0; j < at.n; ++j)
             FN(make_up)(it, entry_of(at.column, wide, j), (int32_t)i, width, has_l1);
         if (!FN(look_at)(it, at, sample, wide))

@@ -8,8 +8,7 @@ FO_INLINE void FN(margins_of)(const fo_objective *it, fo_batch batch, const real
 {
     const real *intercept = it->intercept ? w + it->n_features * it->n_outputs : NULL;
     for (ptrdiff_t i = 0; i < batch.n; ++i) {
-        if (batch.sample && i + ROWS_AHEAD < batch.n)
-            fetch_row_of(row_of(it, sample_of(batch, i + ROWS_AHEAD), sparse, wide, sizeof(real)), wide, sizeof(real));
+        fetch_after(it, batch, i, sparse, wide, sizeof(real));
         FN(margin)(row_of(it, sample_of(batch, i), sparse, wide, sizeof(real)), w, intercept, it->n_outputs,
                    z + i * it->n_outputs, sparse, wide);
     }
@@ -123,8 +122,7 @@ FO_INLINE void FN(collect_columns)(const fo_objective *it, fo_batch batch, fo_to
     const int32_t base = to->base;
     ptrdiff_t entry = 0;
     for (ptrdiff_t i = 0; i < batch.n; ++i) {
-        if (i + ROWS_AHEAD < batch.n)
-            fetch_row_of(sparse_row(it, sample_of(batch, i + ROWS_AHEAD), wide, sizeof(real)), wide, sizeof(real));
+        fetch_after(it, batch, i, 1, wide, sizeof(real));
         const fo_row at = sparse_row(it, sample_of(batch, i), wide, sizeof(real));
         for (ptrdiff_t j = 0; j < at.n; ++j) {
             const ptrdiff_t column = entry_of(at.column, wide, j);

@@ -24,7 +24,7 @@ FO_INLINE ptrdiff_t sample_of(fo_batch batch, ptrdiff_t i)
 
 FO_INLINE fo_batch part_of(fo_batch batch, ptrdiff_t lo, ptrdiff_t hi)
 {
-    const fo_batch part = {batch.sample ? batch.sample + lo : NULL, batch.first + lo, hi - lo};
+    const fo_batch part = {batch.sample ? batch.sample + lo : NULL, batch.first + lo, hi - lo, batch.n + batch.more - hi};
     return part;
 }
 
@@ -48,11 +48,32 @@ FO_INLINE fo_row row_of(const fo_objective *it, ptrdiff_t sample, const int spar
     return sparse ? sparse_row(it, sample, wide, itemsize) : dense_row(it, sample, itemsize);
 }
 
-FO_INLINE void fetch_row_of(fo_row at, const int wide, size_t itemsize)
+/* How far ahead rows are fetched: a dense one is as long as many sparse ones. */
+enum { DENSE_AHEAD = 2, SPARSE_AHEAD = 8, MOST_OF_ROW = 4096 };
+
+FO_INLINE void fetch_bytes(const void *start, ptrdiff_t nbytes)
 {
-    fetch_run(at.value, at.n * (ptrdiff_t)itemsize);
-    if (at.column)
-        fetch_run(at.column, at.n * (ptrdiff_t)(wide ? sizeof(int64_t) : sizeof(int32_t)));
+    for (ptrdiff_t k = 0; k < nbytes && k < MOST_OF_ROW; k += CACHE_LINE)
+        FETCH_TO_L2((const char *)start + k);
+}
+
+/* Fetches the row that comes a while after the i-th of a batch, which may be in a later batch. */
+FO_INLINE void fetch_after(const fo_objective *it, fo_batch batch, ptrdiff_t i, const int sparse, const int wide,
+                           size_t itemsize)
+{
+    const ptrdiff_t later = i + (sparse ? SPARSE_AHEAD : DENSE_AHEAD);
+    if (!batch.sample || later >= batch.n + batch.more)
+        return;
+    const ptrdiff_t sample = sample_of(batch, later);
+    const fo_row at = row_of(it, sample, sparse, wide, itemsize);
+    FETCH_TO_L2((const char *)it->label + (size_t)sample * itemsize);
+    FETCH_TO_L2((const char *)it->weight + (size_t)sample * itemsize);
+    if (sparse && later + SPARSE_AHEAD < batch.n + batch.more)   /* the start of a row, before the row itself */
+        FETCH_TO_L2((const char *)it->row_start
+                    + (size_t)sample_of(batch, later + SPARSE_AHEAD) * (wide ? sizeof(int64_t) : sizeof(int32_t)));
+    fetch_bytes(at.value, at.n * (ptrdiff_t)itemsize);
+    if (sparse)
+        fetch_bytes(at.column, at.n * (ptrdiff_t)(wide ? sizeof(int64_t) : sizeof(int32_t)));
 }
 
 /* Calls `function(..., sparse, wide)` with constants, so that each layout has its own loop. */

@@ -35,7 +35,7 @@ cdef fo_batch batch_of(cnp.ndarray order, Py_ssize_t first, Py_ssize_t n):
     """Samples from `first` on, or those at [first, first + n) of an order."""
     cdef fo_batch batch
     batch.sample = NULL if order is None else <const int64_t *>cnp.PyArray_DATA(order) + first
-    batch.first, batch.n = first, n
+    batch.first, batch.n, batch.more = first, n, 0
     return batch
 
 

@@ -41,7 +41,7 @@ cdef class Sum:
     cdef fo_batch batch(self, object index):
         """All samples, or those at an int64 array."""
         cdef fo_batch batch
-        batch.first, batch.sample, batch.n = 0, NULL, self.it.n_samples
+        batch.first, batch.more, batch.sample, batch.n = 0, 0, NULL, self.it.n_samples
         if index is not None:
             batch.sample, batch.n = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray?>index), cnp.PyArray_SIZE(<cnp.ndarray>index)
         return batch

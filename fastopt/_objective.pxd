@@ -20,7 +20,7 @@ cdef extern from "objective.h" nogil:
 
     ctypedef struct fo_batch:
         const int64_t *sample
-        Py_ssize_t first, n
+        Py_ssize_t first, n, more
 
     const fo_loss *fo_losses[]
     Py_ssize_t fo_batch_entries(const fo_objective *objective, fo_batch batch)

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 
 from . import _validation
-from .optimizers._hyperparameters import Hyperparameter, LearningRate
+from .optimizers._hyperparameters import Hyperparameter, LearningRate, ThreadCount
 
 
 class AutomaticRate(LearningRate):
@@ -29,6 +29,7 @@ class FiniteSumMethod:
 
     refresh = None
     learning_rate = AutomaticRate(None)
+    num_threads = ThreadCount(None, keyword_only=True)
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -36,11 +37,12 @@ class FiniteSumMethod:
         params = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         cls.__signature__ = inspect.Signature([params, *(each.parameter() for each in cls._declared.values())])
 
-    def __init__(self, params, learning_rate=None):
+    def __init__(self, params, learning_rate=None, *, num_threads=None):
         if self.refresh is None:
             raise TypeError(f"{type(self).__name__} is a base class; use fastopt.SAGA or fastopt.SVRG.")
         self.params = params
-        self._values = {"learning_rate": type(self).learning_rate.check(learning_rate)}
+        given = {"learning_rate": learning_rate, "num_threads": num_threads}
+        self._values = {name: each.check(given[name]) for name, each in self._declared.items()}
         self.step_count = self.skipped_steps = 0
         self.state = {}
 
@@ -89,7 +91,9 @@ class SAGA(FiniteSumMethod):
     params : ndarray
         The parameters of the objective.
     learning_rate : float, optional
-        In (0, inf); by default ``1 / (3 * objective.max_smoothness)``.
+        In (0, inf), constant; by default ``1 / (3 * objective.max_smoothness)``.
+    num_threads : int, optional
+        Most threads to use for passes over all samples; the steps themselves use one.
 
     Notes
     -----
@@ -131,7 +135,9 @@ class SVRG(FiniteSumMethod):
     params : ndarray
         The parameters of the objective.
     learning_rate : float, optional
-        In (0, inf); by default ``1 / (3 * objective.max_smoothness)``.
+        In (0, inf), constant; by default ``1 / (3 * objective.max_smoothness)``.
+    num_threads : int, optional
+        Most threads to use for passes over all samples; the steps themselves use one.
 
     Notes
     -----

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 
 import hypothesis
 import numpy as np
@@ -82,3 +83,12 @@ def small(path):
 def no_sync(monkeypatch):
     """Do not wait for the disk, in tests that write many files."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.fixture
+def press_ctrl_c_soon():
+    """A function that presses Ctrl-C a third of a second later, wherever the program is then."""
+    before = signal.signal(signal.SIGALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.3)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)

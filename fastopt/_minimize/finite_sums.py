@@ -46,8 +46,11 @@ class Batched:
         self.stretches = {}
         self.entries = np.diff(objective.X.indptr) if hasattr(objective.X, "tocsr") else None
         per_sample = objective.n_features if self.entries is None else max(1, self.entries.mean())
-        work = max(STRETCH_ENTRIES, objective.n_features) / (per_sample * objective.n_outputs * batches.size)
-        self.length = max(1, int(work))
+        self.kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
+        per_batch = per_sample * objective.n_outputs * batches.size
+        if self.entries is None or self.exact():
+            per_batch += objective.n_parameters
+        self.length = max(1, int(max(STRETCH_ENTRIES, objective.n_features) / per_batch))
 
     def start(self):
         """Nothing to prepare."""
@@ -74,13 +77,13 @@ class Batched:
             before = self.optimizer._rate_at(t - 1) if callable(rate) else rate
         if not callable(rate):
             return np.concatenate([[before], np.full(n, rate)])
-        return np.array([before, *(self.optimizer._rate_at(t + k) for k in range(n))])
+        return np.array([before, *[self.optimizer._rate_at(t + k) for k in range(n)]])  # a list: StopIteration passes
 
     def chosen(self, rates):
         """The way that these steps go: over touched columns, or over all."""
         objective, optimizer = self.objective, self.optimizer
-        kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
-        dense = self.entries is None or self.exact(kind)
+        kind = self.kind
+        dense = self.entries is None or self.exact()
         if kind == "shrink" and not dense:
             dense = bool(np.any(1.0 - rates[1:] * objective.l2 < LEAST_KEPT))
         if dense not in self.stretches:
@@ -91,13 +94,13 @@ class Batched:
             )  # fmt: skip
         return self.stretches[dense], rates
 
-    def exact(self, kind):
+    def exact(self):
         """Whether untouched columns must be treated as with a gradient of zeros, and that is not nothing."""
         optimizer = self.optimizer
         values = {name: getattr(optimizer, name) for name in optimizer._declared}
         stays = _core.on_zero_gradient(optimizer.rule, values) == "stays" and optimizer.weight_decay == 0
-        clips = optimizer.clip_norm is not None or optimizer.clip_value is not None
-        same = stays and (kind == "none" or (kind == "shrink" and not clips))
+        changed = optimizer.clip_norm is not None or optimizer.clip_value is not None or optimizer.maximize
+        same = stays and (self.kind == "none" or (self.kind == "shrink" and not changed))
         return optimizer.sparse == "exact" and not same
 
     def most_entries(self):
@@ -132,7 +135,7 @@ class Reduced:
         self.objective, self.method, self.batches, self.evaluate = objective, method, batches, None
         rate = validation.reduced_rate(method._values["learning_rate"], objective)
         validation.reduced_settings(settings, batches)
-        self.threads = _threads.resolve(None)
+        self.threads = _threads.resolve(method.num_threads)
         sparse = hasattr(objective.X, "tocsr")
         per_sample = max(1, objective.X.nnz / objective.n_samples) if sparse else objective.n_features
         work = max(STRETCH_ENTRIES, objective.n_features) / (per_sample * objective.n_outputs)
