@@ -58,7 +58,8 @@ static void FN(add_delayed)(const fo_penalty *it, const void *list, int wide, pt
     real *g = gradient;
     for (ptrdiff_t j = 0; j < n; ++j) {
         const ptrdiff_t column = entry_of(list, wide, j);
-        const double steps = (double)(t - it->last[column]), l2 = steps * it->l2, l1 = steps * it->l1;
+        const int64_t missed = t - it->last[column];   /* negative where a lock-free sampler is further on */
+        const double steps = missed > 0 ? (double)missed : 0.0, l2 = steps * it->l2, l1 = steps * it->l1;
         for (ptrdiff_t k = 0; k < it->width; ++k) {
             const real p = w[column * it->width + k];
             g[j * it->width + k] += (real)(l2 * p + (p > 0 ? l1 : p < 0 ? -l1 : 0));
