@@ -21,6 +21,7 @@ from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, OptimizeWar
 
 import fastopt
 from fastopt import minimize, schedules, scipy_method
+from fastopt._variance_reduced import FINITE_SUM_METHODS
 
 STEPS = {"maxiter": 5, "learning_rate": 0.1}
 ONE_STEP = {"maxiter": 1, "learning_rate": 1.0}  # with SGD: the gradient at x0 is x0 - x
@@ -961,7 +962,8 @@ def test_method_none_takes_options_of_adam():
 def test_unknown_method_lists_the_valid_ones(name, suggestion):
     fun = Counted(bowl)
     remedy = f" Did you mean {suggestion!r}?" if suggestion else ""
-    message = f"`method` must be one of {', '.join(OPTIMIZERS)}, got {name!r}.{remedy}"
+    names = ", ".join([*OPTIMIZERS, *FINITE_SUM_METHODS])
+    message = f"`method` must be one of {names}, got {name!r}.{remedy}"
     with pytest.raises(ValueError, match=exactly(message)):
         minimize(fun, np.zeros(3), jac=True, method=name)
     assert fun.calls == 0
