@@ -1,5 +1,5 @@
-/* descend.h -- plain SGD over the rows of a CSR matrix, one at a time: the parameters stay folded, so that a step
- * reads and writes the row's columns alone, whatever the penalties. */
+/* descend.h -- plain SGD over the rows of a matrix, one at a time: the parameters stay folded, so that a step reads and
+ * writes the row's columns alone, and these once, whatever the penalties. */
 #ifndef FO_DESCEND_H
 #define FO_DESCEND_H
 

@@ -51,12 +51,6 @@ FO_INLINE fo_row row_of(const fo_objective *it, ptrdiff_t sample, const int spar
 /* How far ahead rows are fetched: a dense one is as long as many sparse ones. */
 enum { DENSE_AHEAD = 2, SPARSE_AHEAD = 8, MOST_OF_ROW = 4096 };
 
-FO_INLINE void fetch_bytes(const void *start, ptrdiff_t nbytes)
-{
-    for (ptrdiff_t k = 0; k < nbytes && k < MOST_OF_ROW; k += CACHE_LINE)
-        FETCH_TO_L2((const char *)start + k);
-}
-
 /* Fetches the row that comes a while after the i-th of a batch, which may be in a later batch. */
 FO_INLINE void fetch_after(const fo_objective *it, fo_batch batch, ptrdiff_t i, const int sparse, const int wide,
                            size_t itemsize)
@@ -71,9 +65,9 @@ FO_INLINE void fetch_after(const fo_objective *it, fo_batch batch, ptrdiff_t i, 
     if (sparse && later + SPARSE_AHEAD < batch.n + batch.more)   /* the start of a row, before the row itself */
         FETCH_TO_L2((const char *)it->row_start
                     + (size_t)sample_of(batch, later + SPARSE_AHEAD) * (wide ? sizeof(int64_t) : sizeof(int32_t)));
-    fetch_bytes(at.value, at.n * (ptrdiff_t)itemsize);
+    fetch_run(at.value, at.n * (ptrdiff_t)itemsize, MOST_OF_ROW);
     if (sparse)
-        fetch_bytes(at.column, at.n * (ptrdiff_t)(wide ? sizeof(int64_t) : sizeof(int32_t)));
+        fetch_run(at.column, at.n * (ptrdiff_t)(wide ? sizeof(int64_t) : sizeof(int32_t)), MOST_OF_ROW);
 }
 
 /* Calls `function(..., sparse, wide)` with constants, so that each layout has its own loop. */

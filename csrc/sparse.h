@@ -20,11 +20,15 @@ static inline ptrdiff_t position(const fo_positions *at, ptrdiff_t k)
 #define FETCH_TO_L2(line) ((void)(line))
 #endif
 
+/* The line that a byte lies in. Runs are fetched from it on: they may begin amid a line, and end in one more. */
+static inline const char *line_of(const void *byte) { return (const char *)((uintptr_t)byte & ~(uintptr_t)(CACHE_LINE - 1)); }
+
 /* The first bytes of a row, into the first-level cache; the hardware follows on longer rows. */
 static inline void fetch_row(const void *start, ptrdiff_t nbytes)
 {
-    for (ptrdiff_t k = 0; k < nbytes && k < MOST_FETCHED; k += CACHE_LINE)
-        FETCH_TO_WRITE((const char *)start + k);
+    const char *stop = (const char *)start + (nbytes < MOST_FETCHED ? nbytes : MOST_FETCHED);
+    for (const char *line = line_of(start); line < stop; line += CACHE_LINE)
+        FETCH_TO_WRITE(line);
 }
 
 /* One entry, into the second-level cache, which can wait for more lines at a time than the first: twice as fast
@@ -34,11 +38,12 @@ static inline void fetch_entry(const void *start)
     FETCH_TO_L2((const char *)start);
 }
 
-/* A run of entries that is only read, from its first line on. */
-static inline void fetch_run(const void *start, ptrdiff_t nbytes)
+/* The first `most` bytes of a run that is only read. */
+static inline void fetch_run(const void *start, ptrdiff_t nbytes, ptrdiff_t most)
 {
-    for (ptrdiff_t k = 0; k < nbytes && k < MOST_FETCHED; k += CACHE_LINE)
-        FETCH_TO_L2((const char *)start + k);
+    const char *stop = (const char *)start + (nbytes < most ? nbytes : most);
+    for (const char *line = line_of(start); line < stop; line += CACHE_LINE)
+        FETCH_TO_L2(line);
 }
 
 #endif

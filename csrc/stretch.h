@@ -17,7 +17,7 @@ typedef struct {
     ptrdiff_t batch_size, n_batches;
     const double *rate;                  /* one for each batch, and before them that of the step before */
     int plain;                           /* fo_descend does it */
-    int dense;                           /* steps go over all parameters, not the touched columns alone */
+    int dense;                           /* steps go over all parameters, and none of them is behind after a step */
     int l1_at, l2_at;
     int num_threads;                     /* for the work inside a batch */
     int n_workers;                       /* lock-free: worker k takes the batches k, k + n_workers, ... */

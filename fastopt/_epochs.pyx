@@ -60,8 +60,8 @@ cdef class BatchStretches:
     l2, l1 : float
     penalty : str
         A key of PENALTIES.
-    dense : bool
-        Whether steps go over all parameters.
+    everywhere : bool
+        Whether steps on sparse rows go over all parameters too.
     n_workers : int
         Lock-free samplers; 1: none.
     names : dict
@@ -85,19 +85,20 @@ cdef class BatchStretches:
         PyMem_Free(self.workers)
 
     def __init__(self, Sum objective, Engine optimizer, Py_ssize_t batch_size, Py_ssize_t most_entries, double l2,
-                 double l1, str penalty, bint dense, int n_workers, dict names):
+                 double l1, str penalty, bint everywhere, int n_workers, dict names):
         cdef fo_stretch *stretch = &self.stretch
         self.objective, self.optimizer, self.memory = objective, optimizer, []
         stretch.objective, stretch.optimizer, stretch.penalty = &objective.it, &optimizer.it, &self.penalty
         stretch.batch_size, stretch.n_workers = batch_size, n_workers
-        stretch.dense = dense or not objective.it.sparse
-        self.bind_penalty(penalty, l2, l1, names)
+        self.penalty.l2, self.penalty.l1 = l2, l1
+        stretch.plain = not everywhere and self.is_plain()
+        stretch.dense = everywhere or not (objective.it.sparse or stretch.plain)
+        self.bind_penalty(penalty, names)
         self.workers = <fo_worker *>PyMem_Calloc(n_workers, sizeof(fo_worker))
         if self.workers == NULL:
             raise MemoryError()
         for k in range(n_workers):
             self.furnish(&self.workers[k], most_entries)
-        stretch.plain = self.is_plain(penalty)
 
     cdef void *room(self, Py_ssize_t n, dtype, bint zeros=False) except NULL:
         """Memory that lives as long as this object; one entry at least."""
@@ -105,10 +106,9 @@ cdef class BatchStretches:
         self.memory.append(array)
         return cnp.PyArray_DATA(<cnp.ndarray>array)
 
-    cdef int bind_penalty(self, str kind, double l2, double l1, dict names) except -1:
+    cdef int bind_penalty(self, str kind, dict names) except -1:
         cdef fo_penalty *penalty = &self.penalty
         penalty.kind = PENALTIES[kind]
-        penalty.l2, penalty.l1 = l2, l1
         penalty.n_columns, penalty.width = self.objective.it.n_features, self.objective.it.n_outputs
         penalty.dtype, penalty.param = self.objective.it.dtype, self.optimizer.it.work.arrays[0].param
         if kind == "solve":
@@ -150,12 +150,11 @@ cdef class BatchStretches:
             worker.room = self.room(arranging_room(&largest) // 8 + 1, np.float64)
         return 0
 
-    cdef bint is_plain(self, str kind):
-        """Whether plain SGD on single rows will do."""
-        cdef fo_stretch *it = &self.stretch
-        return (self.optimizer._penalty == "shrink" and self.optimizer.it.form == 0 and it.batch_size == 1
-                and not it.dense and self.objective.it.n_outputs == 1
-                and (self.penalty.l1 == 0 or self.objective.X.dtype == np.float64)
+    cdef bint is_plain(self):
+        """Whether plain SGD on single rows will do. Folded with l1, float32 would lose digits, and dense rows time."""
+        cdef bint l1_will_do = self.penalty.l1 == 0 or (self.objective.it.sparse and self.objective.X.dtype == np.float64)
+        return (self.optimizer._penalty == "shrink" and self.optimizer.it.form == 0 and self.stretch.batch_size == 1
+                and self.objective.it.n_outputs == 1 and l1_will_do
                 and self.optimizer.it.clip_norm == INFINITY and self.optimizer.it.step.clip_value == INFINITY
                 and self.optimizer.it.weight_decay == 0 and self.optimizer.it.sign == 1
                 and self.optimizer.it.nonfinite == FO_RAISE)

@@ -19,7 +19,8 @@ from . import _validation
 cdef extern from "sparse.h" nogil:
     enum:
         ROWS_AHEAD
-    void fetch_run(const void *start, Py_ssize_t nbytes)
+        MOST_FETCHED
+    void fetch_run(const void *start, Py_ssize_t nbytes, Py_ssize_t most)
 
 cnp.import_array()
 
@@ -453,8 +454,8 @@ cdef void copy_rows(const index_t *indptr, const index_t *indices, const real_t 
         if k + ROWS_AHEAD < n:
             ahead = k + ROWS_AHEAD
             count = starts[ahead + 1] - starts[ahead]
-            fetch_run(indices + indptr[order[ahead]], count * sizeof(index_t))
-            fetch_run(data + indptr[order[ahead]], count * sizeof(real_t))
+            fetch_run(indices + indptr[order[ahead]], count * sizeof(index_t), MOST_FETCHED)
+            fetch_run(data + indptr[order[ahead]], count * sizeof(real_t), MOST_FETCHED)
         count = starts[k + 1] - starts[k]
         memcpy(to_indices + starts[k], indices + indptr[order[k]], count * sizeof(index_t))
         memcpy(to_data + starts[k], data + indptr[order[k]], count * sizeof(real_t))

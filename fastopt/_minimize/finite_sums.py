@@ -82,17 +82,16 @@ class Batched:
     def chosen(self, rates):
         """The way that these steps go: over touched columns, or over all."""
         objective, optimizer = self.objective, self.optimizer
-        kind = self.kind
-        dense = self.entries is None or self.exact()
-        if kind == "shrink" and not dense:
-            dense = bool(np.any(1.0 - rates[1:] * objective.l2 < LEAST_KEPT))
-        if dense not in self.stretches:
+        everywhere = self.exact()
+        if self.kind == "shrink" and not everywhere:
+            everywhere = bool(np.any(1.0 - rates[1:] * objective.l2 < LEAST_KEPT))
+        if everywhere not in self.stretches:
             workers = self.threads if self.hogwild else 1
-            self.stretches[dense] = _epochs.BatchStretches(
-                objective, optimizer, self.batches.size, self.most_entries(), objective.l2, objective.l1, kind, dense,
-                workers, self.names(kind),
+            self.stretches[everywhere] = _epochs.BatchStretches(
+                objective, optimizer, self.batches.size, self.most_entries(), objective.l2, objective.l1, self.kind,
+                everywhere, workers, self.names(self.kind),
             )  # fmt: skip
-        return self.stretches[dense], rates
+        return self.stretches[everywhere], rates
 
     def exact(self):
         """Whether untouched columns must be treated as with a gradient of zeros, and that is not nothing."""
