@@ -32,11 +32,11 @@ static void settle_entries(const void *context, ptrdiff_t lo, ptrdiff_t hi)
     kernels_of(it->stretch)->settle(it->stretch->optimizer->work.arrays[0].param, lo, hi, it->decay, it->pull);
 }
 
-void fo_settle_descent(const fo_stretch *stretch, int64_t t)
+void fo_settle_descent(const fo_stretch *stretch, int64_t t, int num_threads)
 {
     const ptrdiff_t now = (ptrdiff_t)(t - stretch->optimizer->t), n = stretch->objective->n_features;
     const settlement it = {stretch, stretch->penalty->decay[now], stretch->penalty->l1 != 0 ? stretch->penalty->pull[now] : 0.0};
     const ptrdiff_t bytes = n * (ptrdiff_t)fo_itemsize(stretch->objective->dtype);
     if (it.decay != 1.0 || it.pull != 0.0)
-        fo_parallel_for(n, fo_useful_threads(bytes, stretch->num_threads), settle_entries, &it);
+        fo_parallel_for(n, fo_useful_threads(bytes, num_threads), settle_entries, &it);
 }

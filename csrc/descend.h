@@ -10,6 +10,6 @@
 void fo_descend(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t first);
 
 /* Unfolds all parameters, t steps having been made in all. */
-void fo_settle_descent(const fo_stretch *stretch, int64_t t);
+void fo_settle_descent(const fo_stretch *stretch, int64_t t, int num_threads);
 
 #endif

@@ -113,40 +113,40 @@ static void FN(labels)(const fo_objective *it, fo_batch batch, double scale, voi
     }
 }
 
-/* The distinct columns of a batch in the order of their first entries, and for each entry its column's place. Places
- * are kept in `seen` from `base` on, so that nothing has to be cleared after the batch. */
-FO_INLINE void FN(collect_columns)(const fo_objective *it, fo_batch batch, fo_touched *to, const int wide)
+/* The distinct columns of a batch in the order of their first entries, and for each entry its column's place. */
+FO_INLINE void FN(collect_columns)(const fo_objective *it, fo_batch batch, fo_seen *before, fo_touched *to,
+                                   const int wide)
 {
-    int32_t *FO_RESTRICT seen = to->seen, *FO_RESTRICT place = to->place;
+    int32_t *FO_RESTRICT seen = before->column, *FO_RESTRICT place = to->place;
     int32_t n = 0;
-    const int32_t base = to->base;
+    const int32_t base = before->base;
     ptrdiff_t entry = 0;
     for (ptrdiff_t i = 0; i < batch.n; ++i) {
-        fetch_after(it, batch, i, 1, wide, sizeof(real));
+        fetch_columns_after(it, batch, i, wide);
         const fo_row at = sparse_row(it, sample_of(batch, i), wide, sizeof(real));
         for (ptrdiff_t j = 0; j < at.n; ++j) {
             const ptrdiff_t column = entry_of(at.column, wide, j);
-            const int32_t before = seen[column] - base, is_new = before < 0;
-            const int32_t own = is_new ? n : before;      /* no branch: whether a column is new cannot be foreseen */
+            const int32_t known = seen[column] - base, is_new = -(known < 0);
+            const int32_t own = (n & is_new) | (known & ~is_new);    /* no branch: it could not be foreseen */
             seen[column] = base + own;
             place[entry++] = own;
             if (wide)
                 ((int64_t *)to->column)[n] = column;
             else
                 ((int32_t *)to->column)[n] = (int32_t)column;
-            n += is_new;
+            n -= is_new;
         }
     }
     to->n = n;
     to->n_entries = entry;
 }
 
-static void FN(collect)(const fo_objective *it, fo_batch batch, fo_touched *to)
+static void FN(collect)(const fo_objective *it, fo_batch batch, fo_seen *seen, fo_touched *to)
 {
     if (it->wide)
-        FN(collect_columns)(it, batch, to, 1);
+        FN(collect_columns)(it, batch, seen, to, 1);
     else
-        FN(collect_columns)(it, batch, to, 0);
+        FN(collect_columns)(it, batch, seen, to, 0);
 }
 
 /* Parameters of the touched columns, side by side. */
@@ -172,6 +172,7 @@ static void FN(margins_of_touched)(const fo_objective *it, fo_batch batch, const
                                    ptrdiff_t hi, ptrdiff_t entry, const void *gathered, const void *intercept, void *z)
 {
     for (ptrdiff_t i = lo; i < hi; ++i) {
+        fetch_values_after(it, batch, i, 1, it->wide, sizeof(real));
         fo_row at = sparse_row(it, sample_of(batch, i), it->wide, sizeof(real));
         at.column = touched->place + entry;
         entry += at.n;

@@ -4,10 +4,15 @@
 
 #include "objective.h"
 
+/* Columns that were seen, by the place that each had in its batch: `base` and the place; less if not in the present
+ * batch. So nothing has to be cleared between batches. */
+typedef struct {
+    int32_t *column;             /* one per column of the matrix */
+    int32_t base;
+} fo_seen;
+
 /* The columns that a batch touches, each once, and for each entry of the batch the place of its column. */
 typedef struct {
-    int32_t *seen;               /* one per column: `base` and the place, or less; kept from batch to batch */
-    int32_t base;
     void *column;                /* n distinct columns, in the index type of the matrix */
     int32_t *place;              /* n_entries */
     ptrdiff_t n, n_entries;
@@ -20,7 +25,7 @@ typedef struct {
     void (*add_intercepts)(const fo_objective *it, ptrdiff_t n, const void *d, double *g);
     void (*add_widened)(const void *from, ptrdiff_t n, double *to);
     void (*labels)(const fo_objective *it, fo_batch batch, double scale, void *labels, void *weights);
-    void (*collect)(const fo_objective *it, fo_batch batch, fo_touched *to);
+    void (*collect)(const fo_objective *it, fo_batch batch, fo_seen *seen, fo_touched *to);
     void (*gather)(const fo_objective *it, const fo_touched *touched, const void *w, void *to);
     void (*margins_of_touched)(const fo_objective *it, fo_batch batch, const fo_touched *touched, ptrdiff_t lo,
                                ptrdiff_t hi, ptrdiff_t entry, const void *gathered, const void *intercept, void *z);

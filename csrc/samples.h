@@ -51,23 +51,44 @@ FO_INLINE fo_row row_of(const fo_objective *it, ptrdiff_t sample, const int spar
 /* How far ahead rows are fetched: a dense one is as long as many sparse ones. */
 enum { DENSE_AHEAD = 2, SPARSE_AHEAD = 8, MOST_OF_ROW = 4096 };
 
-/* Fetches the row that comes a while after the i-th of a batch, which may be in a later batch. */
-FO_INLINE void fetch_after(const fo_objective *it, fo_batch batch, ptrdiff_t i, const int sparse, const int wide,
-                           size_t itemsize)
+/* The sample that comes a while after the i-th of a batch and may be in a later batch, or -1. */
+FO_INLINE ptrdiff_t sample_after(fo_batch batch, ptrdiff_t i, ptrdiff_t ahead)
 {
-    const ptrdiff_t later = i + (sparse ? SPARSE_AHEAD : DENSE_AHEAD);
-    if (!batch.sample || later >= batch.n + batch.more)
+    return batch.sample && i + ahead < batch.n + batch.more ? sample_of(batch, i + ahead) : -1;
+}
+
+/* Label, weight and values of the row after the i-th. */
+FO_INLINE void fetch_values_after(const fo_objective *it, fo_batch batch, ptrdiff_t i, const int sparse, const int wide,
+                                  size_t itemsize)
+{
+    const ptrdiff_t sample = sample_after(batch, i, sparse ? SPARSE_AHEAD : DENSE_AHEAD);
+    if (sample < 0)
         return;
-    const ptrdiff_t sample = sample_of(batch, later);
     const fo_row at = row_of(it, sample, sparse, wide, itemsize);
     FETCH_TO_L2((const char *)it->label + (size_t)sample * itemsize);
     FETCH_TO_L2((const char *)it->weight + (size_t)sample * itemsize);
-    if (sparse && later + SPARSE_AHEAD < batch.n + batch.more)   /* the start of a row, before the row itself */
-        FETCH_TO_L2((const char *)it->row_start
-                    + (size_t)sample_of(batch, later + SPARSE_AHEAD) * (wide ? sizeof(int64_t) : sizeof(int32_t)));
     fetch_run(at.value, at.n * (ptrdiff_t)itemsize, MOST_OF_ROW);
+}
+
+/* Columns of the row after the i-th, and the start of a still later one. */
+FO_INLINE void fetch_columns_after(const fo_objective *it, fo_batch batch, ptrdiff_t i, const int wide)
+{
+    const size_t width = wide ? sizeof(int64_t) : sizeof(int32_t);
+    const ptrdiff_t sample = sample_after(batch, i, SPARSE_AHEAD), later = sample_after(batch, i, 2 * SPARSE_AHEAD);
+    if (sample < 0)
+        return;
+    const fo_row at = sparse_row(it, sample, wide, 0);
+    if (later >= 0)
+        FETCH_TO_L2((const char *)it->row_start + (size_t)later * width);
+    fetch_run(at.column, at.n * (ptrdiff_t)width, MOST_OF_ROW);
+}
+
+FO_INLINE void fetch_after(const fo_objective *it, fo_batch batch, ptrdiff_t i, const int sparse, const int wide,
+                           size_t itemsize)
+{
     if (sparse)
-        fetch_run(at.column, at.n * (ptrdiff_t)(wide ? sizeof(int64_t) : sizeof(int32_t)), MOST_OF_ROW);
+        fetch_columns_after(it, batch, i, wide);
+    fetch_values_after(it, batch, i, sparse, wide, itemsize);
 }
 
 /* Calls `function(..., sparse, wide)` with constants, so that each layout has its own loop. */

@@ -18,8 +18,9 @@ typedef struct {
     const double *rate;                  /* one for each batch, and before them that of the step before */
     int plain;                           /* fo_descend does it */
     int dense;                           /* steps go over all parameters, and none of them is behind after a step */
+    int look_ahead;                      /* sparse batches: the next one's columns on a second thread */
     int l1_at, l2_at;
-    int num_threads;                     /* for the work inside a batch */
+    int num_threads;                     /* for the work inside a batch; 1 with look-ahead, or without locks */
     int n_workers;                       /* lock-free: worker k takes the batches k, k + n_workers, ... */
 } fo_stretch;
 
@@ -28,7 +29,8 @@ typedef struct {
     fo_optimizer optimizer;
     fo_array array;
     ptrdiff_t first_block[2];
-    fo_touched touched;
+    fo_seen seen;
+    fo_touched touched[2];               /* of the present batch and, with look-ahead, of the next */
     void *gathered;                      /* parameters of the touched columns */
     void *gradient;                      /* of these, or of all parameters */
     void *spread;                        /* of all parameters, where a sparse batch makes a dense step */
@@ -45,6 +47,6 @@ typedef struct {
 void fo_run_stretch(const fo_stretch *stretch, fo_worker *workers);
 
 /* Brings all parameters up to date with the steps before t, which ends a stretch. */
-void fo_settle(const fo_stretch *stretch, fo_worker *worker, int64_t t);
+void fo_settle(const fo_stretch *stretch, fo_worker *worker, int64_t t, int num_threads);
 
 #endif

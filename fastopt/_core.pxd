@@ -158,9 +158,11 @@ cdef extern from "stretch.h" nogil:
         const void *accumulator
         double epsilon, epsilon_root
 
-    ctypedef struct fo_touched:
-        int32_t *seen
+    ctypedef struct fo_seen:
+        int32_t *column
         int32_t base
+
+    ctypedef struct fo_touched:
         void *column
         int32_t *place
 
@@ -176,11 +178,12 @@ cdef extern from "stretch.h" nogil:
         fo_batch samples
         Py_ssize_t batch_size, n_batches
         const double *rate
-        int plain, dense, l1_at, l2_at, num_threads, n_workers
+        int plain, dense, look_ahead, l1_at, l2_at, num_threads, n_workers
 
     ctypedef struct fo_worker:
         fo_optimizer optimizer
-        fo_touched touched
+        fo_seen seen
+        fo_touched touched[2]
         void *gathered
         void *gradient
         void *spread
@@ -195,7 +198,7 @@ cdef extern from "stretch.h" nogil:
         fo_stretch_end end
 
     void fo_run_stretch(const fo_stretch *stretch, fo_worker *workers)
-    void fo_settle(const fo_stretch *stretch, fo_worker *worker, int64_t t)
+    void fo_settle(const fo_stretch *stretch, fo_worker *worker, int64_t t, int num_threads)
 
 
 cdef extern from "reduced.h" nogil:
@@ -227,7 +230,7 @@ cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
 cdef const fo_loss *find_loss(bytes name) except NULL
 cdef size_t evaluation_room(const fo_objective *objective, fo_batch batch) noexcept nogil
 cdef void run_stretch(const fo_stretch *stretch, fo_worker *workers) noexcept nogil
-cdef void settle(const fo_stretch *stretch, fo_worker *worker, int64_t t) noexcept nogil
+cdef void settle(const fo_stretch *stretch, fo_worker *worker, int64_t t, int num_threads) noexcept nogil
 cdef void run_reduced(fo_reduced *it) noexcept nogil
 cdef size_t arranging_room(const fo_array *array) noexcept nogil
 cdef double evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative, double *gradient,

@@ -52,8 +52,8 @@ cdef void run_stretch(const fo_stretch *stretch, fo_worker *workers) noexcept no
     fo_run_stretch(stretch, workers)
 
 
-cdef void settle(const fo_stretch *stretch, fo_worker *worker, int64_t t) noexcept nogil:
-    fo_settle(stretch, worker, t)
+cdef void settle(const fo_stretch *stretch, fo_worker *worker, int64_t t, int num_threads) noexcept nogil:
+    fo_settle(stretch, worker, t, num_threads)
 
 
 cdef void run_reduced(fo_reduced *it) noexcept nogil:

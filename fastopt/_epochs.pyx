@@ -26,6 +26,9 @@ COMPLETE, BAD_LOSS, BAD_GRADIENT = 0, FO_BAD_LOSS, FO_BAD_GRADIENT
 # Decay of all parameters within a stretch: from here on it is brought into the parameters themselves.
 LEAST_DECAY = 2.0**-40
 
+# Entries of sparse rows in a batch from which on handing its columns to a second thread pays: some 10 us of work.
+LOOK_AHEAD_ENTRIES = 2048
+
 
 cdef void *data_of(cnp.ndarray array):
     return cnp.PyArray_DATA(array)
@@ -136,10 +139,10 @@ cdef class BatchStretches:
         if not self.objective.it.sparse:
             worker.gradient = self.room(size, dtype)
             return 0
-        worker.touched.seen = <int32_t *>self.room(n_features, np.int32, True)
-        worker.touched.base = 1
-        worker.touched.column = self.room(n_columns, np.int64 if self.objective.it.wide else np.int32)
-        worker.touched.place = <int32_t *>self.room(most_entries, np.int32)
+        worker.seen.column, worker.seen.base = <int32_t *>self.room(n_features, np.int32, True), 1
+        for k in range(1 if self.stretch.n_workers > 1 else 2):
+            worker.touched[k].column = self.room(n_columns, np.int64 if self.objective.it.wide else np.int32)
+            worker.touched[k].place = <int32_t *>self.room(most_entries, np.int32)
         worker.gathered = self.room(n_columns * n_outputs, dtype)
         worker.gradient = self.room(n_columns * n_outputs, dtype)
         if self.stretch.dense:
@@ -159,6 +162,13 @@ cdef class BatchStretches:
                 and self.optimizer.it.weight_decay == 0 and self.optimizer.it.sign == 1
                 and self.optimizer.it.nonfinite == FO_RAISE)
 
+    cdef bint worth_looking_ahead(self, int num_threads):
+        """Whether a second thread should collect the columns of the next batch."""
+        cdef fo_stretch *it = &self.stretch
+        if num_threads == 1 or it.n_workers > 1 or it.plain or it.dense or not self.objective.it.sparse:
+            return False
+        return self.objective.X.nnz / self.objective.it.n_samples * it.batch_size >= LOOK_AHEAD_ENTRIES
+
     def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, cnp.ndarray rates, int num_threads):
         """Run the batches of samples [first, first + n_samples) of an order; returns their number and why it ended.
 
@@ -173,7 +183,9 @@ cdef class BatchStretches:
         tables = self.tables(np.asarray(rates[1:]))
         n_batches = len(tables[0]) - 1
         it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))
-        it.n_batches, it.num_threads = n_batches, num_threads
+        it.n_batches = n_batches
+        it.look_ahead = self.worth_looking_ahead(num_threads)
+        it.num_threads = 1 if it.look_ahead or it.n_workers > 1 else num_threads
         it.rate = <const double *>cnp.PyArray_DATA(rates)
         self.penalty.start = start
         self.penalty.decay, self.penalty.pull = <const double *>data_of(tables[0]), <const double *>data_of(tables[1])
@@ -182,7 +194,7 @@ cdef class BatchStretches:
             for k in range(it.n_workers):
                 n_done += self.workers[k].n_done
                 end = end or self.workers[k].end
-            settle(it, &self.workers[0], start + n_done)
+            settle(it, &self.workers[0], start + n_done, num_threads)
         self.loss = sum([self.workers[k].loss for k in range(it.n_workers)])
         k = (n_batches - 1) % it.n_workers
         self.grad_norm = self.workers[k].squared_norm ** 0.5

@@ -63,7 +63,7 @@ class Batched:
         stretches, rates = self.chosen(self.rates(n))
         order, size = self.batches.order, self.batches.size
         n_samples = min(n * size, self.batches.n_samples - first * size)
-        done, end = stretches.run(_int64(order), first * size, n_samples, rates, 1 if self.hogwild else self.threads)
+        done, end = stretches.run(_int64(order), first * size, n_samples, rates, self.threads)
         if end == _epochs.BAD_GRADIENT and self.optimizer.nonfinite == "skip":
             stretches.skip()
             return done, stretches.loss, stretches.grad_norm, None, 1
