@@ -61,6 +61,8 @@ cdef class BatchStretches:
     batch_size, most_entries : int
         Samples in a batch, and the most entries of sparse rows that one has.
     l2, l1 : float
+    lasting : float
+        Times l2 and l1, what "shrink" takes of parameters outside of the gradient.
     penalty : str
         A key of PENALTIES.
     everywhere : bool
@@ -77,6 +79,7 @@ cdef class BatchStretches:
     cdef fo_penalty penalty
     cdef fo_worker *workers
     cdef list memory
+    cdef double decay_l2
     cdef readonly double loss
     cdef readonly double grad_norm
     cdef readonly object last
@@ -88,12 +91,13 @@ cdef class BatchStretches:
         PyMem_Free(self.workers)
 
     def __init__(self, Sum objective, Engine optimizer, Py_ssize_t batch_size, Py_ssize_t most_entries, double l2,
-                 double l1, str penalty, bint everywhere, int n_workers, dict names):
+                 double l1, double lasting, str penalty, bint everywhere, int n_workers, dict names):
         cdef fo_stretch *stretch = &self.stretch
         self.objective, self.optimizer, self.memory = objective, optimizer, []
         stretch.objective, stretch.optimizer, stretch.penalty = &objective.it, &optimizer.it, &self.penalty
         stretch.batch_size, stretch.n_workers = batch_size, n_workers
-        self.penalty.l2, self.penalty.l1 = l2, l1
+        self.penalty.l2, self.penalty.l1 = l2, l1 * (lasting if penalty == "shrink" else 1.0)
+        self.decay_l2 = l2 * lasting
         stretch.plain = not everywhere and self.is_plain()
         stretch.dense = everywhere or not (objective.it.sparse or stretch.plain)
         self.bind_penalty(penalty, names)
@@ -212,7 +216,7 @@ cdef class BatchStretches:
             return np.ones(len(rates) + 1), np.concatenate([np.zeros(1), np.cumsum(rates)])
         if kind != FO_SHRINK or self.stretch.dense:
             return np.ones(len(rates) + 1), np.zeros(len(rates) + 1)
-        decay = np.cumprod(np.concatenate([start, 1.0 - rates * self.penalty.l2]))
+        decay = np.cumprod(np.concatenate([start, 1.0 - rates * self.decay_l2]))
         n = max(1, int(np.searchsorted(-decay, -LEAST_DECAY, side="right")) if decay.min() < LEAST_DECAY else len(rates))
         decay = decay[: n + 1].copy()
         return decay, np.concatenate([np.zeros(1), np.cumsum(rates[:n] * self.penalty.l1 / decay[1:])])

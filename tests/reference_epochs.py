@@ -122,6 +122,11 @@ def adagrad_rate(oracle, h, lr):
     return lr / (np.sqrt(accumulator + h["epsilon_root"]) + h["epsilon"])
 
 
+def lasting(h):
+    """By how many times its step a gradient that stays moves the parameters: the sum of what velocity keeps of it."""
+    return (1 - h["dampening"]) / (1 - h["momentum"]) if h["momentum"] else 1.0
+
+
 def dense_run(f, method, x, all_batches, h, after=None):
     """Dense data, and CSR with sparse="exact": the parameters after each step.
 
@@ -138,7 +143,7 @@ def dense_run(f, method, x, all_batches, h, after=None):
             g += f.l1 * np.sign(w)
         oracle.step([g], lr)
         if method == "sgd":
-            oracle.params[0] = soft(oracle.params[0], lr * f.l1)
+            oracle.params[0] = soft(oracle.params[0], lasting(h) * lr * f.l1)
         elif method == "adagrad":
             oracle.params[0] = soft(oracle.params[0], adagrad_rate(oracle, h, lr) * f.l1)
         if after is not None:
@@ -166,9 +171,9 @@ def sparse_gradient(g, touched):
 def lazy_sgd(f, oracle, g, touched, h, t):
     """The dense step, but velocity rests where there is no gradient."""
     lr, w = rate_of(h, t), oracle.params[0]
-    oracle.params[0] = np.where(touched, w, (1 - lr * f.l2) * w)
+    oracle.params[0] = np.where(touched, w, (1 - lasting(h) * lr * f.l2) * w)
     oracle.step(sparse_gradient(g + f.l2 * w, touched), lr)
-    oracle.params[0] = soft(oracle.params[0], lr * f.l1)
+    oracle.params[0] = soft(oracle.params[0], lasting(h) * lr * f.l1)
 
 
 def lazy_adagrad(f, oracle, g, touched, h, t):

@@ -205,7 +205,7 @@ SCHEDULES = {
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("method", [("sgd", {}), ("sgd", dict(momentum=0.9)), ("adagrad", {}), ("adam", {})],
+@pytest.mark.parametrize("method", [("sgd", {}), ("sgd", dict(momentum=0.5)), ("adagrad", {}), ("adam", {})],
                          ids=regularised_id)  # fmt: skip
 def test_regulariser_with_a_schedule(method, mode, schedule):
     """Steps that a column rested for had rates of their own."""
@@ -227,8 +227,7 @@ def test_lazy_is_dense_where_the_documentation_says_so(method):
     assert_close(run(lazy, method, learning_rate=RATE).x, run(dense, method, learning_rate=RATE).x)
 
 
-# Momentum makes ten steps of a gradient, but not of the threshold.
-SPARSIFYING = [(("sgd", {}), 0.05), (("sgd", dict(momentum=0.9)), 0.3), (("adagrad", {}), 0.05), (("ftrl", {}), 0.02)]
+SPARSIFYING = [(("sgd", {}), 0.05), (("sgd", dict(momentum=0.9)), 0.03), (("adagrad", {}), 0.05), (("ftrl", {}), 0.02)]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -240,6 +239,21 @@ def test_zeros_are_exact_and_where_the_oracle_has_them(method, l1, mode, dtype):
     res, expected = assert_as_expected(p, name, mode, epochs=20, learning_rate=0.2, **hyperparameters)
     assert 20 < np.count_nonzero(expected == 0) < 70
     np.testing.assert_array_equal(res.x == 0, expected == 0)
+
+
+@pytest.mark.parametrize("hyperparameters", [{}, dict(momentum=0.9), dict(momentum=0.8, nesterov=True),
+                                             dict(momentum=0.5, dampening=0.4)], ids=str)  # fmt: skip
+@pytest.mark.parametrize("mode", MODES)
+def test_velocity_leaves_the_minimum_where_it_is(mode, hyperparameters):
+    """Steps on all samples end where no entry of the objective's gradient exceeds l1."""
+    p = problem("logistic", MODES[mode][0], n=60, d=12, density=0.6, l1=0.03, l2=0.01)
+    options = {"epochs": 4000, "learning_rate": 0.5, "sparse": MODES[mode][1], **hyperparameters}
+    x = minimize(p.objective, p.x0, method="sgd", batch_size=60, options=options).x
+    smooth = p.sum.slope(x, np.arange(60)) + p.sum.l2 * x
+    zero = x == 0
+    assert 0 < zero.sum() < 12
+    np.testing.assert_allclose(smooth[~zero], -p.sum.l1[~zero] * np.sign(x[~zero]), atol=1e-8)
+    assert np.all(np.abs(smooth[zero]) <= p.sum.l1[zero])
 
 
 @pytest.mark.parametrize("l1", [0.0, 1e-3])

@@ -84,12 +84,12 @@ class Batched:
         objective, optimizer = self.objective, self.optimizer
         everywhere = self.exact()
         if self.kind == "shrink" and not everywhere:
-            everywhere = bool(np.any(1.0 - rates[1:] * objective.l2 < LEAST_KEPT))
+            everywhere = bool(np.any(1.0 - rates[1:] * objective.l2 * optimizer._lasting < LEAST_KEPT))
         if everywhere not in self.stretches:
             workers = self.threads if self.hogwild else 1
             self.stretches[everywhere] = _epochs.BatchStretches(
-                objective, optimizer, self.batches.size, self.most_entries(), objective.l2, objective.l1, self.kind,
-                everywhere, workers, self.names(self.kind),
+                objective, optimizer, self.batches.size, self.most_entries(), objective.l2, objective.l1,
+                optimizer._lasting, self.kind, everywhere, workers, self.names(self.kind),
             )  # fmt: skip
         return self.stretches[everywhere], rates
 

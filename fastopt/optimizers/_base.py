@@ -60,6 +60,7 @@ class Optimizer(_core.Engine):
     """
 
     rule = None
+    _lasting = 1.0  # by how many times its step a gradient that stays moves the parameters: with velocity, more
     _penalty = "delayed"  # how penalties of a built-in objective reach columns that are not touched: csrc/penalty.h
     weight_decay = Real(0.0, "[0, inf)", keyword_only=True)
     decoupled_weight_decay = Flag(False, keyword_only=True)

@@ -61,3 +61,7 @@ class SGD(Optimizer):
     dampening = Real(0.0, "[0, 1]")
     scaled_velocity = Flag(True)
     _check_combination = staticmethod(_validation.no_nesterov_without_momentum)
+
+    @property
+    def _lasting(self):
+        return (1.0 - self.dampening) / (1.0 - self.momentum) if self.momentum else 1.0
