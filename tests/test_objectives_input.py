@@ -1,5 +1,7 @@
 """What fastopt.objectives refuses, with which message, and odd layouts that it takes."""
 
+import copy
+import pickle
 import re
 import tracemalloc
 
@@ -8,9 +10,10 @@ import numpy as np
 import pandas
 import pytest
 import scipy.sparse
-from finite_sums import DTYPES, LOSSES, evaluation_bits, make_data, make_objective, make_parameters
-from helpers import misaligned, spread
+from finite_sums import DTYPES, LOSSES, evaluation_bits, make_data, make_objective, make_parameters, make_weights
+from helpers import exactly, misaligned, spread
 
+import fastopt
 from fastopt import objectives
 
 N, D = 12, 3
@@ -529,3 +532,37 @@ def test_samples_are_not_copied(dtype, layout):
     finally:
         tracemalloc.stop()
     assert peak < 0.75 * nbytes + 2**20
+
+
+# --- copies ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))],
+                         ids=["copy", "deepcopy", "pickle"])  # fmt: skip
+@pytest.mark.parametrize("layout", ["dense", "csr32", "csr64"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_copies_and_pickles_give_the_same_bits(loss, layout, again):
+    case = LOSSES[loss]
+    X, y = make_data(loss, 9, 4, "float32", layout, seed=3)
+    weights = make_weights(9, seed=3)
+    objective = make_objective(case, X, y, l2=0.1, l1=0.2, fit_intercept=True, sample_weight=weights)
+    other = again(objective)
+    x = make_parameters(case, 4, "float32", True, seed=3)
+    assert repr(other) == repr(objective)
+    for before, after in zip(objective.value_and_gradient(x), other.value_and_gradient(x), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_a_deep_copy_has_data_of_its_own():
+    X = np.ones((3, 2))
+    objective = objectives.LeastSquares(X, np.zeros(3))
+    other = copy.deepcopy(objective)
+    X[...] = 0.0
+    assert (objective(np.ones(2)), other(np.ones(2))) == (0.0, 2.0)
+
+
+def test_a_method_in_the_place_of_args_is_pointed_out():
+    objective = objectives.LeastSquares(np.ones((3, 2)), np.zeros(3))
+    message = "`args` must be empty for a built-in objective, got 'adam'; pass method='adam'."
+    with pytest.raises(ValueError, match=exactly(message)):
+        fastopt.minimize(objective, np.zeros(2), "adam")

@@ -107,7 +107,8 @@ def objective_arguments(objective, x, jac, args, data, n_samples):
     if jac not in (None, True):
         raise ValueError(f"`jac` must be None or True for a built-in objective, which gives its gradient, got {jac!r}.")
     if args:
-        raise ValueError(f"`args` must be empty for a built-in objective, got {args!r}.")
+        remedy = f"; pass method={args!r}" if isinstance(args, str) else ""
+        raise ValueError(f"`args` must be empty for a built-in objective, got {args!r}{remedy}.")
     for name, value in {"data": data, "n_samples": n_samples}.items():
         if value is not None:
             raise ValueError(f"`{name}` must be None for a built-in objective, which has its own samples.")

@@ -22,6 +22,14 @@ METHODS = """Calling the objective with `x`, of shape (n_parameters,), gives its
     float64."""
 
 
+def _restored(cls, attributes):
+    """An objective from what a copy or a pickle holds; its data were checked when it was made."""
+    objective = cls.__new__(cls)
+    objective.__dict__.update(attributes)
+    objective._attach()
+    return objective
+
+
 class Objective(_finite_sum.Sum):
     """Mean loss of a linear model over samples, with penalties: a function for `fastopt.minimize`.
 
@@ -50,7 +58,15 @@ class Objective(_finite_sum.Sum):
         labels, weights = (
             _validation.in_dtype(name, each, X.dtype) for name, each in (("y", labels), ("sample_weight", weights))
         )
-        self._bind(self.loss, X, labels, weights, n_outputs, self.fit_intercept, self._shape())
+        self._bound = labels, weights
+        self._attach()
+
+    def _attach(self):
+        """Hand the data to the C kernels."""
+        self._bind(self.loss, self.X, *self._bound, self.n_outputs, self.fit_intercept, self._shape())
+
+    def __reduce__(self):
+        return _restored, (type(self), self.__dict__)
 
     def _labels(self, y):
         """The labels as the loss wants them, and the number of outputs."""
