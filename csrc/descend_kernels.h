@@ -83,14 +83,17 @@ FO_INLINE void FN(descend_rows)(const fo_stretch *stretch, fo_worker *worker, pt
         worker->loss += loss;
         worker->squared_norm = d;
         ++worker->n_done;
+        if (fo_stop_wanted(stretch->lookout))
+            return;
     }
 }
 
 /* Derivative and row of the last step -> the squared norm of its gradient. */
-static void FN(note_norm)(const fo_stretch *stretch, fo_worker *worker)
+static void FN(note_norm)(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t first)
 {
     const fo_objective *it = stretch->objective;
-    const fo_row at = row_of(it, sample_of(stretch->samples, stretch->samples.n - 1), it->sparse, it->wide, sizeof(real));
+    const ptrdiff_t last = first + (worker->n_done - 1) * stretch->n_workers;
+    const fo_row at = row_of(it, sample_of(stretch->samples, last), it->sparse, it->wide, sizeof(real));
     double squares = it->intercept;
     for (ptrdiff_t j = 0; j < at.n; ++j)
         squares += (double)((const real *)at.value)[j] * ((const real *)at.value)[j];
@@ -105,7 +108,8 @@ static void FN(descend)(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t 
         wide ? FN(descend_rows)(stretch, worker, first, 1, 1, 1) : FN(descend_rows)(stretch, worker, first, 1, 1, 0);
     else
         FO_BY_LAYOUT(stretch->objective, FN(descend_rows), stretch, worker, first, 0);
-    FN(note_norm)(stretch, worker);
+    if (worker->n_done > 0)
+        FN(note_norm)(stretch, worker, first);
 }
 
 static void FN(settle_descent)(void *param, ptrdiff_t lo, ptrdiff_t hi, double decay, double pull)

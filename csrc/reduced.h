@@ -21,6 +21,7 @@ typedef struct {
     void *mean;                  /* like the parameters */
     int32_t *done;               /* CSR: per column, the steps of the stretch that it has made; 0 at the start */
     const double *power, *sum;   /* CSR: of 1 - rate l2: its k-th power, and the sum of the powers below k */
+    fo_lookout *lookout;
     void *margin;                /* room for 2 n_outputs */
     double loss, squared_norm;   /* sum over the steps; of the last step's sample */
     ptrdiff_t n_done;

@@ -99,6 +99,8 @@ static void FN(run_dense)(fo_reduced *it)
         FN(step_dense)(it, at.value, change, c);
         FN(step_intercepts)(it, change, c);
         ++it->n_done;
+        if (fo_stop_wanted(it->lookout))
+            break;
     }
 }
 
@@ -172,6 +174,8 @@ FO_INLINE void FN(run_rows)(fo_reduced *it, const ptrdiff_t width, const int wid
         }
         FN(step_intercepts)(it, change, c);
         ++it->n_done;
+        if (fo_stop_wanted(it->lookout))
+            break;
     }
     for (ptrdiff_t column = 0; column < objective->n_features; ++column) {
         FN(make_up)(it, column, (int32_t)it->n_done, width, has_l1);

@@ -41,7 +41,7 @@ static void run_ahead(const fo_stretch *stretch, fo_worker *worker)
     fo_passage now = passage_of(stretch, worker, 0);
     int goes_on = 1;
     fo_collect_batch(&now);
-    for (ptrdiff_t number = 1; goes_on; ++number) {
+    for (ptrdiff_t number = 1; goes_on && !fo_stop_wanted(stretch->lookout); ++number) {
         const fo_passage next = passage_of(stretch, worker, number);
         const look_ahead both = {&now, &next, &goes_on};
         if (number == stretch->n_batches) {
@@ -68,7 +68,7 @@ static void run_worker(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t f
         const fo_passage each = passage_of(stretch, worker, number);
         if (stretch->objective->sparse)
             fo_collect_batch(&each);
-        if (!fo_run_batch(&each))
+        if (!fo_run_batch(&each) || fo_stop_wanted(stretch->lookout))
             return;
     }
 }

@@ -2,6 +2,7 @@
 #ifndef FO_STRETCH_H
 #define FO_STRETCH_H
 
+#include "lookout.h"
 #include "penalty.h"
 #include "rows.h"
 
@@ -21,6 +22,7 @@ typedef struct {
     int look_ahead;                      /* sparse batches: the next one's columns on a second thread */
     int l1_at, l2_at;
     int num_threads;                     /* for the work inside a batch; 1 with look-ahead, or without locks */
+    fo_lookout *lookout;                 /* between batches; NULL for lock-free workers */
     int n_workers;                       /* lock-free: worker k takes the batches k, k + n_workers, ... */
 } fo_stretch;
 

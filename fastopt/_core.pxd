@@ -171,6 +171,12 @@ cdef extern from "stretch.h" nogil:
         FO_BAD_LOSS
         FO_BAD_GRADIENT
 
+    ctypedef struct fo_lookout:
+        int (*stop_wanted)(void *context) noexcept nogil
+        void *context
+        Py_ssize_t every, left
+        double last
+
     ctypedef struct fo_stretch:
         const fo_objective *objective
         const fo_penalty *penalty
@@ -179,6 +185,7 @@ cdef extern from "stretch.h" nogil:
         Py_ssize_t batch_size, n_batches
         const double *rate
         int plain, dense, look_ahead, l1_at, l2_at, num_threads, n_workers
+        fo_lookout *lookout
 
     ctypedef struct fo_worker:
         fo_optimizer optimizer
@@ -205,6 +212,7 @@ cdef extern from "reduced.h" nogil:
     ctypedef struct fo_reduced:
         const fo_objective *objective
         fo_batch samples
+        fo_lookout *lookout
         double rate, l2, l1
         int refresh
         void *param

@@ -13,8 +13,8 @@ cimport numpy as cnp
 import numpy as np
 
 from ._core cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_DELAYED, FO_FLOW, FO_NO_PENALTY, FO_RAISE, FO_SCAN_CHUNKS,
-                     FO_SHRINK, FO_SOLVE, Engine, arranging_room, fo_array, fo_penalty, fo_reduced, fo_scan, fo_stretch,
-                     fo_worker, run_reduced, run_stretch, settle)
+                     FO_SHRINK, FO_SOLVE, Engine, arranging_room, fo_array, fo_lookout, fo_penalty, fo_reduced, fo_scan,
+                     fo_stretch, fo_worker, run_reduced, run_stretch, settle)
 from ._finite_sum cimport Sum
 from ._objective cimport fo_batch
 
@@ -50,6 +50,36 @@ cdef int place_of(Engine optimizer, bytes name) except -1:
     return k
 
 
+cdef class Lookout:
+    """Lets Python's signal handlers run during a stretch, and ends it where `stop_wanted()` says so or raises.
+
+    `every` is the number of batches between two glances at the clock.
+    """
+
+    cdef fo_lookout it
+    cdef object stop_wanted
+    cdef object raised
+
+    def __init__(self, stop_wanted, Py_ssize_t every):
+        self.stop_wanted = stop_wanted
+        self.it.stop_wanted, self.it.context, self.it.every, self.it.left = look_out, <void *>self, every, every
+
+    def check(self):
+        """Raise what ended the last stretch."""
+        raised, self.raised = self.raised, None
+        if raised is not None:
+            raise raised
+
+
+cdef int look_out(void *context) noexcept with gil:
+    lookout = <Lookout>context
+    try:
+        return bool(lookout.stop_wanted())
+    except BaseException as error:                # KeyboardInterrupt among them
+        lookout.raised = error
+        return 1
+
+
 cdef class BatchStretches:
     """Runs batches of an objective through an optimizer.
 
@@ -69,6 +99,7 @@ cdef class BatchStretches:
         Whether steps on sparse rows go over all parameters too.
     n_workers : int
         Lock-free samplers; 1: none.
+    lookout : Lookout
     names : dict
         For "flow" the optimizer's accumulator, epsilon and epsilon_root.
     """
@@ -91,9 +122,11 @@ cdef class BatchStretches:
         PyMem_Free(self.workers)
 
     def __init__(self, Sum objective, Engine optimizer, Py_ssize_t batch_size, Py_ssize_t most_entries, double l2,
-                 double l1, double lasting, str penalty, bint everywhere, int n_workers, dict names):
+                 double l1, double lasting, str penalty, bint everywhere, int n_workers,
+                 Lookout lookout, dict names):
         cdef fo_stretch *stretch = &self.stretch
-        self.objective, self.optimizer, self.memory = objective, optimizer, []
+        self.objective, self.optimizer, self.memory = objective, optimizer, [lookout]
+        stretch.lookout = &lookout.it if n_workers == 1 else NULL
         stretch.objective, stretch.optimizer, stretch.penalty = &objective.it, &optimizer.it, &self.penalty
         stretch.batch_size, stretch.n_workers = batch_size, n_workers
         self.penalty.l2, self.penalty.l1 = l2, l1 * (lasting if penalty == "shrink" else 1.0)
@@ -238,7 +271,7 @@ cdef class ReducedStretches:
     cdef Py_ssize_t longest
 
     def __init__(self, Sum objective, cnp.ndarray param, double rate, double l2, double l1, bint refresh,
-                 Py_ssize_t longest):
+                 Py_ssize_t longest, Lookout lookout):
         cdef fo_reduced *it = &self.it
         self.objective, self.param, self.longest = objective, param, longest
         self.table = np.zeros((objective.it.n_samples, objective.it.n_outputs), param.dtype)
@@ -246,7 +279,8 @@ cdef class ReducedStretches:
         powers = np.cumprod(np.concatenate([np.ones(1), np.full(longest, 1.0 - rate * l2)]))
         sums = np.concatenate([np.zeros(1), np.cumsum(powers[:longest])])
         self.memory = [powers, sums, np.empty(2 * objective.it.n_outputs, param.dtype),
-                       np.zeros(objective.it.n_features, np.int32)]
+                       np.zeros(objective.it.n_features, np.int32), lookout]
+        it.lookout = &lookout.it
         it.objective, it.rate, it.l2, it.l1, it.refresh = &objective.it, rate, l2, l1, refresh
         it.param, it.table, it.mean = data_of(param), data_of(self.table), data_of(self.mean)
         it.power, it.sum = <const double *>data_of(powers), <const double *>data_of(sums)

@@ -528,6 +528,42 @@ def test_ctrl_c_with_a_checkpoint_saves_whole_steps(method, mode, path, press_ct
     assert outcome(part(resume=path, options=budget)) == outcome(part(rng=0, options=budget))
 
 
+def many_outputs(n=40_000, d=64, n_classes=300):
+    """Few samples, each of which is much work."""
+    rng = np.random.default_rng(3)
+    X, y = rng.standard_normal((n, d), dtype=np.float32), rng.integers(0, n_classes, n)
+    return objectives.Softmax(X, y, l2=0.01, n_classes=n_classes)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(("method", "data"), [("adam", long_epoch), ("sgd", many_outputs), ("saga", many_outputs),
+                                              ("svrg", many_outputs)])  # fmt: skip
+def test_ctrl_c_ends_a_stretch_before_its_last_batch(method, data, path, press_ctrl_c_soon, monkeypatch):
+    monkeypatch.setattr(finite_sums, "STRETCH_ENTRIES", 10**15)
+    objective = data()
+    x0 = np.zeros(objective.n_parameters, objective.dtype)
+    options = {"epochs": 10**6, "checkpoint": path} | ({"sparse": "exact"} if data is long_epoch else {})
+    press_ctrl_c_soon()
+    with pytest.raises(KeyboardInterrupt):
+        minimize(objective, x0, method=method, batch_size=1, rng=0, options=options)
+    assert _checkpoint.read(path, "minimize")["run"]["nit"] < objective.n_samples
+
+
+@pytest.mark.timeout(30)
+def test_what_is_raised_in_a_stretch_ends_it(monkeypatch):
+    """Without a checkpoint Ctrl-C is Python's own: its handler, or one of the program's, may raise anything."""
+    monkeypatch.setattr(finite_sums, "STRETCH_ENTRIES", 10**15)
+    before = signal.signal(signal.SIGALRM, Counted(lambda *arguments: None, error := ArithmeticError("mine"), 1))
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(ArithmeticError) as caught:
+            minimize(long_epoch(), np.zeros(20_000), method="adam", batch_size=1, options={"sparse": "exact"})
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert caught.value is error
+
+
 @pytest.mark.timeout(30)
 def test_ctrl_c_in_a_lock_free_run(press_ctrl_c_soon):
     objective, x0 = long_epoch(), np.zeros(20_000)

@@ -14,6 +14,9 @@ from .stopping import Stop
 # Entries of rows in a stretch: some 20 ms of work, after which Ctrl-C is heard.
 STRETCH_ENTRIES = 4_000_000
 
+# Entries between two glances at the clock, for Ctrl-C in the middle of a stretch.
+LOOKOUT_ENTRIES = 1 << 16
+
 # Below this share of a parameter left by one step's decay, sparse steps are made over all parameters.
 LEAST_KEPT = 0.1
 
@@ -39,7 +42,7 @@ class Whole(Evaluator):
 class Batched:
     """Batches of a built-in objective through an optimizer."""
 
-    def __init__(self, objective, optimizer, batches, settings):
+    def __init__(self, objective, optimizer, batches, settings, stop_wanted):
         self.objective, self.optimizer, self.batches = objective, optimizer, batches
         self.hogwild = settings.parallel == "hogwild"
         self.threads = optimizer._allowed_threads()
@@ -51,6 +54,7 @@ class Batched:
         if self.entries is None or self.exact():
             per_batch += objective.n_parameters
         self.length = max(1, int(max(STRETCH_ENTRIES, objective.n_features) / per_batch))
+        self.lookout = _epochs.Lookout(stop_wanted, max(1, int(LOOKOUT_ENTRIES / per_batch)))
 
     def start(self):
         """Nothing to prepare."""
@@ -89,7 +93,7 @@ class Batched:
             workers = self.threads if self.hogwild else 1
             self.stretches[everywhere] = _epochs.BatchStretches(
                 objective, optimizer, self.batches.size, self.most_entries(), objective.l2, objective.l1,
-                optimizer._lasting, self.kind, everywhere, workers, self.names(self.kind),
+                optimizer._lasting, self.kind, everywhere, workers, self.lookout, self.names(self.kind),
             )  # fmt: skip
         return self.stretches[everywhere], rates
 
@@ -130,17 +134,26 @@ class Batched:
 class Reduced:
     """Samples of a built-in objective through SAGA or SVRG."""
 
-    def __init__(self, objective, method, batches, settings):
+    def __init__(self, objective, method, batches, settings, stop_wanted):
         self.objective, self.method, self.batches, self.evaluate = objective, method, batches, None
         rate = validation.reduced_rate(method._values["learning_rate"], objective)
         validation.reduced_settings(settings, batches)
         self.threads = _threads.resolve(method.num_threads)
         sparse = hasattr(objective.X, "tocsr")
         per_sample = max(1, objective.X.nnz / objective.n_samples) if sparse else objective.n_features
-        work = max(STRETCH_ENTRIES, objective.n_features) / (per_sample * objective.n_outputs)
+        per_sample *= objective.n_outputs
+        work = max(STRETCH_ENTRIES, objective.n_features) / per_sample
         self.length = min(max(1, int(work)), objective.n_samples)
+        self.lookout = _epochs.Lookout(stop_wanted, max(1, int(LOOKOUT_ENTRIES / per_sample)))
         self.stretches = _epochs.ReducedStretches(
-            objective, method.params, rate, objective.l2, objective.l1, method.refresh, self.length
+            objective,
+            method.params,
+            rate,
+            objective.l2,
+            objective.l1,
+            method.refresh,
+            self.length,
+            self.lookout,
         )
         method._bind(self.stretches.table, self.stretches.mean, rate)
 
@@ -180,17 +193,22 @@ class FiniteSumRun(Run):
     def __init__(self, x, evaluate, batches, optimizer, rng, **parts):
         super().__init__(x, evaluate, batches, optimizer, rng, **parts)
         kind = Reduced if isinstance(optimizer, FiniteSumMethod) else Batched
-        self.stretches = kind(evaluate.objective, optimizer, batches, self.settings)
+        self.stretches = kind(evaluate.objective, optimizer, batches, self.settings, self.stop_wanted)
         self.stretches.evaluate = evaluate
         self.last_norm = math.nan
         one_by_one = self.callback is not None or self.bounds is not None or self.average is not None
         self.most = 1 if one_by_one else self.stretches.length
 
     def iterate(self, interrupts):
+        self.interrupts = interrupts
         with np.errstate(over="ignore", invalid="ignore"):
             if self.status() is None:
                 self.stretches.start()
             return super().iterate(interrupts)
+
+    def stop_wanted(self):
+        """Asked within a stretch; Python calls its signal handlers before it answers."""
+        return self.interrupts.noted
 
     def epoch(self, interrupts):
         """The rest of the running epoch, or as much as the budget allows, stretch by stretch."""
@@ -228,6 +246,7 @@ class FiniteSumRun(Run):
         if done:
             self.last_value, self.last_norm = loss / weight + before, norm
         self.whole = True
+        self.stretches.lookout.check()
         if status is not None:
             raise Stop(status)
         return done + skipped
