@@ -1,7 +1,8 @@
 """Builds the extension modules; all metadata is in pyproject.toml.
 
 Knows no optimizer by name: the C sources are whatever lies in csrc/. Environment:
-FASTOPT_NO_OPENMP=1 builds without threads.
+FASTOPT_NO_OPENMP=1 builds without threads; FASTOPT_DEBUG=1 with the checks of Cython and the assertions of C;
+FASTOPT_SANITIZE=1 under AddressSanitizer and UndefinedBehaviorSanitizer (gcc and clang).
 """
 
 import glob
@@ -18,6 +19,30 @@ from setuptools.command.build_ext import build_ext
 # processor (docs/adr/0002). The instruction sets are chosen per function in csrc/for_each_variant.h.
 GNU_FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
+DEBUG_FLAGS = ["-UNDEBUG", "-O1", "-g"]
+SANITIZE_FLAGS = [
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=undefined",
+    "-fno-omit-frame-pointer",
+    *DEBUG_FLAGS,
+]
+
+
+def asked_for(name):
+    """Whether an environment variable asks for a kind of build."""
+    return os.environ.get(name) == "1"
+
+
+# Every access is checked before C is called; a debug build checks that this is so.
+CHECKED = asked_for("FASTOPT_DEBUG")
+CYTHON_DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": CHECKED,
+    "wraparound": False,
+    "initializedcheck": CHECKED,
+    "nonecheck": CHECKED,
+    "cdivision": True,
+}
 
 OPENMP_PROBE = """
 #include <omp.h>
@@ -71,13 +96,18 @@ class BuildExt(build_ext):
 
         msvc = self.compiler.compiler_type == "msvc"
         compile_flags, link_flags = list(MSVC_FLAGS if msvc else GNU_FLAGS), []
-        if os.environ.get("FASTOPT_NO_OPENMP") == "1":
+        if asked_for("FASTOPT_NO_OPENMP"):
             compile_flags += [] if msvc else ["-fopenmp-simd"]
         else:
             openmp = openmp_flags(self.compiler.compiler_type)
             probe_openmp(self.compiler, *openmp)
             compile_flags += openmp[0]
             link_flags += openmp[1]
+        if asked_for("FASTOPT_DEBUG"):
+            compile_flags += DEBUG_FLAGS
+        if asked_for("FASTOPT_SANITIZE"):
+            compile_flags += SANITIZE_FLAGS
+            link_flags += SANITIZE_FLAGS
         for extension in self.extensions:
             extension.include_dirs.append(numpy.get_include())
             extension.extra_compile_args += compile_flags
@@ -91,7 +121,7 @@ HEADERS = sorted(glob.glob("csrc/*.h") + glob.glob("csrc/*.def"))
 
 def extension(name, c_sources=()):
     """An extension module of the package from its .pyx file."""
-    return Extension(
+    module = Extension(
         f"fastopt.{name}",
         [f"fastopt/{name}.pyx", *c_sources],
         depends=[*HEADERS, *glob.glob("fastopt/*.px[di]")],
@@ -101,6 +131,8 @@ def extension(name, c_sources=()):
             ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
         ],
     )
+    module.cython_directives = CYTHON_DIRECTIVES
+    return module
 
 
 setup(

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Typed Cython between Python arrays and the C kernels: bound arrays -> argument block -> one C call.
 
 No maths and no messages here: kernels are in csrc/, what users read is in _validation.py. An `Engine` holds

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Typed Cython between an epoch of a built-in objective and its C loops: memory and tables, no maths over samples.
 
 An epoch is run in stretches of consecutive batches. Between two stretches the parameters are as they should be and

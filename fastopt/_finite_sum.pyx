@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Typed Cython between the data of an objective and the C kernels: no maths and no messages here."""
 
 from libc.stdint cimport int64_t

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """Compiled objectives: a scipy.LowLevelCallable as a function of NumPy arrays.
 
 SciPy keeps such a function in a capsule whose name is its signature and whose context is its user data.

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Typed Cython on the positions of sparse gradients: ranges, duplicates, sums of duplicates.
 
 A sparse gradient is an array of positions (int32 or int64) and an array with one row of values per position. The
