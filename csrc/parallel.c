@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <time.h>
 #endif
+#include <assert.h>
 #include <limits.h>
 #include "fastopt.h"
 
@@ -195,6 +196,7 @@ static int most_threads(ptrdiff_t bytes) { (void)bytes; return 1; }
 
 void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context)
 {
+    assert(n >= 0 && num_threads >= 1);
 #ifdef _OPENMP
     if (num_threads > 1 && !forked) {
         run_on_threads(n, num_threads, task, context);

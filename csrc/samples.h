@@ -2,6 +2,7 @@
 #ifndef FO_SAMPLES_H
 #define FO_SAMPLES_H
 
+#include <assert.h>
 #include "objective.h"
 #include "for_each_variant.h"
 #include "sparse.h"
@@ -30,14 +31,17 @@ FO_INLINE fo_batch part_of(fo_batch batch, ptrdiff_t lo, ptrdiff_t hi)
 
 FO_INLINE fo_row dense_row(const fo_objective *it, ptrdiff_t sample, size_t itemsize)
 {
+    assert(sample >= 0 && sample < it->n_samples);
     const fo_row at = {(const char *)it->value + (size_t)(sample * it->row_stride) * itemsize, NULL, it->n_features};
     return at;
 }
 
 FO_INLINE fo_row sparse_row(const fo_objective *it, ptrdiff_t sample, const int wide, size_t itemsize)
 {
+    assert(sample >= 0 && sample < it->n_samples);
     const ptrdiff_t start = entry_of(it->row_start, wide, sample), stop = entry_of(it->row_start, wide, sample + 1);
     const size_t width = wide ? sizeof(int64_t) : sizeof(int32_t);
+    assert(start >= 0 && start <= stop);
     const fo_row at = {(const char *)it->value + (size_t)start * itemsize,
                     (const char *)it->column + (size_t)start * width, stop - start};
     return at;

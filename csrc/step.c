@@ -1,6 +1,8 @@
 /* step.c -- one pass of a kernel over all arrays of an optimizer. */
+#include <assert.h>
 #include <math.h>
 #include "fastopt.h"
+#include "sparse.h"
 
 typedef struct {
     const fo_work *work;
@@ -63,9 +65,31 @@ ptrdiff_t fo_plan(const fo_work *work, int form)
     return n_blocks * FO_BLOCK_BYTES;
 }
 
+#ifndef NDEBUG
+/* What callers have seen to: units and the positions among them lie inside the array, those of a spread gradient
+ * ascend. */
+static int is_inside(const fo_array *array, int form, ptrdiff_t lo, ptrdiff_t hi)
+{
+    if (lo < 0 || lo > hi || hi > units_of(array, form))
+        return 0;
+    if (form == FO_REST || form == FO_INITIALISE || array->cover == FO_DENSE)
+        return 1;
+    const ptrdiff_t first = array->cover == FO_SPREAD ? 0 : lo, last = array->cover == FO_SPREAD ? array->at.n : hi;
+    for (ptrdiff_t k = first; k < last; ++k) {
+        const ptrdiff_t at = position(&array->at, k);
+        if (at < 0 || (at + 1) * array->at.width > array->size)
+            return 0;
+        if (array->cover == FO_SPREAD && k > first && at <= position(&array->at, k - 1))
+            return 0;
+    }
+    return 1;
+}
+#endif
+
 static void run_kernel(const pass *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
 {
     const fo_variant *variant = fo_variant_of(it->rule, array->dtype);
+    assert(is_inside(array, it->form, lo, hi));
     if (it->form == FO_INITIALISE)
         variant->initialise(array, it->step, lo, hi);
     else if (it->form == FO_REST)
