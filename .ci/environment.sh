@@ -1,0 +1,35 @@
+# Sourced by the scripts of this folder: a copy of the last commit, and virtual environments, both gone at the end.
+# Needs Python 3.11 or newer, gcc and git.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+
+# What a build decides: kernels, threads, sparse gradients, objectives and epochs. The rest of the tests is Python,
+# the same in every build.
+COMPILED_TESTS=()
+for part in rules state state_dict clip_norm nonfinite threads validation_gradients sparse_rules sparse_bits sparse_formats \
+            sparse_memory sparse_validation sparse_hypothesis objectives epochs variance_reduced native; do
+    COMPILED_TESTS+=("tests/test_$part.py")
+done
+
+# A copy without anything that a build left behind.
+enter_clone() {
+    git clone --quiet . "$scratch/clone"
+    cd "$scratch/clone"
+}
+
+# enter_environment NAME PACKAGE...: make and activate a virtual environment.
+enter_environment() {
+    python3 -m venv "$scratch/$1"
+    . "$scratch/$1/bin/activate"
+    pip install --quiet "${@:2}"
+}
+
+# run_tests WHAT PYTEST-ARGUMENTS...
+run_tests() {
+    echo "== $1"
+    python -m pytest --quiet -p no:cacheprovider "${@:2}"
+}
