@@ -269,6 +269,8 @@ cdef class Engine:
     cdef int64_t skipped
     cdef int busy
 
+    cdef int acquire(self, str call) except -1
+    cdef void release(self) noexcept
     cdef object take(self, Py_ssize_t k, object grad)
     cdef tuple take_all(self, object grad)
     cdef tuple take_sparse(self, Py_ssize_t k, object grad)

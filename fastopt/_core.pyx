@@ -176,18 +176,30 @@ cdef class Engine:
         FloatingPointError
             With ``nonfinite="raise"``, when an entry is NaN or infinite; nothing has changed then.
         RuntimeError
-            When another step of this optimizer is under way.
+            When another step, save or load of this optimizer is under way.
         """
         cdef double rate
-        if not fo_try_acquire(&self.busy):
-            _validation.refuse_concurrent_step()
+        self.acquire("step()")
         try:
             # A schedule is the caller's code, which may do anything to the arrays: it runs before their checks.
             rate = self._rate_at(self.it.t) if self.scheduled else self.rate
             held = self.take(0, grad) if self.keys is None else self.take_all(grad)
             self.apply(rate)
         finally:
-            fo_release(&self.busy)
+            self.release()
+
+    cdef int acquire(self, str call) except -1:
+        """Claim the optimizer for one call, or refuse it: a step in another thread would be seen half done."""
+        if not fo_try_acquire(&self.busy):
+            _validation.refuse_concurrent_use(call)
+        return 0
+
+    cdef void release(self) noexcept:
+        fo_release(&self.busy)
+
+    def _claim(self, str call):
+        """A context in which no step of this optimizer can start; refused while one is under way."""
+        return Claim(self, call)
 
     cdef tuple take_all(self, object grad):
         """Bind a list or dict of gradients; returned are the arrays, to be kept alive over the step."""
@@ -344,14 +356,13 @@ cdef class Engine:
         cdef double carried[3]
         if all([last_step is None for last_step in self.last_steps]):
             return
-        if not fo_try_acquire(&self.busy):
-            _validation.refuse_concurrent_step()
+        self.acquire("state")
         try:
             self.it.rule.start(carried)
             self.it.rule.prepare(self.it.hyper, NAN, self.it.t + 1, carried, self.it.step.coef)
             self.rest()
         finally:
-            fo_release(&self.busy)
+            self.release()
 
     cdef int admit(self, int n_threads) except -1:
         """Norm and finiteness of the gradients: sets the clipping scale; 0 if the step is to be skipped."""
@@ -441,13 +452,71 @@ cdef class Engine:
         """Per parameter, the number of its positions: rows, or entries of a vector."""
         return [self.it.work.arrays[k].size // self.it.work.arrays[k].resting_width for k in range(self.it.work.n_arrays)]
 
-    def _restore(self, int64_t step_count, int64_t skipped_steps, dict carry, list last_steps):
-        """Set the counters and the carried scalars, all validated."""
+    def _take_over(self, dict values, tuple copies, int64_t step_count, int64_t skipped_steps, dict carry,
+                   list last_steps, schedule, schedule_state):
+        """Become what was saved: the last part of loading, after all checks and allocations.
+
+        Parameters
+        ----------
+        values : dict
+            Hyper-parameters, the learning rate included.
+        copies : tuple of pairs of ndarrays
+            Where to, and what from.
+        step_count, skipped_steps, carry, last_steps
+            The counters and the carried scalars; the arrays of `last_steps` are kept.
+        schedule, schedule_state
+            A learning rate that has state, and that state; or None.
+
+        Notes
+        -----
+        Once the schedule, which is the caller's code, has taken its state, nothing is left that can fail, and no Python
+        code runs before the end, at which the interpreter could let Ctrl-C in: all is loaded, or nothing is.
+        """
         cdef Py_ssize_t k
-        for k, last_step in enumerate(last_steps):
-            self.last_steps[k], self.it.work.arrays[k].last_step = None, NULL
-            if last_step is not None:
-                self.start_resting(k, last_step.copy())
-        self.it.t, self.skipped, self.it.norm = step_count, skipped_steps, NAN
-        for k, name in enumerate(names(self.it.rule.carry)):
-            self.it.carried[k] = carry[name]
+        self.acquire("load_state_dict()")
+        try:
+            if schedule is not None:
+                self._load_schedule(schedule, schedule_state)
+            for array, saved in copies:
+                array[...] = saved
+            self._values = values
+            self._set_values(values)
+            for k, last_step in enumerate(last_steps):
+                self.last_steps[k], self.it.work.arrays[k].last_step = None, NULL
+                if last_step is not None:
+                    self.start_resting(k, last_step)
+            self.it.t, self.skipped, self.it.norm = step_count, skipped_steps, NAN
+            for k, name in enumerate(names(self.it.rule.carry)):
+                self.it.carried[k] = carry[name]
+        finally:
+            self.release()
+
+    def _load_schedule(self, schedule, state):
+        before = schedule.state_dict()
+        try:
+            schedule.load_state_dict(state)
+        except BaseException as error:
+            try:
+                schedule.load_state_dict(before)
+            except Exception:
+                pass  # it loads nothing at all; the first reason is the one to tell
+            raise error
+
+
+cdef class Claim:
+    """Keeps an optimizer to one block of code.
+
+    In C, as Python code could be interrupted between claiming and entering the block.
+    """
+
+    cdef Engine engine
+    cdef str call
+
+    def __init__(self, Engine engine, str call):
+        self.engine, self.call = engine, call
+
+    def __enter__(self):
+        self.engine.acquire(self.call)
+
+    def __exit__(self, *error):
+        self.engine.release()

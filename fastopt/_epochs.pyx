@@ -225,12 +225,16 @@ cdef class BatchStretches:
         it.rate = <const double *>cnp.PyArray_DATA(rates)
         self.penalty.start = start
         self.penalty.decay, self.penalty.pull = <const double *>data_of(tables[0]), <const double *>data_of(tables[1])
-        with nogil:
-            run_stretch(it, self.workers)
-            for k in range(it.n_workers):
-                n_done += self.workers[k].n_done
-                end = end or self.workers[k].end
-            settle(it, &self.workers[0], start + n_done, num_threads)
+        engine.acquire("minimize()")          # a callback may have handed the optimizer to another thread
+        try:
+            with nogil:
+                run_stretch(it, self.workers)
+                for k in range(it.n_workers):
+                    n_done += self.workers[k].n_done
+                    end = end or self.workers[k].end
+                settle(it, &self.workers[0], start + n_done, num_threads)
+        finally:
+            engine.release()
         self.loss = sum([self.workers[k].loss for k in range(it.n_workers)])
         k = (n_batches - 1) % it.n_workers
         self.grad_norm = self.workers[k].squared_norm ** 0.5

@@ -302,10 +302,10 @@ def refuse_nonfinite(t):
     )
 
 
-def refuse_concurrent_step():
-    """Raise for a step that starts while another one of the same optimizer runs."""
+def refuse_concurrent_use(call):
+    """Raise for what starts while a step, or a look at the whole, of the same optimizer is under way."""
     raise RuntimeError(
-        "step() must not be called while another step of this optimizer is under way; "
+        f"{call} must not be called while another step, save or load of this optimizer is under way; "
         "use one optimizer per thread, or a lock."
     )
 

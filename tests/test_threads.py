@@ -203,7 +203,7 @@ def test_concurrent_steps_of_one_optimizer(cls, n):
                 opt.step(grad)
                 done += 1
             except RuntimeError as error:
-                assert "while another step of this optimizer is under way" in str(error)
+                assert "while another step, save or load of this optimizer is under way" in str(error)
         return done
 
     with ThreadPoolExecutor(4) as pool:
@@ -215,7 +215,7 @@ def test_concurrent_steps_of_one_optimizer(cls, n):
 
 
 REFUSAL = exactly(
-    "step() must not be called while another step of this optimizer is under way; "
+    "step() must not be called while another step, save or load of this optimizer is under way; "
     "use one optimizer per thread, or a lock."
 )
 

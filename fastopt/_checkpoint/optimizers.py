@@ -25,6 +25,9 @@ def save(path, optimizer):
         than numbers, strings, None and arrays of numbers, in lists and dicts; nothing is written then.
     OSError
         When the file cannot be written; what was there before is still there.
+    RuntimeError
+        When a step of `optimizer` is under way, in another thread. One that starts while the file is written is
+        refused.
 
     See Also
     --------
@@ -54,8 +57,9 @@ def save(path, optimizer):
     >>> folder.cleanup()
     """
     _check_optimizer(optimizer)
-    params = {"params": list(optimizer._flat_params), "names": _names(optimizer)}
-    write(path, "optimizer", optimizer._snapshot() | params)
+    with optimizer._claim("save()"):
+        params = {"params": list(optimizer._flat_params), "names": _names(optimizer)}
+        write(path, "optimizer", optimizer._snapshot() | params)
 
 
 def load(path, optimizer):
@@ -80,6 +84,8 @@ def load(path, optimizer):
         When `optimizer` is not an optimizer.
     OSError
         When the file cannot be opened or read.
+    RuntimeError
+        When a step of `optimizer` is under way, in another thread.
 
     See Also
     --------
@@ -88,7 +94,7 @@ def load(path, optimizer):
     Notes
     -----
     With an exception nothing has changed: all of the file is read and checked first, into memory for a second copy of
-    the parameters and the state. No code from the file is run.
+    the parameters and the state. Ctrl-C leaves all of it loaded, or nothing. No code from the file is run.
 
     Examples
     --------
@@ -118,11 +124,9 @@ def load(path, optimizer):
     tree = read(path, "optimizer")
     try:
         params = _fitting_params(tree, optimizer)
-        optimizer.load_state_dict(tree)
+        optimizer._load(tree, tuple(zip(optimizer._flat_params, params, strict=True)))
     except (TypeError, ValueError) as error:
         raise ValueError(f"checkpoint {os.fsdecode(path)!r} does not fit the optimizer: {error}") from error
-    for array, saved in zip(optimizer._flat_params, params, strict=True):
-        array[...] = saved
 
 
 def _check_optimizer(optimizer):

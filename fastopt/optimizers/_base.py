@@ -130,7 +130,11 @@ class Optimizer(_core.Engine):
         With ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now.
         """
         self._end_rest()
-        return {name: self._structured(arrays) for name, arrays in self._slots_by_name().items()}
+        # Views: what a caller does to their flags, shape or dtype does not reach the arrays that are bound.
+        return {
+            name: self._structured(tuple([array.view() for array in arrays]))
+            for name, arrays in self._slots_by_name().items()
+        }
 
     def _slots_by_name(self):
         return dict(zip(_core.rule_slots(self.rule, self._values), self._slot_arrays, strict=True))
@@ -161,11 +165,17 @@ class Optimizer(_core.Engine):
         dict
             Numbers, strings and copies of the state arrays; no other objects. A learning-rate schedule is not
             in it, but the counters of one that has `state_dict` are.
+
+        Raises
+        ------
+        RuntimeError
+            When a step of this optimizer is under way, in another thread.
         """
-        snapshot = self._snapshot()
-        snapshot["state"] = {name: [array.copy() for array in arrays] for name, arrays in snapshot["state"].items()}
-        snapshot["last_steps"] = [None if each is None else each.copy() for each in snapshot["last_steps"]]
-        return snapshot
+        with self._claim("state_dict()"):
+            snapshot = self._snapshot()
+            snapshot["state"] = {name: [array.copy() for array in arrays] for name, arrays in snapshot["state"].items()}
+            snapshot["last_steps"] = _copies(snapshot["last_steps"])
+            return snapshot
 
     def load_state_dict(self, state_dict):
         """Take over what `state_dict` returned: counters, hyper-parameters, learning rate and state.
@@ -179,7 +189,13 @@ class Optimizer(_core.Engine):
         ------
         TypeError, ValueError
             When it does not fit; nothing has changed then.
+        RuntimeError
+            When a step of this optimizer is under way, in another thread.
         """
+        self._load(state_dict, ())
+
+    def _load(self, state_dict, copies):
+        """Take over a state dictionary together with other arrays: pairs of where to and what from, checked."""
         own = self._snapshot()
         _validation.state_dict(state_dict, own)
         _validation.last_steps(state_dict, self._resting_sizes)
@@ -187,20 +203,21 @@ class Optimizer(_core.Engine):
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
         values = self._validated((), kept | state_dict["hyperparameters"])
         _validation.same_slots(_core.rule_slots(self.rule, values), own["state"])
+        schedule = None
         if state_dict["learning_rate"] is not None:
             values["learning_rate"] = float(state_dict["learning_rate"])
         elif state_dict["schedule"] is not None:
-            values["learning_rate"].load_state_dict(state_dict["schedule"])
-        for name, arrays in self._slots_by_name().items():
-            for array, saved in zip(arrays, state_dict["state"][name], strict=True):
-                array[...] = saved
-        self._values = values
-        self._set_values(values)
-        counters = (state_dict[key] for key in ("step_count", "skipped_steps", "carry", "last_steps"))
-        self._restore(*counters)
+            schedule = values["learning_rate"]
+        for name, arrays in own["state"].items():
+            copies = (*copies, *zip(arrays, state_dict["state"][name], strict=True))
+        counters = [state_dict[key] for key in ("step_count", "skipped_steps", "carry")]
+        self._take_over(
+            values, copies, *counters, _copies(state_dict["last_steps"]), schedule, state_dict["schedule"]
+        )
 
     def __reduce__(self):
-        return _rebuild, (type(self), self.params, self._values), self._snapshot()
+        with self._claim("__reduce__()"):
+            return _rebuild, (type(self), self.params, self._values), self._snapshot()
 
     def __setstate__(self, snapshot):
         self.load_state_dict(snapshot)
@@ -219,6 +236,11 @@ class Optimizer(_core.Engine):
             f"<{type(self).__name__}({', '.join(changed)}): {size:,} {dtypes} parameters in {count}, "
             f"step {self.step_count}>"
         )
+
+
+def _copies(arrays):
+    """Copies of arrays, some of which may be None."""
+    return [None if array is None else array.copy() for array in arrays]
 
 
 def _rebuild(cls, params, values):
