@@ -4,7 +4,9 @@ from ._objective cimport fo_batch, fo_objective
 
 cdef class Sum:
     cdef fo_objective it
-    cdef tuple owned                  # keeps the arrays alive
+    cdef dict owned                   # the arrays by name: kept alive, and looked at again before each use
+    cdef dict places                  # where they were, and how large, when they were bound
     cdef object weights
 
+    cdef int check_places(self) except -1
     cdef fo_batch batch(self, object index)

@@ -5,12 +5,16 @@ from libc.stdint cimport int64_t
 cimport numpy as cnp
 import numpy as np
 
-from . import _core
+from . import _core, _validation
 
 from ._core cimport evaluate, evaluation_room, find_loss
 from ._objective cimport fo_batch
 
 cnp.import_array()
+
+
+cdef tuple place_of(cnp.ndarray array):
+    return <Py_ssize_t>cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array)
 
 
 cdef class Sum:
@@ -32,10 +36,19 @@ cdef class Sum:
             column, row_start = X.indices, X.indptr
             self.it.column, self.it.row_start = cnp.PyArray_DATA(column), cnp.PyArray_DATA(row_start)
             self.it.wide = cnp.PyArray_ITEMSIZE(column) == 8
-            self.owned = value, column, row_start, labels
+            self.owned = {"X.data": value, "X.indices": column, "X.indptr": row_start}
         else:
             self.it.row_stride = X.strides[0] // X.itemsize
-            self.owned = value, labels
+            self.owned = {"X": value}
+        self.owned.update({"y": labels, "sample_weight": weights})
+        self.places = {name: place_of(array) for name, array in self.owned.items()}
+
+    cdef int check_places(self) except -1:
+        """Refuse arrays that the caller has resized: their memory is no longer what was bound."""
+        for name, array in self.owned.items():
+            if place_of(<cnp.ndarray>array) != self.places[name]:
+                _validation.refuse_moved_data(name)
+        return 0
 
     cdef fo_batch batch(self, object index):
         """All samples, or those at an int64 array."""
@@ -52,6 +65,7 @@ cdef class Sum:
         cdef double *gradient = NULL
         cdef void *derivative
         room = None
+        self.check_places()
         if derivatives is None:
             derivatives = np.empty(batch.n * self.it.n_outputs, w.dtype)
         derivative = cnp.PyArray_DATA(derivatives)

@@ -500,6 +500,14 @@ def refuse_sparse_size(n, n_positions):
     )
 
 
+def refuse_moved_data(name):
+    """Raise for data of an objective whose memory is no longer where it was bound."""
+    raise ValueError(
+        f"`{name}` must stay where it was when the objective was made, got an array that has been resized; "
+        "make a new objective."
+    )
+
+
 # --- native objectives -----------------------------------------------------------------------------------
 
 
