@@ -9,9 +9,8 @@ are medians.
 import argparse
 
 import numpy as np
-import scipy.sparse
 from numpy_updates import NumpyAdagrad
-from scipy.special import expit
+from problems import LOGISTIC, csr_samples, dense_logistic, loss_and_residual, minimize_epochs
 from timing import interleaved
 
 import fastopt
@@ -39,31 +38,6 @@ def empty_objective(n=100):
     return {"by hand": by_hand, "minimize": ours}
 
 
-def sparse_rows(n, d, per_row):
-    """CSR data with distinct uniform columns in each row and labels of a random model."""
-    rng = np.random.default_rng(0)
-    columns = (rng.integers(0, d // per_row, (n, per_row)) + np.arange(per_row) * (d // per_row)).astype(np.int32)
-    values = rng.standard_normal((n, per_row))
-    X = scipy.sparse.csr_array((values.ravel(), columns.ravel(), np.arange(n + 1) * per_row), shape=(n, d))
-    y = (X @ rng.standard_normal(d) > 0).astype(float)
-    return X, y
-
-
-def loss_and_residual(w, X, y):
-    z = X @ w
-    return np.mean(np.logaddexp(0, z) - y * z), (expit(z) - y) / len(y)
-
-
-def dense_logistic(w, X, y):
-    loss, residual = loss_and_residual(w, X, y)
-    return loss, X.T @ residual
-
-
-def sparse_logistic(w, X, y):
-    loss, residual = loss_and_residual(w, X, y)
-    return loss, fastopt.RowSparse(X.indices, X.data * np.repeat(residual, np.diff(X.indptr)))
-
-
 def by_hand(w, X, y, batch_size):
     """Some epochs of Adagrad in NumPy and SciPy, and the objective over all samples."""
     opt, rng = NumpyAdagrad(w), np.random.default_rng(0)
@@ -76,23 +50,16 @@ def by_hand(w, X, y, batch_size):
     return loss_and_residual(w, X, y)[0]
 
 
-def epochs(fun, X, y, batch_size):
-    return fastopt.minimize(
-        fun, np.zeros(X.shape[1]), method="adagrad", jac=True, data=(X, y), batch_size=batch_size, rng=0,
-        options={"epochs": EPOCHS},
-    )  # fmt: skip
-
-
 def logistic(n, d, per_row, batch_size):
-    X, y = sparse_rows(n, d, per_row)
+    X, y = csr_samples(n, d, per_row)
     w = np.zeros(d)
     by_hand(w, X, y, batch_size)
-    for fun in (dense_logistic, sparse_logistic):
-        np.testing.assert_allclose(epochs(fun, X, y, batch_size).x, w, rtol=1e-7, atol=1e-9)
+    for fun in LOGISTIC.values():
+        np.testing.assert_allclose(minimize_epochs(fun, X, y, batch_size, EPOCHS).x, w, rtol=1e-7, atol=1e-9)
     return {
         "NumPy and SciPy by hand": lambda: by_hand(np.zeros(d), X, y, batch_size),
-        "minimize, dense gradients": lambda: epochs(dense_logistic, X, y, batch_size),
-        "minimize, sparse gradients": lambda: epochs(sparse_logistic, X, y, batch_size),
+        "minimize, dense gradients": lambda: minimize_epochs(LOGISTIC["dense"], X, y, batch_size, EPOCHS),
+        "minimize, sparse gradients": lambda: minimize_epochs(LOGISTIC["RowSparse"], X, y, batch_size, EPOCHS),
     }
 
 

@@ -10,6 +10,7 @@ import argparse
 
 import numpy as np
 import scipy.sparse
+from problems import zipf_positions
 from timing import Contender, interleaved
 
 import fastopt
@@ -119,9 +120,7 @@ def side_by_side(name, shape, k, threads):
 def duplicates(threads, n=5_000_000, k=100_000):
     rng = np.random.default_rng(0)
     values = rng.standard_normal(k, dtype=np.float32)
-    ranks = np.arange(1, n + 1)
-    probability = 1 / ranks
-    index = rng.permutation(n)[rng.choice(n, k, p=probability / probability.sum())]
+    index = zipf_positions(n, k)
     coalescer = _sparse.Coalescer()
 
     def numpy_sum():
