@@ -11,10 +11,10 @@ import warnings
 import numpy as np
 import scipy.optimize
 import scipy.sparse
-from numpy_updates import NumpyAdagrad
 from scipy.special import expit
 
 import fastopt
+from fastopt._bench_numpy import NumpyAdagrad
 
 SEED = 0
 ROWS_AT_ONCE = 10_000  # of float32 data converted to float64

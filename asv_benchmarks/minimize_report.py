@@ -9,11 +9,12 @@ are medians.
 import argparse
 
 import numpy as np
-from numpy_updates import NumpyAdagrad
 from problems import LOGISTIC, csr_samples, dense_logistic, loss_and_residual, minimize_epochs
 from timing import interleaved
 
 import fastopt
+from fastopt._bench_numpy import NumpyAdagrad
+from fastopt._bench_numpy import NumpyAdagrad
 
 EMPTY_ITERATIONS = 5000
 EPOCHS = 5

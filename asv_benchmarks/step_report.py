@@ -11,11 +11,11 @@ import argparse
 import numpy as np
 from gauge import share_of_gauge
 from memory_use import extra_memory
-from numpy_updates import NUMPY_UPDATES
 from problems import dense_problem
 from timing import interleaved
 
 import fastopt
+from fastopt._bench_numpy import NUMPY_UPDATES
 
 METHODS = ("sgd", "adagrad", "adam")
 MEMORY_SIZES = (2**24, 2**25, 50_000_000)

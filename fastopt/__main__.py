@@ -1,4 +1,4 @@
-"""The command line: ``fastopt demo`` and ``fastopt info``, also as ``python -m fastopt``."""
+"""The command line: ``fastopt demo``, ``fastopt bench`` and ``fastopt info``, also as ``python -m fastopt``."""
 
 import argparse
 import os
@@ -6,7 +6,8 @@ import sys
 
 import fastopt
 
-from . import _demo
+from . import _bench, _demo
+from ._arguments import UsageError
 
 
 def _parser():
@@ -15,6 +16,9 @@ def _parser():
     demo = commands.add_parser("demo", help="train a small neural network with ten methods and compare them")
     _demo.add_arguments(demo)
     demo.set_defaults(run=_demo.run)
+    bench = commands.add_parser("bench", help="measure the speed of every optimizer on this machine")
+    _bench.add_arguments(bench)
+    bench.set_defaults(run=_bench.run)
     info = commands.add_parser("info", help="print version, build, instruction set and threads")
     info.set_defaults(run=lambda arguments: fastopt.show_versions())
     return parser
@@ -31,7 +35,7 @@ def main(argv=None):
     try:
         arguments.run(arguments)
         sys.stdout.flush()  # a reader that has left is noticed here, not at exit
-    except _demo.UsageError as error:
+    except UsageError as error:
         print(f"fastopt: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -4,7 +4,6 @@ The network has one hidden layer of tanh units and a softmax output, in plain Nu
 updates are fastopt's. Every method starts from the same parameters and sees the samples in the same order.
 """
 
-import argparse
 import dataclasses
 import importlib.util
 import os
@@ -15,16 +14,13 @@ import numpy as np
 
 import fastopt
 
+from ._arguments import UsageError, at_least
 from .data import load_digits
 
 HIDDEN_UNITS = 64
 TEST_SAMPLES = 360
 SPLIT_SEED = 0  # not the user's seed: accuracies of different seeds are over the same test set
 CLEAR_LINE = "\r\033[K"
-
-
-class UsageError(Exception):
-    """The user asked for something that cannot be done; the message is shown to them as it is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,27 +182,18 @@ def check_target(path):
         raise UsageError("--save needs matplotlib: python -m pip install matplotlib")
 
 
-def _at_least(minimum):
-    def parse(text):
-        if not text.isdecimal() or int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"must be an integer >= {minimum}, got {text!r}.")
-        return int(text)
-
-    return parse
-
-
 def add_arguments(parser):
     """Declare the options of ``fastopt demo``."""
     parser.add_argument(
         "--epochs",
-        type=_at_least(1),
+        type=at_least(1),
         default=100,
         metavar="N",
         help="passes over the training samples (default: %(default)s)",
     )
     parser.add_argument(
         "--seed",
-        type=_at_least(0),
+        type=at_least(0),
         default=0,
         metavar="N",
         help="for initial parameters and order of samples (default: %(default)s)",
