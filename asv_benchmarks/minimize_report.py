@@ -14,7 +14,6 @@ from timing import interleaved
 
 import fastopt
 from fastopt._bench_numpy import NumpyAdagrad
-from fastopt._bench_numpy import NumpyAdagrad
 
 EMPTY_ITERATIONS = 5000
 EPOCHS = 5
