@@ -18,7 +18,7 @@ except ImportError as _error:
         f"the compiled part of fastopt is missing in {__path__[0]!r}. If this is its source folder, leave it to use "
         "the installed package, or build in place with `pip install -e .`."
     ) from _error
-from . import _validation, objectives, schedules
+from . import _validation, objectives, plot, schedules
 from ._checkpoint import CheckpointError, load, save
 from ._info import show_versions
 from ._minimize import minimize, scipy_method
@@ -40,6 +40,7 @@ __all__ = [
     "load",
     "minimize",
     "objectives",
+    "plot",
     "save",
     "schedules",
     "scipy_method",

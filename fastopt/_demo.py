@@ -163,10 +163,9 @@ def save_curves(results, path):
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    for i, result in enumerate(results):
-        axes.semilogy(result.losses, label=result.label, color=f"C{i}")
-    axes.set(xlabel="epoch", ylabel="training loss", title=f"Digits, 64-{HIDDEN_UNITS}-10 network")
-    axes.grid(alpha=0.3)
+    curves = {each.label: {"epoch": range(len(each.losses)), "fun": each.losses} for each in results}
+    fastopt.plot.compare(curves, "epoch", ax=axes, marker="")
+    axes.set(ylabel="training loss", title=f"Digits, 64-{HIDDEN_UNITS}-10 network")
     axes.legend(fontsize="small")
     figure.savefig(path, dpi=150)
 

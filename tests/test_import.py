@@ -58,7 +58,9 @@ def test_unsupported_instruction_set():
         _validation.instruction_set("V3", NAMES, supported)
 
 
-@pytest.mark.parametrize("module", [fastopt, fastopt.schedules], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "module", [fastopt, fastopt.objectives, fastopt.plot, fastopt.schedules], ids=lambda each: each.__name__
+)
 def test_public_names(module):
     assert list(module.__all__) == list(dict.fromkeys(module.__all__))
     for name in module.__all__:
