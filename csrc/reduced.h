@@ -19,7 +19,8 @@ typedef struct {
     void *param;
     void *table;                 /* n_samples x n_outputs, times the samples' weights */
     void *mean;                  /* like the parameters */
-    int32_t *done;               /* CSR: per column, the steps of the stretch that it has made; 0 at the start */
+    void *folded;                /* CSR of one output without l1: FO_FOLDED_BYTES per column, 64-byte aligned; or NULL */
+    int32_t *done;               /* CSR else: per column, the steps of the stretch that it has made; 0 at the start */
     const double *power, *sum;   /* CSR: of 1 - rate l2: its k-th power, and the sum of the powers below k */
     fo_lookout *lookout;
     void *margin;                /* room for 2 n_outputs */
@@ -27,6 +28,8 @@ typedef struct {
     ptrdiff_t n_done;
     fo_stretch_end end;
 } fo_reduced;
+
+enum { FO_FOLDED_BYTES = 32 };
 
 void fo_run_reduced(fo_reduced *it);
 

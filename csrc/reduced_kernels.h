@@ -10,16 +10,14 @@ FO_INLINE real FN(follow)(real w, real gradient, FN(constants) c)
     return c.threshold == 0 ? moved : size > 0 ? (moved > 0 ? size : -size) : moved != moved ? moved : 0;
 }
 
-/* Margins, loss and derivatives of one sample; what is returned tells whether they are finite. The derivatives become
- * their difference to those in the table. */
-FO_INLINE int FN(look_at)(fo_reduced *it, fo_row at, ptrdiff_t sample, const int wide)
+/* Loss and derivatives of one sample from its margins; what is returned tells whether they are finite. The derivatives
+ * become their difference to those in the table. */
+FO_INLINE int FN(look_at_margin)(fo_reduced *it, ptrdiff_t sample)
 {
     const fo_objective *objective = it->objective;
     const ptrdiff_t n_outputs = objective->n_outputs;
-    const real *w = it->param, *intercept = objective->intercept ? w + objective->n_features * n_outputs : NULL;
     real *z = it->margin, *d = z + n_outputs, *before = (real *)it->table + sample * n_outputs;
     double sum = 0.0;
-    FN(margin)(at, w, intercept, n_outputs, z, objective->sparse, wide);
     const double loss = objective->loss->variants[fo_variant_index(objective->dtype)](
         z, (const real *)objective->label + sample, (const real *)objective->weight + sample, 1, n_outputs,
         objective->shape, d);
@@ -37,6 +35,14 @@ FO_INLINE int FN(look_at)(fo_reduced *it, fo_row at, ptrdiff_t sample, const int
         d[k] = change;
     }
     return 1;
+}
+
+FO_INLINE int FN(look_at)(fo_reduced *it, fo_row at, ptrdiff_t sample, const int wide)
+{
+    const fo_objective *objective = it->objective;
+    const real *w = it->param, *intercept = objective->intercept ? w + objective->n_features * objective->n_outputs : NULL;
+    FN(margin)(at, w, intercept, objective->n_outputs, it->margin, objective->sparse, wide);
+    return FN(look_at_margin)(it, sample);
 }
 
 /* One step of the `width` parameters of a column, whose entry in the row is x. */
@@ -153,6 +159,107 @@ FO_INLINE void FN(make_up)(fo_reduced *it, ptrdiff_t column, int32_t now, const 
     it->done[column] = now;
 }
 
+/* Parameters, mean and steps of the columns of a row to come, which has been fetched itself by now. */
+FO_INLINE void FN(fetch_columns)(const fo_reduced *it, ptrdiff_t i, const ptrdiff_t width, const int wide)
+{
+    const ptrdiff_t sample = sample_after(it->samples, i, COLUMNS_AHEAD);
+    if (sample < 0)
+        return;
+    const fo_row at = sparse_row(it->objective, sample, wide, 0);
+    for (ptrdiff_t j = 0; j < at.n; ++j) {
+        const ptrdiff_t column = entry_of(at.column, wide, j);
+        FETCH_TO_L2((const real *)it->param + column * width);
+        FETCH_TO_L2((const real *)it->mean + column * width);
+        FETCH_TO_L2(it->done + column);
+    }
+}
+
+/* What SAGA and SVRG keep of a column of one output, side by side: one miss where three arrays would have three. With
+ * P = power of the steps so far and G = sum of rate / P over them, the parameter is P (u - mean (G - reached)). */
+typedef struct { real u, mean; double reached; } FN(folded);
+
+FO_INLINE FN(folded) *FN(folded_at)(const fo_reduced *it, ptrdiff_t column)
+{
+    return (FN(folded) *)((char *)it->folded + column * FO_FOLDED_BYTES);
+}
+
+FO_INLINE void FN(fold_all)(fo_reduced *it)
+{
+    for (ptrdiff_t j = 0; j < it->objective->n_features; ++j) {
+        const FN(folded) start = {((const real *)it->param)[j], ((const real *)it->mean)[j], 0.0};
+        *FN(folded_at)(it, j) = start;
+    }
+}
+
+FO_INLINE void FN(unfold_all)(fo_reduced *it, double power, double reached)
+{
+    for (ptrdiff_t j = 0; j < it->objective->n_features; ++j) {
+        const FN(folded) at = *FN(folded_at)(it, j);
+        ((real *)it->param)[j] = (real)(power * (at.u - at.mean * (reached - at.reached)));
+        ((real *)it->mean)[j] = at.mean;
+    }
+}
+
+/* Columns of a row to come, which has been fetched itself by now, and its place in the table. */
+FO_INLINE void FN(fetch_folded)(const fo_reduced *it, ptrdiff_t i, const int wide)
+{
+    const ptrdiff_t sample = sample_after(it->samples, i, COLUMNS_AHEAD);
+    if (sample < 0)
+        return;
+    const fo_row at = sparse_row(it->objective, sample, wide, 0);
+    FETCH_TO_L2((const real *)it->table + sample);
+    for (ptrdiff_t j = 0; j < at.n; ++j)
+        FETCH_TO_L2(FN(folded_at)(it, entry_of(at.column, wide, j)));
+}
+
+FO_INLINE double FN(folded_margin)(const fo_reduced *it, fo_row at, double reached, const int wide)
+{
+    const real *x = at.value;
+    double a = 0.0, b = 0.0;                     /* two chains of additions side by side */
+    for (ptrdiff_t j = 0; j < at.n; ++j) {
+        const FN(folded) *column = FN(folded_at)(it, entry_of(at.column, wide, j));
+        const double product = x[j] * (column->u - column->mean * (reached - column->reached));
+        if (j % 2)
+            b += product;
+        else
+            a += product;
+    }
+    return a + b;
+}
+
+FO_INLINE void FN(run_folded)(fo_reduced *it, const int wide)
+{
+    const fo_objective *objective = it->objective;
+    const FN(constants) c = FN(constants_of)(it);
+    const real *change = (real *)it->margin + 1, *intercept = (const real *)it->param + objective->n_features;
+    double power = 1.0, reached = 0.0;
+    FN(fold_all)(it);
+    for (ptrdiff_t i = 0; i < it->samples.n; ++i) {
+        const ptrdiff_t sample = sample_of(it->samples, i);
+        const fo_row at = sparse_row(objective, sample, wide, sizeof(real));
+        const double margin = power * FN(folded_margin)(it, at, reached, wide);
+        *(real *)it->margin = (real)(margin + (objective->intercept ? *intercept : 0));
+        fetch_after(objective, it->samples, i, 1, wide, sizeof(real));
+        FN(fetch_folded)(it, i, wide);
+        if (!FN(look_at_margin)(it, sample))
+            break;
+        power = it->power[i + 1];
+        reached += it->rate / power;
+        for (ptrdiff_t j = 0; j < at.n; ++j) {
+            FN(folded) *column = FN(folded_at)(it, entry_of(at.column, wide, j));
+            const double g = (double)*change * ((const real *)at.value)[j];
+            column->u = (real)(column->u - column->mean * (reached - column->reached) - it->rate / power * g);
+            column->mean += (real)(c.share * g);
+            column->reached = reached;
+        }
+        FN(step_intercepts)(it, change, c);
+        ++it->n_done;
+        if (fo_stop_wanted(it->lookout))
+            break;
+    }
+    FN(unfold_all)(it, power, reached);
+}
+
 FO_INLINE void FN(run_rows)(fo_reduced *it, const ptrdiff_t width, const int wide, const int has_l1)
 {
     const fo_objective *objective = it->objective;
@@ -162,6 +269,7 @@ FO_INLINE void FN(run_rows)(fo_reduced *it, const ptrdiff_t width, const int wid
         const ptrdiff_t sample = sample_of(it->samples, i);
         const fo_row at = sparse_row(objective, sample, wide, sizeof(real));
         fetch_after(objective, it->samples, i, 1, wide, sizeof(real));
+        FN(fetch_columns)(it, i, width, wide);
         for (ptrdiff_t j = 0; j < at.n; ++j)
             FN(make_up)(it, entry_of(at.column, wide, j), (int32_t)i, width, has_l1);
         if (!FN(look_at)(it, at, sample, wide))
@@ -187,7 +295,9 @@ static void FN(run_sparse)(fo_reduced *it)
 {
     const ptrdiff_t width = it->objective->n_outputs;
     const int has_l1 = it->l1 != 0, wide = it->objective->wide;
-    if (width == 1 && !wide)
+    if (it->folded)
+        wide ? FN(run_folded)(it, 1) : FN(run_folded)(it, 0);
+    else if (width == 1 && !wide)
         has_l1 ? FN(run_rows)(it, 1, 0, 1) : FN(run_rows)(it, 1, 0, 0);
     else if (wide)
         FN(run_rows)(it, width, 1, has_l1);

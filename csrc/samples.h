@@ -53,7 +53,7 @@ FO_INLINE fo_row row_of(const fo_objective *it, ptrdiff_t sample, const int spar
 }
 
 /* How far ahead rows are fetched: a dense one is as long as many sparse ones. */
-enum { DENSE_AHEAD = 2, SPARSE_AHEAD = 8, MOST_OF_ROW = 4096 };
+enum { DENSE_AHEAD = 2, SPARSE_AHEAD = 8, COLUMNS_AHEAD = 2, MOST_OF_ROW = 4096 };
 
 /* The sample that comes a while after the i-th of a batch and may be in a later batch, or -1. */
 FO_INLINE ptrdiff_t sample_after(fo_batch batch, ptrdiff_t i, ptrdiff_t ahead)

@@ -209,6 +209,9 @@ cdef extern from "stretch.h" nogil:
 
 
 cdef extern from "reduced.h" nogil:
+    enum:
+        FO_FOLDED_BYTES
+
     ctypedef struct fo_reduced:
         const fo_objective *objective
         fo_batch samples
@@ -218,6 +221,7 @@ cdef extern from "reduced.h" nogil:
         void *param
         void *table
         void *mean
+        void *folded
         int32_t *done
         const double *power
         const double *sum

@@ -5,13 +5,13 @@ Python may look at them; inside, penalties of columns that no sample touches are
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY, NAN, log
 from libc.stdint cimport int32_t, int64_t
 
 cimport numpy as cnp
 import numpy as np
 
-from ._core cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_DELAYED, FO_FLOW, FO_NO_PENALTY, FO_RAISE, FO_SCAN_CHUNKS,
+from ._core cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_DELAYED, FO_FLOW, FO_FOLDED_BYTES, FO_NO_PENALTY, FO_RAISE, FO_SCAN_CHUNKS,
                      FO_SHRINK, FO_SOLVE, Engine, arranging_room, fo_array, fo_lookout, fo_penalty, fo_reduced, fo_scan,
                      fo_stretch, fo_worker, run_reduced, run_stretch, settle)
 from ._finite_sum cimport Sum
@@ -25,12 +25,22 @@ COMPLETE, BAD_LOSS, BAD_GRADIENT = 0, FO_BAD_LOSS, FO_BAD_GRADIENT
 # Decay of all parameters within a stretch: from here on it is brought into the parameters themselves.
 LEAST_DECAY = 2.0**-40
 
+# A step that leaves less of a parameter ends a stretch of SAGA and SVRG too soon for folding to pay.
+LEAST_FOLDED = 0.5
+
 # Entries of sparse rows in a batch from which on handing its columns to a second thread pays: some 10 us of work.
 LOOK_AHEAD_ENTRIES = 2048
 
 
 cdef void *data_of(cnp.ndarray array):
     return cnp.PyArray_DATA(array)
+
+
+def aligned_room(nbytes):
+    """Bytes that begin a cache line."""
+    room = np.empty(nbytes + 64, np.uint8)
+    first = -room.ctypes.data % 64
+    return room[first : first + nbytes]
 
 
 cdef fo_batch batch_of(cnp.ndarray order, Py_ssize_t first, Py_ssize_t n):
@@ -277,13 +287,20 @@ cdef class ReducedStretches:
     def __init__(self, Sum objective, cnp.ndarray param, double rate, double l2, double l1, bint refresh,
                  Py_ssize_t longest, Lookout lookout):
         cdef fo_reduced *it = &self.it
+        cdef double decay = 1.0 - rate * l2
+        cdef bint folds = objective.it.sparse and objective.it.n_outputs == 1 and l1 == 0.0 and decay >= LEAST_FOLDED
+        if folds and decay < 1.0:
+            longest = min(longest, int(log(LEAST_DECAY) / log(decay)))
         self.objective, self.param, self.longest = objective, param, longest
         self.table = np.zeros((objective.it.n_samples, objective.it.n_outputs), param.dtype)
         self.mean = np.zeros_like(param)
-        powers = np.cumprod(np.concatenate([np.ones(1), np.full(longest, 1.0 - rate * l2)]))
+        powers = np.cumprod(np.concatenate([np.ones(1), np.full(longest, decay)]))
         sums = np.concatenate([np.zeros(1), np.cumsum(powers[:longest])])
         self.memory = [powers, sums, np.empty(2 * objective.it.n_outputs, param.dtype),
                        np.zeros(objective.it.n_features, np.int32), lookout]
+        if folds:
+            self.memory.append(aligned_room(objective.it.n_features * FO_FOLDED_BYTES))
+            it.folded = data_of(self.memory[5])
         it.lookout = &lookout.it
         it.objective, it.rate, it.l2, it.l1, it.refresh = &objective.it, rate, l2, l1, refresh
         it.param, it.table, it.mean = data_of(param), data_of(self.table), data_of(self.mean)

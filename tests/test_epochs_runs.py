@@ -454,10 +454,10 @@ def test_hogwild_comes_near_to_the_minimum(method, rate, layout, n_threads, pena
 # --- Ctrl-C ----------------------------------------------------------------------------------------------------
 
 
-def long_epoch(n=400_000, d=20_000):
+def long_epoch(l2=0.01, n=400_000, d=20_000):
     """One entry a row; with sparse="exact" a step costs a pass over the parameters, an epoch many seconds."""
     X = sparse.csr_array((np.ones(n), np.arange(n, dtype=np.int32) % d, np.arange(n + 1, dtype=np.int32)), shape=(n, d))
-    return objectives.LeastSquares(X, np.ones(n), l2=0.01)
+    return objectives.LeastSquares(X, np.ones(n), l2=l2)
 
 
 class Pressing:
@@ -528,31 +528,60 @@ def test_ctrl_c_with_a_checkpoint_saves_whole_steps(method, mode, path, press_ct
     assert outcome(part(resume=path, options=budget)) == outcome(part(rng=0, options=budget))
 
 
-def many_outputs(n=40_000, d=64, n_classes=300):
+def many_outputs(l2, n=40_000, d=64, n_classes=300):
     """Few samples, each of which is much work."""
     rng = np.random.default_rng(3)
     X, y = rng.standard_normal((n, d), dtype=np.float32), rng.integers(0, n_classes, n)
-    return objectives.Softmax(X, y, l2=0.01, n_classes=n_classes)
+    return objectives.Softmax(X, y, l2=l2, n_classes=n_classes)
+
+
+LONG_STRETCHES = [
+    ("adam", long_epoch, 0.0),
+    ("adam", many_outputs, 0.0),
+    ("saga", many_outputs, 0.01),
+    ("svrg", many_outputs, 0.01),
+]
+
+
+@pytest.fixture
+def stretches(monkeypatch):
+    """Steps asked for and made in each stretch; an epoch is one of them."""
+    seen = []
+
+    def recorded(run):
+        def stretch(self, first, n):
+            seen.append((n, run(self, first, n)))
+            return seen[-1][1]
+
+        return stretch
+
+    monkeypatch.setattr(finite_sums, "STRETCH_ENTRIES", 10**15)
+    monkeypatch.setattr(finite_sums, "REDUCED_ENTRIES", 10**15)
+    for cls in (finite_sums.Batched, finite_sums.Reduced):
+        monkeypatch.setattr(cls, "run", recorded(cls.run))
+    return seen
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize(("method", "data"), [("adam", long_epoch), ("sgd", many_outputs), ("saga", many_outputs),
-                                              ("svrg", many_outputs)])  # fmt: skip
-def test_ctrl_c_ends_a_stretch_before_its_last_batch(method, data, path, press_ctrl_c_soon, monkeypatch):
-    monkeypatch.setattr(finite_sums, "STRETCH_ENTRIES", 10**15)
-    objective = data()
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize(("method", "data", "l2"), LONG_STRETCHES, ids=["adam-csr", "adam", "saga", "svrg"])
+def test_ctrl_c_ends_a_stretch_before_its_last_batch(method, data, l2, checkpoint, path, press_ctrl_c_soon, stretches):
+    objective = data(l2)
     x0 = np.zeros(objective.n_parameters, objective.dtype)
-    options = {"epochs": 10**6, "checkpoint": path} | ({"sparse": "exact"} if data is long_epoch else {})
+    options = {"epochs": 10**6} | ({"checkpoint": path} if checkpoint else {})
+    options |= {"sparse": "exact"} if data is long_epoch else {}
     press_ctrl_c_soon()
     with pytest.raises(KeyboardInterrupt):
         minimize(objective, x0, method=method, batch_size=1, rng=0, options=options)
-    assert _checkpoint.read(path, "minimize")["run"]["nit"] < objective.n_samples
+    for wanted, (done, *_) in stretches:
+        assert done < wanted == objective.n_samples
+    if checkpoint:
+        assert _checkpoint.read(path, "minimize")["run"]["nit"] == sum(done for _, (done, *_) in stretches)
 
 
 @pytest.mark.timeout(30)
-def test_what_is_raised_in_a_stretch_ends_it(monkeypatch):
-    """Without a checkpoint Ctrl-C is Python's own: its handler, or one of the program's, may raise anything."""
-    monkeypatch.setattr(finite_sums, "STRETCH_ENTRIES", 10**15)
+def test_what_is_raised_in_a_stretch_ends_it(stretches):
+    """A signal handler of the program may raise anything."""
     before = signal.signal(signal.SIGALRM, Counted(lambda *arguments: None, error := ArithmeticError("mine"), 1))
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
@@ -562,6 +591,8 @@ def test_what_is_raised_in_a_stretch_ends_it(monkeypatch):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert caught.value is error
+    ((wanted, (done, *_)),) = stretches
+    assert done < wanted
 
 
 @pytest.mark.timeout(30)
