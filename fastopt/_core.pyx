@@ -473,23 +473,19 @@ cdef class Engine:
         code runs before the end, at which the interpreter could let Ctrl-C in: all is loaded, or nothing is.
         """
         cdef Py_ssize_t k
-        self.acquire("load_state_dict()")
-        try:
-            if schedule is not None:
-                self._load_schedule(schedule, schedule_state)
-            for array, saved in copies:
-                array[...] = saved
-            self._values = values
-            self._set_values(values)
-            for k, last_step in enumerate(last_steps):
-                self.last_steps[k], self.it.work.arrays[k].last_step = None, NULL
-                if last_step is not None:
-                    self.start_resting(k, last_step)
-            self.it.t, self.skipped, self.it.norm = step_count, skipped_steps, NAN
-            for k, name in enumerate(names(self.it.rule.carry)):
-                self.it.carried[k] = carry[name]
-        finally:
-            self.release()
+        if schedule is not None:
+            self._load_schedule(schedule, schedule_state)
+        for array, saved in copies:
+            array[...] = saved
+        self._values = values
+        self._set_values(values)
+        for k, last_step in enumerate(last_steps):
+            self.last_steps[k], self.it.work.arrays[k].last_step = None, NULL
+            if last_step is not None:
+                self.start_resting(k, last_step)
+        self.it.t, self.skipped, self.it.norm = step_count, skipped_steps, NAN
+        for k, name in enumerate(names(self.it.rule.carry)):
+            self.it.carried[k] = carry[name]
 
     def _load_schedule(self, schedule, state):
         before = schedule.state_dict()

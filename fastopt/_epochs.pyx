@@ -226,7 +226,7 @@ cdef class BatchStretches:
         cdef int64_t start = engine.it.t
         cdef Py_ssize_t n_batches, n_done = 0
         cdef int end = 0, k
-        self.objective.check_places()
+        self.objective._check_places()
         tables = self.tables(np.asarray(rates[1:]))
         n_batches = len(tables[0]) - 1
         it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))
@@ -316,7 +316,7 @@ cdef class ReducedStretches:
 
     def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples):
         """One step for each sample; returns the number of steps and why it ended."""
-        self.objective.check_places()
+        self.objective._check_places()
         self.it.samples = batch_of(order, first, min(n_samples, self.longest))
         with nogil:
             run_reduced(&self.it)

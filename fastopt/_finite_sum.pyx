@@ -40,10 +40,10 @@ cdef class Sum:
         else:
             self.it.row_stride = X.strides[0] // X.itemsize
             self.owned = {"X": value}
-        self.owned.update({"y": labels, "sample_weight": weights})
+        self.labels = labels
         self.places = {name: place_of(array) for name, array in self.owned.items()}
 
-    cdef int check_places(self) except -1:
+    cpdef int _check_places(self) except -1:
         """Refuse arrays that the caller has resized: their memory is no longer what was bound."""
         for name, array in self.owned.items():
             if place_of(<cnp.ndarray>array) != self.places[name]:
@@ -65,7 +65,7 @@ cdef class Sum:
         cdef double *gradient = NULL
         cdef void *derivative
         room = None
-        self.check_places()
+        self._check_places()
         if derivatives is None:
             derivatives = np.empty(batch.n * self.it.n_outputs, w.dtype)
         derivative = cnp.PyArray_DATA(derivatives)

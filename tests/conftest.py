@@ -15,6 +15,7 @@ from fastopt.optimizers._hyperparameters import Flag
 
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=10_000)
 hypothesis.settings.load_profile(os.environ.get("FASTOPT_HYPOTHESIS", "ci"))
 
 OPTIMIZERS = fastopt.OPTIMIZERS

@@ -1,6 +1,7 @@
 """Slow oracle of sparse="lazy": the update of the dense oracle on the touched entries alone.
 
-A gradient is an array, or a pair (index, rows) that stands for the rows `index` of its parameter, which may repeat.
+A gradient is an array, or a pair (index, rows) that stands for the rows `index` of its parameter, which may repeat. An
+index that is a pair of arrays itself stands for single entries of a matrix.
 """
 
 import numpy as np
@@ -12,8 +13,7 @@ def densified(grad, shape):
     if isinstance(grad, np.ndarray):
         return np.asarray(grad, np.float64)
     dense = np.zeros(shape)
-    for row, values in zip(*grad, strict=True):
-        dense[row] += values
+    np.add.at(dense, *grad)
     return dense
 
 

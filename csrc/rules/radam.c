@@ -5,7 +5,7 @@
 #define RULE radam
 #define RULE_FILE "rules/radam.c"
 #define HYPER(X) X(beta_1) X(beta_2) X(epsilon) X(threshold) X(epsilon_hat)
-#define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(step_size) X(root_weight) X(epsilon)
+#define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(step_size) X(adaptive) X(epsilon)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0)
 #include "../rule.h"
 
@@ -20,7 +20,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->beta_2 = h->beta_2;
     c->one_minus_beta_2 = 1.0 - h->beta_2;
     c->step_size = now->learning_rate / bc1 * (tractable ? rectified * sqrt(bc2) : 1.0);
-    c->root_weight = tractable ? 1.0 : 0.0;
+    c->adaptive = tractable;
     c->epsilon = tractable ? h->epsilon * (h->epsilon_hat ? 1.0 : sqrt(bc2)) : 1.0;
 }
 #include "../export_rule.h"
@@ -31,6 +31,7 @@ FO_INLINE void FN(update)(real *p, real g, real *m, real *v, const FN(coefs) *c,
     (void)form;
     *m = c->beta_1 * *m + c->one_minus_beta_1 * g;
     *v = c->beta_2 * *v + c->one_minus_beta_2 * (g * g);
-    *p -= c->step_size * *m / (c->root_weight * SQRT(*v) + c->epsilon);
+    const real root = c->adaptive > 0 ? SQRT(*v) : 0;   /* not a factor 0: `v` may have overflowed */
+    *p -= c->step_size * *m / (root + c->epsilon);
 }
 #endif

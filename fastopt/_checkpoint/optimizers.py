@@ -123,8 +123,9 @@ def load(path, optimizer):
     _check_optimizer(optimizer)
     tree = read(path, "optimizer")
     try:
-        params = _fitting_params(tree, optimizer)
-        optimizer._load(tree, tuple(zip(optimizer._flat_params, params, strict=True)))
+        with optimizer._claim("load()"):
+            params = _fitting_params(tree, optimizer)
+            optimizer._load(tree, tuple(zip(optimizer._flat_params, params, strict=True)))
     except (TypeError, ValueError) as error:
         raise ValueError(f"checkpoint {os.fsdecode(path)!r} does not fit the optimizer: {error}") from error
 

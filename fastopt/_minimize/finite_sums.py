@@ -195,6 +195,7 @@ class FiniteSumRun(Run):
 
     def __init__(self, x, evaluate, batches, optimizer, rng, **parts):
         super().__init__(x, evaluate, batches, optimizer, rng, **parts)
+        evaluate.objective._check_places()
         kind = Reduced if isinstance(optimizer, FiniteSumMethod) else Batched
         self.stretches = kind(evaluate.objective, optimizer, batches, self.settings, self.stop_wanted)
         self.stretches.evaluate = evaluate

@@ -192,10 +192,14 @@ class Optimizer(_core.Engine):
         RuntimeError
             When a step of this optimizer is under way, in another thread.
         """
-        self._load(state_dict, ())
+        with self._claim("load_state_dict()"):
+            self._load(state_dict, ())
 
     def _load(self, state_dict, copies):
-        """Take over a state dictionary together with other arrays: pairs of where to and what from, checked."""
+        """Take over a state dictionary together with other arrays: pairs of where to and what from, checked.
+
+        The caller has claimed the optimizer.
+        """
         own = self._snapshot()
         _validation.state_dict(state_dict, own)
         _validation.last_steps(state_dict, self._resting_sizes)
@@ -211,9 +215,7 @@ class Optimizer(_core.Engine):
         for name, arrays in own["state"].items():
             copies = (*copies, *zip(arrays, state_dict["state"][name], strict=True))
         counters = [state_dict[key] for key in ("step_count", "skipped_steps", "carry")]
-        self._take_over(
-            values, copies, *counters, _copies(state_dict["last_steps"]), schedule, state_dict["schedule"]
-        )
+        self._take_over(values, copies, *counters, _copies(state_dict["last_steps"]), schedule, state_dict["schedule"])
 
     def __reduce__(self):
         with self._claim("__reduce__()"):
