@@ -4,8 +4,8 @@
 
 Adam takes 2,000 steps; at 90 % of the entries the gradient is zero but in the first step. From step 830 on their first
 moments would be subnormal, and with the processor's default each operation on one costs some hundred cycles: the same
-loop in NumPy is timed beside it. Prints the time of a step early and late in the run, and ends with an error when the late ones take
-more than 5 % longer. To be run alone on the machine.
+loop in NumPy is timed beside it. Prints the time of a step early and late in the run, and ends with an error when the
+late ones take more than 5 % longer. To be run alone on the machine.
 """
 
 import sys
