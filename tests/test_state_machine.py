@@ -296,7 +296,8 @@ class AnOptimizer(RuleBasedStateMachine):
         """All bits, without the look at `state` that would bring it up to date."""
         opt = self.opt if opt is None else opt
         arrays = [*opt._flat_params, *(array for arrays in opt._slot_arrays for array in arrays)]
-        last_steps = [None if each is None else each.tobytes() for each in opt._last_steps]
+        up_to_date = [each is None or (each == opt.step_count).all() for each in opt._last_steps]  # two ways to say so
+        last_steps = [None if new else each.tolist() for new, each in zip(up_to_date, opt._last_steps, strict=True)]
         return opt.step_count, opt._carry, last_steps, [array.tobytes() for array in arrays]
 
     @rule()
