@@ -87,7 +87,7 @@ def done(path):
 
 
 def survive(n_kills, seed=0):
-    """Kill as often as asked for; returns what was seen, and raises if a run does not survive."""
+    """Kill as often as asked for, two times a run; returns what was seen, and raises if a run does not survive."""
     draw, seen = random.Random(seed), collections.Counter()
     for k in range(n_kills // 2):
         problem = list(PROBLEMS)[k % len(PROBLEMS)]
@@ -117,7 +117,7 @@ def main(arguments):
         print("begins", flush=True)
         run(problem, FOREVER, checkpoint=path, resume=path if os.path.exists(path) else None)
         return
-    n_kills, seed = [*map(int, arguments), 100, 0][:2] if len(arguments) != 1 else (int(arguments[0]), 0)
+    n_kills, seed = (int(given) for given in [*arguments, *["100", "0"][len(arguments) :]])
     try:
         seen = survive(n_kills, seed)
     except CheckpointError as error:
