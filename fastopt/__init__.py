@@ -10,6 +10,7 @@ True
 """
 
 import os as _os
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 try:
     from . import _core
@@ -18,37 +19,50 @@ except ImportError as _error:
         f"the compiled part of fastopt is missing in {__path__[0]!r}. If this is its source folder, leave it to use "
         "the installed package, or build in place with `pip install -e .`."
     ) from _error
-from . import _validation, objectives, plot, schedules
-from ._checkpoint import CheckpointError, load, save
-from ._info import show_versions
-from ._minimize import minimize, scipy_method
-from ._sparse_gradients import RowSparse
-from ._threads import get_num_threads, set_num_threads, threads
-from ._variance_reduced import FINITE_SUM_METHODS, SAGA, SVRG
-from ._version import __version__
+# "as" tells type checkers to export the names: they cannot evaluate __all__.
+from . import _validation
+from . import objectives as objectives
+from . import plot as plot
+from . import schedules as schedules
+from ._checkpoint import CheckpointError as CheckpointError
+from ._checkpoint import load as load
+from ._checkpoint import save as save
+from ._info import show_versions as show_versions
+from ._minimize import minimize as minimize
+from ._minimize import scipy_method as scipy_method
+from ._sparse_gradients import RowSparse as RowSparse
+from ._threads import get_num_threads as get_num_threads
+from ._threads import set_num_threads as set_num_threads
+from ._threads import threads as threads
+from ._variance_reduced import FINITE_SUM_METHODS as FINITE_SUM_METHODS
+from ._variance_reduced import SAGA as SAGA
+from ._variance_reduced import SVRG as SVRG
+from ._version import __version__ as __version__
 from .optimizers import *  # noqa: F403
-from .optimizers import __all__ as _optimizers
 
-__all__ = [
-    "CheckpointError",
-    "FINITE_SUM_METHODS",
-    "RowSparse",
-    "SAGA",
-    "SVRG",
-    "__version__",
-    "get_num_threads",
-    "load",
-    "minimize",
-    "objectives",
-    "plot",
-    "save",
-    "schedules",
-    "scipy_method",
-    "set_num_threads",
-    "show_versions",
-    "threads",
-    *_optimizers,
-]
+if not _TYPE_CHECKING:
+    from .optimizers import __all__ as _optimizers
+
+    __all__ = [
+        "CheckpointError",
+        "FINITE_SUM_METHODS",
+        "RowSparse",
+        "SAGA",
+        "SVRG",
+        "__version__",
+        "get_num_threads",
+        "load",
+        "minimize",
+        "objectives",
+        "plot",
+        "save",
+        "schedules",
+        "scipy_method",
+        "set_num_threads",
+        "show_versions",
+        "threads",
+        *_optimizers,
+    ]
 
 
 def _select_instruction_set():

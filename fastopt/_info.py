@@ -9,7 +9,7 @@ from . import _core, _threads
 from ._version import __version__
 
 
-def show_versions():
+def show_versions() -> None:
     """Print versions, build, instruction sets found and used, and threads.
 
     Examples

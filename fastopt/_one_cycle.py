@@ -1,5 +1,7 @@
 """The one-cycle learning-rate schedule."""
 
+from typing import Literal
+
 from ._schedule import Schedule, blend, half_cosine
 from ._validation import choice, integer, real
 
@@ -35,8 +37,14 @@ class one_cycle(Schedule):
     """
 
     def __init__(
-        self, peak, total_steps, warmup_fraction=0.3, start_divisor=25.0, end_divisor=250000.0, anneal="cosine"
-    ):
+        self,
+        peak: float,
+        total_steps: int,
+        warmup_fraction: float = 0.3,
+        start_divisor: float = 25.0,
+        end_divisor: float = 250000.0,
+        anneal: Literal["cosine", "linear"] = "cosine",
+    ) -> None:
         super().__init__(
             peak=real("peak", peak, "[0, inf)"),
             total_steps=integer("total_steps", total_steps, 2),

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from typing import Any, Literal
 
 from ._schedule import Schedule
 from ._validation import choice, integer, real
@@ -50,7 +51,16 @@ class reduce_on_plateau(Schedule):
     __hash__ = None
     _state_names = ("rate", "best", "bad_updates", "cooldown_left")
 
-    def __init__(self, lr, factor=0.1, patience=10, threshold=1e-4, cooldown=0, min_lr=0.0, mode="min"):
+    def __init__(
+        self,
+        lr: float,
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        mode: Literal["min", "max"] = "min",
+    ) -> None:
         lr = real("lr", lr, "[0, inf)")
         super().__init__(
             lr=lr,
@@ -77,7 +87,7 @@ class reduce_on_plateau(Schedule):
         # Before the first finite value `best` is infinite, and a relative margin would be too (or NaN).
         return gain > (self.threshold * abs(self.best) if math.isfinite(self.best) else 0.0)
 
-    def update(self, value):
+    def update(self, value: float) -> None:
         """Tell the schedule the monitored value, a real number; takes effect at the next step."""
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise TypeError(f"`value` must be a real number, got {value!r}.")
@@ -92,11 +102,11 @@ class reduce_on_plateau(Schedule):
             rate, bad_updates, cooldown_left = max(rate * self.factor, self.min_lr), 0, self.cooldown
         self._remember(rate, best, bad_updates, cooldown_left)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """The current rate, the best value and the two counters, as a new dict of plain numbers."""
         return {name: getattr(self, name) for name in self._state_names}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a dict made by `state_dict`; nothing changes if it does not fit."""
         if set(state) != set(self._state_names):
             raise ValueError(f"`state` must have the keys {list(self._state_names)}, got {list(state)}.")

@@ -50,7 +50,7 @@ class Schedule:
     def _key(self):
         return tuple(getattr(self, name) for name in self._names)
 
-    def __call__(self, t):
+    def __call__(self, t: int) -> float:
         # Optimizers pass an int at every step and need not wait half a microsecond for the full check.
         return self._rate(t if type(t) is int and t >= 0 else integer("t", t, 0))
 

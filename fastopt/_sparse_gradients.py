@@ -5,6 +5,7 @@ import sys
 import numpy as np
 
 from . import _sparse, _validation
+from ._types import ArrayLike
 
 
 class RowSparse:
@@ -38,7 +39,7 @@ class RowSparse:
 
     __slots__ = ("indices", "rows", "unique")
 
-    def __init__(self, indices, rows, unique=False):
+    def __init__(self, indices: ArrayLike, rows: ArrayLike, unique: bool = False) -> None:
         self.indices = _validation.row_indices(indices)
         self.rows = _validation.row_values(rows, self.indices)
         self.unique = _validation.flag("unique", unique)

@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +13,7 @@ _in_context = contextvars.ContextVar("fastopt_num_threads", default=None)
 _setting = None
 
 
-def set_num_threads(n):
+def set_num_threads(n: int | None) -> None:
     """Set the number of threads that optimizers use when they were given no `num_threads`.
 
     Parameters
@@ -37,7 +38,7 @@ def set_num_threads(n):
     _setting = _validation.num_threads(n)
 
 
-def get_num_threads():
+def get_num_threads() -> int:
     """Return the number of threads that an optimizer without `num_threads` may use here and now.
 
     Small work uses fewer. In a build without OpenMP it is 1.
@@ -46,7 +47,7 @@ def get_num_threads():
 
 
 @contextlib.contextmanager
-def threads(n):
+def threads(n: int | None) -> Iterator[None]:
     """Limit the number of threads inside a ``with`` block, in this thread of execution only.
 
     Parameters
@@ -68,7 +69,7 @@ def threads(n):
         _in_context.reset(token)
 
 
-def resolve(num_threads):
+def resolve(num_threads: int | None) -> int:
     """Return the first that is set: an optimizer's `num_threads`, the context's, the setting, the default.
 
     A lowered maximum of the OpenMP runtime (threadpoolctl, or a library that limits its workers) holds for

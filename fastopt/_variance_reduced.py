@@ -1,10 +1,12 @@
 """SVRG and SAGA: methods for finite sums, whose steps are csrc/reduced.c."""
 
 import inspect
+from typing import Any
 
 import numpy as np
 
 from . import _validation
+from ._types import Array
 from .optimizers._hyperparameters import Hyperparameter, LearningRate, ThreadCount
 
 
@@ -14,7 +16,7 @@ class AutomaticRate(LearningRate):
     def check(self, value):
         return None if value is None else _validation.real(self.name, value, "(0, inf)")
 
-    def __set__(self, instance, value):
+    def __set__(self, instance: Any, value: Any) -> None:
         _validation.refuse_assignment(self.name)
 
 
@@ -37,7 +39,7 @@ class FiniteSumMethod:
         params = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         cls.__signature__ = inspect.Signature([params, *(each.parameter() for each in cls._declared.values())])
 
-    def __init__(self, params, learning_rate=None, *, num_threads=None):
+    def __init__(self, params: Array, learning_rate: float | None = None, *, num_threads: int | None = None) -> None:
         if self.refresh is None:
             raise TypeError(f"{type(self).__name__} is a base class; use fastopt.SAGA or fastopt.SVRG.")
         self.params = params
@@ -64,7 +66,7 @@ class FiniteSumMethod:
             "state": dict(self.state),
         }
 
-    def load_state_dict(self, saved):
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Take over the state of an interrupted run of the same shape."""
         self.step_count = saved["step_count"]
         for name, array in self.state.items():

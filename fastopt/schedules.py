@@ -6,6 +6,7 @@ Schedules compare, hash and print by their parameters; all but `reduce_on_platea
 """
 
 from bisect import bisect_left
+from collections.abc import Callable, Iterable
 
 from ._one_cycle import one_cycle
 from ._plateau import reduce_on_plateau
@@ -41,7 +42,7 @@ class constant(Schedule):
     0.1
     """
 
-    def __init__(self, lr):
+    def __init__(self, lr: float) -> None:
         super().__init__(lr=real("lr", lr, "[0, inf)"))
 
     def _rate(self, t):
@@ -68,7 +69,7 @@ class step_decay(Schedule):
     [1.0, 1.0, 0.5, 0.25]
     """
 
-    def __init__(self, lr, step_size, factor):
+    def __init__(self, lr: float, step_size: int, factor: float) -> None:
         super().__init__(
             lr=real("lr", lr, "[0, inf)"),
             step_size=integer("step_size", step_size, 1),
@@ -101,7 +102,7 @@ class exponential_decay(Schedule):
     [1.0, 0.5, 0.25]
     """
 
-    def __init__(self, lr, decay_steps, decay_rate, staircase=False):
+    def __init__(self, lr: float, decay_steps: int, decay_rate: float, staircase: bool = False) -> None:
         super().__init__(
             lr=real("lr", lr, "[0, inf)"),
             decay_steps=integer("decay_steps", decay_steps, 1),
@@ -134,7 +135,7 @@ class inverse_time_decay(Schedule):
     [1.0, 0.5, 0.25]
     """
 
-    def __init__(self, lr, decay_steps, decay_rate):
+    def __init__(self, lr: float, decay_steps: int, decay_rate: float) -> None:
         super().__init__(
             lr=real("lr", lr, "[0, inf)"),
             decay_steps=integer("decay_steps", decay_steps, 1),
@@ -167,7 +168,7 @@ class polynomial_decay(Schedule):
     [1.0, 0.25, 0.0, 0.0]
     """
 
-    def __init__(self, lr, decay_steps, end, power=1.0):
+    def __init__(self, lr: float, decay_steps: int, end: float, power: float = 1.0) -> None:
         super().__init__(
             lr=real("lr", lr, "[0, inf)"),
             decay_steps=integer("decay_steps", decay_steps, 1),
@@ -202,7 +203,7 @@ class cosine_decay(Schedule):
     [1.0, 0.5, 0.0, 0.0]
     """
 
-    def __init__(self, lr, decay_steps, alpha=0.0):
+    def __init__(self, lr: float, decay_steps: int, alpha: float = 0.0) -> None:
         super().__init__(
             lr=real("lr", lr, "[0, inf)"),
             decay_steps=integer("decay_steps", decay_steps, 1),
@@ -234,14 +235,14 @@ class piecewise_constant(Schedule):
     [1.0, 1.0, 0.5, 0.5, 0.1]
     """
 
-    def __init__(self, boundaries, values):
-        boundaries = items("boundaries", boundaries, lambda name, value: integer(name, value, 0))
-        values = items("values", values, lambda name, value: real(name, value, "[0, inf)"))
-        if list(boundaries) != sorted(set(boundaries)):
-            raise ValueError(f"`boundaries` must be strictly increasing, got {boundaries}.")
-        if len(values) != len(boundaries) + 1:
-            raise ValueError(f"`values` must have length {len(boundaries) + 1}, got {len(values)}.")
-        super().__init__(boundaries=boundaries, values=values)
+    def __init__(self, boundaries: Iterable[int], values: Iterable[float]) -> None:
+        steps = items("boundaries", boundaries, lambda name, value: integer(name, value, 0))
+        rates = items("values", values, lambda name, value: real(name, value, "[0, inf)"))
+        if list(steps) != sorted(set(steps)):
+            raise ValueError(f"`boundaries` must be strictly increasing, got {steps}.")
+        if len(rates) != len(steps) + 1:
+            raise ValueError(f"`values` must have length {len(steps) + 1}, got {len(rates)}.")
+        super().__init__(boundaries=steps, values=rates)
 
     def _rate(self, t):
         return self.values[bisect_left(self.boundaries, t)]
@@ -269,7 +270,7 @@ class warmup(Schedule):
     [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 0.5]
     """
 
-    def __init__(self, schedule, steps):
+    def __init__(self, schedule: Callable[[int], float], steps: int) -> None:
         schedule = schedule if callable(schedule) else constant(real("schedule", schedule, "[0, inf)"))
         super().__init__(schedule=schedule, steps=integer("steps", steps, 1))
 

@@ -5,10 +5,11 @@ import os
 import numpy as np
 
 from .. import _core, _validation
+from .._types import Path
 from .files import read, write
 
 
-def save(path, optimizer):
+def save(path: Path, optimizer: "_core.Engine") -> None:
     """Write an optimizer and its parameters to a file, from which `load` goes on with the same bits.
 
     Parameters
@@ -62,7 +63,7 @@ def save(path, optimizer):
         write(path, "optimizer", optimizer._snapshot() | params)
 
 
-def load(path, optimizer):
+def load(path: Path, optimizer: "_core.Engine") -> None:
     """Take over the parameters and the state that `save` wrote; the next step has the bits of a run without a break.
 
     Parameters

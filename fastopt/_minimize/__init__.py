@@ -1,8 +1,12 @@
 """`minimize`: from its arguments to a run, and from the run to a result."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 
 from .. import _checkpoint
+from .._types import ArrayLike, Path
 from ..objectives._base import Objective
 from . import stopping, validation
 from .averages import Ema, Polyak
@@ -18,8 +22,23 @@ from .settings import Method, Settings
 __all__ = ["minimize", "scipy_method"]
 
 
-def minimize(fun, x0, args=(), method="adam", jac=None, *, bounds=None, tol=None, callback=None, options=None,
-             data=None, n_samples=None, batch_size=None, rng=None, resume=None):  # fmt: skip
+def minimize(
+    fun: Any,
+    x0: ArrayLike,
+    args: tuple[Any, ...] = (),
+    method: Any = "adam",
+    jac: Any = None,
+    *,
+    bounds: Any = None,
+    tol: float | None = None,
+    callback: Callable[..., Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    data: Any = None,
+    n_samples: int | None = None,
+    batch_size: int | None = None,
+    rng: int | np.random.Generator | None = None,
+    resume: Path | None = None,
+) -> Any:
     """Minimize a function whose values or gradients are noisy, or a mean over samples.
 
     The signature, the result and the conventions are those of `scipy.optimize.minimize`; `data`, `n_samples`,

@@ -1,12 +1,15 @@
 """The adapter that makes an optimizer a method of scipy.optimize.minimize."""
 
+from collections.abc import Callable
+from typing import Any
+
 from . import validation
 
 # What minimize() takes as arguments of its own, SciPy's minimize as options.
 ARGUMENTS = ("data", "n_samples", "batch_size", "rng", "resume")
 
 
-def scipy_method(name="adam", **hyper):
+def scipy_method(name: Any = "adam", **hyper: Any) -> Callable[..., Any]:
     """A method for `scipy.optimize.minimize`.
 
     Parameters

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import _finite_sum, _threads
+from .._types import Array, ArrayLike, Samples
 from .._validation import flag
 from . import _validation
 
@@ -46,7 +47,16 @@ class Objective(_finite_sum.Sum):
         for name, text in {"X": COMMON_X, "parameters": COMMON_PARAMETERS, "methods": METHODS}.items():
             cls.__doc__ = (cls.__doc__ or "").replace(f"<common {name}>", text)
 
-    def __init__(self, X, y, *, l2=0.0, l1=0.0, fit_intercept=False, sample_weight=None):
+    def __init__(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        *,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        fit_intercept: bool = False,
+        sample_weight: ArrayLike | None = None,
+    ) -> None:
         X = _validation.samples(X)
         labels, n_outputs = self._labels(_validation.vector("y", y, X.shape[0]))
         weights = _validation.weights(sample_weight, X.shape[0])
@@ -76,12 +86,12 @@ class Objective(_finite_sum.Sum):
         """The loss's own parameter."""
         return 0.0
 
-    def __call__(self, x, idx=None):
+    def __call__(self, x: ArrayLike, idx: ArrayLike | None = None) -> float:
         """Return the value at x, over the samples `idx` if they are given."""
         w, index = _validation.parameters(x, self), self._index(idx)
         return self._evaluate(w, index, False, _threads.resolve(None))[0] + self._penalty(w)
 
-    def gradient(self, x, idx=None):
+    def gradient(self, x: ArrayLike, idx: ArrayLike | None = None) -> Array:
         """Return the gradient at x.
 
         Parameters
@@ -98,7 +108,7 @@ class Objective(_finite_sum.Sum):
         """
         return self.value_and_gradient(x, idx)[1]
 
-    def value_and_gradient(self, x, idx=None):
+    def value_and_gradient(self, x: ArrayLike, idx: ArrayLike | None = None) -> tuple[float, Array]:
         """Return value and gradient at x, in the time of one; arguments as for `gradient`."""
         w, index = _validation.parameters(x, self), self._index(idx)
         value, gradient = self._evaluate(w, index, True, _threads.resolve(None))
@@ -106,7 +116,7 @@ class Objective(_finite_sum.Sum):
             self._add_penalty_gradient(w, gradient)
             return value + self._penalty(w), gradient.astype(_validation.result_dtype(x), copy=False)
 
-    def decision_function(self, x, X=None):
+    def decision_function(self, x: ArrayLike, X: Samples = None) -> Array:
         """Return the margins of the objective's samples or of those in `X`: shape (n,), for classes (n, n_outputs)."""
         X = self.X if X is None else _validation.other_samples(X, self)
         w = _validation.parameters(x, self).reshape(-1, self.n_outputs)
@@ -116,7 +126,7 @@ class Objective(_finite_sum.Sum):
         return margins[:, 0] if self.n_outputs == 1 else margins
 
     @property
-    def max_smoothness(self):
+    def max_smoothness(self) -> float:
         """Largest Lipschitz constant of the gradient of one sample's loss, with `l2`; infinite if there is none."""
         if np.isinf(self.curvature):
             return np.inf

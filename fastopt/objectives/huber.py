@@ -1,5 +1,6 @@
 """The Huber loss: documentation and parameter; the loss itself is csrc/losses/huber.c."""
 
+from .._types import ArrayLike, Samples
 from .._validation import real
 from ._base import Objective
 
@@ -37,7 +38,17 @@ class Huber(Objective):
     loss = "huber"
     curvature = 1.0
 
-    def __init__(self, X, y, *, delta=1.0, l2=0.0, l1=0.0, fit_intercept=False, sample_weight=None):
+    def __init__(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        *,
+        delta: float = 1.0,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        fit_intercept: bool = False,
+        sample_weight: ArrayLike | None = None,
+    ) -> None:
         self.delta = real("delta", delta, "(0, inf)")
         super().__init__(X, y, l2=l2, l1=l1, fit_intercept=fit_intercept, sample_weight=sample_weight)
 

@@ -1,5 +1,6 @@
 """Softmax regression: documentation and labels; the loss itself is csrc/losses/softmax.c."""
 
+from .._types import ArrayLike, Samples
 from .._validation import integer
 from . import _validation
 from ._base import Objective
@@ -40,12 +41,22 @@ class Softmax(Objective):
     loss = "softmax"
     curvature = 0.5
 
-    def __init__(self, X, y, *, n_classes=None, l2=0.0, l1=0.0, fit_intercept=False, sample_weight=None):
+    def __init__(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        *,
+        n_classes: int | None = None,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        fit_intercept: bool = False,
+        sample_weight: ArrayLike | None = None,
+    ) -> None:
         self._wanted = None if n_classes is None else integer("n_classes", n_classes, 2)
         super().__init__(X, y, l2=l2, l1=l1, fit_intercept=fit_intercept, sample_weight=sample_weight)
 
     @property
-    def n_classes(self):
+    def n_classes(self) -> int:
         """Number of classes."""
         return self.n_outputs
 

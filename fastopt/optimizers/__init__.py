@@ -1,35 +1,38 @@
 """The optimizers, one per file, and their registry."""
-# ruff: noqa: F401 (the registry and __all__ are made from the imported names)
+# ruff: noqa: F401 (the registry and __all__ are made from the imported names; "as" tells type checkers to export them)
+
+from typing import TYPE_CHECKING
 
 from .. import _validation
-from ._base import Optimizer
-from .adabelief import AdaBelief
-from .adadelta import Adadelta
-from .adagrad import Adagrad
-from .adam import Adam
-from .adamax import Adamax
-from .adamw import AdamW
-from .asgd import ASGD
-from .ftrl import FTRL
-from .lion import Lion
-from .nadam import NAdam
-from .radam import RAdam
-from .rmsprop import RMSprop
-from .rprop import Rprop
-from .sgd import SGD
-from .yogi import Yogi
+from ._base import Optimizer as Optimizer
+from .adabelief import AdaBelief as AdaBelief
+from .adadelta import Adadelta as Adadelta
+from .adagrad import Adagrad as Adagrad
+from .adam import Adam as Adam
+from .adamax import Adamax as Adamax
+from .adamw import AdamW as AdamW
+from .asgd import ASGD as ASGD
+from .ftrl import FTRL as FTRL
+from .lion import Lion as Lion
+from .nadam import NAdam as NAdam
+from .radam import RAdam as RAdam
+from .rmsprop import RMSprop as RMSprop
+from .rprop import Rprop as Rprop
+from .sgd import SGD as SGD
+from .yogi import Yogi as Yogi
 
 #: Name -> class of every optimizer; the name is the class's in lower case.
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, type[Optimizer]] = {
     name.lower(): each
     for name, each in sorted(globals().items(), key=lambda item: item[0].lower())
     if isinstance(each, type) and issubclass(each, Optimizer) and each is not Optimizer
 }
 
-__all__ = ["OPTIMIZERS", "Optimizer", "get_optimizer", *(each.__name__ for each in OPTIMIZERS.values())]
+if not TYPE_CHECKING:  # who cannot evaluate it, and would take it for empty
+    __all__ = ["OPTIMIZERS", "Optimizer", "get_optimizer", *(each.__name__ for each in OPTIMIZERS.values())]
 
 
-def get_optimizer(name):
+def get_optimizer(name: str) -> type[Optimizer]:
     """Return the optimizer class that has a name.
 
     Parameters

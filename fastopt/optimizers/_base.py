@@ -1,8 +1,10 @@
 """The base class of all optimizers: everything that does not depend on the rule."""
 
 import inspect
+from typing import Any
 
 from .. import _core, _sparse, _sparse_gradients, _threads, _validation
+from .._types import Structure
 from ._hyperparameters import Choice, Flag, Hyperparameter, Real, ThreadCount
 from ._state import allocate
 
@@ -84,7 +86,7 @@ class Optimizer(_core.Engine):
             texts = defaults | {"sparse": sparse_note(cls.rule, defaults)}
             cls.__doc__ = cls.__doc__.replace("<common parameters>", COMMON_PARAMETERS.format(**texts))
 
-    def __init__(self, params, *args, **hyperparameters):
+    def __init__(self, params: Structure, *args: Any, **hyperparameters: Any) -> None:
         if self.rule is None:
             _validation.refuse_base_class(type(self).__name__)
         values = self._validated(args, hyperparameters)
@@ -124,7 +126,7 @@ class Optimizer(_core.Engine):
     _new_coalescer = _sparse.Coalescer
 
     @property
-    def state(self):
+    def state(self) -> dict[str, Structure]:
         """Slot name -> state in the structure of the parameters: writable views, zero-copy.
 
         With ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now.
@@ -157,7 +159,7 @@ class Optimizer(_core.Engine):
             "state": {name: list(arrays) for name, arrays in self._slots_by_name().items()},
         }
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """Return all but the parameters that a later optimizer needs to go on with the same bits.
 
         Returns
@@ -177,7 +179,7 @@ class Optimizer(_core.Engine):
             snapshot["last_steps"] = _copies(snapshot["last_steps"])
             return snapshot
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` returned: counters, hyper-parameters, learning rate and state.
 
         Parameters

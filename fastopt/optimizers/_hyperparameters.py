@@ -5,6 +5,7 @@ the read-only attributes, the repr and the state dictionary from them.
 """
 
 import inspect
+from typing import Any
 
 from .. import _validation
 
@@ -27,10 +28,10 @@ class Hyperparameter:
     def __set_name__(self, owner, name):
         self.name = name
 
-    def __get__(self, instance, owner=None):
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else instance._values[self.name]
 
-    def __set__(self, instance, value):
+    def __set__(self, instance: Any, value: Any) -> None:
         _validation.refuse_assignment(self.name)
 
     def parameter(self):
@@ -62,7 +63,7 @@ class LearningRate(Real):
     def __init__(self, default, interval="[0, inf)"):
         super().__init__(default, interval)
 
-    def __set__(self, instance, value):
+    def __set__(self, instance: Any, value: Any) -> None:
         value = self.check(value)
         instance._values[self.name] = value
         instance._set_rate(value)

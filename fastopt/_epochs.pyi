@@ -1,0 +1,59 @@
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._core import Engine
+from ._finite_sum import Sum
+from ._types import Array
+
+PENALTIES: dict[str, int]
+COMPLETE: int
+BAD_LOSS: int
+BAD_GRADIENT: int
+__test__: dict[str, str]
+
+class BatchStretches:
+    loss: float
+    grad_norm: float
+    last: npt.NDArray[np.int64] | None
+    def __init__(
+        self,
+        objective: Sum,
+        optimizer: Engine,
+        batch_size: int,
+        most_entries: int,
+        l2: float,
+        l1: float,
+        penalty: str,
+        dense: bool,
+        n_workers: int,
+        names: dict[str, Any],
+    ) -> None: ...
+    def run(
+        self,
+        order: npt.NDArray[np.int64] | None,
+        first: int,
+        n_samples: int,
+        rates: npt.NDArray[np.float64],
+        num_threads: int,
+    ) -> tuple[int, int]: ...
+    def skip(self) -> None: ...
+
+class ReducedStretches:
+    table: Array
+    mean: Array
+    def __init__(
+        self,
+        objective: Sum,
+        param: Array,
+        rate: float,
+        l2: float,
+        l1: float,
+        refresh: bool,
+        longest: int,
+    ) -> None: ...
+    def fill(self, num_threads: int) -> float: ...
+    def run(self, order: npt.NDArray[np.int64] | None, first: int, n_samples: int) -> tuple[int, int]: ...
+    @property
+    def loss(self) -> float: ...

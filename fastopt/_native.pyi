@@ -1,0 +1,19 @@
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._types import Array
+
+INTEGER: str
+WITHOUT_BATCH: str
+WITH_BATCH: str
+SPELLINGS: list[str]
+__test__: dict[str, str]
+
+def normal_form(signature: str) -> str: ...
+
+class NativeObjective:
+    takes_batch: bool
+    def __init__(self, function: Any, dtype: npt.DTypeLike) -> None: ...
+    def __call__(self, x: Array, gradient: Array, index: npt.NDArray[np.int64] | None = None) -> float: ...
