@@ -7,10 +7,10 @@ import subprocess
 
 import numpy as np
 import pytest
-from fastopt._native import NativeObjective
 from scipy import LowLevelCallable
 
 import fastopt
+from fastopt._native import NativeObjective
 
 REALS = {"float32": ctypes.c_float, "float64": ctypes.c_double}
 INDEX = ctypes.POINTER(ctypes.c_int64)

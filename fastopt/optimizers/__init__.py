@@ -1,5 +1,4 @@
 """The optimizers, one per file, and their registry."""
-# ruff: noqa: F401 (the registry and __all__ are made from the imported names; "as" tells type checkers to export them)
 
 from typing import TYPE_CHECKING
 

@@ -1,0 +1,311 @@
+/* races.c -- the shared work of csrc on threads that ThreadSanitizer can see, which OpenMP's it cannot.
+ *
+ * Takes the place of parallel.c: the same shares of a range, on threads of its own. Every pass runs on one thread and
+ * on several; ThreadSanitizer looks for races, this program for bits that differ. Lock-free epochs are left out:
+ * they race by design. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "stretch.h"
+
+enum { THREADS = 4, SIZE = 20000, WIDTH = 5, N_ROWS = SIZE / WIDTH, TOUCHED = 1500 };
+enum { SAMPLES = 1000, FEATURES = 40, OUTPUTS = 3, ENTRIES_EACH = 5, BATCH = 500 };
+
+static int n_passes, n_different;
+
+/* --- threads ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    ptrdiff_t lo, hi;
+    fo_task *task;
+    const void *context;
+} share;
+
+static void *run_share(void *given)
+{
+    const share *it = given;
+    it->task(it->context, it->lo, it->hi);
+    return NULL;
+}
+
+void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context)
+{
+    pthread_t threads[THREADS];
+    share shares[THREADS];
+    for (int k = 0; k < num_threads; ++k) {
+        shares[k] = (share){n * k / num_threads, n * (k + 1) / num_threads, task, context};
+        if (pthread_create(&threads[k], NULL, run_share, &shares[k]) != 0)
+            abort();
+    }
+    for (int k = 0; k < num_threads; ++k)
+        pthread_join(threads[k], NULL);
+}
+
+int fo_useful_threads(ptrdiff_t bytes, int num_threads) { return bytes > 0 ? num_threads : 1; }
+
+/* --- memory ----------------------------------------------------------------------------------------------------- */
+
+static void *room(size_t n, size_t itemsize)
+{
+    void *memory = calloc(n ? n : 1, itemsize);
+    if (!memory)
+        abort();
+    return memory;
+}
+
+/* Numbers in (0, 1], the same in each run. */
+static void *numbers(size_t n, int dtype)
+{
+    void *memory = room(n, fo_itemsize(dtype));
+    for (size_t k = 0; k < n; ++k) {
+        const double x = (double)(k * 2654435761u % 1000 + 1) / 1000.0;
+        if (fo_itemsize(dtype) == sizeof(float))
+            ((float *)memory)[k] = (float)x;
+        else
+            ((double *)memory)[k] = x;
+    }
+    return memory;
+}
+
+static void same(const void *a, const void *b, size_t nbytes, const char *what)
+{
+    ++n_passes;
+    if (memcmp(a, b, nbytes) != 0) {
+        ++n_different;
+        fprintf(stderr, "%s: other bits on %d threads than on one\n", what, THREADS);
+    }
+}
+
+/* --- steps ------------------------------------------------------------------------------------------------------ */
+
+static const ptrdiff_t shape[] = {N_ROWS, WIDTH};
+
+static fo_array new_array(const fo_rule *rule, int form, int dtype)
+{
+    fo_array array = {.size = SIZE, .dtype = dtype, .param = numbers(SIZE, dtype), .resting_width = 1};
+    for (int k = 0; rule->slots[k].name; ++k)
+        if ((rule->slots[k].options & form) == rule->slots[k].options)
+            array.state[k] = room(SIZE, fo_itemsize(dtype));
+    return array;
+}
+
+static void free_array(fo_array *array)
+{
+    free(array->param);
+    for (int k = 0; k < FO_MAX_SLOTS; ++k)
+        free(array->state[k]);
+}
+
+/* One step of each cover that a gradient may have, after the state was filled, and a rest. */
+static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_threads, fo_scan *norm)
+{
+    const size_t itemsize = fo_itemsize(array->dtype);
+    const ptrdiff_t strides[] = {2 * WIDTH * (ptrdiff_t)itemsize, (ptrdiff_t)itemsize};
+    const fo_layout plain = {0, NULL, NULL}, strided = {2, shape, strides};
+    const struct { fo_cover cover; fo_layout layout; ptrdiff_t width; } covers[] = {
+        {FO_DENSE, plain, 1}, {FO_DENSE, strided, 1}, {FO_SPREAD, plain, 1}, {FO_SPREAD, plain, WIDTH},
+        {FO_ROWS, plain, WIDTH}, {FO_ELEMENTS, plain, 1}};
+    ptrdiff_t first_block[2];
+    const fo_work work = {array, first_block, 1};
+    fo_step step = {.t = 1, .clip_value = 0.5, .grad_scale = 1.0, .l2 = 0.01, .keep = 0.99};
+    double hyper[FO_MAX_HYPER], carry[FO_MAX_CARRY + 1] = {0};
+    int32_t index[TOUCHED];
+    int64_t *last_step = room(SIZE, sizeof *last_step);
+    void *grad = numbers(2 * SIZE, array->dtype);
+    fo_scan *partial = room(FO_SCAN_CHUNKS + 1, sizeof *partial);
+    for (int k = 0; k < FO_MAX_HYPER; ++k)
+        hyper[k] = 0.5;
+    for (int k = 0; k < TOUCHED; ++k)
+        index[k] = 2 * k;
+    rule->start(carry);
+    rule->prepare(hyper, 0.1, 1, carry, step.coef);
+    fo_plan(&work, FO_INITIALISE);
+    fo_update(&work, rule, FO_INITIALISE, &step, n_threads);
+    for (size_t k = 0; k < sizeof covers / sizeof covers[0]; ++k) {
+        array->cover = covers[k].cover;
+        array->grad_layout = covers[k].layout;
+        array->grad = grad;
+        array->at = (fo_positions){index, 0, TOUCHED, covers[k].width, NULL};
+        step.t = (int64_t)k + 1;
+        fo_plan(&work, form);
+        *norm = fo_scan_gradients(&work, 0.5, 1, partial, n_threads);
+        fo_update(&work, rule, form | FO_MODIFIED, &step, n_threads);
+    }
+    array->last_step = last_step;
+    step.t = 10;
+    fo_plan(&work, FO_REST);
+    fo_update(&work, rule, FO_REST, &step, n_threads);
+    array->last_step = NULL;
+    free(partial);
+    free(grad);
+    free(last_step);
+}
+
+static void check_rule(const fo_rule *rule, int form, int dtype)
+{
+    fo_array one = new_array(rule, form, dtype), many = new_array(rule, form, dtype);
+    fo_scan norms[2];
+    run_steps(rule, form, &one, 1, &norms[0]);
+    run_steps(rule, form, &many, THREADS, &norms[1]);
+    same(one.param, many.param, SIZE * fo_itemsize(dtype), rule->name);
+    same(&norms[0], &norms[1], sizeof norms[0], "norm");
+    for (int k = 0; k < FO_MAX_SLOTS; ++k)
+        if (one.state[k])
+            same(one.state[k], many.state[k], SIZE * fo_itemsize(dtype), rule->slots[k].name);
+    free_array(&one);
+    free_array(&many);
+}
+
+/* Rules side by side, as optimizers of several threads of a program are: their tables are shared. */
+static void check_rules(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+{
+    (void)context;
+    for (ptrdiff_t k = lo; k < hi; ++k) {
+        fo_array array = new_array(fo_rules[k], 0, 0);
+        fo_scan norm;
+        run_steps(fo_rules[k], 0, &array, 2, &norm);
+        free_array(&array);
+    }
+}
+
+/* --- objectives ------------------------------------------------------------------------------------------------- */
+
+static int32_t columns[SAMPLES * ENTRIES_EACH], row_start[SAMPLES + 1];
+
+static fo_objective new_objective(const fo_loss *loss, int dtype, int sparse)
+{
+    const int several = strcmp(loss->name, "softmax") == 0;
+    const size_t n_values = sparse ? SAMPLES * ENTRIES_EACH : SAMPLES * FEATURES;
+    for (int k = 0; k < SAMPLES * ENTRIES_EACH; ++k)
+        columns[k] = k / ENTRIES_EACH % (FEATURES / ENTRIES_EACH) + k % ENTRIES_EACH * (FEATURES / ENTRIES_EACH);
+    for (int k = 0; k <= SAMPLES; ++k)
+        row_start[k] = ENTRIES_EACH * k;
+    const fo_objective objective = {
+        .n_samples = SAMPLES, .n_features = FEATURES, .n_outputs = several ? OUTPUTS : 1, .dtype = dtype,
+        .sparse = sparse, .intercept = 1, .value = numbers(n_values, dtype), .row_stride = FEATURES,
+        .column = columns, .row_start = row_start, .label = room(SAMPLES, fo_itemsize(dtype)),
+        .weight = numbers(SAMPLES, dtype), .loss = loss, .shape = 1.0};
+    return objective;
+}
+
+static void check_evaluation(const fo_objective *it)
+{
+    const fo_batch all = {NULL, 0, SAMPLES, 0};
+    const size_t n = (size_t)((FEATURES + 1) * it->n_outputs), itemsize = fo_itemsize(it->dtype);
+    void *w = numbers(n, it->dtype), *derivative = room((size_t)(SAMPLES * it->n_outputs), itemsize);
+    double *gradients[2], losses[2];
+    for (int k = 0; k < 2; ++k) {
+        gradients[k] = room(fo_evaluation_room(it, all), sizeof **gradients);
+        losses[k] = fo_evaluate(it, w, all, derivative, gradients[k], k ? THREADS : 1);
+    }
+    same(&losses[0], &losses[1], sizeof losses[0], it->loss->name);
+    same(gradients[0], gradients[1], n * sizeof **gradients, "its gradient");
+    free(gradients[0]);
+    free(gradients[1]);
+    free(derivative);
+    free(w);
+}
+
+/* An epoch of SGD in batches whose work is shared. The parameters are to be freed. */
+static void *run_epoch(const fo_objective *it, const fo_rule *sgd, int n_threads)
+{
+    const size_t n = (size_t)((FEATURES + 1) * it->n_outputs), itemsize = fo_itemsize(it->dtype);
+    const size_t n_batch = (size_t)(BATCH * it->n_outputs);
+    const double rate[] = {0.1, 0.1, 0.1};
+    ptrdiff_t first_block[2];
+    fo_array array = {.size = (ptrdiff_t)n, .dtype = it->dtype, .param = numbers(n, it->dtype), .resting_width = 1};
+    const fo_penalty penalty = {.kind = FO_NO_PENALTY, .n_columns = FEATURES, .width = it->n_outputs,
+                                .dtype = it->dtype, .param = array.param};
+    const fo_optimizer optimizer = {
+        .rule = sgd, .work = {&array, first_block, 1}, .step = {.clip_value = __builtin_inf()}, .sign = 1.0,
+        .clip_norm = __builtin_inf(), .nonfinite = FO_RAISE};
+    const fo_stretch stretch = {
+        .objective = it, .penalty = &penalty, .optimizer = &optimizer, .samples = {NULL, 0, SAMPLES, 0},
+        .batch_size = BATCH, .n_batches = SAMPLES / BATCH, .rate = rate, .dense = !it->sparse,
+        .num_threads = n_threads, .n_workers = 1};
+    fo_worker worker = {
+        .touched = {room(FEATURES, sizeof(int32_t)), 1, room(FEATURES + 1, sizeof(int32_t)),
+                    room(BATCH * ENTRIES_EACH, sizeof(int32_t)), 0, 0},
+        .gathered = room(n, itemsize), .gradient = room(n, itemsize), .derivative = room(n_batch, itemsize),
+        .label = room(BATCH, itemsize), .weight = room(BATCH, itemsize)};
+    void *const owned[] = {worker.touched.seen, worker.touched.column, worker.touched.place, worker.gathered,
+                           worker.gradient, worker.derivative, worker.label, worker.weight};
+    fo_run_stretch(&stretch, &worker);
+    fo_settle(&stretch, &worker, worker.n_done);
+    if (worker.n_done != SAMPLES / BATCH)
+        same("", "?", 1, "an epoch that ended early");
+    for (size_t k = 0; k < sizeof owned / sizeof owned[0]; ++k)
+        free(owned[k]);
+    return array.param;
+}
+
+static void check_loss(const fo_loss *loss, const fo_rule *sgd, int dtype)
+{
+    for (int sparse = 0; sparse < 2; ++sparse) {
+        const fo_objective it = new_objective(loss, dtype, sparse);
+        void *one = run_epoch(&it, sgd, 1), *many = run_epoch(&it, sgd, THREADS);
+        same(one, many, (size_t)((FEATURES + 1) * it.n_outputs) * fo_itemsize(dtype), "an epoch");
+        check_evaluation(&it);
+        free(one);
+        free(many);
+        free((void *)it.value);
+        free((void *)it.label);
+        free((void *)it.weight);
+    }
+}
+
+/* --- the flag of an optimizer ----------------------------------------------------------------------------------- */
+
+enum { TURNS = 20000 };
+static int busy, is_racing;
+static ptrdiff_t n_inside;           /* not atomic: the flag alone keeps it */
+
+static void take_turns(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+{
+    (void)context;
+    for (ptrdiff_t k = lo; k < hi; ++k) {
+        while (!is_racing && !fo_try_acquire(&busy))
+            ;
+        ++n_inside;
+        fo_release(&busy);
+    }
+}
+
+/* With an argument only a race that must be found. */
+int main(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1) {
+        is_racing = 1;
+        fo_parallel_for(TURNS, 3, take_turns, NULL);
+        return 0;
+    }
+    const fo_rule *sgd = NULL;
+    ptrdiff_t n_rules = 0;
+    for (int isa = 0; fo_isa_name(isa); ++isa) {
+        if (!fo_isa_supported(isa))
+            continue;
+        fo_use_isa(isa);
+        for (int dtype = 0; fo_dtype_name(dtype); ++dtype) {
+            for (n_rules = 0; fo_rules[n_rules]; ++n_rules) {
+                const fo_rule *rule = fo_rules[n_rules];
+                int n_options = 0;
+                while (rule->options[n_options])
+                    ++n_options;
+                for (int form = 0; form < 2 << n_options; form += 2)
+                    check_rule(rule, form, dtype);
+                if (strcmp(rule->name, "sgd") == 0)
+                    sgd = rule;
+            }
+            for (int k = 0; fo_losses[k]; ++k)
+                check_loss(fo_losses[k], sgd, dtype);
+        }
+    }
+    fo_parallel_for(n_rules, 2, check_rules, NULL);
+    fo_parallel_for(TURNS, 3, take_turns, NULL);
+    if (n_inside != TURNS)
+        same("", "?", 1, "the flag of an optimizer");
+    printf("%d results of shared passes compared, %d differ\n", n_passes, n_different);
+    return n_different != 0 || n_passes == 0;
+}
