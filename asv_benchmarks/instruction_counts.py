@@ -7,10 +7,9 @@
 
 Needs valgrind with its headers, and a C compiler. The counts are the same to the digit in every run of a build.
 
-Starting Python under valgrind takes longer than all the counting, so one process runs all kernels. Between
-marks (callgrind_marks.c) each runs K times, and again 2 K times: half the difference belongs to the kernel alone, with
-the call from Python, and without the loop's beginning and the marks. Valgrind does not know AVX-512, so it counts
-the AVX2 kernels.
+Starting Python under valgrind takes seconds and counting a kernel a tenth of one, so a single process runs all kernels.
+Between marks (callgrind_marks.c) each runs K times, and then 2 K times: the difference is K runs and nothing else, each
+with its call from Python. Valgrind does not know AVX-512, so the AVX2 kernels are run.
 """
 
 import argparse
@@ -36,6 +35,7 @@ from registry import DTYPES, FINITE_SUM_METHODS, LOSSES, OPTIMIZERS
 import fastopt
 from fastopt import _core
 
+MARKS = Path(__file__).with_name("callgrind_marks.c")
 K = 8
 LARGEST_GROWTH = 0.02
 INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
@@ -189,6 +189,8 @@ def unavailable():
     for tool, package in (("valgrind", "valgrind"), (_compiler()[0], "a C compiler")):
         if shutil.which(tool) is None:
             return f"counting instructions needs {package}: {tool!r} was not found (Debian: apt install valgrind gcc)"
+    if subprocess.run([*_compiler(), "-fsyntax-only", str(MARKS)], capture_output=True).returncode != 0:
+        return "counting instructions needs the headers of valgrind: <valgrind/callgrind.h> was not found"
     return None
 
 
@@ -198,8 +200,7 @@ def _compiler():
 
 def _compile_marks(folder):
     library = Path(folder) / "callgrind_marks.so"
-    source = Path(__file__).with_name("callgrind_marks.c")
-    subprocess.run([*_compiler(), "-O2", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
+    subprocess.run([*_compiler(), "-O2", "-shared", "-fPIC", str(MARKS), "-o", str(library)], check=True)
     return library
 
 

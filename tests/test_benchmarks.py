@@ -190,6 +190,14 @@ def test_nothing_is_counted_without_valgrind(monkeypatch, capsys):
     assert reason in capsys.readouterr().err
 
 
+def test_nothing_is_counted_without_the_headers_of_valgrind(monkeypatch, tmp_path):
+    source = tmp_path / "marks.c"
+    source.write_text("#include <valgrind/no_such_header.h>\n")
+    monkeypatch.setattr(instruction_counts, "MARKS", source)
+    monkeypatch.setattr(instruction_counts.shutil, "which", lambda tool: f"/bin/{tool}")
+    assert "headers of valgrind" in instruction_counts.unavailable()
+
+
 class Recorder:
     """Marks that note what would be counted."""
 
