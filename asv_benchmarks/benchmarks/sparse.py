@@ -76,8 +76,9 @@ def _format_steps(format, n=10_000_000, k=100):
     index.sort()
     if format == "RowSparse":
         return problems.sparse_steps("adagrad", (n,), [index])
-    row = scipy.sparse.csr_array((np.ones(k, np.float32), index, [0, k]), shape=(1, n)).asformat(format)
-    return problems.repeated_step(problems.optimizer("adagrad", problems.constant((n,)), num_threads=1), [row])
+    row = scipy.sparse.csr_array((np.ones(k, np.float32), index, [0, k]), shape=(1, n))
+    grad = row.T if format == "csc" else row.asformat(format)  # a column, or its row ends would be as many as columns
+    return problems.repeated_step(problems.optimizer("adagrad", problems.constant((n,)), num_threads=1), [grad])
 
 
 class Formats:
