@@ -12,12 +12,12 @@ machine. docs/performance/regressions.md has more.
 
 import argparse
 import concurrent.futures
-import fnmatch
 import functools
 import multiprocessing
 import sys
 
 from regressions import builds, cases, decision
+from selection import selected
 from timing import Contender
 
 LEAST_SECONDS = 2e-3  # of a turn
@@ -46,17 +46,6 @@ def case_names(folder):
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as executor:
         return executor.submit(cases.names, folder).result()
-
-
-def selected(names, patterns):
-    """The names that a pattern matches as a whole or in one of their parts: adam, dense/*, 1000000, dense/adam/100."""
-    if not patterns:
-        return list(names)
-    return [
-        name
-        for name in names
-        if any(fnmatch.fnmatchcase(part, pattern) for pattern in patterns for part in (name, *name.split("/")))
-    ]
 
 
 def microseconds(seconds):

@@ -11,16 +11,14 @@ others; seconds are medians, ratios the medians of the ratios of a round. Peers 
 import argparse
 import functools
 import importlib.util
-import multiprocessing
-import os
 import statistics
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-import finite_sum_peers as peers
 import numpy as np
-from timing import Contender
+from contenders import linear, with_cyanure, with_fastopt, with_numpy, with_sklearn
+from timing import TellingContender
 
 ACCURACY = 1e-4  # relative suboptimality in the case `saga`
 TURN_SECONDS = 0.2  # at least, of what is faster
@@ -28,7 +26,7 @@ CYANURE_SOLVERS = ("auto", "qning-miso", "catalyst-miso", "acc-svrg", "svrg")
 
 
 class Entry(NamedTuple):
-    """A contender: a function of finite_sum_peers that runs in its process, with its arguments, and what it imports."""
+    """A contender: a function of contenders/linear.py that runs in its process, its arguments, and what it imports."""
 
     threads: int
     make: Callable
@@ -65,14 +63,11 @@ class Result(NamedTuple):
 
 def start(entry):
     """The contender in its process, ready for its turns, and what it told."""
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(entry.threads)  # inherited, and read when libraries are loaded
-    outcome, theirs = multiprocessing.Pipe(duplex=False)
-    contender = Contender(entry.make, theirs, *entry.arguments)
+    contender = TellingContender(entry.threads, entry.make, *entry.arguments)
     contender.repeats = 1
     first = contender.turn()
     contender.repeats = max(1, round(TURN_SECONDS / max(first, 1e-4)))
-    return contender, outcome.recv()
+    return contender, contender.told()
 
 
 def measured(entries, rounds):
@@ -146,7 +141,7 @@ def report(problem, rounds):
     entries = installed(problem.entries)
     results = measured(entries, rounds)
     for name in [name for name, result in results.items() if result.epochs == 0]:
-        print(f"\n{name}: left out, {peers.MAX_EPOCHS} epochs lead to {results.pop(name).value:.6f} only")
+        print(f"\n{name}: left out, {linear.MAX_EPOCHS} epochs lead to {results.pop(name).value:.6f} only")
     print()
     rivals = list(dict.fromkeys(fastest(results, goal.theirs) for goal in problem.goals))
     print_table(results, entries, [name for name in rivals if name is not None])
@@ -158,20 +153,20 @@ def report(problem, rounds):
 
 def sparse_data(scale, n=200_000):
     n, d = int(n * scale), int(200_000 * scale)
-    return functools.partial(peers.zipf_rows, n, d, 40), f"{n:,} x {d:,} CSR, 40 nonzeros a row, float64"
+    return functools.partial(linear.zipf_rows, n, d, 40), f"{n:,} x {d:,} CSR, 40 nonzeros a row, float64"
 
 
 def dense_data(scale, n, d, dtype):
     n = int(n * scale)
-    return functools.partial(peers.dense_rows, n, d, dtype), f"{n:,} x {d} dense, {np.dtype(dtype)}"
+    return functools.partial(linear.dense_rows, n, d, dtype), f"{n:,} x {d} dense, {np.dtype(dtype)}"
 
 
 def trained(threads, data, l2, module, train, **settings):
-    return Entry(threads, peers.training, (data, l2, functools.partial(train, **settings)), module)
+    return Entry(threads, linear.training, (data, l2, functools.partial(train, **settings)), module)
 
 
 def trained_to(data, l2, largest_value, module, train, **settings):
-    return Entry(1, peers.training_to, (data, l2, largest_value, functools.partial(train, **settings)), module)
+    return Entry(1, linear.training_to, (data, l2, largest_value, functools.partial(train, **settings)), module)
 
 
 def sgd_problems(data, what, learning_rate, goals, l2=1e-6):
@@ -180,9 +175,9 @@ def sgd_problems(data, what, learning_rate, goals, l2=1e-6):
         settings = {"learning_rate": learning_rate, "epochs": epochs}
         hogwild = {"parallel": "hogwild", "num_threads": 2}
         entries = {
-            "fastopt, 1": trained(1, data, l2, "fastopt", peers.fastopt_weights, **settings),
-            "fastopt, hogwild 2": trained(2, data, l2, "fastopt", peers.fastopt_weights, **hogwild, **settings),
-            "SGDClassifier": trained(1, data, l2, "sklearn", peers.sgd_classifier_weights, **settings),
+            "fastopt, 1": trained(1, data, l2, "fastopt", with_fastopt.fastopt_weights, **settings),
+            "fastopt, hogwild 2": trained(2, data, l2, "fastopt", with_fastopt.fastopt_weights, **hogwild, **settings),
+            "SGDClassifier": trained(1, data, l2, "sklearn", with_sklearn.sgd_classifier_weights, **settings),
         }
         compared = [Goal((name,), ("SGDClassifier",), least if epochs == 1 else None) for name, least in goals.items()]
         title = f"SGD, batches of 1, learning rate {learning_rate}, epochs: {epochs}, {what}"
@@ -203,10 +198,10 @@ def adagrad(scale):
     settings = {"batch_size": 256, "learning_rate": 0.3, "initial_accumulator_value": 1e-6}
     ours = {"method": "adagrad", "epochs": 1, **settings}
     entries = {
-        f"fastopt, {threads}": trained(threads, data, 0.0, "fastopt", peers.fastopt_weights, **ours)
+        f"fastopt, {threads}": trained(threads, data, 0.0, "fastopt", with_fastopt.fastopt_weights, **ours)
         for threads in (1, 2)
     }
-    for steps, train in (("dense", peers.dense_by_hand_weights), ("sparse", peers.sparse_by_hand_weights)):
+    for steps, train in (("dense", with_numpy.dense_by_hand_weights), ("sparse", with_numpy.sparse_by_hand_weights)):
         entries[f"by hand, {steps} steps"] = trained(1, data, 0.0, "scipy", train, **settings)
     goals = [Goal((name,), ("by hand, dense steps",), 10.0) for name in list(entries)[:2]]
     goals.append(Goal(("fastopt, 1",), ("by hand, sparse steps",)))
@@ -225,14 +220,17 @@ def saga_problem(data, what, factor):
     """Time from nothing to the accuracy, with the fewest epochs that each contender needs."""
     X, y = data()
     l2 = factor / len(y)
-    smallest, error = peers.minimum(X, y, l2)
+    smallest, error = linear.minimum(X, y, l2)
     assert error < 0.01 * ACCURACY * smallest, "L-BFGS-B did not get close enough to the minimum"
     largest = smallest * (1 + ACCURACY)
     entry = functools.partial(trained_to, data, l2, largest)
-    ours = {f"fastopt {method}": entry("fastopt", peers.fastopt_weights, method=method) for method in ("saga", "svrg")}
-    sklearn = {"scikit-learn saga": entry("sklearn", peers.sklearn_saga_weights)}
+    ours = {
+        f"fastopt {method}": entry("fastopt", with_fastopt.fastopt_weights, method=method)
+        for method in ("saga", "svrg")
+    }
+    sklearn = {"scikit-learn saga": entry("sklearn", with_sklearn.sklearn_saga_weights)}
     cyanure = {
-        f"cyanure {solver}": entry("cyanure", peers.cyanure_weights, solver=solver) for solver in CYANURE_SOLVERS
+        f"cyanure {solver}": entry("cyanure", with_cyanure.cyanure_weights, solver=solver) for solver in CYANURE_SOLVERS
     }
     goals = (
         Goal(tuple(ours), tuple(sklearn), 2.0 if factor >= 1 else None),
@@ -247,9 +245,9 @@ def full(scale):
     for data, what in (sparse_data(scale), dense_data(scale, 200_000, 512, np.float32)):
         entries, goals = {}, []
         for threads in (1, 2):
-            entries[f"fastopt, {threads}"] = Entry(threads, peers.value_and_gradient, (data, 1e-6))
+            entries[f"fastopt, {threads}"] = Entry(threads, linear.value_and_gradient, (data, 1e-6))
         for threads in (1,) if "CSR" in what else (1, 2):
-            entries[f"products, {threads}"] = Entry(threads, peers.bare_products, (data, 1e-6))
+            entries[f"products, {threads}"] = Entry(threads, linear.bare_products, (data, 1e-6))
             goals.append(Goal((f"fastopt, {threads}",), (f"products, {threads}",), 1 / 1.25))
         goals.append(Goal(("fastopt, 2",), ("fastopt, 1",), 1.7))
         yield Problem(f"Value and gradient of logistic regression, {what}", entries, tuple(goals))

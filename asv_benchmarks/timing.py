@@ -5,9 +5,11 @@ would take the other's core.
 """
 
 import multiprocessing
+import os
 import statistics
 import time
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 WARM_UP_CALLS = 3
 REST_SECONDS = 0.03  # between the turns of processes: idle threads of one spin for milliseconds on the cores of all
 
@@ -93,6 +95,25 @@ class Contender:
     def close(self):
         self.pipe.close()
         self.process.join()
+
+
+class TellingContender(Contender):
+    """A contender whose `make(outcome, *arguments)` also sends one object down the pipe `outcome`, to be asked for.
+
+    Libraries in its process find `threads` in their environment variables.
+    """
+
+    def __init__(self, threads, make, *arguments):
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))  # inherited, and read when they are loaded
+        self.outcome, theirs = multiprocessing.get_context("spawn").Pipe(duplex=False)
+        super().__init__(make, theirs, *arguments)
+        theirs.close()  # so that the end of the process is noticed
+
+    def told(self):
+        try:
+            return self.outcome.recv()
+        except EOFError:
+            return self._ask("turn", 1)  # raises what happened there
 
 
 def _serve(pipe, make, arguments):

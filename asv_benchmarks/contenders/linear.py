@@ -1,25 +1,20 @@
-"""What finite_sum_report.py compares: the data, the objective that judges everybody, and a function per contender.
+"""Linear models: the data, the objective that judges everybody, and what runs in the process of a contender.
 
-A contender is a function train(X, y, l2, ...) from the data to the weights. It does what its users wait for: its own
-checks of the data are part of it.
+A contender is a function train(X, y, l2, ...) from the data to the weights, in the file of its library. It does what
+its users wait for: its own checks of the data are part of it.
 """
 
 import functools
-import os
-import warnings
 
 import numpy as np
 import scipy.optimize
 import scipy.sparse
-from scipy.special import expit
 
 import fastopt
-from fastopt._bench_numpy import NumpyAdagrad
 
 SEED = 0
 ROWS_AT_ONCE = 10_000  # of float32 data converted to float64
 MAX_EPOCHS = 256  # of a contender that does not get to the accuracy it should
-NO_DUALITY_GAPS = 10**9  # cyanure's interval in epochs
 
 
 # Data
@@ -105,106 +100,6 @@ def fewest_epochs(train, X, y, l2, largest_value):
         else:
             epochs = middle
     return epochs, value(epochs)
-
-
-# Contenders, from data to weights
-
-
-def fastopt_weights(X, y, l2, method="sgd", batch_size=1, **options):
-    objective = fastopt.objectives.Logistic(X, y, l2=l2)
-    x0 = np.zeros(objective.n_parameters, objective.dtype)
-    return fastopt.minimize(objective, x0, method=method, batch_size=batch_size, rng=SEED, options=options).x
-
-
-def sgd_classifier_weights(X, y, l2, learning_rate, epochs):
-    from sklearn.linear_model import SGDClassifier
-
-    estimator = SGDClassifier(
-        loss="log_loss", penalty="l2", alpha=l2, fit_intercept=False, learning_rate="constant", eta0=learning_rate,
-        max_iter=epochs, tol=None, shuffle=True, average=False, random_state=SEED,
-    )  # fmt: skip
-    return estimator.fit(X, y).coef_.ravel()
-
-
-def sklearn_saga_weights(X, y, l2, epochs):
-    from sklearn.linear_model import LogisticRegression
-
-    estimator = LogisticRegression(
-        solver="saga", C=1 / (len(y) * l2), fit_intercept=False, max_iter=epochs, tol=0, random_state=SEED
-    )
-    warnings.simplefilter("ignore")  # that it would like more epochs
-    return estimator.fit(X, y).coef_.ravel()
-
-
-@functools.cache
-def silence():
-    """Cyanure's C++ prints a harmless warning at every start: this process has nothing more to say."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
-def cyanure_weights(X, y, l2, epochs, solver):
-    """Without duality gaps and the passes over the data that they cost: it is known when to stop.
-
-    Cyanure's checks are left to it; without them (safe=False) it takes about 5% less.
-    """
-    from cyanure.estimators import Classifier
-
-    silence()
-    estimator = Classifier(
-        loss="logistic", penalty="l2", solver=solver, fit_intercept=False, lambda_1=l2, max_iter=epochs, tol=1e-14,
-        duality_gap_interval=NO_DUALITY_GAPS, verbose=False, n_threads=1, random_state=SEED,
-    )  # fmt: skip
-    return estimator.fit(X, y).coef_
-
-
-def dense_by_hand_weights(X, y, l2, batch_size, **hyper):
-    """An epoch of Adagrad whose every step is over all columns. `l2` must be 0."""
-    n, d = X.shape
-    w = np.zeros(d)
-    opt = NumpyAdagrad(w, **hyper)
-    order = np.random.default_rng(SEED).permutation(n)
-    for start in range(0, n, batch_size):
-        index = order[start : start + batch_size]
-        batch = X[index]
-        residual = expit(batch @ w)
-        residual -= y[index]
-        residual /= len(index)
-        opt.step(batch.T @ residual)
-    return w
-
-
-def sparse_by_hand_weights(X, y, l2, batch_size, learning_rate, initial_accumulator_value, epsilon=1e-7):
-    """The same over the columns of each batch alone, as fast as they go in NumPy. `l2` must be 0, and no row empty.
-
-    The rows are put in the order of the epoch once. Columns that occur twice in a batch are computed and written
-    twice, with the same result: finding them takes longer.
-    """
-    n, d = X.shape
-    w, accumulator, sums = np.zeros(d), np.full(d, initial_accumulator_value), np.zeros(d)
-    order = np.random.default_rng(SEED).permutation(n)
-    X, y = X[order], y[order]
-    for start in range(0, n, batch_size):
-        stop = min(start + batch_size, n)
-        row_ends = X.indptr[start : stop + 1]
-        entries = slice(row_ends[0], row_ends[-1])
-        columns, values = X.indices[entries], X.data[entries]
-        weights = w[columns]
-        residual = expit(np.add.reduceat(values * weights, row_ends[:-1] - row_ends[0]))
-        residual -= y[start:stop]
-        residual /= stop - start
-        np.add.at(sums, columns, values * np.repeat(residual, np.diff(row_ends)))
-        gradient = sums[columns]
-        sums[columns] = 0
-        squares = gradient * gradient
-        squares += accumulator[columns]
-        accumulator[columns] = squares
-        np.sqrt(squares, out=squares)
-        squares += epsilon
-        gradient *= learning_rate
-        gradient /= squares
-        weights -= gradient
-        w[columns] = weights
-    return w
 
 
 # What runs in the process of a contender: each sends an outcome down a pipe, and returns the callable to be timed

@@ -1,0 +1,26 @@
+"""fastopt itself."""
+
+import numpy as np
+
+import fastopt
+
+from .linear import SEED
+
+REQUIRES = "fastopt"
+
+
+def step(problem, threads):
+    p, g = problem.arrays()
+    opt = fastopt.get_optimizer(problem.method)(p, num_threads=threads, **problem.hyper)
+    if problem.rows is not None:
+        g = fastopt.RowSparse(problem.rows, g, unique=True)
+    return lambda: opt.step(g), lambda: p
+
+
+STEPS = {"fastopt": step}
+
+
+def fastopt_weights(X, y, l2, method="sgd", batch_size=1, **options):
+    objective = fastopt.objectives.Logistic(X, y, l2=l2)
+    x0 = np.zeros(objective.n_parameters, objective.dtype)
+    return fastopt.minimize(objective, x0, method=method, batch_size=batch_size, rng=SEED, options=options).x

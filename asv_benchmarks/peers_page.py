@@ -1,0 +1,185 @@
+"""docs/performance/peers.md and peers.png from the figures in peers.json."""
+
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+
+from contenders.problems import ADAM_SIZES, TARGETS
+
+PACKAGES = ("fastopt", "numpy", "scipy", "torch", "jax", "optax", "scikit-learn", "cyanure")
+UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
+INTRODUCTION = """# fastopt beside other libraries
+
+Written by `python asv_benchmarks/peers.py`, which explains how it measures: the same work in float32, compared before
+it is timed, each contender in a process of its own with the same number of threads, in turns, medians. The number in
+brackets is how many times as long a contender took as fastopt, the median over the rounds; below 1 it was faster.
+optax runs under `jax.jit` with donated buffers, torch as a loop over tensors, with `foreach` and with `fused`.
+
+{machine}
+
+![Adam against the number of parameters, and the other problems](peers.png)
+"""
+TARGET_NOTE = """
+## Against what was hoped for
+
+Dense Adam, float32. *Measured* is the median ratio of a round.
+"""
+
+
+def time(seconds):
+    unit, scale = next((each for each in UNITS if seconds >= each[1]), UNITS[-1])
+    return f"{seconds / scale:.3g} {unit}" if seconds < 999 * scale else f"{seconds / scale:.0f} {unit}"
+
+
+def load(folder):
+    path = folder / "peers.json"
+    return json.loads(path.read_text()) if path.exists() else {"machine": {}, "problems": {}}
+
+
+def add(folder, order, threads, key, kind, title, contenders):
+    """Put the figures of one problem into peers.json, in the place of older ones."""
+    kept = load(folder)
+    kept["machine"] = machine(threads)
+    kept["problems"][key] = {"kind": kind, "title": title, "contenders": contenders}
+    kept["problems"] = {key: kept["problems"][key] for key in order if key in kept["problems"]}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "peers.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def machine(threads):
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {"processor": processor(), "threads": threads, "python": platform.python_version(), "versions": versions}
+
+
+def processor():
+    """The processor's name, where the system tells it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {len(names)} cores" if names else platform.processor() or platform.machine()
+
+
+def of_kind(kept, kind):
+    return [each for each in kept["problems"].values() if each["kind"] == kind]
+
+
+def table(head, rows):
+    """Markdown; numbers to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n" + "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def steps_table(problems):
+    names = list(dict.fromkeys(name for problem in problems for name in problem["contenders"]))
+    return table(
+        ["", *names], [[each["title"], *(cell(each["contenders"], name) for name in names)] for each in problems]
+    )
+
+
+def cell(contenders, name):
+    if name not in contenders:
+        return ""
+    it = contenders[name]
+    return time(it["seconds"]) if name == "fastopt" else f"{time(it['seconds'])} ({it['ratio']:.2f})"
+
+
+def linear_table(problem):
+    rows = [
+        [name, it["threads"], time(it["seconds"]), f"{it['value']:.6f}", f"{it['ratio']:.2f}"]
+        for name, it in problem["contenders"].items()
+    ]
+    head = ["contender", "threads", "time", "objective", "by the fastest of fastopt"]
+    return f"\n{problem['title']}:\n{table(head, rows)}"
+
+
+def targets_table(kept):
+    rows = []
+    for rival, targets in TARGETS.items():
+        for n, target in targets.items():
+            contenders = kept["problems"].get(f"dense/adam/{n}", {}).get("contenders", {})
+            if rival in contenders:
+                reached = contenders[rival]["ratio"]
+                verdict = "reached" if reached >= target else "missed"
+                rows.append([f"{rival}, {n:,}", f"{target:g}x", f"{reached:.2f}x", verdict])
+    return table(["against", "target", "measured", ""], rows) if rows else ""
+
+
+def page(kept):
+    it = kept["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in it["versions"].items())
+    where = f"{it['processor']}; threads: {it['threads']}. Python {it['python']}, {versions}."
+    parts = [INTRODUCTION.format(machine=where)]
+    for kind, head in (("dense", "Dense steps"), ("sparse", "Sparse steps")):
+        if problems := of_kind(kept, kind):
+            parts.append(f"\n## {head}\n{steps_table(problems)}")
+    if problems := of_kind(kept, "linear"):
+        parts.append("\n## Linear models\n" + "".join(map(linear_table, problems)))
+    if targets := targets_table(kept):
+        parts.append(TARGET_NOTE + targets)
+    return "".join(parts)
+
+
+# The chart
+
+
+def draw_sizes(axes, kept):
+    """Nanoseconds per parameter of dense Adam against their number, a line per contender."""
+    found = {n: kept["problems"].get(f"dense/adam/{n}", {}).get("contenders", {}) for n in ADAM_SIZES}
+    names = list(dict.fromkeys(name for contenders in found.values() for name in contenders))
+    for name in names:
+        points = [(n, it[name]["seconds"] / n * 1e9) for n, it in found.items() if name in it]
+        ours = name == "fastopt"
+        axes.loglog(*zip(*points, strict=True), marker="o", ms=4, lw=2.5 if ours else 1.3, zorder=3 if ours else 2)
+    axes.legend(names, fontsize=9)
+    axes.set(xlabel="parameters", ylabel="ns per parameter", title="A step of dense Adam, float32")
+    axes.grid(alpha=0.3, which="both", lw=0.5)
+
+
+def draw_ratios(axes, kept):
+    """A bar per peer and problem: how many times as long it took as fastopt."""
+    bars = []
+    for problem in of_kind(kept, "sparse") + of_kind(kept, "linear"):
+        for name, it in problem["contenders"].items():
+            if not name.startswith("fastopt"):
+                bars.append((f"{problem['title'].split(', l2')[0].split(' (')[0]}", name, it["ratio"]))
+    labels = [f"{short(title)}\n{name}" for title, name, _ in bars]
+    axes.barh(range(len(bars)), [ratio for *_, ratio in bars], color="C0", height=0.7)
+    for place, (*_, ratio) in enumerate(bars):
+        axes.text(ratio * 1.05, place, f"{ratio:.1f}x", va="center", fontsize=8)
+    axes.set_yticks(range(len(bars)), labels, fontsize=7.5)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(min([0.5, *(ratio for *_, ratio in bars)]) * 0.8, max([2.0, *(ratio for *_, ratio in bars)]) * 2)
+    axes.axvline(1.0, color="0.3", lw=1)
+    axes.set(xlabel="time / time of fastopt", title="Sparse steps and linear models")
+    axes.grid(alpha=0.3, axis="x", lw=0.5)
+
+
+def short(title):
+    """A title that fits beside a bar."""
+    parts = title.split(", ")
+    if title.startswith("Logistic"):
+        return f"Logistic regression to 1e-4, {parts[-1] if len(parts) < 5 else parts[2]}"
+    return title if len(title) < 44 else f"{parts[0]}, {' '.join(part for part in parts if ' x ' in part)}"
+
+
+def chart(kept, path):
+    from matplotlib.figure import Figure  # without pyplot: no window system, no global state
+
+    figure = Figure(figsize=(12, 6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    draw_sizes(left, kept)
+    draw_ratios(right, kept)
+    figure.savefig(path, dpi=130)
+
+
+def write(folder):
+    kept = load(folder)
+    (folder / "peers.md").write_text(page(kept))
+    chart(kept, folder / "peers.png")
