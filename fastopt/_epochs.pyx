@@ -46,7 +46,9 @@ def aligned_room(nbytes):
 cdef fo_batch batch_of(cnp.ndarray order, Py_ssize_t first, Py_ssize_t n):
     """Samples from `first` on, or those at [first, first + n) of an order."""
     cdef fo_batch batch
-    batch.sample = NULL if order is None else <const int64_t *>cnp.PyArray_DATA(order) + first
+    batch.sample = NULL
+    if order is not None:
+        batch.sample = <const int64_t *>cnp.PyArray_DATA(order) + first
     batch.first, batch.n, batch.more = first, n, 0
     return batch
 
@@ -66,11 +68,10 @@ cdef class Lookout:
     """
 
     cdef fo_lookout it
-    cdef object stop_wanted
+    cdef public object stop_wanted
     cdef object raised
 
-    def __init__(self, stop_wanted, Py_ssize_t every):
-        self.stop_wanted = stop_wanted
+    def __init__(self, Py_ssize_t every):
         self.it.stop_wanted, self.it.context, self.it.every, self.it.left = look_out, <void *>self, every, every
 
     def check(self):

@@ -43,7 +43,7 @@ class Whole(Evaluator):
 class Batched:
     """Batches of a built-in objective through an optimizer."""
 
-    def __init__(self, objective, optimizer, batches, settings, stop_wanted):
+    def __init__(self, objective, optimizer, batches, settings):
         self.objective, self.optimizer, self.batches = objective, optimizer, batches
         self.hogwild = settings.parallel == "hogwild"
         self.threads = optimizer._allowed_threads()
@@ -56,7 +56,7 @@ class Batched:
         if self.entries is None or self.exact():
             per_batch += objective.n_parameters
         self.length = max(1, int(max(STRETCH_ENTRIES, objective.n_features) / per_batch))
-        self.lookout = _epochs.Lookout(stop_wanted, max(1, int(LOOKOUT_ENTRIES / per_batch)))
+        self.lookout = _epochs.Lookout(max(1, int(LOOKOUT_ENTRIES / per_batch)))
 
     def start(self):
         """Nothing to prepare."""
@@ -136,7 +136,7 @@ class Batched:
 class Reduced:
     """Samples of a built-in objective through SAGA or SVRG."""
 
-    def __init__(self, objective, method, batches, settings, stop_wanted):
+    def __init__(self, objective, method, batches, settings):
         self.objective, self.method, self.batches, self.evaluate = objective, method, batches, None
         rate = validation.reduced_rate(method._values["learning_rate"], objective)
         validation.reduced_settings(settings, batches)
@@ -147,7 +147,7 @@ class Reduced:
         per_sample *= objective.n_outputs
         work = max(REDUCED_ENTRIES, objective.n_features) / per_sample
         self.length = min(max(1, int(work)), objective.n_samples)
-        self.lookout = _epochs.Lookout(stop_wanted, max(1, int(LOOKOUT_ENTRIES / per_sample)))
+        self.lookout = _epochs.Lookout(max(1, int(LOOKOUT_ENTRIES / per_sample)))
         self.stretches = _epochs.ReducedStretches(
             objective,
             method.params,
@@ -197,25 +197,19 @@ class FiniteSumRun(Run):
         super().__init__(x, evaluate, batches, optimizer, rng, **parts)
         evaluate.objective._check_places()
         kind = Reduced if isinstance(optimizer, FiniteSumMethod) else Batched
-        self.stretches = kind(evaluate.objective, optimizer, batches, self.settings, self.stop_wanted)
+        self.stretches = kind(evaluate.objective, optimizer, batches, self.settings)
         self.stretches.evaluate = evaluate
         self.last_norm = math.nan
         one_by_one = self.callback is not None or self.bounds is not None or self.average is not None
         self.most = 1 if one_by_one else self.stretches.length
 
     def iterate(self, interrupts):
-        self.interrupts = interrupts
+        seamless = self.stretches.seamless  # with a checkpoint Ctrl-C is noted only: the resumed run keeps the bits
+        self.stretches.lookout.stop_wanted = lambda: interrupts.noted and seamless
         with np.errstate(over="ignore", invalid="ignore"):
             if self.status() is None:
                 self.stretches.start()
             return super().iterate(interrupts)
-
-    def stop_wanted(self):
-        """Asked within a stretch; Python calls its signal handlers before it answers, and they may raise.
-
-        With a checkpoint Ctrl-C is noted only, and the resumed run should end with the same bits.
-        """
-        return self.interrupts.noted and self.stretches.seamless
 
     def epoch(self, interrupts):
         """The rest of the running epoch, or as much as the budget allows, stretch by stretch."""
