@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from ._types import Array, Gradient, Structure
 
@@ -23,6 +24,7 @@ def advise_huge_pages(memory: npt.NDArray[Any]) -> None: ...
 def gauge(read: npt.NDArray[np.uint8], readwrite: list[npt.NDArray[np.uint8]], num_threads: int) -> None: ...
 def on_zero_gradient(rule: str, values: dict[str, Any]) -> str: ...
 
+@disjoint_base
 class Engine:
     def step(self, grad: Gradient) -> None: ...
     @property

@@ -183,7 +183,7 @@ cdef class Engine:
         try:
             # A schedule is the caller's code, which may do anything to the arrays: it runs before their checks.
             rate = self._rate_at(self.it.t) if self.scheduled else self.rate
-            held = self.take(0, grad) if self.keys is None else self.take_all(grad)
+            _held = self.take(0, grad) if self.keys is None else self.take_all(grad)
             self.apply(rate)
         finally:
             self.release()
@@ -450,7 +450,8 @@ cdef class Engine:
     @property
     def _resting_sizes(self):
         """Per parameter, the number of its positions: rows, or entries of a vector."""
-        return [self.it.work.arrays[k].size // self.it.work.arrays[k].resting_width for k in range(self.it.work.n_arrays)]
+        cdef fo_array *bound = self.it.work.arrays
+        return [bound[k].size // bound[k].resting_width for k in range(self.it.work.n_arrays)]
 
     def _take_over(self, dict values, tuple copies, int64_t step_count, int64_t skipped_steps, dict carry,
                    list last_steps, schedule, schedule_state):

@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from ._core import Engine
 from ._finite_sum import Sum
@@ -11,8 +12,10 @@ PENALTIES: dict[str, int]
 COMPLETE: int
 BAD_LOSS: int
 BAD_GRADIENT: int
+LEAST_DECAY: float
 __test__: dict[str, str]
 
+@disjoint_base
 class BatchStretches:
     loss: float
     grad_norm: float
@@ -40,6 +43,7 @@ class BatchStretches:
     ) -> tuple[int, int]: ...
     def skip(self) -> None: ...
 
+@disjoint_base
 class ReducedStretches:
     table: Array
     mean: Array

@@ -5,7 +5,7 @@ Python may look at them; inside, penalties of columns that no sample touches are
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport INFINITY, NAN, log
+from libc.math cimport INFINITY, log
 from libc.stdint cimport int32_t, int64_t
 
 cimport numpy as cnp
@@ -265,7 +265,9 @@ cdef class BatchStretches:
         if kind != FO_SHRINK or self.stretch.dense:
             return np.ones(len(rates) + 1), np.zeros(len(rates) + 1)
         decay = np.cumprod(np.concatenate([start, 1.0 - rates * self.decay_l2]))
-        n = max(1, int(np.searchsorted(-decay, -LEAST_DECAY, side="right")) if decay.min() < LEAST_DECAY else len(rates))
+        n = len(rates)
+        if decay.min() < LEAST_DECAY:
+            n = max(1, int(np.searchsorted(-decay, -LEAST_DECAY, side="right")))
         decay = decay[: n + 1].copy()
         return decay, np.concatenate([np.zeros(1), np.cumsum(rates[:n] * self.penalty.l1 / decay[1:])])
 

@@ -2,11 +2,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from ._types import Array, Samples
 
 __test__: dict[str, str]
 
+@disjoint_base
 class Sum:
     def _bind(
         self,

@@ -55,10 +55,12 @@ cdef class Sum:
         cdef fo_batch batch
         batch.first, batch.more, batch.sample, batch.n = 0, 0, NULL, self.it.n_samples
         if index is not None:
-            batch.sample, batch.n = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray?>index), cnp.PyArray_SIZE(<cnp.ndarray>index)
+            batch.sample = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray?>index)
+            batch.n = cnp.PyArray_SIZE(<cnp.ndarray>index)
         return batch
 
-    def _evaluate(self, cnp.ndarray w, cnp.ndarray index, bint want_gradient, int num_threads, cnp.ndarray derivatives=None):
+    def _evaluate(self, cnp.ndarray w, cnp.ndarray index, bint want_gradient, int num_threads,
+                  cnp.ndarray derivatives=None):
         """Mean loss and, if it is wanted, its gradient in float64; without penalties."""
         cdef fo_batch batch = self.batch(index)
         cdef double total

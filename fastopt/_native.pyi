@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from ._types import Array
 
@@ -13,6 +14,7 @@ __test__: dict[str, str]
 
 def normal_form(signature: str) -> str: ...
 
+@disjoint_base
 class NativeObjective:
     takes_batch: bool
     def __init__(self, function: Any, dtype: npt.DTypeLike) -> None: ...

@@ -88,7 +88,13 @@ class reduce_on_plateau(Schedule):
         return gain > (self.threshold * abs(self.best) if math.isfinite(self.best) else 0.0)
 
     def update(self, value: float) -> None:
-        """Tell the schedule the monitored value, a real number; takes effect at the next step."""
+        """Tell the schedule the monitored value; takes effect at the next step.
+
+        Parameters
+        ----------
+        value : float
+            A real number; NaN counts as no improvement.
+        """
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise TypeError(f"`value` must be a real number, got {value!r}.")
         rate, best, bad_updates, cooldown_left = self.state_dict().values()
@@ -107,7 +113,13 @@ class reduce_on_plateau(Schedule):
         return {name: getattr(self, name) for name in self._state_names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a dict made by `state_dict`; nothing changes if it does not fit."""
+        """Continue from a dict made by `state_dict`; nothing changes if it does not fit.
+
+        Parameters
+        ----------
+        state : dict
+            Rate, best value and counters.
+        """
         if set(state) != set(self._state_names):
             raise ValueError(f"`state` must have the keys {list(self._state_names)}, got {list(state)}.")
         self._remember(

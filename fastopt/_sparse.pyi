@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from ._types import Array
 
@@ -16,6 +17,7 @@ def take_rows(
     indptr: npt.NDArray[Any], indices: npt.NDArray[Any], data: Array, order: npt.NDArray[np.int64]
 ) -> tuple[Array, npt.NDArray[Any], npt.NDArray[Any]]: ...
 
+@disjoint_base
 class Coalescer:
     def room(self, nbytes: int) -> npt.NDArray[np.int64] | None: ...
     def distinct(

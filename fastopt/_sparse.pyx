@@ -210,7 +210,8 @@ cdef void sort_pass(const uint64_t *source, uint64_t *target, Py_ssize_t n, int 
         start[digit] += 1
 
 
-cdef uint64_t *sort_entries(uint64_t *entries, uint64_t *spare, Py_ssize_t n, int low_bits, int row_bits) noexcept nogil:
+cdef uint64_t *sort_entries(uint64_t *entries, uint64_t *spare, Py_ssize_t n, int low_bits,
+                            int row_bits) noexcept nogil:
     """Sort by position, equal ones in the order they stand in; the result is in one of the two buffers."""
     cdef int n_passes = (row_bits + MOST_DIGIT_BITS - 1) // MOST_DIGIT_BITS
     cdef int digit_bits = (row_bits + n_passes - 1) // n_passes if n_passes else 0, turn

@@ -55,6 +55,11 @@ def threads(n: int | None) -> Iterator[None]:
     n : int or None
         As for `set_num_threads`.
 
+    Yields
+    ------
+    None
+        While the limit holds.
+
     Examples
     --------
     >>> import fastopt

@@ -32,12 +32,19 @@ MAGIC = b"PK\3\4"
 class CheckpointError(ValueError):
     """A file that is not an intact checkpoint of the kind asked for.
 
-    Attributes
+    Parameters
     ----------
     path : str
         The file.
     reason : str
         What is wrong with it.
+    remedy : str
+        What to do about it.
+
+    Attributes
+    ----------
+    path, reason : str
+        As given.
     """
 
     def __init__(self, path, reason, remedy="resume from another copy"):

@@ -15,7 +15,7 @@ COMMON_PARAMETERS = """l2, l1 : float, default=0.0
         Positive; divided by their mean."""
 
 COMMON_X = """X : ndarray or scipy.sparse CSR matrix of shape (n_samples, n_features)
-        float32 or float64; rows contiguous. Used in place, and not to be changed while the objective lives. A CSR
+        Of float32 or float64, rows contiguous. Used in place, and not to be changed while the objective lives. A CSR
         matrix with duplicates or unsorted rows is copied."""
 
 METHODS = """Calling the objective with `x`, of shape (n_parameters,), gives its value; see `gradient` and

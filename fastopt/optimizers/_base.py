@@ -59,9 +59,12 @@ class Optimizer(_core.Engine):
     ----------
     params : ndarray, or list or dict of ndarrays
         Writable, C-contiguous, float32 or float64. Bound once; every step updates them in place.
+    *args, **hyperparameters
+        Those that the subclass declares, in the order of its signature, and by name.
     """
 
     rule = None
+    learning_rate: Any  # of each subclass, with its own default
     _lasting = 1.0  # by how many times its step a gradient that stays moves the parameters: with velocity, more
     _penalty = "delayed"  # how penalties of a built-in objective reach columns that are not touched: csrc/penalty.h
     weight_decay = Real(0.0, "[0, inf)", keyword_only=True)

@@ -1,0 +1,40 @@
+"""Validate the docstrings of public names as they are at run time, with the checks in pyproject.toml."""
+
+import inspect
+import sys
+import tomllib
+from pathlib import Path
+
+from numpydoc.validate import validate
+
+import fastopt
+
+
+def public_names():
+    """Dotted names of all that users call, public methods and properties included."""
+    for module in (fastopt, fastopt.schedules, fastopt.objectives):
+        for name in module.__all__:
+            each = getattr(module, name)
+            if not callable(each) or name.startswith("_"):
+                continue
+            yield f"{module.__name__}.{name}"
+            if inspect.isclass(each) and each.__module__.startswith("fastopt"):
+                yield from (f"{module.__name__}.{name}.{member}" for member in vars(each) if is_public(each, member))
+
+
+def is_public(cls, member):
+    return not member.startswith("_") and (
+        inspect.isfunction(vars(cls)[member]) or isinstance(vars(cls)[member], property)
+    )
+
+
+def main():
+    checks = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["numpydoc_validation"]["checks"]
+    names = sorted(set(public_names()))
+    found = [f"{name}: {code} {text}" for name in names for code, text in validate(name)["errors"] if code in checks]
+    print(*found, f"{len(names)} docstrings, {len(found)} findings", sep="\n")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
