@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,17 @@ COMPLETE: int
 BAD_LOSS: int
 BAD_GRADIENT: int
 LEAST_DECAY: float
+LEAST_FOLDED: float
+LOOK_AHEAD_ENTRIES: int
 __test__: dict[str, str]
+
+def aligned_room(nbytes: int) -> npt.NDArray[np.uint8]: ...
+
+@disjoint_base
+class Lookout:
+    stop_wanted: Callable[[], bool] | None
+    def __init__(self, every: int) -> None: ...
+    def check(self) -> None: ...
 
 @disjoint_base
 class BatchStretches:
@@ -28,9 +39,11 @@ class BatchStretches:
         most_entries: int,
         l2: float,
         l1: float,
+        lasting: float,
         penalty: str,
-        dense: bool,
+        everywhere: bool,
         n_workers: int,
+        lookout: Lookout,
         names: dict[str, Any],
     ) -> None: ...
     def run(
@@ -56,6 +69,7 @@ class ReducedStretches:
         l1: float,
         refresh: bool,
         longest: int,
+        lookout: Lookout,
     ) -> None: ...
     def fill(self, num_threads: int) -> float: ...
     def run(self, order: npt.NDArray[np.int64] | None, first: int, n_samples: int) -> tuple[int, int]: ...

@@ -7,6 +7,7 @@ here changes anything: callers validate first and mutate after.
 import difflib
 import itertools
 import numbers
+import sys
 
 import numpy as np
 
@@ -182,8 +183,14 @@ def parameters(params):
     return arrays, keys
 
 
+def is_masked(array):
+    """Whether it is a masked array. None exist before numpy.ma is imported, which NumPy leaves to the first who says
+    `np.ma`: a child forked meanwhile from another thread would wait for that import for ever."""
+    return isinstance(array, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ()))
+
+
 def _check_parameter(name, array):
-    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+    if not isinstance(array, np.ndarray) or is_masked(array):
         raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}.")
     if array.dtype.kind == "f" and array.dtype.name in DTYPES and not array.dtype.isnative:
         raise TypeError(
@@ -251,7 +258,7 @@ def gradient_array(name, grad, param):
     """Return a gradient that is not plainly an ndarray as one, without a copy, or refuse it."""
     if isinstance(grad, np.generic) and param.ndim == 0:
         return np.asarray(grad)  # NumPy's arithmetic on 0-d arrays returns scalars
-    if isinstance(grad, np.ndarray) and not isinstance(grad, np.ma.MaskedArray):
+    if isinstance(grad, np.ndarray) and not is_masked(grad):
         return grad.view(np.ndarray)
     raise TypeError(
         f"{name} must be a NumPy array, got {type(grad).__name__}; pass np.asarray(grad, dtype=np.{param.dtype})."

@@ -127,7 +127,7 @@ def test_of_epochs_in_c(objective, method):
     x = np.ones(20)
     options = {"epochs": 25, "learning_rate": 0.01}
     run = lambda: fastopt.minimize(objective, x, method=method, batch_size=1, rng=0, options=options)  # noqa: E731
-    check(run, (objective, objective.X, x), FEW // 10, repeats_first=10)
+    check(run, (objective, objective.X, x), FEW // 10, repeats_first=500)
 
 
 def test_of_the_loop_of_minimize():

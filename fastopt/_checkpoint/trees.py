@@ -10,6 +10,8 @@ import struct
 
 import numpy as np
 
+from .._validation import is_masked
+
 DEEPEST = 64  # levels of a tree; well inside Python's limit of recursion, and no tree without an end gets past it
 LARGEST_NUMBER = 2**53  # the readers of JSON agree on integers up to here
 DTYPES = {
@@ -45,8 +47,8 @@ def encode(value, trail, arrays):
 
 
 def _encode_numpy(value, trail, arrays):
-    if value.dtype.str not in DTYPES or isinstance(value, np.ma.MaskedArray):
-        got = "a masked array" if isinstance(value, np.ma.MaskedArray) else f"dtype {value.dtype}"
+    if value.dtype.str not in DTYPES or is_masked(value):
+        got = "a masked array" if is_masked(value) else f"dtype {value.dtype}"
         raise TypeError(f"`{_place(trail)}` must hold numbers or booleans, got {got}.")
     if isinstance(value, np.generic):
         return {"scalar": [value.dtype.str, value.tobytes().hex()]}

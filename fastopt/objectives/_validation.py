@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._validation import DTYPES, INDEX_DTYPES, real
+from .._validation import DTYPES, INDEX_DTYPES, is_masked, real
 
 # Entries looked at in one go, so that checking needs no memory of the size of the data.
 PIECE = 1 << 18
@@ -12,8 +12,8 @@ def samples(X):
     """Return X as a dense array with contiguous rows, or as a CSR matrix without duplicates, copied if it has any."""
     if hasattr(X, "tocsr"):
         return _sparse_samples(X)
-    if not isinstance(X, np.ndarray) or isinstance(X, np.ma.MaskedArray):
-        remedy = "X.filled()" if isinstance(X, np.ma.MaskedArray) else "np.asarray(X, float)"
+    if not isinstance(X, np.ndarray) or is_masked(X):
+        remedy = "X.filled()" if is_masked(X) else "np.asarray(X, float)"
         raise TypeError(
             f"`X` must be a NumPy array or a scipy.sparse CSR matrix, got {type(X).__name__}; pass {remedy}."
         )
