@@ -20,6 +20,7 @@ import numpy as np
 import peers_page
 from contenders import with_fastopt, with_numpy, with_optax, with_torch
 from contenders.problems import STEPS
+from neighbours import Neighbours
 from selection import selected
 from timing import TellingContender
 
@@ -86,20 +87,25 @@ def contenders(problem, threads, libraries):
 
 
 def measure_step(problem, threads, rounds, libraries):
-    """Contender -> its median seconds, and the median over the rounds of its seconds by fastopt's."""
+    """Contender -> its median seconds, and the median over the rounds of its seconds by fastopt's.
+
+    And the share of the processors that others took meanwhile.
+    """
     running = contenders(problem, threads, libraries)
     for each in running.values():
         each.prepare(LEAST_SECONDS)
     seconds = {name: [] for name in running}
+    neighbours = Neighbours([each.process.pid for each in running.values()])
     for _ in range(rounds):
         for name, each in running.items():
             each.rest()
             for _ in range(WARM_UP_TURNS if each.repeats > 1 else 0):
                 each.turn()
             seconds[name].append(each.turn())
+    others = neighbours.share()
     for each in running.values():
         each.close()
-    return {name: figures(each, seconds[OURS]) for name, each in seconds.items()}
+    return {name: figures(each, seconds[OURS]) for name, each in seconds.items()}, others
 
 
 def figures(theirs, ours):
@@ -114,14 +120,15 @@ def measure_linear(case, scale, rounds, modules):
     results = finite_sum_report.measured(finite_sum_report.installed(entries), rounds)
     results = {name: each for name, each in results.items() if each.epochs != 0}
     ours = results[finite_sum_report.fastest(results, [name for name in results if name.startswith(OURS)])]
-    return problem.title, {
+    compared = {
         name: figures(each.seconds, ours.seconds) | {"threads": entries[name].threads, "value": each.value}
         for name, each in results.items()
     }
+    return problem.title, compared, None
 
 
 def measurements(keys, arguments):
-    """Key, kind, title and figures of each problem, as they come."""
+    """Key, kind, title, figures and what others took, of each problem, as they come."""
     scale, rounds = (0.1, 3) if arguments.quick else (1.0, arguments.rounds)
     modules = {OURS, *arguments.peers}
     libraries = [each for each in installed(LIBRARIES) if each.REQUIRES in modules]
@@ -129,7 +136,7 @@ def measurements(keys, arguments):
     for key in keys:
         if key in steps:
             step = steps[key]
-            yield key, step.kind, step.title, measure_step(step, arguments.threads, rounds, libraries)
+            yield key, step.kind, step.title, *measure_step(step, arguments.threads, rounds, libraries)
         else:
             yield key, "linear", *measure_linear(LINEAR[key], scale, min(rounds, 7), modules)
 
@@ -162,11 +169,11 @@ def main(argv=None):
         return 2
     order = [*(step.key for step in STEPS), *LINEAR]
     keep = functools.partial(peers_page.add, PAGE_FOLDER, order, arguments.threads)
-    for key, kind, title, contenders in () if arguments.page else measurements(keys, arguments):
+    for key, kind, title, contenders, others in () if arguments.page else measurements(keys, arguments):
         print_figures(title, contenders)
         sys.stdout.flush()
         if not arguments.quick:
-            keep(key, kind, title, contenders)
+            keep(key, kind, title, contenders, others)
     if not arguments.quick:
         peers_page.write(PAGE_FOLDER)
     return 0

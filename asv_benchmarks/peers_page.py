@@ -16,6 +16,10 @@ it is timed, each contender in a process of its own with the same number of thre
 brackets is how many times as long a contender took as fastopt, the median over the rounds; below 1 it was faster.
 optax runs under `jax.jit` with donated buffers, torch as a loop over tensors, with `foreach` and with `fused`.
 
+*Busy with others* is the share of the processors that neither idled nor worked for these processes. Where it is not
+near 0, or not known, two threads that wait for each other lose much more than one, and the figures of small steps are
+no measure of a library.
+
 {machine}
 
 ![Adam against the number of parameters, and the other problems](peers.png)
@@ -37,11 +41,11 @@ def load(folder):
     return json.loads(path.read_text()) if path.exists() else {"machine": {}, "problems": {}}
 
 
-def add(folder, order, threads, key, kind, title, contenders):
+def add(folder, order, threads, key, kind, title, contenders, others):
     """Put the figures of one problem into peers.json, in the place of older ones."""
     kept = load(folder)
     kept["machine"] = machine(threads)
-    kept["problems"][key] = {"kind": kind, "title": title, "contenders": contenders}
+    kept["problems"][key] = {"kind": kind, "title": title, "contenders": contenders, "others": others}
     kept["problems"] = {key: kept["problems"][key] for key in order if key in kept["problems"]}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "peers.json").write_text(json.dumps(kept, indent=1) + "\n")
@@ -106,8 +110,9 @@ def targets_table(kept):
             if rival in contenders:
                 reached = contenders[rival]["ratio"]
                 verdict = "reached" if reached >= target else "missed"
-                rows.append([f"{rival}, {n:,}", f"{target:g}x", f"{reached:.2f}x", verdict])
-    return table(["against", "target", "measured", ""], rows) if rows else ""
+                others = share(kept["problems"][f"dense/adam/{n}"].get("others"))
+                rows.append([f"{rival}, {n:,}", f"{target:g}x", f"{reached:.2f}x", verdict, others])
+    return table(["against", "target", "measured", "", "busy with others"], rows) if rows else ""
 
 
 def page(kept):
