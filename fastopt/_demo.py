@@ -161,12 +161,12 @@ def save_curves(results, path):
     """Draw training loss against epochs, one curve per method, into a PNG file."""
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     curves = {each.label: {"epoch": range(len(each.losses)), "fun": each.losses} for each in results}
     fastopt.plot.compare(curves, "epoch", ax=axes, marker="")
     axes.set(ylabel="training loss", title=f"Digits, 64-{HIDDEN_UNITS}-10 network")
-    axes.legend(fontsize="small")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=150)
 
 

@@ -1,4 +1,4 @@
-"""The examples run, and so does every Python block of the README and of docs/sparse.md."""
+"""The examples run, and so does every Python block of the README, of docs/sparse.md and of the user's guide."""
 
 import importlib.util
 import os
@@ -14,7 +14,9 @@ import scipy.sparse
 import fastopt
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
+GUIDE = ["docs/index.md", "docs/sparse.md", *(f"docs/guide/{path.name}" for path in (ROOT / "docs/guide").glob("*.md"))]
+NEEDS = re.compile(r"# needs: (\w+)\n")  # first line of a block
 PRINTED_HERE = re.compile(r"^ *print\(.*\)  # (.*)$")
 PRINTED_ABOVE = re.compile(r"^# (.*)$")
 
@@ -30,6 +32,10 @@ def python_blocks(name):
     return [pytest.param(block[1], id=f"{name}:{line_of(block)}") for block in blocks]
 
 
+def guide_blocks():
+    return [block for name in sorted(GUIDE) for block in python_blocks(name)]
+
+
 def run(code, **names):
     exec(compile(code, "<documentation>", "exec"), names)
 
@@ -41,7 +47,7 @@ def announced(code):
 
 
 def test_there_is_something_to_run():
-    assert EXAMPLES and python_blocks("README.md") and python_blocks("docs/sparse.md")
+    assert EXAMPLES and python_blocks("README.md") and all(python_blocks(name) for name in GUIDE if "index" not in name)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="the examples draw with matplotlib")
@@ -56,10 +62,15 @@ def test_example(path, tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("code", python_blocks("docs/sparse.md"))
-def test_sparse_page(code, capsys):
+@pytest.mark.parametrize("code", guide_blocks())
+def test_guide(code, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    if needs := NEEDS.match(code):
+        pytest.importorskip(needs[1])
+        code = code[needs.end() :]
     run(code)
-    assert capsys.readouterr().out.splitlines() == announced(code) != []
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == announced(code)
 
 
 @pytest.fixture

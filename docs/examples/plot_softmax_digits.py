@@ -4,14 +4,11 @@ Softmax regression on handwritten digits, by five methods
 
 One objective, `fastopt.objectives.Softmax`, minimized by five methods. The table says what each of them reached, the
 picture how fast. The data come with the package; SciPy's L-BFGS-B, on the same object, says where the minimum is.
-
-    python docs/examples/softmax_digits.py [--quick] [--output docs/images/softmax_digits.png]
 """
 
-import argparse
-from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import scipy.optimize
 
@@ -20,7 +17,7 @@ from fastopt.data import load_digits
 
 TEST_SAMPLES = 360
 L2 = 1e-3
-EPOCHS, QUICK_EPOCHS = 100, 10
+EPOCHS = 100
 SEED = 0
 
 
@@ -68,9 +65,13 @@ def smallest_value(objective):
     ).fun
 
 
-def fit(objective, method, epochs):
+# %%
+# One call for each method. The objective is computed in C, and so are the epochs.
+
+
+def fit(objective, method):
     """Run one method from zero."""
-    options = {"epochs": epochs, **method.options}
+    options = {"epochs": EPOCHS, **method.options}
     x0 = np.zeros(objective.n_parameters)
     return fastopt.minimize(objective, x0, method=method.name, batch_size=method.batch_size, rng=SEED, options=options)
 
@@ -83,40 +84,26 @@ def print_table(objective, results, test_set):
         print(f"{label:<20}{accuracy(objective, res.x, test_set):>14.1%}{res.fun:>12.5f}{seconds:>10.3f}")
 
 
-def draw(results, minimum, path):
-    """How far the mean objective of an epoch is above the minimum, against milliseconds."""
-    from matplotlib.figure import Figure  # without pyplot it draws with Agg, and needs no window system
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    for label, res in results.items():
-        axes.loglog(1000 * res.history["time"], res.history["fun"] - minimum, ".-", label=label)
-    axes.set(xlabel="time [ms]", ylabel="objective above its minimum", title="Softmax regression on digits")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower left")
-    figure.savefig(path, dpi=120)
+# %%
+# Methods with a constant learning rate end where their noise keeps them. SAGA's noise vanishes at the minimum.
 
 
-def parse_arguments():
-    parser = argparse.ArgumentParser(description="Softmax regression on handwritten digits, by five methods.")
-    parser.add_argument("--output", type=Path, metavar="FILE.png", help="draw the picture (needs matplotlib)")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_EPOCHS} epochs instead of {EPOCHS}")
-    return parser.parse_args()
+def draw(results, minimum):
+    """How far the mean objective of an epoch is above the minimum, against time."""
+    ax = fastopt.plot.compare(results, x="time", minimum=minimum)
+    ax.set(xscale="log", title="Softmax regression on digits")
+    plt.show()
 
 
 def main():
-    arguments = parse_arguments()
     train_set, test_set = split_digits()
     objective = fastopt.objectives.Softmax(*train_set, l2=L2, fit_intercept=True)
     print(objective)
     minimum = smallest_value(objective)
-    epochs = QUICK_EPOCHS if arguments.quick else EPOCHS
-    results = {method.label: fit(objective, method, epochs) for method in METHODS}
+    results = {method.label: fit(objective, method) for method in METHODS}
     print_table(objective, results, test_set)
     print(f"smallest possible objective: {minimum:.5f}")
-    if arguments.output is not None:
-        draw(results, minimum, arguments.output)
-        print(f"Picture saved to {arguments.output}")
+    draw(results, minimum)
 
 
 if __name__ == "__main__":

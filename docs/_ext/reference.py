@@ -1,0 +1,131 @@
+"""Writes the pages of the API reference, from the lists of public names that the package itself keeps.
+
+The optimizers, schedules and so on are not listed here again. What is listed are the other names of `fastopt`, as
+they belong to different pages; `missing` says what was forgotten, and a test that nothing was.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import fastopt
+import fastopt.data
+
+DATA = {
+    "OPTIMIZERS": "Name -> class of every optimizer, a dict; the name is the class's in lower case.",
+    "FINITE_SUM_METHODS": "Name -> class of the methods that need an objective of `fastopt.objectives`, a dict.",
+    "__version__": "The version of the package, a str.",
+}
+OPTIMIZER_CLASSES = [cls.__name__ for cls in fastopt.OPTIMIZERS.values()]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the reference: some public names of one module."""
+
+    file: str
+    title: str
+    text: str
+    names: list
+    module: str = "fastopt"
+
+
+PAGES = [
+    Page(
+        "optimizers",
+        "Optimizers",
+        "In-place updates of NumPy arrays. The formulas side by side are in :doc:`/optimizers`.",
+        ["Optimizer", *OPTIMIZER_CLASSES, "get_optimizer", "OPTIMIZERS"],
+    ),
+    Page("minimize", "Minimizing", "SciPy's ``minimize`` for noisy objectives and sums.", ["minimize", "scipy_method"]),
+    Page(
+        "finite_sums",
+        "Methods for finite sums",
+        "Methods of `fastopt.minimize` that reduce the variance of gradients.",
+        [*(cls.__name__ for cls in fastopt.FINITE_SUM_METHODS.values()), "FINITE_SUM_METHODS"],
+    ),
+    Page(
+        "objectives",
+        "fastopt.objectives",
+        "Losses of linear models over dense and CSR data: see :doc:`/objectives`.",
+        fastopt.objectives.__all__,
+        "fastopt.objectives",
+    ),
+    Page(
+        "schedules",
+        "fastopt.schedules",
+        "Callables from the number of steps already taken to the learning rate: see :doc:`/guide/learning_rates`.",
+        fastopt.schedules.__all__,
+        "fastopt.schedules",
+    ),
+    Page("sparse", "Sparse gradients", "See :doc:`/sparse`.", ["RowSparse"]),
+    Page(
+        "checkpoints",
+        "Checkpoints",
+        "See :doc:`/guide/checkpoints`.",
+        ["save", "load", "CheckpointError"],
+    ),
+    Page(
+        "threads",
+        "Threads and versions",
+        "See :doc:`/guide/threads`.",
+        ["threads", "set_num_threads", "get_num_threads", "show_versions", "__version__"],
+    ),
+    Page("plot", "fastopt.plot", "Pictures of results, with matplotlib.", fastopt.plot.__all__, "fastopt.plot"),
+    Page("data", "fastopt.data", "Data that come with the package.", ["load_digits"], "fastopt.data"),
+]
+
+# Classes whose page lists methods; the optimizers' are on that of their base.
+CLASSES_WITH_MEMBERS = [
+    "fastopt.Optimizer",
+    "fastopt.schedules.reduce_on_plateau",
+    *(f"fastopt.objectives.{name}" for name in fastopt.objectives.__all__),
+]
+
+
+def missing():
+    """Public names of the package that no page has; its public modules have pages of their own."""
+    shown = {f"{page.module}.{name}" for page in PAGES for name in page.names} | {page.module for page in PAGES}
+    modules = (fastopt, fastopt.objectives, fastopt.plot, fastopt.schedules)
+    public = [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
+    return [name for name in public if name not in shown]
+
+
+def text_of(page):
+    """A page in reStructuredText: a table of links, each to a page made by autosummary."""
+    documented = [name for name in page.names if name not in DATA]
+    lines = [page.title, "=" * len(page.title), "", page.text, "", f".. currentmodule:: {page.module}", ""]
+    lines += [".. autosummary::", "   :toctree: generated", "   :nosignatures:", ""]
+    lines += [f"   {name}" for name in documented]
+    for name in page.names:
+        if name in DATA:
+            lines += ["", f".. data:: {name}", "", f"   {DATA[name]}"]
+    return "\n".join([*lines, ""])
+
+
+def index_text():
+    """The page that leads to the others."""
+    title = "API reference"
+    lines = [title, "=" * len(title), "", ".. toctree::", "   :maxdepth: 1", ""]
+    return "\n".join([*lines, *(f"   {page.file}" for page in PAGES), ""])
+
+
+def write_pages(app, config):
+    """Write what has changed, so that Sphinx reads nothing twice."""
+    if missing():
+        raise RuntimeError(f"docs/_ext/reference.py: no page of the reference has {', '.join(missing())}.")
+    folder = Path(app.srcdir) / "api"
+    folder.mkdir(exist_ok=True)
+    texts = {"index": index_text()} | {page.file: text_of(page) for page in PAGES}
+    for name, text in texts.items():
+        file = folder / f"{name}.rst"
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
+    config.autosummary_context = {
+        "classes_with_members": CLASSES_WITH_MEMBERS,
+        "optimizers": [f"fastopt.{name}" for name in OPTIMIZER_CLASSES],
+    }
+
+
+def setup(app):
+    app.connect("config-inited", write_pages)
+    return {"parallel_read_safe": True}
