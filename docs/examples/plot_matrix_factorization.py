@@ -1,0 +1,130 @@
+"""
+Vectors of tokens: a factorization with sparse gradients
+========================================================
+
+Tokens that stand in the same places get similar vectors, when the products of two tables of vectors are fitted to the
+logarithms of how often two tokens stand near each other (GloVe, Pennington, Socher & Manning 2014). The text is the
+source code of Python's standard library.
+
+Of the two tables a mini-batch touches a few thousand rows. Its gradients are those rows and their numbers,
+`fastopt.RowSparse`, and a row that occurs several times in a batch is given several times: the optimizer adds.
+"""
+
+import collections
+
+import matplotlib.pyplot as plt
+import numpy as np
+import scipy.sparse
+from python_text import sample_lines
+
+import fastopt
+
+LINES, VOCABULARY, DIMENSIONS = 40_000, 2_000, 32
+WINDOW = 4  # tokens to the right
+BATCH_SIZE, EPOCHS, LEARNING_RATE = 1024, 12, 0.05
+LARGE_COUNT, POWER = 50, 0.75  # pairs with smaller counts weigh less
+SHOWN = "if elif else for while try except finally with return yield raise assert import from + - * / == != < > <= >= "
+SHOWN += "( ) [ ] { } 0 1 2 3 10 True False None self cls def class and or not in is the of to that this which"
+SEED = 0
+
+
+def cooccurrences(lines):
+    """The most frequent tokens, and how often one stands within WINDOW of another: weighted with 1 / distance."""
+    frequent = collections.Counter(token for tokens, _ in lines for token in tokens).most_common(VOCABULARY)
+    vocabulary = {token: k for k, (token, _) in enumerate(frequent)}
+    pairs, weights = [], []
+    for tokens, _ in lines:
+        numbers = [vocabulary.get(token, -1) for token in tokens]
+        for distance in range(1, WINDOW + 1):
+            near = [(a, b) for a, b in zip(numbers, numbers[distance:], strict=False) if a >= 0 and b >= 0]
+            pairs += near
+            weights += [1 / distance] * len(near)
+    shape = (len(vocabulary), len(vocabulary))
+    counts = scipy.sparse.coo_array((weights, np.array(pairs).T), shape=shape)
+    return vocabulary, (counts + counts.T).tocoo()
+
+
+# %%
+# The loss of a pair is ``weight * (u . v + a + b - log(count))**2``, with a vector and a number from each table. Two
+# columns of every row are for the numbers: one is the number, the other stays at 1.
+
+
+def initial_tables(n, rng):
+    """Two tables of small random rows; a product of rows has both numbers in it."""
+    tables = [(rng.random((n, DIMENSIONS + 2), np.float32) - np.float32(0.5)) / DIMENSIONS for _ in range(2)]
+    for table, own, other in zip(tables, (-2, -1), (-1, -2), strict=True):
+        table[:, own], table[:, other] = 0, 1
+    return tables
+
+
+def loss_and_gradients(tables, i, j, target, weight):
+    """Mean loss of the pairs (i, j), and its gradient: one row for each pair and table."""
+    left, right = tables[0][i], tables[1][j]
+    residual = np.einsum("kd,kd->k", left, right) - target
+    slope = (2 / len(i) * weight * residual)[:, None]
+    grad_left, grad_right = slope * right, slope * left
+    grad_left[:, -1] = grad_right[:, -2] = 0  # the ones stay
+    return np.mean(weight * residual**2), [fastopt.RowSparse(i, grad_left), fastopt.RowSparse(j, grad_right)]
+
+
+def train(tables, counts, rng):
+    """Fit the tables; the mean loss of each epoch."""
+    target = np.log(counts.data).astype(np.float32)
+    weight = np.minimum(1, counts.data / LARGE_COUNT).astype(np.float32) ** np.float32(POWER)
+    row, column = counts.row.astype(np.int32), counts.col.astype(np.int32)
+    optimizer = fastopt.Adagrad(tables, learning_rate=LEARNING_RATE, initial_accumulator_value=1e-8)
+    history = {"epoch": [], "fun": []}
+    for epoch in range(1, EPOCHS + 1):
+        losses = []
+        for batch in np.array_split(rng.permutation(len(target)), -(-len(target) // BATCH_SIZE)):
+            loss, gradients = loss_and_gradients(tables, row[batch], column[batch], target[batch], weight[batch])
+            optimizer.step(gradients)
+            losses.append(loss)
+        history["epoch"].append(epoch)
+        history["fun"].append(np.mean(losses))
+    print(optimizer)
+    return history
+
+
+def nearest(vectors, vocabulary, token, n=5):
+    """The tokens with the most similar vectors, by the cosine."""
+    names, order = list(vocabulary), np.argsort(-(vectors @ vectors[vocabulary[token]]))
+    return [names[k] for k in order if names[k] != token][:n]
+
+
+def unit_vectors(tables):
+    """The sum of a token's two vectors, of length 1."""
+    both = (tables[0] + tables[1])[:, :DIMENSIONS]
+    return both / np.linalg.norm(both, axis=1, keepdims=True)
+
+
+def draw(history, vectors, vocabulary):
+    """The loss, and the vectors of some tokens in the plane of their two largest principal components."""
+    _, (left, right) = plt.subplots(1, 2, figsize=(13, 6.5), layout="constrained", width_ratios=[1, 2.2])
+    fastopt.plot.trace(history, x="epoch", ax=left)
+    left.set_title("Adagrad, sparse gradients")
+    tokens = [token for token in SHOWN.split() if token in vocabulary]
+    chosen = vectors[[vocabulary[token] for token in tokens]]
+    centred = chosen - chosen.mean(axis=0)
+    plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+    right.plot(*plane.T, ".", color="0.8")
+    for token, place in zip(tokens, plane, strict=True):
+        right.annotate(token, place, ha="center", va="center", family="monospace")
+    right.set(title="Vectors of tokens", xticks=[], yticks=[])
+    plt.show()
+
+
+def main():
+    rng = np.random.default_rng(SEED)
+    vocabulary, counts = cooccurrences(sample_lines(LINES, 200, rng))
+    print(f"{len(vocabulary):,} tokens, {counts.nnz:,} pairs")
+    tables = initial_tables(len(vocabulary), rng)
+    history = train(tables, counts, rng)
+    vectors = unit_vectors(tables)
+    for token in ("if", "0", "(", "self"):
+        print(f"{token:>6}: {' '.join(nearest(vectors, vocabulary, token))}")
+    draw(history, vectors, vocabulary)
+
+
+if __name__ == "__main__":
+    main()
