@@ -42,6 +42,17 @@ def get_num_threads() -> int:
     """Return the number of threads that an optimizer without `num_threads` may use here and now.
 
     Small work uses fewer. In a build without OpenMP it is 1.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Examples
+    --------
+    >>> import fastopt
+    >>> fastopt.get_num_threads() >= 1
+    True
     """
     return resolve(None)
 

@@ -54,7 +54,7 @@ def test_there_is_something_to_run():
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_example(path, tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}  # or show() warns
-    environment |= {"MPLBACKEND": "Agg", "FASTOPT_EXAMPLE_LINES": "3000"}
+    environment |= {"MPLBACKEND": "Agg", "FASTOPT_EXAMPLE_LINES": "500"}
     command = [sys.executable, "-W", "error", str(path)]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
