@@ -11,9 +11,9 @@ from libc.stdint cimport int32_t, int64_t
 cimport numpy as cnp
 import numpy as np
 
-from ._core cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_DELAYED, FO_FLOW, FO_FOLDED_BYTES, FO_NO_PENALTY, FO_RAISE, FO_SCAN_CHUNKS,
-                     FO_SHRINK, FO_SOLVE, Engine, arranging_room, fo_array, fo_lookout, fo_penalty, fo_reduced, fo_scan,
-                     fo_stretch, fo_worker, run_reduced, run_stretch, settle)
+from ._core cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_DELAYED, FO_FLOW, FO_FOLDED_BYTES, FO_NO_PENALTY, FO_RAISE,
+                     FO_SCAN_CHUNKS, FO_SHRINK, FO_SOLVE, Engine, arranging_room, fo_array, fo_lookout, fo_penalty,
+                     fo_reduced, fo_scan, fo_stretch, fo_worker, run_reduced, run_stretch, settle)
 from ._finite_sum cimport Sum
 from ._objective cimport fo_batch
 
@@ -202,7 +202,8 @@ cdef class BatchStretches:
 
     cdef bint is_plain(self):
         """Whether plain SGD on single rows will do. Folded with l1, float32 would lose digits, and dense rows time."""
-        cdef bint l1_will_do = self.penalty.l1 == 0 or (self.objective.it.sparse and self.objective.X.dtype == np.float64)
+        cdef bint exact = self.objective.it.sparse and self.objective.X.dtype == np.float64
+        cdef bint l1_will_do = self.penalty.l1 == 0 or exact
         return (self.optimizer._penalty == "shrink" and self.optimizer.it.form == 0 and self.stretch.batch_size == 1
                 and self.objective.it.n_outputs == 1 and l1_will_do
                 and self.optimizer.it.clip_norm == INFINITY and self.optimizer.it.step.clip_value == INFINITY
