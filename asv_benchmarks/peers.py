@@ -1,7 +1,7 @@
 """fastopt beside NumPy, torch, optax, scikit-learn and cyanure, whichever are installed.
 
     python asv_benchmarks/peers.py                              (a quarter of an hour and 8 GB; alone on the machine)
-    python asv_benchmarks/peers.py --only dense/adam sparse     (some of it; what was measured before is kept)
+    python asv_benchmarks/peers.py --only adam 'sparse/*'     (some of it; what was measured before is kept)
     python asv_benchmarks/peers.py --quick --peers torch        (to see whether it works; writes nothing)
 
 Each contender runs in a process of its own, all with as many threads, in turns with the others. What they compute is
@@ -27,7 +27,9 @@ from timing import TellingContender
 OURS = "fastopt"
 LIBRARIES = (with_fastopt, with_numpy, with_torch, with_optax)
 STEPS_COMPARED, ENTRIES_COMPARED = 3, 1000
-TOLERANCE = 2e-6  # of parameters about 0.5 in float32, after some steps of about 0.001 to 0.01
+# Of parameters about 0.5 after some steps of 0.001 to 0.01 in float32. torch's SparseAdam adds epsilon before it
+# corrects the bias, which shows where the gradient is near zero.
+TOLERANCE = 5e-6
 LEAST_SECONDS = 10e-3  # of a turn
 WARM_UP_TURNS = 2  # of short steps, not counted: threads woken on one core spin there in turns until they are moved
 PAGE_FOLDER = Path(__file__).resolve().parents[1] / "docs" / "performance"

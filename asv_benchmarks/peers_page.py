@@ -81,9 +81,15 @@ def table(head, rows):
 
 def steps_table(problems):
     names = list(dict.fromkeys(name for problem in problems for name in problem["contenders"]))
-    return table(
-        ["", *names], [[each["title"], *(cell(each["contenders"], name) for name in names)] for each in problems]
-    )
+    rows = [
+        [each["title"], *(cell(each["contenders"], name) for name in names), share(each.get("others"))]
+        for each in problems
+    ]
+    return table(["", *names, "busy with others"], rows)
+
+
+def share(others):
+    return "not known" if others is None else f"{others:.0%}"
 
 
 def cell(contenders, name):
