@@ -21,6 +21,12 @@ def resident():
     return int(STATM.read_text().split()[1]) * PAGE
 
 
+def clean_up():
+    """Collect garbage, and empty the interpreter's cache of attributes, which keeps names that NumPy makes anew."""
+    gc.collect()
+    (sys._clear_internal_caches if hasattr(sys, "_clear_internal_caches") else sys._clear_type_cache)()
+
+
 def dense(opt, param, path):
     grad = np.ones_like(param)
     return lambda: opt.step(grad), (grad,)
@@ -90,13 +96,13 @@ def check(call, kept, times, repeats_first=200):
     """Run `call` many times: references to `kept` stay, and neither Python nor C keeps memory."""
     for _ in range(repeats_first):
         call()
-    gc.collect()
+    clean_up()
     references = [sys.getrefcount(each) for each in kept]
     blocks = sys.getallocatedblocks()
     memory = resident() if STATM.exists() else 0
     for _ in range(times):
         call()
-    gc.collect()
+    clean_up()
     assert [sys.getrefcount(each) for each in kept] == references
     assert sys.getallocatedblocks() - blocks < min(times // 10, 500)
     if STATM.exists():
@@ -136,7 +142,7 @@ def test_of_the_loop_of_minimize():
 
     def fun(x):
         if (len(seen) == 0 and fun.calls == 1_000) or fun.calls == STEPS - 1:
-            gc.collect()
+            clean_up()
             seen.append((sys.getrefcount(grad), sys.getallocatedblocks(), resident() if STATM.exists() else 0))
         fun.calls += 1
         return 1.0, grad
