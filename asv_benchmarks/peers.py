@@ -1,7 +1,7 @@
 """fastopt beside NumPy, torch, optax, scikit-learn and cyanure, whichever are installed.
 
     python asv_benchmarks/peers.py                              (a quarter of an hour and 8 GB; alone on the machine)
-    python asv_benchmarks/peers.py --only adam 'sparse/*'     (some of it; what was measured before is kept)
+    python asv_benchmarks/peers.py --only adam 'sparse/*'       (some of it; what was measured before is kept)
     python asv_benchmarks/peers.py --quick --peers torch        (to see whether it works; writes nothing)
 
 Each contender runs in a process of its own, all with as many threads, in turns with the others. What they compute is
