@@ -16,6 +16,7 @@ LINK = re.compile(r"(\]\()(?![a-z]+:|#|/)([^)#\s]+)(#[^)\s]*)?(\))")
 PAGES = {
     "CHANGELOG.md": "docs/changelog.md",
     "CONTRIBUTING.md": "docs/contributing.md",
+    "asv_benchmarks/README.md": "docs/benchmarks.md",
     "csrc/README.md": "docs/kernels.md",
     "docs/adr": "docs/adr/index.md",
     "docs/examples": "docs/auto_examples/index.rst",
