@@ -207,7 +207,7 @@ static void check_evaluation(const fo_objective *it)
     free(w);
 }
 
-/* An epoch of SGD in batches whose work is shared. The parameters are to be freed. */
+/* An epoch of SGD in batches whose work is shared; of sparse rows, by looking ahead. The parameters are to be freed. */
 static void *run_epoch(const fo_objective *it, const fo_rule *sgd, int n_threads)
 {
     const size_t n = (size_t)((FEATURES + 1) * it->n_outputs), itemsize = fo_itemsize(it->dtype);
@@ -220,23 +220,31 @@ static void *run_epoch(const fo_objective *it, const fo_rule *sgd, int n_threads
     const fo_optimizer optimizer = {
         .rule = sgd, .work = {&array, first_block, 1}, .step = {.clip_value = __builtin_inf()}, .sign = 1.0,
         .clip_norm = __builtin_inf(), .nonfinite = FO_RAISE};
+    const int look_ahead = it->sparse && n_threads > 1;
     const fo_stretch stretch = {
         .objective = it, .penalty = &penalty, .optimizer = &optimizer, .samples = {NULL, 0, SAMPLES, 0},
         .batch_size = BATCH, .n_batches = SAMPLES / BATCH, .rate = rate, .dense = !it->sparse,
-        .num_threads = n_threads, .n_workers = 1};
+        .look_ahead = look_ahead, .num_threads = look_ahead ? 1 : n_threads, .n_workers = 1};
     fo_worker worker = {
-        .touched = {room(FEATURES, sizeof(int32_t)), 1, room(FEATURES + 1, sizeof(int32_t)),
-                    room(BATCH * ENTRIES_EACH, sizeof(int32_t)), 0, 0},
+        .seen = {room(FEATURES, sizeof(int32_t)), 1},
         .gathered = room(n, itemsize), .gradient = room(n, itemsize), .derivative = room(n_batch, itemsize),
         .label = room(BATCH, itemsize), .weight = room(BATCH, itemsize)};
-    void *const owned[] = {worker.touched.seen, worker.touched.column, worker.touched.place, worker.gathered,
-                           worker.gradient, worker.derivative, worker.label, worker.weight};
+    void *const owned[] = {worker.seen.column, worker.gathered, worker.gradient, worker.derivative, worker.label,
+                           worker.weight};
+    for (int k = 0; k < 2; ++k) {
+        worker.touched[k].column = room(FEATURES + 1, sizeof(int32_t));
+        worker.touched[k].place = room(BATCH * ENTRIES_EACH, sizeof(int32_t));
+    }
     fo_run_stretch(&stretch, &worker);
-    fo_settle(&stretch, &worker, worker.n_done);
+    fo_settle(&stretch, &worker, worker.n_done, n_threads);
     if (worker.n_done != SAMPLES / BATCH)
         same("", "?", 1, "an epoch that ended early");
     for (size_t k = 0; k < sizeof owned / sizeof owned[0]; ++k)
         free(owned[k]);
+    for (int k = 0; k < 2; ++k) {
+        free(worker.touched[k].column);
+        free(worker.touched[k].place);
+    }
     return array.param;
 }
 
