@@ -20,7 +20,7 @@ extensions = [
     "myst_parser",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
-    "reference",
+    "public_names",
     "repository_links",
 ]
 exclude_patterns = ["_build", "examples", "auto_examples/**/*.ipynb", "auto_examples/**/*.py"]

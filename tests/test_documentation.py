@@ -28,7 +28,7 @@ def extension(name):
 
 @pytest.fixture(scope="module")
 def reference():
-    return extension("reference")
+    return extension("public_names")
 
 
 @pytest.fixture(scope="module")

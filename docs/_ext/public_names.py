@@ -112,7 +112,7 @@ def index_text():
 def write_pages(app, config):
     """Write what has changed, so that Sphinx reads nothing twice."""
     if missing():
-        raise RuntimeError(f"docs/_ext/reference.py: no page of the reference has {', '.join(missing())}.")
+        raise RuntimeError(f"docs/_ext/public_names.py: no page of the reference has {', '.join(missing())}.")
     folder = Path(app.srcdir) / "api"
     folder.mkdir(exist_ok=True)
     texts = {"index": index_text()} | {page.file: text_of(page) for page in PAGES}
