@@ -28,6 +28,13 @@ enter_environment() {
     pip install --quiet "${@:2}"
 }
 
+# extra NAME: the packages of an extra in pyproject.toml, for where the package itself is installed already.
+extra() {
+    python3 -c "
+import sys, tomllib
+print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'][sys.argv[1]])" "$1"
+}
+
 # run_tests WHAT PYTEST-ARGUMENTS...
 run_tests() {
     echo "== $1"
