@@ -226,7 +226,7 @@ def test_full_gradients_reach_the_optimum_to_rounding():
 def test_sparse_and_dense_gradients_solve_the_same_problem(method, dtype):
     """Least squares with rows of a few features out of 200, whose gradient touches only theirs."""
     rng = np.random.default_rng(3)
-    A = sparse.random_array((1000, 200), density=0.02, format="csr", rng=rng, dtype=dtype)
+    A = sparse.random_array((1000, 200), density=0.02, format="csr", random_state=rng, dtype=dtype)
     truth = rng.standard_normal(200).astype(dtype)
     b = A @ truth
     rate = {"adagrad": 0.5, "adam": 0.05, "sgd": 2.0}[method]

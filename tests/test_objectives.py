@@ -616,7 +616,7 @@ def shared_problem():
         n, d, density, layout = SHARED[name]
         if (dtype, name) not in made:
             rng = np.random.default_rng(25)
-            X = scipy.sparse.random_array((n, d), density=density, rng=rng, data_sampler=rng.standard_normal)
+            X = scipy.sparse.random_array((n, d), density=density, random_state=rng, data_sampler=rng.standard_normal)
             X = X.toarray() if layout == "dense" else X.tocsr()
             made[dtype, name] = finite_sums.as_layout(X.astype(dtype), layout)
         case = LOSSES[loss]
