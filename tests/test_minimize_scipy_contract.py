@@ -1200,7 +1200,7 @@ def test_adapter_serves_global_methods():
     own = dict(method=scipy_method("adam", maxiter=300, learning_rate=0.05), jac=True)
     theirs = dict(method="L-BFGS-B", jac=True)
     found, expected = (
-        scipy.optimize.basinhopping(waves, np.zeros(2), niter=10, rng=0, minimizer_kwargs=each)
+        scipy.optimize.basinhopping(waves, np.zeros(2), niter=10, seed=np.random.default_rng(0), minimizer_kwargs=each)
         for each in (own, theirs)
     )
     assert found.fun == pytest.approx(expected.fun, abs=1e-6)
