@@ -32,6 +32,14 @@ def python_blocks(name):
     return [pytest.param(block[1], id=f"{name}:{line_of(block)}") for block in blocks]
 
 
+@pytest.fixture
+def no_figures_left():
+    """Close what pyplot holds open after a test that draws."""
+    yield
+    if plt := sys.modules.get("matplotlib.pyplot"):
+        plt.close("all")
+
+
 def guide_blocks():
     return [block for name in sorted(GUIDE) for block in python_blocks(name)]
 
@@ -63,6 +71,7 @@ def test_example(path, tmp_path):
 
 
 @pytest.mark.parametrize("code", guide_blocks())
+@pytest.mark.usefixtures("no_figures_left")
 def test_guide(code, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
