@@ -4,11 +4,16 @@ Every function draws into the axes `ax`, or into a new figure of pyplot's, and r
 limits and scales are set on what it returns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import _validation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["compare", "path", "trace"]
 
@@ -18,7 +23,9 @@ MARGIN = 0.15  # around the points of a path, as a share of their extent
 MARKED_POINTS = 40  # a curve or path with more has no marker at each of them
 
 
-def trace(result, x="iteration", *, minimum=0.0, ax=None, **line):
+def trace(
+    result: Mapping[str, Any], x: str = "iteration", *, minimum: float = 0.0, ax: "Axes | None" = None, **line: Any
+) -> "Axes":
     """Draw the loss of a run: one point per epoch.
 
     Parameters
@@ -76,7 +83,14 @@ def trace(result, x="iteration", *, minimum=0.0, ax=None, **line):
     return ax
 
 
-def compare(results, x="iteration", *, minimum=0.0, ax=None, **line):
+def compare(
+    results: Mapping[str, Mapping[str, Any]],
+    x: str = "iteration",
+    *,
+    minimum: float = 0.0,
+    ax: "Axes | None" = None,
+    **line: Any,
+) -> "Axes":
     """Draw the losses of several runs, with a legend.
 
     Parameters
@@ -130,7 +144,15 @@ def compare(results, x="iteration", *, minimum=0.0, ax=None, **line):
     return ax
 
 
-def path(points, fun=None, *, bounds=None, levels=25, ax=None, **line):
+def path(
+    points: ArrayLike | Mapping[str, Any],
+    fun: Callable[[np.ndarray], float] | None = None,
+    *,
+    bounds: Sequence[tuple[float, float]] | None = None,
+    levels: int = 25,
+    ax: "Axes | None" = None,
+    **line: Any,
+) -> "Axes":
     """Draw the path of an optimizer over the plane, from a circle to a star.
 
     Parameters

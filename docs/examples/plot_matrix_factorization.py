@@ -98,6 +98,15 @@ def unit_vectors(tables):
     return both / np.linalg.norm(both, axis=1, keepdims=True)
 
 
+def apart(places, least=(0.06, 0.03)):
+    """Which labels to show so that none covers another: the first of those that are too near each other."""
+    scaled, kept = (places - places.min(axis=0)) / np.ptp(places, axis=0) / least, []
+    for k, place in enumerate(scaled):
+        if all(np.abs(place - scaled[other]).max() > 1 for other in kept):
+            kept.append(k)
+    return kept
+
+
 def draw(history, vectors, vocabulary):
     """The loss, and the vectors of some tokens in the plane of their two largest principal components."""
     _, (left, right) = plt.subplots(1, 2, figsize=(13, 6.5), layout="constrained", width_ratios=[1, 2.2])
@@ -107,9 +116,9 @@ def draw(history, vectors, vocabulary):
     chosen = vectors[[vocabulary[token] for token in tokens]]
     centred = chosen - chosen.mean(axis=0)
     plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
-    right.plot(*plane.T, ".", color="0.8")
-    for token, place in zip(tokens, plane, strict=True):
-        right.annotate(token, place, ha="center", va="center", family="monospace")
+    right.plot(*plane.T, ".", color="0.85", zorder=0)
+    for k in apart(plane):
+        right.annotate(tokens[k], plane[k], ha="center", va="center", family="monospace")
     right.set(title="Vectors of tokens", xticks=[], yticks=[])
     plt.show()
 
