@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from . import _validation
+from ._types import Array, ArrayLike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -146,7 +146,7 @@ def compare(
 
 def path(
     points: ArrayLike | Mapping[str, Any],
-    fun: Callable[[np.ndarray], float] | None = None,
+    fun: Callable[[Array], float] | None = None,
     *,
     bounds: Sequence[tuple[float, float]] | None = None,
     levels: int = 25,
