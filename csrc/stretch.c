@@ -97,7 +97,7 @@ static void start(const fo_stretch *stretch, fo_worker *worker)
     worker->optimizer.work.arrays = &worker->array;
     worker->optimizer.work.first_block = worker->first_block;
     worker->loss = worker->squared_norm = 0.0;
-    worker->n_done = worker->n_skipped = 0;
+    worker->n_done = 0;
     worker->end = FO_COMPLETE;
 }
 

@@ -41,8 +41,7 @@ typedef struct {
     void *room;                          /* of fo_arranging_room bytes, or NULL */
     double loss;                         /* sum over the batches of their mean loss times their size */
     double squared_norm;                 /* of the last gradient */
-    ptrdiff_t n_done;                    /* batches, those left out among them */
-    ptrdiff_t n_skipped;
+    ptrdiff_t n_done;                    /* batches */
     fo_stretch_end end;
 } fo_worker;
 

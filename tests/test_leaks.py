@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tqdm
 from scipy import sparse
 
 import fastopt
@@ -14,6 +15,14 @@ STEPS = 100_000
 FEW = 1_000  # of what writes files or starts runs
 PAGE = 4096
 STATM = Path("/proc/self/statm")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_other_thread_allocates():
+    """The thread that a progress bar of an earlier test left waking every 10 s would be counted: 9 blocks or so."""
+    if tqdm.tqdm.monitor is not None:
+        tqdm.tqdm.monitor.exit()
+        tqdm.tqdm.monitor = None
 
 
 def resident():
