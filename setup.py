@@ -141,8 +141,9 @@ setup(
         extension("_core", C_SOURCES),
         extension("_epochs"),
         extension("_finite_sum"),
-        extension("_sparse"),
         extension("_native"),
+        extension("_rows"),
+        extension("_sparse"),
     ],
     cmdclass={"build_ext": BuildExt},
 )

@@ -69,7 +69,7 @@ def _select_instruction_set():
     """The widest that this processor runs, or what FASTOPT_ISA asks for."""
     asked, names = _os.environ.get("FASTOPT_ISA"), _core.isa_names()
     if asked:
-        _core.use_isa(_validation.instruction_set(asked, names, _core.isa_supported))
+        _core.use_isa(_validation.machine.instruction_set(asked, names, _core.isa_supported))
     else:
         _core.use_isa([name for name in names if _core.isa_supported(name)][-1])
 

@@ -1,4 +1,4 @@
-# The C ABI of csrc/fastopt.h, and the engine that binds arrays to it.
+# The C ABI of csrc/fastopt.h, and the classes that bind arrays to it and run it.
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 
 cimport numpy as cnp
@@ -255,10 +255,8 @@ ctypedef struct span:
     uintptr_t stop
 
 
-cdef class Engine:
+cdef class Bound:
     cdef fo_optimizer it
-    cdef Py_ssize_t bytes             # of the work that is planned
-    cdef bint sparse_plan             # it was planned for a step with sparse gradients
     cdef span *owned                  # sorted, disjoint
     cdef Py_ssize_t n_owned
     cdef tuple arrays                 # the bound parameters, flat
@@ -267,6 +265,19 @@ cdef class Engine:
     cdef list coalescers              # per parameter, made when the first sparse gradient comes
     cdef bint exact                   # sparse="exact"
     cdef object keys                  # None: one array; a tuple of dict keys; or the length of a list
+
+    cdef object take(self, Py_ssize_t k, object grad)
+    cdef tuple take_all(self, object grad)
+    cdef tuple take_sparse(self, Py_ssize_t k, object grad)
+    cdef fo_zero_gradient on_zero_gradient(self) noexcept
+    cdef int check_overlap(self, Py_ssize_t k, cnp.ndarray grad) except -1
+    cdef bint reaches_owned(self, cnp.ndarray grad) noexcept
+    cdef int start_resting(self, Py_ssize_t k, cnp.ndarray last_step) except -1
+
+
+cdef class Engine(Bound):
+    cdef Py_ssize_t bytes             # of the work that is planned
+    cdef bint sparse_plan             # it was planned for a step with sparse gradients
     cdef double rate
     cdef double last_rate             # of the last step; NaN before the first
     cdef bint scheduled               # the rate comes from the method `_rate_at`, step by step
@@ -275,14 +286,7 @@ cdef class Engine:
 
     cdef int acquire(self, str call) except -1
     cdef void release(self) noexcept
-    cdef object take(self, Py_ssize_t k, object grad)
-    cdef tuple take_all(self, object grad)
-    cdef tuple take_sparse(self, Py_ssize_t k, object grad)
-    cdef fo_zero_gradient on_zero_gradient(self) noexcept
-    cdef int check_overlap(self, Py_ssize_t k, cnp.ndarray grad) except -1
-    cdef bint reaches_owned(self, cnp.ndarray grad) noexcept
     cdef void plan(self) noexcept
-    cdef int start_resting(self, Py_ssize_t k, cnp.ndarray last_step) except -1
     cdef int end_rest_of_covered(self) except -1
     cdef int rest(self) except -1
     cdef int apply(self, double rate) except -1

@@ -47,7 +47,7 @@ cdef class Sum:
         """Refuse arrays that the caller has resized: their memory is no longer what was bound."""
         for name, array in self.owned.items():
             if place_of(<cnp.ndarray>array) != self.places[name]:
-                _validation.refuse_moved_data(name)
+                _validation.parameters.refuse_moved(f"`{name}`", "objective")
         return 0
 
     cdef fo_batch batch(self, object index):

@@ -59,7 +59,7 @@ cdef class NativeObjective:
         real = "double" if np.dtype(dtype) == np.float64 else "float"
         accepted = [WITHOUT_BATCH.format(real), WITH_BATCH.format(real)]
         if normal_form(signature) not in accepted:
-            _validation.refuse_signature(signature, real)
+            _validation.native.refuse_signature(signature, real)
         self.takes_batch = normal_form(signature) == accepted[1]
         self.typenum = np.dtype(dtype).num
         self.function = function

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from ._schedule import Schedule, blend, half_cosine
-from ._validation import choice, integer, real
+from ._validation.scalars import choice, integer, real
 
 
 class one_cycle(Schedule):

@@ -5,7 +5,7 @@ import numbers
 from typing import Any, Literal
 
 from ._schedule import Schedule
-from ._validation import choice, integer, real
+from ._validation.scalars import choice, integer, real
 
 
 class reduce_on_plateau(Schedule):

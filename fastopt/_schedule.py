@@ -3,7 +3,7 @@
 import inspect
 import math
 
-from ._validation import integer
+from ._validation.scalars import integer
 
 
 def items(name, values, check):

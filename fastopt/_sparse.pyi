@@ -13,9 +13,6 @@ def outside(index: npt.NDArray[Any], n_rows: int) -> int: ...
 def flat_positions(
     indptr: npt.NDArray[Any], indices: npt.NDArray[Any], major_step: int, minor_step: int
 ) -> npt.NDArray[Any]: ...
-def take_rows(
-    indptr: npt.NDArray[Any], indices: npt.NDArray[Any], data: Array, order: npt.NDArray[np.int64]
-) -> tuple[Array, npt.NDArray[Any], npt.NDArray[Any]]: ...
 
 @disjoint_base
 class Coalescer:

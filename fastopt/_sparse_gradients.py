@@ -40,9 +40,9 @@ class RowSparse:
     __slots__ = ("indices", "rows", "unique")
 
     def __init__(self, indices: ArrayLike, rows: ArrayLike, unique: bool = False) -> None:
-        self.indices = _validation.row_indices(indices)
-        self.rows = _validation.row_values(rows, self.indices)
-        self.unique = _validation.flag("unique", unique)
+        self.indices = _validation.sparse_gradients.row_indices(indices)
+        self.rows = _validation.sparse_gradients.row_values(rows, self.indices)
+        self.unique = _validation.scalars.flag("unique", unique)
 
     def __repr__(self):
         promise = ", unique" if self.unique else ""
@@ -65,17 +65,17 @@ def positions_and_values(name, grad, param):
     """
     promised = False
     if type(grad) is RowSparse:
-        _validation.row_sparse(name, grad, param)
+        _validation.sparse_gradients.row_sparse(name, grad, param)
         width = param.size // max(len(param), 1)
         index, values, n_positions, promised = grad.indices, grad.rows, len(param), grad.unique
     else:
-        _validation.scipy_gradient(name, grad, param)
+        _validation.sparse_gradients.scipy_gradient(name, grad, param)
         index, values = _flat(name, grad, param)
         width, n_positions = 1, param.size
     index, values = _plain(index), _plain(values)
     wrong = _sparse.outside(index, n_positions)
     if wrong >= 0:
-        _validation.refuse_index(name, index, wrong, n_positions)
+        _validation.sparse_gradients.refuse_index(name, index, wrong, n_positions)
     return index, values, width, promised
 
 
@@ -90,11 +90,11 @@ def _flat(name, grad, param):
         return _flat_compressed(name, grad, param)
     grad = grad.tocoo()
     coords = grad.coords
-    _validation.coordinates(name, grad)
+    _validation.sparse_gradients.coordinates(name, grad)
     for axis, index in enumerate(coords):
         wrong = _sparse.outside(_plain(index), grad.shape[axis])
         if wrong >= 0:
-            _validation.refuse_index(name, index, wrong, grad.shape[axis])
+            _validation.sparse_gradients.refuse_index(name, index, wrong, grad.shape[axis])
     if len(coords) == 1:
         return coords[0], grad.data
     if param.ndim == 1:
@@ -103,13 +103,13 @@ def _flat(name, grad, param):
 
 
 def _flat_compressed(name, grad, param):
-    n_major = _validation.compressed(name, grad)
+    n_major = _validation.sparse_gradients.compressed(name, grad)
     nnz = int(grad.indptr[-1])
     indices, data = grad.indices[:nnz], grad.data[:nnz]
     n_minor = grad.shape[-1] if grad.format == "csr" else grad.shape[0]
     wrong = _sparse.outside(_plain(indices), n_minor)
     if wrong >= 0:
-        _validation.refuse_index(name, indices, wrong, n_minor)
+        _validation.sparse_gradients.refuse_index(name, indices, wrong, n_minor)
     if n_major == 1 and n_minor == param.size:
         return indices, data  # a vector along the compressed axis: no copy
     steps = (n_minor, 1) if grad.format == "csr" else (1, grad.shape[1])

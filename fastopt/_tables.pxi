@@ -118,9 +118,10 @@ def advise_huge_pages(cnp.ndarray memory):
 
 
 def gauge(cnp.ndarray read, list readwrite, int num_threads):
-    """One pass over 1 + len(readwrite) byte arrays of equal size with no arithmetic: the bandwidth gauge."""
+    """One pass over 1 + len(readwrite) <= 5 byte arrays of equal size with no arithmetic: the bandwidth gauge."""
     cdef void *streams[4]
     cdef int n = len(readwrite)
+    assert n <= 4, n
     for k in range(n):
         streams[k] = cnp.PyArray_DATA(<cnp.ndarray?>readwrite[k])
     fo_gauge(cnp.PyArray_DATA(read), streams, n, cnp.PyArray_NBYTES(read), num_threads)

@@ -35,7 +35,7 @@ def set_num_threads(n: int | None) -> None:
     >>> fastopt.set_num_threads(None)
     """
     global _setting
-    _setting = _validation.num_threads(n)
+    _setting = _validation.machine.num_threads(n)
 
 
 def get_num_threads() -> int:
@@ -78,7 +78,7 @@ def threads(n: int | None) -> Iterator[None]:
     ...     fastopt.get_num_threads()
     1
     """
-    token = _in_context.set(_validation.num_threads(n))
+    token = _in_context.set(_validation.machine.num_threads(n))
     try:
         yield
     finally:

@@ -14,10 +14,10 @@ class AutomaticRate(LearningRate):
     """A learning rate that is constant, or None: made from the objective."""
 
     def check(self, value):
-        return None if value is None else _validation.real(self.name, value, "(0, inf)")
+        return None if value is None else _validation.scalars.real(self.name, value, "(0, inf)")
 
     def __set__(self, instance: Any, value: Any) -> None:
-        _validation.refuse_assignment(self.name)
+        _validation.optimizers.refuse_assignment(self.name)
 
 
 class FiniteSumMethod:

@@ -201,7 +201,7 @@ def path(
     >>> ax = fastopt.plot.path(points, rosen, label="Adam")        # doctest: +SKIP
     """
     points = _points(points)
-    levels = _validation.integer("levels", levels, 1)
+    levels = _validation.scalars.integer("levels", levels, 1)
     region = _region(points) if bounds is None else _bounds(bounds)
     surface = None if fun is None else _surface(fun, region)
     ax = _axes(ax)
@@ -236,7 +236,7 @@ def _marker(n):
 
 def _columns(result, x):
     """The columns `x` and "fun" of a history, as arrays of float64."""
-    _validation.choice("x", x, tuple(AXES))
+    _validation.scalars.choice("x", x, tuple(AXES))
     if not isinstance(result, Mapping):
         raise TypeError(f"`result` must be a result of fastopt.minimize or its history, got {type(result).__name__}.")
     history = result.get("history", result)

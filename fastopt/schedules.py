@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from ._one_cycle import one_cycle
 from ._plateau import reduce_on_plateau
 from ._schedule import Schedule, blend, half_cosine, items
-from ._validation import flag, integer, real
+from ._validation.scalars import flag, integer, real
 
 __all__ = [
     "constant",

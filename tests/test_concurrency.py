@@ -163,7 +163,8 @@ def test_snapshots_are_whole_while_another_thread_steps(cls, path, no_sync):
                 assert all((array == array[0]).all() for array in arrays)
         finally:
             over.set()
-        assert opt.step_count == stepping.result()
+        n_steps = stepping.result()  # waits for the last step
+        assert opt.step_count == n_steps
 
 
 def test_loading_in_one_thread_while_another_steps():

@@ -48,14 +48,14 @@ def test_unsupported_instruction_set():
     def supported(name):
         return name in ("baseline", "v3")
 
-    assert _validation.instruction_set("v3", NAMES, supported) == "v3"
+    assert _validation.machine.instruction_set("v3", NAMES, supported) == "v3"
     message = "`FASTOPT_ISA` is 'v4', which this processor does not run; use one of baseline, v3."
     with pytest.raises(RuntimeError, match=exactly(message)):
-        _validation.instruction_set("v4", NAMES, supported)
+        _validation.machine.instruction_set("v4", NAMES, supported)
     with pytest.raises(
         ValueError, match=exactly("`FASTOPT_ISA` must be one of baseline, v3, v4, got 'V3'; or unset it.")
     ):
-        _validation.instruction_set("V3", NAMES, supported)
+        _validation.machine.instruction_set("V3", NAMES, supported)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,6 @@ def test_tables_of_the_kernels():
     """What Python reads from the C side is what the tests above rely on."""
     assert _core.isa_names()[0] == "baseline" and set(_core.isa_names()) <= set(NAMES)
     assert _core.isa_supported("baseline") and _core.isa_in_use() in ISAS
-    assert _core.dtype_names() == list(_validation.DTYPES)
+    assert _core.dtype_names() == list(_validation.parameters.DTYPES)
     with pytest.raises(KeyError, match="nosuchrule"):
         _core.rule_slots("nosuchrule", {})

@@ -145,7 +145,7 @@ def _names(optimizer):
 
 def _fitting_params(tree, optimizer):
     """The parameters of a tree, checked to be copied into those of an optimizer without an error."""
-    own, keys = _validation.parameters(optimizer.params)  # may have been made read-only since
+    own, keys = _validation.parameters.flat_parameters(optimizer.params)  # may have been made read-only since
     given = tree.get("params") if isinstance(tree, dict) else None
     if not isinstance(given, list) or len(given) != len(own):
         got = f"{len(given)} of them" if isinstance(given, list) else type(given).__name__
@@ -155,7 +155,7 @@ def _fitting_params(tree, optimizer):
         # Arrays of one shape whose names have changed places would be taken for each other.
         raise ValueError(f"`params` must have the keys {saved!r} in this order, got {names!r}.")
     for k, (array, mine) in enumerate(zip(given, own, strict=True)):
-        _check_same_kind(_validation.label("params", keys, k), array, mine)
+        _check_same_kind(_validation.parameters.label("params", keys, k), array, mine)
     return given
 
 

@@ -10,7 +10,7 @@ import struct
 
 import numpy as np
 
-from .._validation import is_masked
+from .._validation.parameters import is_masked
 
 DEEPEST = 64  # levels of a tree; well inside Python's limit of recursion, and no tree without an end gets past it
 LARGEST_NUMBER = 2**53  # the readers of JSON agree on integers up to here

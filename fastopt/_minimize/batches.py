@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import _sparse
+from .. import _rows
 
 # Least number of samples in one call when the objective is evaluated on all of them.
 EVALUATION_SIZE = 1024
@@ -26,7 +26,7 @@ class CsrRows:
     def __getitem__(self, rows):
         if type(rows) is not np.ndarray:
             return self.matrix[rows]
-        arrays = _sparse.take_rows(self.matrix.indptr, self.matrix.indices, self.matrix.data, rows)
+        arrays = _rows.take_rows(self.matrix.indptr, self.matrix.indices, self.matrix.data, rows)
         return type(self.matrix)(arrays, shape=(len(rows), self.shape[1]))
 
 

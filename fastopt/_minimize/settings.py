@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from .._validation import refuse_base_class
+from .._validation.optimizers import refuse_base_class
 from .._variance_reduced import FINITE_SUM_METHODS, FiniteSumMethod
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import cosine_decay

@@ -1,4 +1,4 @@
-"""Checks of what `minimize` is given, and their messages; see fastopt/_validation.py for the voice."""
+"""Checks of what `minimize` is given, and their messages; see fastopt/_validation for the voice."""
 
 import difflib
 import math
@@ -8,7 +8,8 @@ import warnings
 
 import numpy as np
 
-from .._validation import DTYPES, choice, flag, integer, real
+from .._validation.parameters import DTYPES
+from .._validation.scalars import choice, flag, integer, real
 
 # --- the objective ---------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import _finite_sum, _threads
 from .._types import Array, ArrayLike, Samples
-from .._validation import flag
+from .._validation.scalars import flag
 from . import _validation
 
 COMMON_PARAMETERS = """l2, l1 : float, default=0.0

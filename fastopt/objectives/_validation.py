@@ -1,8 +1,10 @@
-"""Checks of what an objective is given, and their messages; see fastopt/_validation.py for the voice."""
+"""Checks of what an objective is given, and their messages; see fastopt/_validation for the voice."""
 
 import numpy as np
 
-from .._validation import DTYPES, INDEX_DTYPES, is_masked, real
+from .._validation.parameters import DTYPES, is_masked
+from .._validation.scalars import real
+from .._validation.sparse_gradients import INDEX_DTYPES
 
 # Entries looked at in one go, so that checking needs no memory of the size of the data.
 PIECE = 1 << 18

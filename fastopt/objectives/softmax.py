@@ -1,7 +1,7 @@
 """Softmax regression: documentation and labels; the loss itself is csrc/losses/softmax.c."""
 
 from .._types import ArrayLike, Samples
-from .._validation import integer
+from .._validation.scalars import integer
 from . import _validation
 from ._base import Objective
 

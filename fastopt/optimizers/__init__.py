@@ -50,4 +50,4 @@ def get_optimizer(name: str) -> type[Optimizer]:
     >>> fastopt.get_optimizer("adam")
     <class 'fastopt.optimizers.adam.Adam'>
     """
-    return _validation.optimizer_name(name, OPTIMIZERS)
+    return _validation.optimizers.optimizer_name(name, OPTIMIZERS)

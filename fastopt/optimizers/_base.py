@@ -91,9 +91,9 @@ class Optimizer(_core.Engine):
 
     def __init__(self, params: Structure, *args: Any, **hyperparameters: Any) -> None:
         if self.rule is None:
-            _validation.refuse_base_class(type(self).__name__)
+            _validation.optimizers.refuse_base_class(type(self).__name__)
         values = self._validated(args, hyperparameters)
-        arrays, keys = _validation.parameters(params)
+        arrays, keys = _validation.parameters.flat_parameters(params)
         slots = _core.rule_slots(self.rule, values)
         self._bind(self.rule, arrays, keys, allocate(arrays, slots), values)
         self._values = values
@@ -105,7 +105,7 @@ class Optimizer(_core.Engine):
         """Hyper-parameters of a call, complete and checked, by name."""
         for name in hyperparameters:
             if name not in cls._declared:
-                _validation.refuse_unknown_argument(cls.__name__, name, [*cls._declared])
+                _validation.optimizers.refuse_unknown_argument(cls.__name__, name, [*cls._declared])
         bound = cls.__signature__.bind(None, *args, **hyperparameters)
         bound.apply_defaults()
         values = {name: each.check(bound.arguments[name]) for name, each in cls._declared.items()}
@@ -119,7 +119,7 @@ class Optimizer(_core.Engine):
     def _rate_at(self, t):
         """The scheduled learning rate of the step that follows t completed ones."""
         declared = self._declared["learning_rate"]
-        return _validation.scheduled_rate(self._values["learning_rate"](t), declared.interval, t)
+        return _validation.optimizers.scheduled_rate(self._values["learning_rate"](t), declared.interval, t)
 
     def _allowed_threads(self):
         return _threads.resolve(self._values["num_threads"])
@@ -206,12 +206,12 @@ class Optimizer(_core.Engine):
         The caller has claimed the optimizer.
         """
         own = self._snapshot()
-        _validation.state_dict(state_dict, own)
-        _validation.last_steps(state_dict, self._resting_sizes)
-        _validation.learning_rate_state(state_dict, own, self._declared["learning_rate"])
+        _validation.state_dicts.check_entries(state_dict, own)
+        _validation.state_dicts.last_steps(state_dict, self._resting_sizes)
+        _validation.state_dicts.learning_rate_state(state_dict, own, self._declared["learning_rate"])
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
         values = self._validated((), kept | state_dict["hyperparameters"])
-        _validation.same_slots(_core.rule_slots(self.rule, values), own["state"])
+        _validation.state_dicts.same_slots(_core.rule_slots(self.rule, values), own["state"])
         schedule = None
         if state_dict["learning_rate"] is not None:
             values["learning_rate"] = float(state_dict["learning_rate"])

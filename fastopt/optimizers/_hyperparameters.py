@@ -32,7 +32,7 @@ class Hyperparameter:
         return self if instance is None else instance._values[self.name]
 
     def __set__(self, instance: Any, value: Any) -> None:
-        _validation.refuse_assignment(self.name)
+        _validation.optimizers.refuse_assignment(self.name)
 
     def parameter(self):
         """Its place in a signature."""
@@ -54,7 +54,7 @@ class Real(Hyperparameter):
     def check(self, value):
         if value is None and self.default is None:
             return None
-        return _validation.real(self.name, value, self.interval)
+        return _validation.scalars.real(self.name, value, self.interval)
 
 
 class LearningRate(Real):
@@ -69,14 +69,14 @@ class LearningRate(Real):
         instance._set_rate(value)
 
     def check(self, value):
-        return _validation.learning_rate(value, self.interval)
+        return _validation.optimizers.learning_rate(value, self.interval)
 
 
 class Flag(Hyperparameter):
     """True or False."""
 
     def check(self, value):
-        return _validation.flag(self.name, value)
+        return _validation.scalars.flag(self.name, value)
 
 
 class Choice(Hyperparameter):
@@ -87,11 +87,11 @@ class Choice(Hyperparameter):
         self.allowed = allowed
 
     def check(self, value):
-        return _validation.choice(self.name, value, self.allowed)
+        return _validation.scalars.choice(self.name, value, self.allowed)
 
 
 class ThreadCount(Hyperparameter):
     """A positive number of threads, or None."""
 
     def check(self, value):
-        return _validation.num_threads(value)
+        return _validation.machine.num_threads(value)

@@ -60,4 +60,4 @@ class FTRL(Optimizer):
     l1 = Real(0.0, "[0, inf)")
     l2 = Real(0.0, "[0, inf)")
     beta = Real(0.0, "[0, inf)")
-    _check_combination = staticmethod(_validation.no_decoupled_decay)
+    _check_combination = staticmethod(_validation.optimizers.no_decoupled_decay)

@@ -57,4 +57,4 @@ class Rprop(Optimizer):
     eta_plus = Real(1.2, "(1, inf)")
     step_min = Real(1e-6, "[0, inf)")
     step_max = Real(50.0, "(0, inf)")
-    _check_combination = staticmethod(_validation.ordered_steps)
+    _check_combination = staticmethod(_validation.optimizers.ordered_steps)

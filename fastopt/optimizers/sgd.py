@@ -60,7 +60,7 @@ class SGD(Optimizer):
     nesterov = Flag(False)
     dampening = Real(0.0, "[0, 1]")
     scaled_velocity = Flag(True)
-    _check_combination = staticmethod(_validation.no_nesterov_without_momentum)
+    _check_combination = staticmethod(_validation.optimizers.no_nesterov_without_momentum)
 
     @property
     def _lasting(self):

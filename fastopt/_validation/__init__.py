@@ -1,0 +1,9 @@
+"""Every check of what users pass in, and every message they get, in one voice.
+
+A message names the argument, the constraint, the value it got and, where there is one, the remedy. Nothing
+here changes anything: callers validate first and mutate after.
+"""
+
+from . import gradients, machine, native, optimizers, parameters, scalars, sparse_gradients, state_dicts
+
+__all__ = ["gradients", "machine", "native", "optimizers", "parameters", "scalars", "sparse_gradients", "state_dicts"]

@@ -1,0 +1,87 @@
+"""How an optimizer is made and used: names, hyper-parameters, one call at a time."""
+
+import difflib
+import numbers
+
+import numpy as np
+
+from .scalars import real
+
+
+def optimizer_name(value, registry):
+    """Return the class that the registry holds under a name."""
+    if isinstance(value, str) and value.lower() in registry:
+        return registry[value.lower()]
+    near = difflib.get_close_matches(str(value).lower(), registry, n=1)
+    remedy = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"`name` must be one of {', '.join(registry)}, got {value!r}.{remedy}")
+
+
+def refuse_unknown_argument(owner, name, known):
+    """Raise for a keyword that does not exist, with the nearest that does."""
+    near = difflib.get_close_matches(name, known, n=1)
+    remedy = f" Did you mean `{near[0]}`?" if near else f" It takes {', '.join(f'`{each}`' for each in known)}."
+    raise TypeError(f"{owner}() got an unexpected keyword argument `{name}`.{remedy}")
+
+
+def refuse_base_class(name):
+    """Raise for a class without a rule."""
+    raise TypeError(f"{name} is a base class without an update rule; make one of its subclasses, such as fastopt.Adam.")
+
+
+def refuse_second_init(name):
+    """Raise for __init__ on an optimizer that is already bound to its parameters."""
+    raise RuntimeError(f"{name}.__init__() must be called once only; make a new optimizer.")
+
+
+def refuse_assignment(name):
+    """Raise for an assignment to a hyper-parameter other than the learning rate."""
+    raise AttributeError(
+        f"`{name}` is fixed when the optimizer is made; only `learning_rate` can be set. "
+        "Make a new optimizer, and carry its state over with `load_state_dict`."
+    )
+
+
+def refuse_concurrent_use(call):
+    """Raise for what starts while a step, or a look at the whole, of the same optimizer is under way."""
+    raise RuntimeError(
+        f"{call} must not be called while another step, save or load of this optimizer is under way; "
+        "use one optimizer per thread, or a lock."
+    )
+
+
+def learning_rate(value, interval):
+    """Return a learning rate as a float, or the callable that gives it for a step number."""
+    if callable(value):
+        return value
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`learning_rate` must be a real number or a callable t -> float, got {value!r}.")
+    return real("learning_rate", value, interval)
+
+
+def scheduled_rate(value, interval, t):
+    """Return what a learning-rate callable gave for step `t`, as a float."""
+    return real(f"learning_rate({t})", value, interval)
+
+
+def no_nesterov_without_momentum(values):
+    """Refuse the combinations in which Nesterov's look-ahead has no meaning."""
+    if values["nesterov"] and values["momentum"] == 0:
+        raise ValueError("`nesterov` needs `momentum` > 0, got 0.0; pass for example momentum=0.9.")
+    if values["nesterov"] and values["dampening"] != 0:
+        raise ValueError(f"`nesterov` needs `dampening` = 0, got {values['dampening']!r}.")
+
+
+def no_decoupled_decay(values):
+    """Refuse decoupled weight decay for a rule that recomputes the parameter from its state."""
+    if values["decoupled_weight_decay"]:
+        raise ValueError(
+            "`decoupled_weight_decay` must be False for FTRL, whose parameters are recomputed from its state, "
+            "got True; use `l2`."
+        )
+
+
+def ordered_steps(values):
+    """Refuse a step range without room."""
+    if values["step_min"] > values["step_max"]:
+        raise ValueError(f"`step_min` must be at most `step_max`, got {values['step_min']!r} > {values['step_max']!r}.")

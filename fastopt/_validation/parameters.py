@@ -1,0 +1,92 @@
+"""Parameters: arrays that are updated in place."""
+
+import itertools
+import sys
+
+import numpy as np
+
+DTYPES = ("float32", "float64")
+
+
+def label(name, keys, k):
+    """How messages call array k of an argument: `grad`, `grad[2]` or `grad['w']`."""
+    if keys is None:
+        return f"`{name}`"
+    return f"`{name}[{keys[k]!r}]`" if isinstance(keys, tuple) else f"`{name}[{k}]`"
+
+
+def flat_parameters(params):
+    """Return the arrays of `params` as a tuple, and its structure.
+
+    The structure is None for one array, the length of a list, or the tuple of keys of a dict.
+    """
+    if isinstance(params, np.ndarray):
+        arrays, keys = (params,), None
+    elif isinstance(params, dict):
+        arrays, keys = tuple(params.values()), tuple(params)
+    elif isinstance(params, (list, tuple)):
+        arrays, keys = tuple(params), len(params)
+    else:
+        raise TypeError(
+            f"`params` must be a NumPy array, or a list or dict of them, got {type(params).__name__}; "
+            "pass np.asarray(params, dtype=np.float64)."
+        )
+    if not arrays:
+        raise ValueError(f"`params` must hold at least one array, got {params!r}.")
+    for k, array in enumerate(arrays):
+        _check_parameter(label("params", keys, k), array)
+    _check_disjoint(arrays, keys)
+    return arrays, keys
+
+
+def is_masked(array):
+    """Whether it is a masked array. None exist before numpy.ma is imported, which NumPy leaves to the first who says
+    `np.ma`: a child forked meanwhile from another thread would wait for that import for ever."""
+    return isinstance(array, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ()))
+
+
+def _check_parameter(name, array):
+    if not isinstance(array, np.ndarray) or is_masked(array):
+        raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}.")
+    if array.dtype.kind == "f" and array.dtype.name in DTYPES and not array.dtype.isnative:
+        raise TypeError(
+            f"{name} must be of native byte order, got dtype {array.dtype.str!r}; "
+            f"pass params.astype(np.{array.dtype.name})."
+        )
+    if array.dtype.name not in DTYPES:
+        raise TypeError(f"{name} must be float32 or float64, got {array.dtype}; pass params.astype(np.float64).")
+    if not array.flags.writeable:
+        raise ValueError(f"{name} must be writable, as it is updated in place, got a read-only array; pass a copy.")
+    if not array.flags.c_contiguous:
+        raise ValueError(
+            f"{name} must be C-contiguous, as it is updated in place, got shape {array.shape} with strides "
+            f"{array.strides}; pass np.ascontiguousarray(params) and use that array from then on."
+        )
+    if not array.flags.aligned:
+        raise ValueError(f"{name} must be aligned to its dtype, got a misaligned array; pass params.copy().")
+
+
+def _check_disjoint(arrays, keys):
+    """Two contiguous arrays overlap exactly if their byte ranges do."""
+    spans = sorted((array.ctypes.data, array.ctypes.data + array.nbytes, k) for k, array in enumerate(arrays))
+    spans = [span for span in spans if span[0] < span[1]]
+    pairs = [(a[2], b[2]) for a, b in itertools.pairwise(spans) if b[0] < a[1]]
+    pairs += [(j, k) for k in range(len(arrays)) for j in range(k) if arrays[j] is arrays[k]][:1]
+    for j, k in pairs:
+        raise ValueError(
+            f"{label('params', keys, max(j, k))} must not share memory with {label('params', keys, min(j, k))}, "
+            "as each entry is updated once a step, got overlapping arrays; pass each array once."
+        )
+
+
+def refuse_moved(name, owner):
+    """Raise for an array whose memory is no longer where its owner, an optimizer or an objective, bound it."""
+    raise ValueError(
+        f"{name} must stay where it was when the {owner} was made, got an array that has been resized; "
+        f"make a new {owner}."
+    )
+
+
+def refuse_read_only(name):
+    """Raise for a parameter that can no longer be updated in place."""
+    raise ValueError(f"{name} must be writable, got an array made read-only since.")

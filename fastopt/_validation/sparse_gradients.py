@@ -1,0 +1,109 @@
+"""Sparse gradients: `RowSparse` and those of SciPy."""
+
+import numpy as np
+
+from .parameters import DTYPES
+
+INDEX_DTYPES = (np.dtype(np.int32), np.dtype(np.int64))
+
+
+def row_indices(indices):
+    """Return the indices of a RowSparse as a one-dimensional int32 or int64 array."""
+    indices = np.asarray(indices)
+    if indices.size == 0 and indices.dtype == np.float64:
+        indices = indices.astype(np.int64)  # what NumPy makes of an empty list
+    _index_array("`indices`", "", indices)
+    return indices
+
+
+def row_values(rows, indices):
+    """Return the rows of a RowSparse as an array with one row per index."""
+    rows = np.asarray(rows)
+    if rows.dtype.name not in DTYPES or not rows.dtype.isnative:
+        raise TypeError(f"`rows` must be float32 or float64, got {rows.dtype}; pass rows.astype(np.float64).")
+    if rows.ndim == 0 or len(rows) != len(indices):
+        raise ValueError(f"`rows` must have one row for each of the {len(indices)} indices, got shape {rows.shape}.")
+    return rows
+
+
+def row_sparse(name, grad, param):
+    """Check that a RowSparse fits its parameter; its arrays may have been changed since it was made."""
+    if param.ndim == 0:
+        raise ValueError(f"{name} must be a number for a parameter without dimensions, got {grad!r}.")
+    _index_array(name, ".indices", grad.indices)
+    if len(grad.rows) != len(grad.indices) or grad.rows.shape[1:] != param.shape[1:]:
+        raise ValueError(
+            f"{name} must have rows of the shape {param.shape[1:]} of those of its parameter, one for each of "
+            f"{len(grad.indices)} indices, got {grad.rows.shape}."
+        )
+    _same_dtype(name, grad.rows.dtype, param.dtype)
+
+
+def scipy_gradient(name, grad, param):
+    """Check shape and dtype of a scipy.sparse gradient."""
+    vector = param.ndim == 1 and grad.shape in ((1, param.size), (param.size, 1))
+    if grad.shape != param.shape and not vector:
+        or_vector = f", or ({param.size}, 1) or (1, {param.size})," if param.ndim == 1 else ""
+        raise ValueError(f"{name} must have the shape {param.shape}{or_vector} of its parameter, got {grad.shape}.")
+    _same_dtype(name, grad.dtype, param.dtype)
+
+
+def compressed(name, grad):
+    """Check the index arrays of a CSR or CSC gradient as far as their bounds go; return the number of its rows."""
+    indptr, n_major = grad.indptr, grad.shape[0] if grad.format == "csr" else grad.shape[1]
+    if grad.ndim == 1:
+        n_major = 1
+    if indptr.shape != (n_major + 1,) or indptr[0] != 0 or (n_major > 1 and (indptr[1:] < indptr[:-1]).any()):
+        raise ValueError(
+            f"{name}.indptr must start at 0 and not descend over {n_major + 1} entries; the matrix is malformed, "
+            f"as {grad.format}.check_format() would say."
+        )
+    if not 0 <= indptr[-1] <= min(len(grad.indices), len(grad.data)):
+        raise ValueError(
+            f"{name}.indptr must end at the number of entries, at most {min(len(grad.indices), len(grad.data))}, "
+            f"got {indptr[-1]}."
+        )
+    _index_array(name, ".indices", grad.indices)
+    if indptr.dtype != grad.indices.dtype:
+        raise TypeError(f"{name}.indptr must be {grad.indices.dtype} like its indices, got {indptr.dtype}.")
+    _one_value_each(name, grad.data[: indptr[-1]], grad.indices[: indptr[-1]])
+    return n_major
+
+
+def coordinates(name, grad):
+    """Check the index arrays of a COO gradient but for their bounds."""
+    for index in grad.coords:
+        _index_array(name, ".coords", index)
+        _one_value_each(name, grad.data, index)
+
+
+def refuse_index(name, index, at, n_positions):
+    """Raise for an index that is outside the parameter."""
+    raise IndexError(f"{name} must have indices in [0, {n_positions}), got {index[at]} at position {at}.")
+
+
+def refuse_sparse_size(n, n_positions):
+    """Raise for a gradient whose positions cannot be sorted in 64 bits each."""
+    raise ValueError(
+        f"`grad` must have fewer entries to be put in order, got {n} of {n_positions} positions; "
+        "pass a dense gradient, or RowSparse(..., unique=True)."
+    )
+
+
+def _index_array(name, attribute, indices):
+    if indices.dtype not in INDEX_DTYPES:
+        raise TypeError(
+            f"{name}{attribute} must be int32 or int64, got {indices.dtype}; pass indices.astype(np.int64)."
+        )
+    if indices.ndim != 1:
+        raise ValueError(f"{name}{attribute} must have one dimension, got shape {indices.shape}.")
+
+
+def _one_value_each(name, values, index):
+    if values.shape != index.shape:
+        raise ValueError(f"{name} must have one value for each of {len(index)} indices, got shape {values.shape}.")
+
+
+def _same_dtype(name, dtype, expected):
+    if dtype != expected or not dtype.isnative:
+        raise TypeError(f"{name} must be {expected} like its parameter, got {dtype}; pass grad.astype(np.{expected}).")

@@ -1,0 +1,89 @@
+"""Saved states, before they are loaded."""
+
+import numpy as np
+
+from .scalars import integer, real
+
+MOST_STEPS = 2**53  # up to here a float64 holds every step number
+
+
+def check_entries(given, own):
+    """Check that a state dictionary fits an optimizer whose own one is `own`; nothing is copied."""
+    if not isinstance(given, dict):
+        raise TypeError(f"`state_dict` must be a dict, got {type(given).__name__}.")
+    missing = [key for key in own if key not in given]
+    if missing:
+        raise ValueError(f"`state_dict` must have the entries {list(own)!r}, got none for {missing!r}.")
+    for key in ("format", "optimizer"):
+        if given[key] != own[key]:
+            raise ValueError(f"`state_dict[{key!r}]` must be {own[key]!r}, got {given[key]!r}.")
+    for key in ("hyperparameters", "carry", "state"):
+        if not isinstance(given[key], dict) or set(given[key]) != set(own[key]):
+            got = list(given[key]) if isinstance(given[key], dict) else given[key]
+            raise ValueError(f"`state_dict[{key!r}]` must have the entries {list(own[key])!r}, got {got!r}.")
+    for slot, arrays in own["state"].items():
+        _check_state_arrays(slot, given["state"][slot], arrays)
+    for key in ("step_count", "skipped_steps"):
+        integer(f"state_dict[{key!r}]", given[key], 0, MOST_STEPS)
+    for name, value in given["carry"].items():
+        real(f"state_dict['carry'][{name!r}]", value)
+
+
+def last_steps(given, sizes):
+    """Check the steps that rows of a state dictionary are up to date with: one array or None per parameter."""
+    given, step_count = given["last_steps"], given["step_count"]
+    fits = isinstance(given, (list, tuple)) and len(given) == len(sizes)
+    if not fits or any(
+        each is not None
+        and not (
+            isinstance(each, np.ndarray)
+            and each.dtype == np.int64
+            and each.shape == (size,)
+            and (size == 0 or (each.min() >= 0 and each.max() <= step_count))
+        )
+        for each, size in zip(given, sizes, strict=True)
+    ):
+        raise ValueError(
+            f"`state_dict['last_steps']` must be a list of {len(sizes)} items, each None or an int64 array of steps "
+            f"up to {step_count} for the {sizes!r} rows of the parameters, got {given!r}."
+        )
+
+
+def same_slots(given, own):
+    """Refuse hyper-parameters with which the state would have slots `given` instead of `own`."""
+    if list(given) != list(own):
+        raise ValueError(
+            f"`state_dict['hyperparameters']` must go with the state {list(own)!r}, got values for {list(given)!r}."
+        )
+
+
+def learning_rate_state(given, own, learning_rate):
+    """Check that the learning rate of a state dictionary fits an optimizer's own.
+
+    Both must be numbers, both schedules without state, or both schedules with it.
+    """
+    kinds = [
+        "a number"
+        if each["learning_rate"] is not None
+        else "a schedule with state"
+        if each["schedule"] is not None
+        else "a schedule"
+        for each in (given, own)
+    ]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"`state_dict['learning_rate']` must be {kinds[1]} like the optimizer's, got {kinds[0]}; "
+            "make the optimizer with the learning rate that the saved one had."
+        )
+    if given["learning_rate"] is not None:
+        real("state_dict['learning_rate']", given["learning_rate"], learning_rate.interval)
+
+
+def _check_state_arrays(slot, given, own):
+    name = f"`state_dict['state'][{slot!r}]`"
+    if not isinstance(given, (list, tuple)) or len(given) != len(own):
+        raise ValueError(f"{name} must be a list of {len(own)} arrays, got {type(given).__name__}.")
+    for k, (array, mine) in enumerate(zip(given, own, strict=True)):
+        if not isinstance(array, np.ndarray) or array.dtype != mine.dtype or array.shape != mine.shape:
+            got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+            raise ValueError(f"{name}[{k}] must be a {mine.dtype} array of shape {mine.shape}, got {got}.")
