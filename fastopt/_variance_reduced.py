@@ -82,11 +82,14 @@ class SAGA(FiniteSumMethod):
 
     .. math::
 
-        p \leftarrow \mathrm{soft}\left((1 - \eta \lambda_2) p - \eta \left[(d_i - t_i) x_i + m\right],
-        \eta \lambda_1\right), \qquad m \leftarrow m + (d_i - t_i) x_i / n, \qquad t_i \leftarrow d_i
+        p &\leftarrow \mathrm{soft}\left((1 - \eta \lambda_2) p - \eta \left[(d_i - t_i) x_i + m\right],
+        \eta \lambda_1\right), \\
+        m &\leftarrow m + (d_i - t_i) x_i / n, \qquad t_i \leftarrow d_i
 
     with the derivatives :math:`d_i` of the loss by the margin, and the mean gradient :math:`m` that the table
-    :math:`t` stands for. Converges linearly at a constant rate where the objective is strongly convex.
+    :math:`t` stands for; :math:`\mathrm{soft}` moves each entry towards zero by its second argument, at most to zero,
+    and :math:`\lambda_1, \lambda_2` are the objective's ``l1`` and ``l2``. Converges linearly at a constant rate where
+    the objective is strongly convex.
 
     Parameters
     ----------
@@ -130,7 +133,7 @@ class SVRG(FiniteSumMethod):
         \eta \lambda_1\right)
 
     with the derivatives :math:`\tilde d_i` and their mean gradient :math:`\tilde m` at the parameters with which the
-    epoch began. An epoch is a pass over all samples, on all cores, and one step for each.
+    epoch began, and otherwise as for `SAGA`. An epoch is a pass over all samples, on all cores, and one step for each.
 
     Parameters
     ----------

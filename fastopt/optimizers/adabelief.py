@@ -9,10 +9,9 @@ class AdaBelief(Optimizer):
 
     .. math::
 
-        m_t = \beta_1 m_{t-1} + (1 - \beta_1) g_t,
-        \quad s_t = \beta_2 s_{t-1} + (1 - \beta_2) (g_t - m_t)^2 + \epsilon_r,
-
-        p_t = p_{t-1} - \eta_t \frac{m_t / (1 - \beta_1^t)}{\sqrt{s_t / (1 - \beta_2^t)} + \epsilon}
+        m_t &= \beta_1 m_{t-1} + (1 - \beta_1) g_t,
+        \quad s_t = \beta_2 s_{t-1} + (1 - \beta_2) (g_t - m_t)^2 + \epsilon_r, \\
+        p_t &= p_{t-1} - \eta_t \frac{m_t / (1 - \beta_1^t)}{\sqrt{s_t / (1 - \beta_2^t)} + \epsilon}
 
     Parameters
     ----------

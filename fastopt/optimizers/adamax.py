@@ -9,8 +9,8 @@ class Adamax(Optimizer):
 
     .. math::
 
-        m_t = \beta_1 m_{t-1} + (1 - \beta_1) g_t, \quad u_t = \max(\beta_2 u_{t-1}, |g_t| + \epsilon_m),
-        \quad p_t = p_{t-1} - \frac{\eta_t}{1 - \beta_1^t} \frac{m_t}{u_t + \epsilon}
+        m_t &= \beta_1 m_{t-1} + (1 - \beta_1) g_t, \qquad u_t = \max(\beta_2 u_{t-1}, |g_t| + \epsilon_m), \\
+        p_t &= p_{t-1} - \frac{\eta_t}{1 - \beta_1^t} \frac{m_t}{u_t + \epsilon}
 
     Parameters
     ----------

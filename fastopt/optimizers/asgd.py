@@ -9,10 +9,9 @@ class ASGD(Optimizer):
 
     .. math::
 
-        \eta'_t = \frac{\eta_t}{(1 + \lambda \eta_t (t - 1))^\alpha},
-        \quad p_t = (1 - \lambda \eta'_t) p_{t-1} - \eta'_t g_t,
-
-        a_t = (1 - \mu_t) a_{t-1} + \mu_t p_t, \quad \mu_t = \frac{1}{\max(1, t - 1 - t_0)}
+        \eta'_t &= \frac{\eta_t}{(1 + \lambda \eta_t (t - 1))^\alpha},
+        \quad p_t = (1 - \lambda \eta'_t) p_{t-1} - \eta'_t g_t, \\
+        a_t &= (1 - \mu_t) a_{t-1} + \mu_t p_t, \quad \mu_t = \frac{1}{\max(1, t - 1 - t_0)}
 
     Parameters
     ----------

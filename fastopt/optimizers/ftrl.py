@@ -10,10 +10,9 @@ class FTRL(Optimizer):
 
     .. math::
 
-        \sigma_t = \frac{\sqrt{n_t} - \sqrt{n_{t-1}}}{\eta_t}, \quad n_t = n_{t-1} + g_t^2,
-        \quad z_t = z_{t-1} + g_t - \sigma_t p_{t-1},
-
-        p_t = 0 \text{ where } |z_t| \le \lambda_1, \text{ else } -\frac{z_t - \lambda_1 \mathrm{sign}(z_t)}{(\beta
+        \sigma_t &= \frac{\sqrt{n_t} - \sqrt{n_{t-1}}}{\eta_t}, \quad n_t = n_{t-1} + g_t^2,
+        \quad z_t = z_{t-1} + g_t - \sigma_t p_{t-1}, \\
+        p_t &= 0 \text{ where } |z_t| \le \lambda_1, \text{ else } -\frac{z_t - \lambda_1 \mathrm{sign}(z_t)}{(\beta
         + \sqrt{n_t}) / \eta_t + \lambda_2}
 
     Parameters

@@ -9,8 +9,8 @@ class Lion(Optimizer):
 
     .. math::
 
-        p_t = p_{t-1} - \eta_t\,\mathrm{sign}(\beta_1 m_{t-1} + (1 - \beta_1) g_t),
-        \qquad m_t = \beta_2 m_{t-1} + (1 - \beta_2) g_t
+        p_t &= p_{t-1} - \eta_t\,\mathrm{sign}(\beta_1 m_{t-1} + (1 - \beta_1) g_t), \\
+        m_t &= \beta_2 m_{t-1} + (1 - \beta_2) g_t
 
     Parameters
     ----------

@@ -9,10 +9,12 @@ class NAdam(Optimizer):
 
     .. math::
 
-        \mu_t = \beta_1 \left(1 - \tfrac12 0.96^{t \psi}\right),
-        \quad \hat m_t = \frac{\mu_{t+1} m_t}{1 - \prod_{i=1}^{t+1} \mu_i}
-        + \frac{(1 - \mu_t) g_t}{1 - \prod_{i=1}^{t} \mu_i},
-        \quad p_t = p_{t-1} - \eta_t \frac{\hat m_t}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
+        \mu_t &= \beta_1 \left(1 - \tfrac12 0.96^{t \psi}\right), \qquad
+        \hat m_t = \frac{\mu_{t+1} m_t}{1 - \prod_{i=1}^{t+1} \mu_i}
+        + \frac{(1 - \mu_t) g_t}{1 - \prod_{i=1}^{t} \mu_i}, \\
+        p_t &= p_{t-1} - \eta_t \frac{\hat m_t}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
+
+    with the moments :math:`m_t` and :math:`v_t` of `Adam`.
 
     Parameters
     ----------

@@ -12,6 +12,8 @@ class Yogi(Optimizer):
         v_t = v_{t-1} - (1 - \beta_2)\,\mathrm{sign}(v_{t-1} - g_t^2)\,g_t^2,
         \qquad p_t = p_{t-1} - \eta_t \frac{m_t}{\sqrt{v_t} + \epsilon}
 
+    with the first moment :math:`m_t` of `Adam`.
+
     Parameters
     ----------
     params : ndarray, or list or dict of ndarrays
