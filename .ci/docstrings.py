@@ -8,11 +8,12 @@ from pathlib import Path
 from numpydoc.validate import validate
 
 import fastopt
+import fastopt.data
 
 
 def public_names():
     """Dotted names of all that users call, public methods and properties included."""
-    for module in (fastopt, fastopt.schedules, fastopt.objectives):
+    for module in (fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules):
         for name in module.__all__:
             each = getattr(module, name)
             if not callable(each) or name.startswith("_"):

@@ -23,6 +23,10 @@ MARGIN = 0.15  # around the points of a path, as a share of their extent
 MARKED_POINTS = 40  # a curve or path with more has no marker at each of them
 
 
+def __dir__():
+    return __all__
+
+
 def trace(
     result: Mapping[str, Any], x: str = "iteration", *, minimum: float = 0.0, ax: "Axes | None" = None, **line: Any
 ) -> "Axes":

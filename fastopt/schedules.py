@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 
+def __dir__():
+    return __all__
+
+
 class constant(Schedule):
     """The same rate at every step: ``lr``.
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import fastopt
+import fastopt.data
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = (fastopt, fastopt.objectives, fastopt.plot, fastopt.schedules)
+MODULES = (fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules)
 PUBLIC = [getattr(module, name) for module in MODULES for name in module.__all__]
 DOCUMENTED = [each for each in PUBLIC if inspect.isclass(each) or inspect.isroutine(each)]
 PAGES = [*ROOT.glob("*.md"), ROOT / "csrc/README.md", *(ROOT / "docs").rglob("*.md")]

@@ -7,9 +7,11 @@ from conftest import ISAS
 from helpers import exactly, run_python
 
 import fastopt
+import fastopt.data
 from fastopt import _core, _info, _validation
 
 NAMES = ["baseline", "v3", "v4"]
+PUBLIC_MODULES = [fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules]
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -58,9 +60,7 @@ def test_unsupported_instruction_set():
         _validation.machine.instruction_set("V3", NAMES, supported)
 
 
-@pytest.mark.parametrize(
-    "module", [fastopt, fastopt.objectives, fastopt.plot, fastopt.schedules], ids=lambda each: each.__name__
-)
+@pytest.mark.parametrize("module", PUBLIC_MODULES, ids=lambda each: each.__name__)
 def test_public_names(module):
     assert list(module.__all__) == list(dict.fromkeys(module.__all__))
     for name in module.__all__:
@@ -71,8 +71,12 @@ def test_public_names(module):
             assert inspect.getdoc(each)
 
 
-def test_dir_shows_the_public_names_only():
-    assert dir(fastopt) == sorted(fastopt.__all__)
+@pytest.mark.parametrize("module", PUBLIC_MODULES, ids=lambda each: each.__name__)
+def test_dir_shows_the_public_names_only(module):
+    assert dir(module) == sorted(module.__all__)
+
+
+def test_names_that_look_public_and_are_not():
     code = """
         import fastopt
         print([name for name in vars(fastopt) if not name.startswith("_") and name not in fastopt.__all__])

@@ -71,7 +71,7 @@ PAGES = [
         ["threads", "set_num_threads", "get_num_threads", "show_versions", "__version__"],
     ),
     Page("plot", "fastopt.plot", "Pictures of results, with matplotlib.", fastopt.plot.__all__, "fastopt.plot"),
-    Page("data", "fastopt.data", "Data that come with the package.", ["load_digits"], "fastopt.data"),
+    Page("data", "fastopt.data", "Data that come with the package.", fastopt.data.__all__, "fastopt.data"),
 ]
 
 # Classes whose page lists methods; the optimizers' are on that of their base.
@@ -85,7 +85,7 @@ CLASSES_WITH_MEMBERS = [
 def missing():
     """Public names of the package that no page has; its public modules have pages of their own."""
     shown = {f"{page.module}.{name}" for page in PAGES for name in page.names} | {page.module for page in PAGES}
-    modules = (fastopt, fastopt.objectives, fastopt.plot, fastopt.schedules)
+    modules = (fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules)
     public = [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
     return [name for name in public if name not in shown]
 

@@ -4,6 +4,12 @@ from importlib.resources import files
 
 import numpy as np
 
+__all__ = ["load_digits"]
+
+
+def __dir__():
+    return __all__
+
 
 def load_digits():
     """Load 1,797 handwritten digits as 8x8 grey-scale images (Alpaydin & Kaynak 1998, CC BY 4.0).

@@ -9,3 +9,7 @@ from .softmax import Softmax
 from .squared_hinge import SquaredHinge
 
 __all__ = ["Hinge", "Huber", "LeastSquares", "Logistic", "Poisson", "Softmax", "SquaredHinge"]
+
+
+def __dir__():
+    return __all__
