@@ -159,6 +159,16 @@ def test_values_that_are_scalars(value):
     assert type(res.fun) is float and res.fun == 2.0
 
 
+def test_a_pair_without_jac_says_what_to_pass():
+    message = (
+        "The user-provided objective function must return a scalar value, got a pair; "
+        "pass jac=True for a function that returns value and gradient."
+    )
+    for pair in [(1.0, np.zeros(2)), (1.0, 2.0)]:
+        with pytest.raises(ValueError, match=exactly(message)):
+            minimize(lambda x, pair=pair: pair, np.ones(2), options=STEPS)
+
+
 @pytest.mark.parametrize(
     ("value", "got"),
     [

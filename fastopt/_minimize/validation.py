@@ -59,6 +59,11 @@ def scalar(value):
     """Return what an objective gave as a float."""
     if isinstance(value, float):
         return float(value)
+    if type(value) is tuple and len(value) == 2:
+        raise ValueError(
+            "The user-provided objective function must return a scalar value, got a pair; "
+            "pass jac=True for a function that returns value and gradient."
+        )
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "fiub":
         got = f"an array of shape {array.shape}" if array.size != 1 else repr(value)

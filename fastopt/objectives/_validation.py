@@ -106,10 +106,11 @@ def vector(name, values, n):
     """Return labels or weights as a float64 array of length n."""
     try:
         array = np.asarray(values)
-        if array.dtype.kind not in "biuf":
-            raise TypeError
     except (TypeError, ValueError):
         raise TypeError(f"`{name}` must be an array of real numbers, got {type(values).__name__}.") from None
+    if array.dtype.kind not in "biuf":
+        got = f"dtype {array.dtype}" if array.ndim and array.dtype != object else type(values).__name__
+        raise TypeError(f"`{name}` must be an array of real numbers, got {got}.")
     if array.shape != (n,):
         raise ValueError(f"`{name}` must have shape ({n},), one entry for each sample, got {array.shape}.")
     array = array.astype(np.float64)
