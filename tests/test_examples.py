@@ -101,6 +101,7 @@ def in_short():
 
 
 @pytest.mark.parametrize("code", python_blocks("README.md"))
-def test_readme(code, in_short, tmp_path, monkeypatch):
+def test_readme(code, in_short, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where fastopt.save writes
     run(code, **({} if code.startswith("import") else in_short))
+    assert capsys.readouterr().out.splitlines() == announced(code)
