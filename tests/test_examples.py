@@ -1,4 +1,4 @@
-"""The examples run, and so does every Python block of the README, of docs/sparse.md and of the user's guide."""
+"""The examples run, and so does every Python block of the README, of the user's guide and of two pages beside it."""
 
 import importlib.util
 import os
@@ -15,7 +15,10 @@ import fastopt
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
-GUIDE = ["docs/index.md", "docs/sparse.md", *(f"docs/guide/{path.name}" for path in (ROOT / "docs/guide").glob("*.md"))]
+GUIDE = [
+    *("docs/index.md", "docs/objectives.md", "docs/sparse.md"),
+    *(f"docs/guide/{path.name}" for path in (ROOT / "docs/guide").glob("*.md")),
+]
 NEEDS = re.compile(r"# needs: (\w+)\n")  # first line of a block
 PRINTED_HERE = re.compile(r"^ *print\(.*\)  # (.*)$")
 PRINTED_ABOVE = re.compile(r"^# (.*)$")
