@@ -186,10 +186,10 @@ def short(title):
 def chart(kept, path):
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
 
-    figure = Figure(figsize=(12, 6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    draw_sizes(left, kept)
-    draw_ratios(right, kept)
+    figure = Figure(figsize=(8, 9), layout="constrained")  # one above the other: legible in a narrow column
+    above, below = figure.subplots(2, 1, height_ratios=[2, 3])
+    draw_sizes(above, kept)
+    draw_ratios(below, kept)
     figure.savefig(path, dpi=130)
 
 
