@@ -9,7 +9,8 @@ class Adadelta(Optimizer):
 
     .. math::
 
-        s_t &= \rho s_{t-1} + (1 - \rho) g_t^2, &\quad d_t &= \frac{\sqrt{a_{t-1} + \epsilon}}{\sqrt{s_t + \epsilon}} g_t, \\
+        s_t &= \rho s_{t-1} + (1 - \rho) g_t^2,
+        &\quad d_t &= \frac{\sqrt{a_{t-1} + \epsilon}}{\sqrt{s_t + \epsilon}} g_t, \\
         a_t &= \rho a_{t-1} + (1 - \rho) d_t^2, &\quad p_t &= p_{t-1} - \eta_t d_t
 
     Parameters
