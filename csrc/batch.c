@@ -3,8 +3,6 @@
 #include "samples.h"
 #include "batch.h"
 
-enum { SPARSE_ENTRY_BYTES = 32 };        /* what an entry of a sparse row costs, in bytes of a stream */
-
 static char *param_of(const fo_passage *it) { return it->worker->array.param; }
 
 static void *intercept_of(const fo_passage *it)
@@ -42,12 +40,6 @@ static ptrdiff_t bytes_of(const fo_passage *it)
     if (objective->sparse)
         return it->touched->n_entries * SPARSE_ENTRY_BYTES;
     return it->batch.n * objective->n_features * objective->n_outputs * (ptrdiff_t)it->itemsize;
-}
-
-static int all_finite(const fo_passage *it)
-{
-    const double sum = it->kernels->sum_squares(it->worker->derivative, it->batch.n * it->objective->n_outputs);
-    return sum - sum == 0;
 }
 
 /* Mean loss of the batch; the derivatives of the mean take the place of the margins. */
@@ -204,6 +196,26 @@ static void step_in_two(const fo_passage *it, void *gradient, double rate)
     worker->array = whole;
 }
 
+/* The norm of the bound gradient of n parameters, and whether it may be stepped with. */
+static int admit(const fo_passage *it, ptrdiff_t n)
+{
+    if (fo_admit(&it->worker->optimizer, threads_for(it, n * (ptrdiff_t)it->itemsize)))
+        return 1;
+    it->worker->end = FO_BAD_GRADIENT;
+    return 0;
+}
+
+/* Scalars that are carried from step to step, past the steps of other lock-free workers since this one's last. */
+static void follow_others(const fo_passage *it, fo_optimizer *optimizer)
+{
+    const ptrdiff_t own = it->number - it->stretch->n_workers;
+    if (!optimizer->rule->carry[0])
+        return;
+    for (ptrdiff_t k = own < 0 ? 0 : own + 1; k < it->number; ++k)
+        optimizer->rule->prepare(optimizer->hyper, it->stretch->rate[k + 1], it->t - it->number + k + 1,
+                                 optimizer->carried, optimizer->step.coef);
+}
+
 /* One step with the gradient that is bound. */
 static void step(const fo_passage *it, void *gradient)
 {
@@ -211,7 +223,7 @@ static void step(const fo_passage *it, void *gradient)
     fo_optimizer *optimizer = &it->worker->optimizer;
     const double rate = stretch->rate[it->number + 1];
     optimizer->t = it->t;
-    fo_admit(optimizer, stretch->num_threads);
+    follow_others(it, optimizer);
     if (stretch->penalty->kind == FO_SOLVE) {
         step_in_two(it, gradient, rate);
         return;
@@ -227,7 +239,7 @@ void fo_collect_batch(const fo_passage *it)
     const fo_objective *objective = it->objective;
     fo_seen *seen = &it->worker->seen;
     fo_touched *touched = it->touched;
-    if (seen->base > INT32_MAX / 2) {
+    if (seen->base > FO_MOST_COLUMNS) {
         memset(seen->column, 0, (size_t)objective->n_features * sizeof *seen->column);
         seen->base = 1;
     }
@@ -255,7 +267,8 @@ static void gather(const fo_passage *it)
     it->kernels->gather(objective, touched, param_of(it), it->worker->gathered);
 }
 
-static void sparse_step(const fo_passage *it)
+/* Returns whether the step was made. */
+static int sparse_step(const fo_passage *it)
 {
     const fo_penalty *penalty = it->stretch->penalty;
     fo_worker *worker = it->worker;
@@ -266,24 +279,31 @@ static void sparse_step(const fo_passage *it)
     if (penalty->kind == FO_DELAYED)
         fo_add_delayed(penalty, it->touched->column, it->objective->wide, n, it->t, worker->gradient);
     bind_touched(it, worker->gradient, 0, n + (it->objective->intercept ? 1 : 0));
+    if (!admit(it, worker->array.at.n * width))
+        return 0;
     step(it, worker->gradient);
     if (penalty->last)
         fo_note_touched(penalty, it->touched->column, it->objective->wide, n, it->t);
     worker->squared_norm = it->number + 1 == it->stretch->n_batches
         ? it->kernels->sum_squares(worker->gradient, worker->array.at.n * width) : 0.0;
+    return 1;
 }
 
-static void dense_step(const fo_passage *it)
+/* Returns whether the step was made. */
+static int dense_step(const fo_passage *it)
 {
     const fo_penalty *penalty = it->stretch->penalty;
     fo_worker *worker = it->worker;
     void *gradient = dense_gradient(it);
     bind_dense(worker, gradient);
+    if (!admit(it, worker->array.size))
+        return 0;
     step(it, gradient);
     if (penalty->l1 != 0 && (penalty->kind == FO_SHRINK || penalty->kind == FO_FLOW))
         fo_threshold_all(penalty, 0, (ptrdiff_t)weights_size(it->objective), it->stretch->rate[it->number + 1]);
     worker->squared_norm = it->number + 1 == it->stretch->n_batches
         ? it->kernels->sum_squares(gradient, worker->array.size) : 0.0;
+    return 1;
 }
 
 int fo_run_batch(const fo_passage *it)
@@ -297,14 +317,8 @@ int fo_run_batch(const fo_passage *it)
         worker->end = FO_BAD_LOSS;
         return 0;
     }
-    if (it->stretch->optimizer->nonfinite != FO_PROPAGATE && !all_finite(it)) {
-        worker->end = FO_BAD_GRADIENT;
+    if (!(it->stretch->dense ? dense_step(it) : sparse_step(it)))
         return 0;
-    }
-    if (it->stretch->dense)
-        dense_step(it);
-    else
-        sparse_step(it);
     worker->loss += loss * (double)it->batch.n;
     ++worker->n_done;
     return 1;

@@ -26,6 +26,4 @@ int fo_run_batch(const fo_passage *it);
 /* FO_SOLVE: what the bound columns are after t steps; a zero gradient leaves the state as it is. */
 void fo_solve(const fo_passage *it, int64_t t, double rate, int num_threads);
 
-static inline size_t weights_size(const fo_objective *it) { return (size_t)(it->n_features * it->n_outputs); }
-
 #endif

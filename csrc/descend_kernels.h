@@ -73,7 +73,7 @@ FO_INLINE void FN(descend_rows)(const fo_stretch *stretch, fo_worker *worker, pt
         fetch_after(it, samples, i, sparse, wide, sizeof(real));
         const double loss = loss_of(&z, (const real *)it->label + sample, (const real *)it->weight + sample, 1, 1,
                                     it->shape, &d);
-        if (loss - loss != 0 || d - d != 0) {
+        if (loss - loss != 0 || !FN(gradient_is_finite)(at, d)) {
             worker->end = loss - loss != 0 ? FO_BAD_LOSS : FO_BAD_GRADIENT;
             return;
         }

@@ -23,6 +23,20 @@ FO_INLINE double FN(dense_dot)(const real *x, const real *w, ptrdiff_t n)
     return sum;
 }
 
+/* Whether the gradient of a sample, a derivative times its row, is finite; data are. */
+FO_INLINE int FN(gradient_is_finite)(fo_row at, real derivative)
+{
+    const real *x = at.value;
+    int n_bad = 0;
+    if (!(ABS(derivative) > 1))
+        return derivative == derivative;
+    for (ptrdiff_t j = 0; j < at.n; ++j) {
+        const real product = derivative * x[j];
+        n_bad += product - product != 0;
+    }
+    return n_bad == 0 && derivative - derivative == 0;
+}
+
 FO_INLINE double FN(sparse_dot)(const real *x, const void *column, ptrdiff_t n, const real *w, const int wide)
 {
     double a = 0.0, b = 0.0, c = 0.0, d = 0.0;   /* four chains of additions side by side */

@@ -1,7 +1,8 @@
 /* evaluate.c -- value and gradient of an objective over a batch, on several threads.
  *
- * Samples are cut into chunks whose number depends on the data alone. Each chunk goes through its samples block by
- * block while their rows are in the cache, with a gradient of its own in double; the chunks are added in order. */
+ * Samples are cut into chunks whose number depends on the data alone, with a sum of losses each. A gradient in double is
+ * kept for each chunk too, or for some chunks in a row together where it is long beside what goes into it. Chunks go
+ * through their samples block by block while the rows are in the cache, and are added in order. */
 #include <string.h>
 #include "rows.h"
 #include "samples.h"
@@ -9,8 +10,7 @@
 enum {
     BLOCK = 64,                  /* samples */
     LEAST_SAMPLES = 64,          /* in a chunk */
-    ENTRIES_EACH = 4,            /* of a sparse chunk, for each entry of its gradient */
-    SPARSE_ENTRY_BYTES = 32      /* what an entry of a sparse row costs, in bytes of a stream */
+    ENTRIES_EACH = 4             /* of sparse rows, for each entry of the gradient that they go into */
 };
 
 typedef struct {
@@ -18,9 +18,9 @@ typedef struct {
     const fo_row_kernels *kernels;
     const void *w;
     fo_batch batch;
-    ptrdiff_t n_chunks, size, room;
+    ptrdiff_t n_chunks, n_gradients, size, room;
     void *derivative;
-    double *gradient;            /* NULL; `room` doubles for each chunk; one for all if `room` is 0 */
+    double *gradient;            /* `room` doubles for each of n_gradients, or NULL */
     double *loss;                /* one for each chunk */
 } evaluation;
 
@@ -41,25 +41,33 @@ ptrdiff_t fo_batch_entries(const fo_objective *it, fo_batch batch)
     return entries;
 }
 
-static ptrdiff_t chunks_of(const fo_objective *it, fo_batch batch, int want_gradient)
+/* A power of two, at most FO_CHUNKS. */
+static ptrdiff_t power_below(ptrdiff_t most)
 {
-    const ptrdiff_t by_samples = batch.n / LEAST_SAMPLES;
-    const ptrdiff_t by_entries = fo_batch_entries(it, batch) / (ENTRIES_EACH * (it->n_features + 1));
-    ptrdiff_t most = want_gradient && it->sparse && by_entries < by_samples ? by_entries : by_samples, n = 1;
+    ptrdiff_t n = 1;
     while (2 * n <= most && n < FO_CHUNKS)
         n *= 2;
     return n;
 }
 
-/* Doubles for a chunk: its gradient, and one in the dtype for a block of dense rows. */
-static ptrdiff_t chunk_room(const fo_objective *it)
+static ptrdiff_t chunks_of(fo_batch batch) { return power_below(batch.n / LEAST_SAMPLES); }
+
+/* Divides the number of chunks. */
+static ptrdiff_t gradients_of(const fo_objective *it, fo_batch batch, ptrdiff_t n_entries)
+{
+    const ptrdiff_t n = power_below(n_entries / (ENTRIES_EACH * (it->n_features + 1))), n_chunks = chunks_of(batch);
+    return it->sparse && n < n_chunks ? n : n_chunks;
+}
+
+/* Doubles for a gradient: its own, and one in the dtype for a block of dense rows. */
+static ptrdiff_t gradient_room(const fo_objective *it)
 {
     return it->sparse ? size_of(it) : 2 * size_of(it);
 }
 
 size_t fo_evaluation_room(const fo_objective *it, fo_batch batch)
 {
-    return (size_t)(chunks_of(it, batch, 1) * chunk_room(it));
+    return (size_t)(gradients_of(it, batch, fo_batch_entries(it, batch)) * gradient_room(it));
 }
 
 static char *derivatives_from(const evaluation *it, ptrdiff_t sample)
@@ -85,7 +93,7 @@ static double block_loss(const evaluation *it, ptrdiff_t lo, ptrdiff_t hi)
 static void add_block(const evaluation *it, ptrdiff_t lo, ptrdiff_t hi, double *gradient)
 {
     const fo_objective *objective = it->objective;
-    const ptrdiff_t n_weights = objective->n_features * objective->n_outputs;
+    const ptrdiff_t n_weights = (ptrdiff_t)weights_size(objective);
     const fo_batch block = part_of(it->batch, lo, hi);
     const char *derivative = derivatives_from(it, lo);
     if (objective->sparse)
@@ -100,13 +108,11 @@ static void add_block(const evaluation *it, ptrdiff_t lo, ptrdiff_t hi, double *
         it->kernels->add_intercepts(objective, hi - lo, derivative, gradient + n_weights);
 }
 
-static void run_chunk(const evaluation *it, ptrdiff_t chunk)
+/* Loss of a chunk; adds to a gradient, or NULL. */
+static void run_chunk(const evaluation *it, ptrdiff_t chunk, double *gradient)
 {
     const ptrdiff_t n = it->batch.n, start = n * chunk / it->n_chunks, stop = n * (chunk + 1) / it->n_chunks;
-    double *gradient = it->gradient ? it->gradient + chunk * it->room : NULL;
     double loss = 0.0;
-    if (gradient && it->room)
-        memset(gradient, 0, (size_t)it->size * sizeof *gradient);
     for (ptrdiff_t lo = start, hi; lo < stop; lo = hi) {
         hi = lo + BLOCK < stop ? lo + BLOCK : stop;
         loss += block_loss(it, lo, hi);
@@ -116,59 +122,67 @@ static void run_chunk(const evaluation *it, ptrdiff_t chunk)
     it->loss[chunk] = loss;
 }
 
-static void run_chunks(const void *context, ptrdiff_t first, ptrdiff_t last)
+static void run_losses(const void *context, ptrdiff_t first, ptrdiff_t last)
 {
     for (ptrdiff_t chunk = first; chunk < last; ++chunk)
-        run_chunk(context, chunk);
+        run_chunk(context, chunk, NULL);
 }
 
-/* The gradients of the chunks, added in order onto the first. */
-static void add_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+static void run_gradients(const void *context, ptrdiff_t first, ptrdiff_t last)
 {
     const evaluation *it = context;
-    for (ptrdiff_t chunk = 1; chunk < it->n_chunks; ++chunk)
-        for (ptrdiff_t j = lo; j < hi; ++j)
-            it->gradient[j] += it->gradient[chunk * it->room + j];
-}
-
-static int threads_for(const fo_objective *it, fo_batch batch, int num_threads)
-{
-    const ptrdiff_t cost = it->sparse ? SPARSE_ENTRY_BYTES : (ptrdiff_t)fo_itemsize(it->dtype) * it->n_outputs;
-    return fo_useful_threads(fo_batch_entries(it, batch) * cost, num_threads);
-}
-
-/* Too few entries for a gradient per chunk: all chunks add to one, in the order of the samples. */
-static void run_with_one_gradient(evaluation it, int n_threads)
-{
-    double *gradient = it.gradient;
-    memset(gradient, 0, (size_t)it.size * sizeof *gradient);
-    if (n_threads == 1) {
-        fo_parallel_for(it.n_chunks, 1, run_chunks, &it);
-        return;
+    const ptrdiff_t n_each = it->n_chunks / it->n_gradients;
+    for (ptrdiff_t k = first; k < last; ++k) {
+        double *gradient = it->gradient + k * it->room;
+        memset(gradient, 0, (size_t)it->size * sizeof *gradient);
+        for (ptrdiff_t chunk = k * n_each; chunk < (k + 1) * n_each; ++chunk)
+            run_chunk(it, chunk, gradient);
     }
-    it.gradient = NULL;
-    fo_parallel_for(it.n_chunks, n_threads, run_chunks, &it);
-    for (ptrdiff_t lo = 0; lo < it.batch.n; lo += BLOCK)
-        add_block(&it, lo, lo + BLOCK < it.batch.n ? lo + BLOCK : it.batch.n, gradient);
+}
+
+/* The gradients, added in order onto the first. */
+static void add_gradients(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+{
+    const evaluation *it = context;
+    for (ptrdiff_t k = 1; k < it->n_gradients; ++k)
+        for (ptrdiff_t j = lo; j < hi; ++j)
+            it->gradient[j] += it->gradient[k * it->room + j];
+}
+
+static int threads_for(const fo_objective *it, ptrdiff_t n_entries, int num_threads)
+{
+    const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(it->dtype);
+    return fo_useful_threads(n_entries * (it->sparse ? SPARSE_ENTRY_BYTES : itemsize * it->n_outputs), num_threads);
+}
+
+/* Too few entries for several gradients: the losses on all threads, and one gradient in the order of the samples. */
+static void run_apart(const evaluation *it, int n_threads)
+{
+    memset(it->gradient, 0, (size_t)it->size * sizeof *it->gradient);
+    fo_parallel_for(it->n_chunks, n_threads, run_losses, it);
+    for (ptrdiff_t lo = 0; lo < it->batch.n; lo += BLOCK)
+        add_block(it, lo, lo + BLOCK < it->batch.n ? lo + BLOCK : it->batch.n, it->gradient);
 }
 
 double fo_evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative, double *gradient,
                    int num_threads)
 {
     double loss[FO_CHUNKS], sum = 0.0;
-    const ptrdiff_t n_gradients = gradient ? chunks_of(objective, batch, 1) : 0;
+    const ptrdiff_t n_entries = fo_batch_entries(objective, batch);
     const evaluation it = {
         objective, fo_row_kernels_of(objective->dtype), w, batch,
-        n_gradients > 1 ? n_gradients : chunks_of(objective, batch, 0), size_of(objective),
-        n_gradients > 1 ? chunk_room(objective) : 0, derivative, gradient, loss,
+        chunks_of(batch), gradients_of(objective, batch, n_entries), size_of(objective), gradient_room(objective),
+        derivative, gradient, loss,
     };
-    const int n_threads = threads_for(objective, batch, num_threads);
-    if (n_gradients == 1)
-        run_with_one_gradient(it, n_threads);
+    const int n_threads = threads_for(objective, n_entries, num_threads);
+    if (!gradient)
+        fo_parallel_for(it.n_chunks, n_threads, run_losses, &it);
+    else if (it.n_gradients == 1 && n_threads > 1)
+        run_apart(&it, n_threads);
     else
-        fo_parallel_for(it.n_chunks, n_threads, run_chunks, &it);
-    if (n_gradients > 1)
-        fo_parallel_for(it.size, n_threads, add_chunks, &it);
+        fo_parallel_for(it.n_gradients, n_threads, run_gradients, &it);
+    if (gradient && it.n_gradients > 1)
+        fo_parallel_for(it.size, n_threads, add_gradients, &it);
     for (ptrdiff_t chunk = 0; chunk < it.n_chunks; ++chunk)
         sum += loss[chunk];
     return sum;

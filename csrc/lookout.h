@@ -3,13 +3,22 @@
 #define FO_LOOKOUT_H
 
 #include <stddef.h>
+#include "subnormals.h"
 
 typedef struct {
     int (*stop_wanted)(void *context);   /* asked every 50 ms at most: it may wait for the interpreter */
     void *context;
     ptrdiff_t every, left;               /* iterations between two glances at the clock, and until the next */
     double last;                         /* seconds, when it was asked */
+    fo_fp_mode mode;                     /* in which it is asked: the caller's */
 } fo_lookout;
+
+/* Before the loop, in the caller's floating-point mode; `it` may be NULL. */
+static inline void fo_start_lookout(fo_lookout *it)
+{
+    if (it)
+        it->mode = fo_get_fp_mode();
+}
 
 /* Asks, if it is time to. */
 int fo_look_out(fo_lookout *it);

@@ -11,12 +11,10 @@
 #include <assert.h>
 #include <limits.h>
 #include "fastopt.h"
+#include "subnormals.h"
 
 #ifdef _OPENMP
 #include <omp.h>
-#endif
-#if defined(__SSE__) || defined(_M_X64)
-#include <xmmintrin.h>
 #endif
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -32,44 +30,11 @@
  * about 2 us, and one core updates 128 KiB of parameters in 5 to 20 us (docs/performance/README.md). */
 enum { MIN_BYTES_PER_THREAD = 128 * 1024 };
 
-/* A state that decays becomes subnormal after some hundred steps and then costs 100 cycles an operation:
- * subnormals are taken as zero inside kernels, on each worker, and the caller's mode comes back after. */
-#if defined(__SSE__) || defined(_M_X64)
-enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x0040 };
-typedef unsigned int fp_mode;
-static fp_mode enter_flush_to_zero(void)
-{
-    const fp_mode before = _mm_getcsr();
-    _mm_setcsr(before | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
-    return before;
-}
-/* Only the two mode bits: exception flags raised in between stay readable, as after any arithmetic. */
-static void restore(fp_mode before)
-{
-    const fp_mode mode = FLUSH_TO_ZERO | DENORMALS_ARE_ZERO;
-    _mm_setcsr((_mm_getcsr() & ~mode) | (before & mode));
-}
-#elif defined(__aarch64__) && defined(__GNUC__)
-typedef uint64_t fp_mode;
-static fp_mode enter_flush_to_zero(void)
-{
-    fp_mode before;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
-    __asm__ volatile("msr fpcr, %0" : : "r"(before | ((fp_mode)1 << 24)));
-    return before;
-}
-static void restore(fp_mode before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
-#else
-typedef int fp_mode;
-static fp_mode enter_flush_to_zero(void) { return 0; }
-static void restore(fp_mode before) { (void)before; }
-#endif
-
 static void run_share(ptrdiff_t lo, ptrdiff_t hi, fo_task *task, const void *context)
 {
-    const fp_mode before = enter_flush_to_zero();
+    const fo_fp_mode before = fo_flush_subnormals();
     task(context, lo, hi);
-    restore(before);
+    fo_restore_fp_mode(before);
 }
 
 #ifdef _OPENMP

@@ -30,5 +30,6 @@ void fo_run_reduced(fo_reduced *it)
     it->loss = it->squared_norm = 0.0;
     it->n_done = 0;
     it->end = FO_COMPLETE;
+    fo_start_lookout(it->lookout);
     fo_parallel_for(1, 1, run, &it);
 }

@@ -10,20 +10,20 @@ FO_INLINE real FN(follow)(real w, real gradient, FN(constants) c)
     return c.threshold == 0 ? moved : size > 0 ? (moved > 0 ? size : -size) : moved != moved ? moved : 0;
 }
 
-/* Loss and derivatives of one sample from its margins; what is returned tells whether they are finite. The derivatives
- * become their difference to those in the table. */
-FO_INLINE int FN(look_at_margin)(fo_reduced *it, ptrdiff_t sample)
+/* Loss and derivatives of one sample from its margins; what is returned tells whether loss and gradient are finite. The
+ * derivatives become their difference to those in the table. */
+FO_INLINE int FN(look_at_margin)(fo_reduced *it, fo_row at, ptrdiff_t sample)
 {
     const fo_objective *objective = it->objective;
     const ptrdiff_t n_outputs = objective->n_outputs;
     real *z = it->margin, *d = z + n_outputs, *before = (real *)it->table + sample * n_outputs;
-    double sum = 0.0;
+    int fits = 1;
     const double loss = objective->loss->variants[fo_variant_index(objective->dtype)](
         z, (const real *)objective->label + sample, (const real *)objective->weight + sample, 1, n_outputs,
         objective->shape, d);
     for (ptrdiff_t k = 0; k < n_outputs; ++k)
-        sum += d[k];
-    if (loss - loss != 0 || sum - sum != 0) {
+        fits &= FN(gradient_is_finite)(at, d[k]);
+    if (loss - loss != 0 || !fits) {
         it->end = loss - loss != 0 ? FO_BAD_LOSS : FO_BAD_GRADIENT;
         return 0;
     }
@@ -42,7 +42,7 @@ FO_INLINE int FN(look_at)(fo_reduced *it, fo_row at, ptrdiff_t sample, const int
     const fo_objective *objective = it->objective;
     const real *w = it->param, *intercept = objective->intercept ? w + objective->n_features * objective->n_outputs : NULL;
     FN(margin)(at, w, intercept, objective->n_outputs, it->margin, objective->sparse, wide);
-    return FN(look_at_margin)(it, sample);
+    return FN(look_at_margin)(it, at, sample);
 }
 
 /* One step of the `width` parameters of a column, whose entry in the row is x. */
@@ -180,7 +180,8 @@ typedef struct { real u, mean; double reached; } FN(folded);
 
 FO_INLINE FN(folded) *FN(folded_at)(const fo_reduced *it, ptrdiff_t column)
 {
-    return (FN(folded) *)((char *)it->folded + column * FO_FOLDED_BYTES);
+    typedef char fits[sizeof(FN(folded)) <= FO_FOLDED_BYTES ? 1 : -1];
+    return (FN(folded) *)((char *)it->folded + column * (ptrdiff_t)(sizeof(fits) * FO_FOLDED_BYTES));
 }
 
 FO_INLINE void FN(fold_all)(fo_reduced *it)
@@ -241,7 +242,7 @@ FO_INLINE void FN(run_folded)(fo_reduced *it, const int wide)
         *(real *)it->margin = (real)(margin + (objective->intercept ? *intercept : 0));
         fetch_after(objective, it->samples, i, 1, wide, sizeof(real));
         FN(fetch_folded)(it, i, wide);
-        if (!FN(look_at_margin)(it, sample))
+        if (!FN(look_at_margin)(it, at, sample))
             break;
         power = it->power[i + 1];
         reached += it->rate / power;

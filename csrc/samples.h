@@ -13,6 +13,11 @@ typedef struct {
     ptrdiff_t n;
 } fo_row;
 
+enum { SPARSE_ENTRY_BYTES = 32 };        /* what an entry of a sparse row costs, in bytes of a stream */
+
+/* Parameters without the intercepts. */
+FO_INLINE size_t weights_size(const fo_objective *it) { return (size_t)(it->n_features * it->n_outputs); }
+
 FO_INLINE ptrdiff_t entry_of(const void *list, const int wide, ptrdiff_t k)
 {
     return wide ? (ptrdiff_t)((const int64_t *)list)[k] : (ptrdiff_t)((const int32_t *)list)[k];

@@ -53,6 +53,15 @@ static void run_ahead(const fo_stretch *stretch, fo_worker *worker)
     }
 }
 
+static int is_left_out(const fo_stretch *stretch, fo_worker *worker)
+{
+    if (stretch->n_workers == 1 || stretch->optimizer->nonfinite != FO_SKIP || worker->end != FO_BAD_GRADIENT)
+        return 0;
+    worker->end = FO_COMPLETE;
+    ++worker->n_skipped;
+    return 1;
+}
+
 /* The batches first, first + n_workers, ... */
 static void run_worker(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t first)
 {
@@ -68,7 +77,7 @@ static void run_worker(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t f
         const fo_passage each = passage_of(stretch, worker, number);
         if (stretch->objective->sparse)
             fo_collect_batch(&each);
-        if (!fo_run_batch(&each) || fo_stop_wanted(stretch->lookout))
+        if (!(fo_run_batch(&each) || is_left_out(stretch, worker)) || fo_stop_wanted(stretch->lookout))
             return;
     }
 }
@@ -89,7 +98,6 @@ static void run_workers(const void *context, ptrdiff_t first, ptrdiff_t last)
 static void start(const fo_stretch *stretch, fo_worker *worker)
 {
     worker->optimizer = *stretch->optimizer;
-    worker->optimizer.nonfinite = FO_PROPAGATE;   /* the derivatives are looked at instead */
     worker->optimizer.partial = worker->partial;
     worker->array = stretch->optimizer->work.arrays[0];
     worker->array.last_step = NULL;
@@ -97,13 +105,14 @@ static void start(const fo_stretch *stretch, fo_worker *worker)
     worker->optimizer.work.arrays = &worker->array;
     worker->optimizer.work.first_block = worker->first_block;
     worker->loss = worker->squared_norm = 0.0;
-    worker->n_done = 0;
+    worker->n_done = worker->n_skipped = 0;
     worker->end = FO_COMPLETE;
 }
 
 void fo_run_stretch(const fo_stretch *stretch, fo_worker *workers)
 {
     const team it = {stretch, workers};
+    fo_start_lookout(stretch->lookout);
     for (int k = 0; k < stretch->n_workers; ++k)
         start(stretch, &workers[k]);
     fo_parallel_for(stretch->n_workers, stretch->n_workers, run_workers, &it);

@@ -68,12 +68,19 @@ cdef class Bound:
         grads = _validation.gradients.flat_gradients(grad, self.keys)
         return tuple([self.take(k, grads[k]) for k in range(self.it.work.n_arrays)])
 
+    cdef int check_place(self, Py_ssize_t k) except -1:
+        """Refuse a parameter that the caller has resized: its memory is no longer what was bound."""
+        cdef cnp.ndarray param = <cnp.ndarray>self.arrays[k]
+        if (cnp.PyArray_DATA(param) != self.it.work.arrays[k].param
+                or cnp.PyArray_SIZE(param) != self.it.work.arrays[k].size):
+            _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer")
+        return 0
+
     cdef object take(self, Py_ssize_t k, object grad):
         """Check gradient k and point the argument block at it."""
         cdef fo_array *bound = &self.it.work.arrays[k]
         cdef cnp.ndarray param = <cnp.ndarray>self.arrays[k], g
-        if cnp.PyArray_DATA(param) != bound.param or cnp.PyArray_SIZE(param) != bound.size:
-            _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer")
+        self.check_place(k)
         if not cnp.PyArray_CheckExact(grad):
             if self._is_sparse(grad):
                 return self.take_sparse(k, grad)

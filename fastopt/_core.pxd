@@ -138,6 +138,9 @@ cdef extern from "fastopt.h" nogil:
 
 
 cdef extern from "stretch.h" nogil:
+    enum:
+        FO_MOST_COLUMNS
+
     ctypedef enum fo_penalty_kind:
         FO_NO_PENALTY
         FO_SHRINK
@@ -202,6 +205,7 @@ cdef extern from "stretch.h" nogil:
         double loss
         double squared_norm
         Py_ssize_t n_done
+        Py_ssize_t n_skipped
         fo_stretch_end end
 
     void fo_run_stretch(const fo_stretch *stretch, fo_worker *workers)
@@ -266,6 +270,7 @@ cdef class Bound:
     cdef bint exact                   # sparse="exact"
     cdef object keys                  # None: one array; a tuple of dict keys; or the length of a list
 
+    cdef int check_place(self, Py_ssize_t k) except -1
     cdef object take(self, Py_ssize_t k, object grad)
     cdef tuple take_all(self, object grad)
     cdef tuple take_sparse(self, Py_ssize_t k, object grad)

@@ -11,8 +11,10 @@ from libc.stdint cimport int32_t, int64_t
 cimport numpy as cnp
 import numpy as np
 
-from ._core cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_DELAYED, FO_FLOW, FO_FOLDED_BYTES, FO_NO_PENALTY, FO_RAISE,
-                     FO_SCAN_CHUNKS, FO_SHRINK, FO_SOLVE, Engine, arranging_room, fo_array, fo_lookout, fo_penalty,
+from . import _validation
+
+from ._core cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_DELAYED, FO_FLOW, FO_FOLDED_BYTES, FO_MOST_COLUMNS,
+                     FO_NO_PENALTY, FO_RAISE, FO_SCAN_CHUNKS, FO_SHRINK, FO_SOLVE, Engine, arranging_room, fo_array, fo_lookout, fo_penalty,
                      fo_reduced, fo_scan, fo_stretch, fo_worker, run_reduced, run_stretch, settle)
 from ._finite_sum cimport Sum
 from ._objective cimport fo_batch
@@ -178,11 +180,12 @@ cdef class BatchStretches:
         cdef Py_ssize_t n_samples = self.stretch.batch_size, size = self.optimizer.it.work.arrays[0].size
         cdef Py_ssize_t n_columns = min(most_entries, n_features) + 1
         cdef fo_array largest
+        if n_columns > FO_MOST_COLUMNS:
+            _validation.sparse_gradients.refuse_batch(n_samples, FO_MOST_COLUMNS)
         dtype = self.objective.X.dtype
         worker.derivative = self.room(n_samples * n_outputs, dtype)
         worker.label, worker.weight = self.room(n_samples, dtype), self.room(n_samples, dtype)
-        if self.optimizer.it.clip_norm != INFINITY:
-            worker.partial = <fo_scan *>self.room((FO_SCAN_CHUNKS + 1) * sizeof(fo_scan), np.uint8)
+        worker.partial = <fo_scan *>self.room((FO_SCAN_CHUNKS + 1) * sizeof(fo_scan), np.uint8)
         if not self.objective.it.sparse:
             worker.gradient = self.room(size, dtype)
             return 0
@@ -218,45 +221,66 @@ cdef class BatchStretches:
         return self.objective.X.nnz / self.objective.it.n_samples * it.batch_size >= LOOK_AHEAD_ENTRIES
 
     def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, cnp.ndarray rates, int num_threads):
-        """Run the batches of samples [first, first + n_samples) of an order; returns their number and why it ended.
+        """Run the batches of samples [first, first + n_samples) of an order.
+
+        Returns how many were run and how many left out, and why it ended.
 
         `rates` has the learning rate of the step before, and that of each batch. The stretch may be shorter than
         asked for; `loss` and `grad_norm` are those of what was run.
         """
         cdef fo_stretch *it = &self.stretch
         cdef Engine engine = self.optimizer
-        cdef int64_t start = engine.it.t
-        cdef Py_ssize_t n_batches, n_done = 0
+        cdef int64_t start
+        cdef Py_ssize_t n_batches, n_done = 0, n_skipped = 0, reached = 0, n_passed
         cdef int end = 0, k
-        self.objective._check_places()
-        tables = self.tables(np.asarray(rates[1:]))
-        n_batches = len(tables[0]) - 1
-        it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))
-        it.n_batches = n_batches
-        it.look_ahead = self.worth_looking_ahead(num_threads)
-        it.num_threads = 1 if it.look_ahead or it.n_workers > 1 else num_threads
-        it.rate = <const double *>cnp.PyArray_DATA(rates)
-        self.penalty.start = start
-        self.penalty.decay, self.penalty.pull = <const double *>data_of(tables[0]), <const double *>data_of(tables[1])
         engine.acquire("minimize()")          # a callback may have handed the optimizer to another thread
         try:
+            self.objective._check_places()
+            engine.check_place(0)
+            tables = self.tables(np.asarray(rates[1:]))
+            n_batches, start = len(tables[0]) - 1, engine.it.t
+            it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))
+            it.n_batches = n_batches
+            it.look_ahead = self.worth_looking_ahead(num_threads)
+            it.num_threads = 1 if it.look_ahead or it.n_workers > 1 else num_threads
+            it.rate = <const double *>cnp.PyArray_DATA(rates)
+            self.penalty.start = start
+            self.penalty.decay, self.penalty.pull = <const double *>data_of(tables[0]), <const double *>data_of(tables[1])
             with nogil:
                 run_stretch(it, self.workers)
                 for k in range(it.n_workers):
+                    n_passed = self.workers[k].n_done + self.workers[k].n_skipped
+                    reached = max(reached, k + (n_passed - 1) * it.n_workers + 1 if n_passed else 0)
                     n_done += self.workers[k].n_done
+                    n_skipped += self.workers[k].n_skipped
                     end = end or self.workers[k].end
-                settle(it, &self.workers[0], start + n_done, num_threads)
+                settle(it, &self.workers[0], start + reached, num_threads)
+            self.take_over(rates, start, n_done, n_skipped)
         finally:
             engine.release()
-        self.loss = sum([self.workers[k].loss for k in range(it.n_workers)])
-        k = (n_batches - 1) % it.n_workers
-        self.grad_norm = self.workers[k].squared_norm ** 0.5
+        return n_done, n_skipped, end
+
+    cdef int take_over(self, cnp.ndarray rates, int64_t start, Py_ssize_t n_done, Py_ssize_t n_skipped) except -1:
+        """What the workers leave behind, into the optimizer."""
+        cdef Engine engine = self.optimizer
+        cdef Py_ssize_t k, last = (self.stretch.n_batches - 1) % self.stretch.n_workers
+        self.loss = sum([self.workers[k].loss for k in range(self.stretch.n_workers)])
+        self.grad_norm = self.workers[last].squared_norm ** 0.5
         engine.it.t = start + n_done
+        engine.skipped += n_skipped
+        if n_skipped and self.last is not None:
+            self.last[...] = engine.it.t - 1  # all are up to date, and the steps counted anew
         if n_done:
             engine.last_rate = rates[n_done]
-        if not it.plain:
-            engine.it.carried, engine.it.norm = self.workers[k].optimizer.carried, self.workers[k].optimizer.norm
-        return n_done, end
+        if not self.stretch.plain:
+            engine.it.norm = self.workers[last].optimizer.norm
+            if self.stretch.n_workers == 1:
+                engine.it.carried = self.workers[0].optimizer.carried
+            elif engine.it.rule.carry[0] != NULL:  # none of the workers has made the last step for certain
+                for k in range(n_done):
+                    engine.it.rule.prepare(engine.it.hyper, rates[k + 1], start + k + 1, engine.it.carried,
+                                           engine.it.step.coef)
+        return 0
 
     cdef tuple tables(self, rates):
         """The tables of the penalty over as many steps as one stretch may have."""
@@ -273,7 +297,7 @@ cdef class BatchStretches:
         return decay, np.concatenate([np.zeros(1), np.cumsum(rates[:n] * self.penalty.l1 / decay[1:])])
 
     def skip(self):
-        """Count a batch that was left out."""
+        """Count the batch that ended a stretch as left out."""
         self.optimizer.skipped += 1
 
 

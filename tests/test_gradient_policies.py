@@ -6,6 +6,7 @@ from conftest import CASES, DTYPES, OPTIMIZERS, form_id
 from helpers import bits, read_only, spread
 
 import fastopt
+from fastopt import _core
 
 
 def without_zeros(rng, n, dtype="float64"):
@@ -115,3 +116,30 @@ def test_options_that_are_off_change_nothing(cls, rng):
         plain.step(grad)
     assert bits(opt) == bits(plain)
     assert plain.last_grad_norm is None
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES, ids=form_id)
+def test_zero_gradients_without_epsilon(case, dtype):
+    """0 / 0 where no gradient has been yet: rules that leave such parameters alone do so in dense steps too."""
+    cls, keywords = case
+    keywords = keywords | {name: 0.0 for name in ("epsilon", "epsilon_root") if name in cls._declared}
+    opt = cls(np.array([1.0, 2.0], dtype), sparse="exact", **keywords)
+    values = {name: getattr(opt, name) for name in opt._declared}
+    if _core.on_zero_gradient(opt.rule, values) == "moves":
+        pytest.skip("moves parameters with a zero gradient")
+    exact = cls(np.array([1.0, 2.0], dtype), sparse="exact", **keywords)
+    for _ in range(3):
+        opt.step(np.array([0.5, 0.0], dtype))
+        exact.step(fastopt.RowSparse([0], np.array([0.5], dtype)))
+    assert opt.params[1] == 2.0
+    assert bits(opt) == bits(exact)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_ftrl_that_knows_nothing_stays_where_it_started(dtype):
+    opt = fastopt.FTRL(np.array([1.0, -2.0], dtype), learning_rate=0.1, initial_accumulator_value=0.0, l1=0.5)
+    opt.step(np.zeros(2, dtype))
+    assert opt.params.tolist() == [1.0, -2.0]
+    opt.step(np.array([0.0, 0.5], dtype))  # -2 - learning_rate g / sqrt(g^2)
+    np.testing.assert_allclose(opt.params, [1.0, -2.1], rtol=1e-6)

@@ -251,6 +251,24 @@ def test_class_numbers_of_any_type(kind):
     assert evaluation_bits(make_objective(case, X, same), x) == evaluation_bits(make_objective(case, X, y), x)
 
 
+@pytest.mark.parametrize("density", [0.002, 0.01, 0.03, 0.1, 0.3])
+@pytest.mark.parametrize("n_features", [30, 300])
+def test_value_has_the_same_bits_with_and_without_a_gradient(density, n_features):
+    """Whatever number of gradients the samples are shared by."""
+    rng = np.random.default_rng(0)
+    X = scipy.sparse.random_array((5000, n_features), density=density, format="csr", rng=rng)
+    objective, x = objectives.LeastSquares(X, rng.normal(size=5000)), rng.normal(size=n_features)
+    assert objective(x) == objective.value_and_gradient(x)[0]
+
+
+@pytest.mark.parametrize("gap", [1.0, 20.0, 37.0, 80.0])
+def test_softmax_of_small_losses(gap):
+    """log(1 + e^-gap + ...), in which the terms vanish beside the 1."""
+    objective = objectives.Softmax(np.ones((1, 1)), [0], n_classes=3)
+    expected = np.log1p(np.exp(-gap) + np.exp(-2 * gap))
+    np.testing.assert_allclose(objective(np.array([[gap, 0.0, -gap]]).ravel()), expected, rtol=1e-14)
+
+
 def test_softmax_of_two_classes_is_logistic():
     X, y = make_data("logistic", 50, 6, "float64", "dense", seed=12)
     w = make_parameters(LOSSES["logistic"], 6, "float64", True, seed=12)

@@ -6,16 +6,18 @@
 #include "../loss.h"
 #else
 
-/* exp(z_k - largest) over the derivatives; returns their sum. */
-FO_INLINE double FN(exponentials)(const real *z, ptrdiff_t n_outputs, double largest, real *derivative)
+/* exp(z_k - z_largest) over the derivatives, which may take the margins' place; returns their sum without the largest's
+ * own 1, beside which it may vanish. */
+FO_INLINE double FN(exponentials)(const real *z, ptrdiff_t n_outputs, ptrdiff_t largest, real *derivative)
 {
-    double sum = 0.0;
+    const double most = z[largest];
+    double others = 0.0;
     for (ptrdiff_t k = 0; k < n_outputs; ++k) {
-        const double e = exponential(z[k] - largest);
+        const double e = exponential(z[k] - most);
         derivative[k] = (real)e;
-        sum += e;
+        others += k == largest ? 0.0 : e;
     }
-    return sum;
+    return others;
 }
 
 static double FN(samples)(const void *margins, const void *labels, const void *weights, ptrdiff_t n,
@@ -28,14 +30,14 @@ static double FN(samples)(const void *margins, const void *labels, const void *w
         const real *z = (const real *)margins + i * n_outputs;
         real *derivative = (real *)derivatives + i * n_outputs;
         const ptrdiff_t own = (ptrdiff_t)label[i];
-        double largest = z[0];
+        ptrdiff_t largest = 0;
         for (ptrdiff_t k = 1; k < n_outputs; ++k)
-            largest = z[k] > largest ? z[k] : largest;
-        const double gap = largest - z[own];
-        const double sum = FN(exponentials)(z, n_outputs, largest, derivative), scale = weight[i] / sum;
+            largest = z[k] > z[largest] ? k : largest;
+        const double gap = (double)z[largest] - z[own];
+        const double others = FN(exponentials)(z, n_outputs, largest, derivative), scale = weight[i] / (1.0 + others);
         for (ptrdiff_t k = 0; k < n_outputs; ++k)
             derivative[k] = (real)(derivative[k] * scale - (k == own ? weight[i] : 0));
-        total += weight[i] * (gap + logarithm(sum));
+        total += weight[i] * (gap + (others <= 1.0 ? log1p_of_unit(others) : logarithm(1.0 + others)));
     }
     return total;
 }

@@ -24,7 +24,8 @@ FO_INLINE void FN(update)(real *p, real g, real *accumulator, real *delta_accumu
 {
     (void)form;
     *accumulator = c->rho * *accumulator + c->one_minus_rho * (g * g);
-    const real delta = SQRT((*delta_accumulator + c->epsilon) / (*accumulator + c->epsilon)) * g;
+    const real ratio = (*delta_accumulator + c->epsilon) / (*accumulator + c->epsilon);
+    const real delta = g == 0 ? 0 : SQRT(ratio) * g;   /* FO_DECAYS: not 0 / 0 without epsilon */
     *delta_accumulator = c->rho * *delta_accumulator + c->one_minus_rho * (delta * delta);
     *p -= c->learning_rate * delta;
 }

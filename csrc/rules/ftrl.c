@@ -28,6 +28,7 @@ FO_INLINE void FN(update)(real *p, real g, real *z, real *n, const FN(coefs) *c,
     *z += g - (root - SQRT(*n)) * c->inverse_rate * *p;
     *n = n_new;
     const real shrunk = *z - c->l1 * SIGN(*z);
-    *p = ABS(*z) <= c->l1 ? 0 : -shrunk / (root * c->inverse_rate + c->constant_term);
+    const real weight = root * c->inverse_rate + c->constant_term;
+    *p = weight == 0 ? *p : ABS(*z) <= c->l1 ? 0 : -shrunk / weight;   /* nothing is known yet: where it started */
 }
 #endif

@@ -37,6 +37,9 @@ FO_INLINE void FN(update)(real *p, real g, real *mean_square, real *mean_grad, r
     const real change = c->grad_rate * g / (SQRT(variance + c->epsilon_root) + c->epsilon);
     if (form & momentum)
         *velocity = c->momentum * *velocity + change;
-    *p -= form & momentum ? c->velocity_rate * *velocity : change;
+    if (form & momentum)
+        *p -= c->velocity_rate * *velocity;
+    else
+        *p = g == 0 ? *p : *p - change;       /* FO_DECAYS: not 0 / 0 without epsilon */
 }
 #endif

@@ -69,11 +69,11 @@ class Batched:
         stretches, rates = self.chosen(self.rates(n))
         order, size = self.batches.order, self.batches.size
         n_samples = min(n * size, self.batches.n_samples - first * size)
-        done, end = stretches.run(_int64(order), first * size, n_samples, rates, self.threads)
+        done, skipped, end = stretches.run(_int64(order), first * size, n_samples, rates, self.threads)
         if end == _epochs.BAD_GRADIENT and self.optimizer.nonfinite == "skip":
             stretches.skip()
-            return done, stretches.loss, stretches.grad_norm, None, 1
-        return done, stretches.loss, stretches.grad_norm, STATUS.get(end), 0
+            return done, stretches.loss, stretches.grad_norm, None, skipped + 1
+        return done, stretches.loss, stretches.grad_norm, STATUS.get(end), skipped
 
     def rates(self, n):
         """The learning rate of the last step and those of the next n."""

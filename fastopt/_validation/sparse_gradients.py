@@ -107,3 +107,11 @@ def _one_value_each(name, values, index):
 def _same_dtype(name, dtype, expected):
     if dtype != expected or not dtype.isnative:
         raise TypeError(f"{name} must be {expected} like its parameter, got {dtype}; pass grad.astype(np.{expected}).")
+
+
+def refuse_batch(n_samples, most_columns):
+    """Raise for batches of sparse rows that may have too many columns."""
+    raise ValueError(
+        f"`batch_size` must be so small that the rows of a batch have fewer than {most_columns} columns, "
+        f"got {n_samples}."
+    )
