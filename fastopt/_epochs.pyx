@@ -13,9 +13,9 @@ import numpy as np
 
 from . import _validation
 
-from ._core cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_DELAYED, FO_FLOW, FO_FOLDED_BYTES, FO_MOST_COLUMNS,
-                     FO_NO_PENALTY, FO_RAISE, FO_SCAN_CHUNKS, FO_SHRINK, FO_SOLVE, Engine, arranging_room, fo_array, fo_lookout, fo_penalty,
-                     fo_reduced, fo_scan, fo_stretch, fo_worker, run_reduced, run_stretch, settle)
+from ._core cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_DELAYED, FO_FLOW, FO_FOLDED_BYTES, FO_MOST_COLUMNS, FO_NO_PENALTY,
+                     FO_RAISE, FO_SCAN_CHUNKS, FO_SHRINK, FO_SOLVE, Engine, arranging_room, fo_array, fo_lookout,
+                     fo_penalty, fo_reduced, fo_scan, fo_stretch, fo_worker, run_reduced, run_stretch, settle)
 from ._finite_sum cimport Sum
 from ._objective cimport fo_batch
 
@@ -245,7 +245,8 @@ cdef class BatchStretches:
             it.num_threads = 1 if it.look_ahead or it.n_workers > 1 else num_threads
             it.rate = <const double *>cnp.PyArray_DATA(rates)
             self.penalty.start = start
-            self.penalty.decay, self.penalty.pull = <const double *>data_of(tables[0]), <const double *>data_of(tables[1])
+            self.penalty.decay = <const double *>data_of(tables[0])
+            self.penalty.pull = <const double *>data_of(tables[1])
             with nogil:
                 run_stretch(it, self.workers)
                 for k in range(it.n_workers):
