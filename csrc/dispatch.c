@@ -34,17 +34,11 @@ static const char *const dtype_names[] = { FO_FOR_EACH_DTYPE(NUMPY_NAME, unused)
 static const size_t itemsizes[] = { FO_FOR_EACH_DTYPE(ITEMSIZE, unused) };
 enum { N_DTYPES = sizeof dtype_names / sizeof dtype_names[0] - 1 };
 
-/* The features that for_each_variant.h compiles for; the builtin also asks whether the operating system saves the
- * wide registers. */
+/* The builtin also asks whether the operating system saves the wide registers. */
 static int supports_baseline(void) { return 1; }
 #ifdef FO_X86_LEVELS
-static int supports_v3(void) { return __builtin_cpu_supports("avx2"); }
-static int supports_v4(void)
-{
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
-        && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
-        && __builtin_cpu_supports("avx512vl");
-}
+static int supports_v3(void) { return FO_V3_FEATURES(__builtin_cpu_supports, &&); }
+static int supports_v4(void) { return FO_V4_FEATURES(__builtin_cpu_supports, &&); }
 #endif
 
 #define SUPPORTS(isa) supports_##isa,

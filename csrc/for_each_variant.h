@@ -58,8 +58,14 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))   /* b where either is NaN */
 #define SIGN(x) ((x) > 0 ? (real)1 : (x) < 0 ? (real)-1 : (x))   /* zero and NaN as they are */
 
-/* Features rather than arch=x86-64-v3: just what dispatch.c can ask every compiler about, and all that loops of
+/* The features of each level: what its code is compiled for (below), and what dispatch.c asks the processor for.
+ * Features rather than arch=x86-64-v3: just what every compiler can be asked about, and all that loops of
  * + - * / sqrt can use. */
+#define FO_V3_FEATURES(EACH, THEN) EACH("avx2")
+#define FO_V4_FEATURES(EACH, THEN) \
+    EACH("avx512f") THEN EACH("avx512bw") THEN EACH("avx512cd") THEN EACH("avx512dq") THEN EACH("avx512vl")
+
+#define FO_ITSELF(feature) feature
 #define FO_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define FO_TARGET(arch) \
@@ -84,7 +90,7 @@
 #undef ISA
 
 #ifdef FO_X86_LEVELS
-FO_TARGET("avx2")
+FO_TARGET(FO_V3_FEATURES(FO_ITSELF, ","))
 #define ISA v3
 #define DTYPE f32
 #include FO_TEMPLATE
@@ -95,7 +101,7 @@ FO_TARGET("avx2")
 #undef ISA
 FO_TARGET_END
 
-FO_TARGET("avx512f,avx512bw,avx512cd,avx512dq,avx512vl")
+FO_TARGET(FO_V4_FEATURES(FO_ITSELF, ","))
 #define ISA v4
 #define DTYPE f32
 #include FO_TEMPLATE
