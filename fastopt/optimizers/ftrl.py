@@ -35,6 +35,15 @@ class FTRL(Optimizer):
     -----
     The paper starts :math:`z` at 0, which throws a non-zero starting point away. Here it starts where the
     parameters are the minimiser, so that a zero gradient leaves them in place, to rounding.
+
+    The learning rate should be constant, as it is in the paper. Each step computes :math:`p` from :math:`z` with its
+    own rate, but :math:`z` was summed up with the rates of the steps before. A rate that changes therefore moves every
+    parameter, also where the gradient is zero: without `l2` it multiplies them all by
+    :math:`\eta_t / \eta_{t-1}`, and a schedule that falls to 0 takes them to 0. TensorFlow and Keras do the same. The
+    steps shrink by themselves, as :math:`n` grows. If the rate must change, set ``state["z"]`` anew wherever
+    :math:`p \ne 0`, to :math:`-p ((\beta + \sqrt n) / \eta + \lambda_2) - \lambda_1 \mathrm{sign}(p)` with the new
+    :math:`\eta`, which is also where it starts.
+
     State: ``z`` and ``n``; 8 bytes per float32 parameter, twice that for float64.
 
     References
