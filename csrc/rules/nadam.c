@@ -1,5 +1,7 @@
 /* nadam.c -- NAdam, Adam with Nesterov's momentum (Dozat 2016), with the paper's momentum schedule
- * mu_t = beta_1 (1 - 0.96^(t momentum_decay) / 2); 0.96 is a constant of the paper. */
+ * mu_t = beta_1 (1 - 0.96^(t momentum_decay) / 2); 0.96 is a constant of the paper.
+ * As in torch and Keras m decays with beta_1, and only the look-ahead uses mu_t. In the paper's algorithm 2 m has
+ * the schedule, too: m_t = mu_t m_{t-1} + (1 - mu_t) g_t. With momentum_decay = inf mu_t is beta_1: both agree. */
 #ifndef FO_VARIANT
 #define RULE nadam
 #define RULE_FILE "rules/nadam.c"

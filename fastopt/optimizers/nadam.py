@@ -34,6 +34,10 @@ class NAdam(Optimizer):
 
     Notes
     -----
+    This is torch's and Keras's form: :math:`m_t` decays with `beta_1`, and only the look-ahead :math:`\hat m_t` has the
+    schedule. In the paper's algorithm 2 :math:`m_t = \mu_t m_{t-1} + (1 - \mu_t) g_t` has it, too. With
+    ``momentum_decay=inf`` both are the same.
+
     State: ``m`` and ``v`` (as `Adam`), and the product of the :math:`\mu_i`; 8 bytes per float32 parameter, twice
     that for float64.
 

@@ -1,4 +1,7 @@
-"""NAdam: Dozat, "Incorporating Nesterov Momentum into Adam", 2016."""
+"""NAdam: Dozat, "Incorporating Nesterov Momentum into Adam", 2016, in the form of torch and Keras.
+
+The paper's algorithm 2 lets m decay with mu(t), torch and Keras with beta_1; the look-ahead is the paper's.
+"""
 
 import numpy as np
 
