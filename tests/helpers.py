@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -64,12 +65,26 @@ def read_only(array):
 
 def run_python(code, *arguments, **environment):
     """Run code in a fresh interpreter, which must succeed, and return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+    return run_interpreter("-c", textwrap.dedent(code), *arguments, **environment)
+
+
+def run_interpreter(*arguments, timeout=60, **environment):
+    """Run a fresh interpreter with these arguments; if it does not end in time, its own children end with it."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
         env={name: value for name, value in (os.environ | environment).items() if value is not None},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        start_new_session=True,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    with process:
+        try:
+            printed, errors = process.communicate(timeout=timeout)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            pytest.fail("not done in {} s; it said:\n{}{}".format(timeout, *process.communicate()))
+    assert process.returncode == 0, errors
+    return printed.strip()

@@ -4,7 +4,7 @@ import multiprocessing
 import sys
 
 import pytest
-from helpers import run_python
+from helpers import run_interpreter, run_python
 
 CHILD = """
 import multiprocessing, sys, warnings
@@ -49,10 +49,7 @@ def test_child_processes_step_and_finish(method, tmp_path):
     """After a step on several threads; a forked child has lost those threads and must do without."""
     script = tmp_path / "child.py"
     script.write_text(CHILD)
-    code = "import runpy, sys; sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name='__main__')"
-    if method != "fork":  # the other methods import the main module by its path
-        code = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, *sys.argv[1:]]).returncode)"
-    from_child, from_parent = run_python(code, str(script), method).splitlines()
+    from_child, from_parent = run_interpreter(str(script), method).splitlines()
     steps, same, norm = from_child.split()
     assert (steps, same) == ("3", "True") and float(norm) > 100
     assert from_parent == "0 3 True"
