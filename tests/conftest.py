@@ -11,6 +11,7 @@ from checkpoints import TREE
 
 import fastopt
 from fastopt import _core
+from fastopt._minimize import finite_sums
 from fastopt.optimizers._hyperparameters import Flag
 
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)
@@ -87,9 +88,20 @@ def no_sync(monkeypatch):
 
 
 @pytest.fixture
-def press_ctrl_c_soon():
-    """A function that presses Ctrl-C a third of a second later, wherever the program is then."""
-    before = signal.signal(signal.SIGALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
-    yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.3)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+def press_ctrl_c_soon(monkeypatch):
+    """A function that presses Ctrl-C once in the next run over batches in C, soon after its first stretch has begun.
+
+    Soon is a tenth of a second of computing, so that a machine that stalls is not interrupted before there is a run;
+    and the clock of the wall is that of pytest's limits.
+    """
+    stretch = finite_sums.FiniteSumRun.stretch
+
+    def armed(self, *arguments):
+        monkeypatch.setattr(finite_sums.FiniteSumRun, "stretch", stretch)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.1)
+        return stretch(self, *arguments)
+
+    before = signal.signal(signal.SIGVTALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    yield lambda: monkeypatch.setattr(finite_sums.FiniteSumRun, "stretch", armed)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    signal.signal(signal.SIGVTALRM, before)

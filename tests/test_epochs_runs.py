@@ -573,6 +573,7 @@ def test_ctrl_c_ends_a_stretch_before_its_last_batch(method, data, l2, checkpoin
     press_ctrl_c_soon()
     with pytest.raises(KeyboardInterrupt):
         minimize(objective, x0, method=method, batch_size=1, rng=0, options=options)
+    assert stretches
     for wanted, (done, *_) in stretches:
         assert done < wanted == objective.n_samples
     if checkpoint:
