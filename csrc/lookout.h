@@ -1,4 +1,5 @@
-/* lookout.h -- for long loops: asks now and then whether they should end early, as on Ctrl-C. */
+/* lookout.h -- for long loops: asks now and then whether they should end early, as on Ctrl-C, which is to be heard
+ * within 0.1 s. */
 #ifndef FO_LOOKOUT_H
 #define FO_LOOKOUT_H
 
