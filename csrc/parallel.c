@@ -42,16 +42,13 @@ static void run_share(ptrdiff_t lo, ptrdiff_t hi, fo_task *task, const void *con
  * fork the child computes on one thread. */
 static int forked = 0;
 #if defined(__unix__) || defined(__APPLE__)
-static int region_was_run = 0;
-static void note_fork(void) { forked = region_was_run; }
+static void note_fork(void) { forked = 1; }
+static void expect_forks(void) { (void)pthread_atfork(NULL, NULL, note_fork); }
+/* No thread passes before the first one is done, so that no worker is there of which a fork would not know. */
 static void note_region(void)
 {
-    static int registered = 0;
-    if (!registered) {
-        registered = 1;
-        pthread_atfork(NULL, NULL, note_fork);
-    }
-    region_was_run = 1;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, expect_forks);
 }
 #else
 static void note_region(void) {}

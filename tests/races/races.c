@@ -280,6 +280,23 @@ static void take_turns(const void *context, ptrdiff_t lo, ptrdiff_t hi)
     }
 }
 
+/* --- parallel.c itself ------------------------------------------------------------------------------------------ */
+
+/* OpenMP's region, which .ci/races limits to its caller: what happens around it is on threads of this program. */
+void fo_openmp_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context);
+
+static void do_nothing(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+{
+    (void)context, (void)lo, (void)hi;
+}
+
+static void begin_regions(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+{
+    (void)context;
+    for (ptrdiff_t k = lo; k < hi; ++k)
+        fo_openmp_for(2, 2, do_nothing, NULL);
+}
+
 /* With an argument only a race that must be found. */
 int main(int argc, char **argv)
 {
@@ -311,6 +328,7 @@ int main(int argc, char **argv)
         }
     }
     fo_parallel_for(n_rules, 2, check_rules, NULL);
+    fo_parallel_for(THREADS, THREADS, begin_regions, NULL);
     fo_parallel_for(TURNS, 3, take_turns, NULL);
     if (n_inside != TURNS)
         same("", "?", 1, "the flag of an optimizer");
