@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -88,6 +89,18 @@ def probe_openmp(compiler, compile_flags, link_flags):
             raise SystemExit(OPENMP_MISSING.format(stage=stage, flags=flags, error=error)) from error
 
 
+def compile_in_parallel(compiler):
+    """Let a compiler work on as many sources at a time as there are processors; all of csrc is one extension."""
+    compile_some = compiler.compile
+
+    def compile_all(sources, **options):
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = pool.map(lambda source: compile_some([source], **options), sources)
+            return [each for some in objects for each in some]
+
+    compiler.compile = compile_all
+
+
 class BuildExt(build_ext):
     """Adds the flags of the compiler at hand, and NumPy's headers only when something is built."""
 
@@ -112,6 +125,7 @@ class BuildExt(build_ext):
             extension.include_dirs.append(numpy.get_include())
             extension.extra_compile_args += compile_flags
             extension.extra_link_args += link_flags
+        compile_in_parallel(self.compiler)
         super().build_extensions()
 
 
