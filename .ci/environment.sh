@@ -7,13 +7,14 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
+# tests NAME...: the files of these tests.
+tests() { printf 'tests/test_%s.py\n' "$@"; }
+
 # What a build decides: kernels, threads, sparse gradients, objectives and epochs. The rest of the tests is Python,
 # the same in every build.
-COMPILED_TESTS=()
-for part in rules state state_dict clip_norm nonfinite threads validation_gradients sparse_rules sparse_bits sparse_formats \
-            sparse_memory sparse_validation sparse_hypothesis objectives epochs variance_reduced native; do
-    COMPILED_TESTS+=("tests/test_$part.py")
-done
+COMPILED_TESTS=$(tests rules state state_dict clip_norm nonfinite overflow subnormals memory threads gradient_policies \
+    validation_gradients sparse_rules sparse_bits sparse_formats sparse_memory sparse_validation sparse_hypothesis \
+    objectives epochs variance_reduced native state_machine)
 
 # A copy without anything that a build left behind.
 enter_clone() {
