@@ -143,7 +143,8 @@ static void set_penalties(const fo_passage *it, fo_optimizer *optimizer, int64_t
     const fo_stretch *stretch = it->stretch;
     const double *own = stretch->optimizer->hyper;
     optimizer->hyper[stretch->l1_at] = own[stretch->l1_at] + (double)n_steps * stretch->penalty->l1;
-    optimizer->hyper[stretch->l2_at] = own[stretch->l2_at] + (stretch->dense ? 0.0 : (double)n_steps * stretch->penalty->l2);
+    optimizer->hyper[stretch->l2_at] = own[stretch->l2_at]
+                                     + (stretch->dense ? 0.0 : (double)n_steps * stretch->penalty->l2);
 }
 
 void fo_solve(const fo_passage *it, int64_t t, double rate, int num_threads)
@@ -267,6 +268,13 @@ static void gather(const fo_passage *it)
     it->kernels->gather(objective, touched, param_of(it), it->worker->gathered);
 }
 
+/* Of the last gradient of the stretch. */
+static void note_norm(const fo_passage *it, const void *gradient, ptrdiff_t n)
+{
+    const int is_last = it->number + 1 == it->stretch->n_batches;
+    it->worker->squared_norm = is_last ? it->kernels->sum_squares(gradient, n) : 0.0;
+}
+
 /* Returns whether the step was made. */
 static int sparse_step(const fo_passage *it)
 {
@@ -284,8 +292,7 @@ static int sparse_step(const fo_passage *it)
     step(it, worker->gradient);
     if (penalty->last)
         fo_note_touched(penalty, it->touched->column, it->objective->wide, n, it->t);
-    worker->squared_norm = it->number + 1 == it->stretch->n_batches
-        ? it->kernels->sum_squares(worker->gradient, worker->array.at.n * width) : 0.0;
+    note_norm(it, worker->gradient, worker->array.at.n * width);
     return 1;
 }
 
@@ -301,8 +308,7 @@ static int dense_step(const fo_passage *it)
     step(it, gradient);
     if (penalty->l1 != 0 && (penalty->kind == FO_SHRINK || penalty->kind == FO_FLOW))
         fo_threshold_all(penalty, 0, (ptrdiff_t)weights_size(it->objective), it->stretch->rate[it->number + 1]);
-    worker->squared_norm = it->number + 1 == it->stretch->n_batches
-        ? it->kernels->sum_squares(gradient, worker->array.size) : 0.0;
+    note_norm(it, gradient, worker->array.size);
     return 1;
 }
 

@@ -119,4 +119,4 @@ static void FN(settle_descent)(void *param, ptrdiff_t lo, ptrdiff_t hi, double d
         p[j] = FN(unfold)(p[j], decay, pull);
 }
 
-static const descent_kernels FN(kernels) = { FN(descend), FN(settle_descent) };
+static const descent_kernels FN(kernels) = {FN(descend), FN(settle_descent)};

@@ -11,8 +11,7 @@
 #define RULE(name) &fo_##name##_rule,
 const fo_rule *const fo_rules[] = {
 #include "rules.def"
-    NULL
-};
+    NULL};
 #undef RULE
 
 #define LOSS(name) extern const fo_loss fo_##name##_loss;
@@ -21,17 +20,16 @@ const fo_rule *const fo_rules[] = {
 #define LOSS(name) &fo_##name##_loss,
 const fo_loss *const fo_losses[] = {
 #include "losses.def"
-    NULL
-};
+    NULL};
 #undef LOSS
 
 #define NAME_OF(isa) #isa,
-static const char *const isa_names[] = { FO_FOR_EACH_ISA(NAME_OF) NULL };
+static const char *const isa_names[] = {FO_FOR_EACH_ISA(NAME_OF) NULL};
 
 #define NUMPY_NAME(dtype, unused) FO_NUMPY_NAME_##dtype,
-static const char *const dtype_names[] = { FO_FOR_EACH_DTYPE(NUMPY_NAME, unused) NULL };
+static const char *const dtype_names[] = {FO_FOR_EACH_DTYPE(NUMPY_NAME, unused) NULL};
 #define ITEMSIZE(dtype, unused) sizeof(FO_REAL_##dtype),
-static const size_t itemsizes[] = { FO_FOR_EACH_DTYPE(ITEMSIZE, unused) };
+static const size_t itemsizes[] = {FO_FOR_EACH_DTYPE(ITEMSIZE, unused)};
 enum { N_DTYPES = sizeof dtype_names / sizeof dtype_names[0] - 1 };
 
 /* The builtin also asks whether the operating system saves the wide registers. */
@@ -42,7 +40,7 @@ static int supports_v4(void) { return FO_V4_FEATURES(__builtin_cpu_supports, &&)
 #endif
 
 #define SUPPORTS(isa) supports_##isa,
-static int (*const isa_supported[])(void) = { FO_FOR_EACH_ISA(SUPPORTS) };
+static int (*const isa_supported[])(void) = {FO_FOR_EACH_ISA(SUPPORTS)};
 
 static int isa_in_use = 0;
 
@@ -68,7 +66,4 @@ const char *fo_compiler(void)
 size_t fo_itemsize(int dtype) { return itemsizes[dtype]; }
 int fo_variant_index(int dtype) { return isa_in_use * N_DTYPES + dtype; }
 
-const fo_variant *fo_variant_of(const fo_rule *rule, int dtype)
-{
-    return rule->variants[fo_variant_index(dtype)];
-}
+const fo_variant *fo_variant_of(const fo_rule *rule, int dtype) { return rule->variants[fo_variant_index(dtype)]; }

@@ -8,9 +8,17 @@
 
 #define FIELD(f) real f;
 #define STREAM(slot, options, initial) state_t *slot;
-typedef struct { COEF(FIELD) } FN(coefs);
-typedef struct { real clip_value, grad_scale, l2, keep; } FN(modifiers);
-typedef struct { real *p; const real *g; SLOTS(STREAM) } FN(streams);
+typedef struct {
+    COEF(FIELD)
+} FN(coefs);
+typedef struct {
+    real clip_value, grad_scale, l2, keep;
+} FN(modifiers);
+typedef struct {
+    real *p;
+    const real *g;
+    SLOTS(STREAM)
+} FN(streams);
 #include RULE_FILE
 
 #define ROUND(f) (real)exact.f,
@@ -35,14 +43,13 @@ FO_INLINE FN(coefs) FN(round)(const fo_step *step)
 {
     coefs exact;
     memcpy(&exact, step->coef, sizeof exact);
-    const FN(coefs) rounded = { COEF(ROUND) };
+    const FN(coefs) rounded = {COEF(ROUND)};
     return rounded;
 }
 
 FO_INLINE FN(modifiers) FN(modifiers_of)(const fo_step *step)
 {
-    const FN(modifiers) rounded = {(real)step->clip_value, (real)step->grad_scale, (real)step->l2,
-                                   (real)step->keep};
+    const FN(modifiers) rounded = {(real)step->clip_value, (real)step->grad_scale, (real)step->l2, (real)step->keep};
     return rounded;
 }
 
@@ -124,7 +131,10 @@ FO_INLINE void FN(decay)(FN(streams) stream, ptrdiff_t count, const fo_step *ste
         SLOTS(DECAY)
     }
 #else
-    (void)stream; (void)count; (void)step; (void)skipped;
+    (void)stream;
+    (void)count;
+    (void)step;
+    (void)skipped;
 #endif
 }
 
@@ -213,9 +223,9 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
 #define ROWS(k) FN(rows_##k),
 #define ELEMENTS(k) FN(elements_##k),
 FO_FORMS(KERNELS)
-static fo_kernel *const FN(dense_forms)[] = { FO_FORMS(DENSE) };
-static fo_kernel *const FN(rows_forms)[] = { FO_FORMS(ROWS) };
-static fo_kernel *const FN(elements_forms)[] = { FO_FORMS(ELEMENTS) };
+static fo_kernel *const FN(dense_forms)[] = {FO_FORMS(DENSE)};
+static fo_kernel *const FN(rows_forms)[] = {FO_FORMS(ROWS)};
+static fo_kernel *const FN(elements_forms)[] = {FO_FORMS(ELEMENTS)};
 static const fo_variant FN(variant) = {
     FN(initialise), FN(rest), FN(dense_forms), FN(rows_forms), FN(elements_forms),
 };

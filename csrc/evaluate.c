@@ -1,7 +1,7 @@
 /* evaluate.c -- value and gradient of an objective over a batch, on several threads.
  *
- * Samples are cut into chunks whose number depends on the data alone, with a sum of losses each. A gradient in double is
- * kept for each chunk too, or for some chunks in a row together where it is long beside what goes into it. Chunks go
+ * Samples are cut into chunks whose number depends on the data alone, with a sum of losses each. A gradient in double
+ * is kept for each chunk too, or for some chunks in a row together where it is long beside what goes into it. Chunks go
  * through their samples block by block while the rows are in the cache, and are added in order. */
 #include <string.h>
 #include "rows.h"
@@ -24,10 +24,7 @@ typedef struct {
     double *loss;                /* one for each chunk */
 } evaluation;
 
-static ptrdiff_t size_of(const fo_objective *it)
-{
-    return (it->n_features + (it->intercept ? 1 : 0)) * it->n_outputs;
-}
+static ptrdiff_t size_of(const fo_objective *it) { return (it->n_features + (it->intercept ? 1 : 0)) * it->n_outputs; }
 
 ptrdiff_t fo_batch_entries(const fo_objective *it, fo_batch batch)
 {
@@ -35,7 +32,8 @@ ptrdiff_t fo_batch_entries(const fo_objective *it, fo_batch batch)
     if (!it->sparse)
         return batch.n * it->n_features;
     if (!batch.sample)
-        return entry_of(it->row_start, it->wide, batch.first + batch.n) - entry_of(it->row_start, it->wide, batch.first);
+        return entry_of(it->row_start, it->wide, batch.first + batch.n)
+             - entry_of(it->row_start, it->wide, batch.first);
     for (ptrdiff_t i = 0; i < batch.n; ++i)
         entries += sparse_row(it, sample_of(batch, i), it->wide, 0).n;
     return entries;
@@ -60,10 +58,7 @@ static ptrdiff_t gradients_of(const fo_objective *it, fo_batch batch, ptrdiff_t 
 }
 
 /* Doubles for a gradient: its own, and one in the dtype for a block of dense rows. */
-static ptrdiff_t gradient_room(const fo_objective *it)
-{
-    return it->sparse ? size_of(it) : 2 * size_of(it);
-}
+static ptrdiff_t gradient_room(const fo_objective *it) { return it->sparse ? size_of(it) : 2 * size_of(it); }
 
 size_t fo_evaluation_room(const fo_objective *it, fo_batch batch)
 {
@@ -170,9 +165,17 @@ double fo_evaluate(const fo_objective *objective, const void *w, fo_batch batch,
     double loss[FO_CHUNKS], sum = 0.0;
     const ptrdiff_t n_entries = fo_batch_entries(objective, batch);
     const evaluation it = {
-        objective, fo_row_kernels_of(objective->dtype), w, batch,
-        chunks_of(batch), gradients_of(objective, batch, n_entries), size_of(objective), gradient_room(objective),
-        derivative, gradient, loss,
+        objective,
+        fo_row_kernels_of(objective->dtype),
+        w,
+        batch,
+        chunks_of(batch),
+        gradients_of(objective, batch, n_entries),
+        size_of(objective),
+        gradient_room(objective),
+        derivative,
+        gradient,
+        loss,
     };
     const int n_threads = threads_for(objective, n_entries, num_threads);
     if (!gradient)

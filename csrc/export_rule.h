@@ -21,15 +21,15 @@
 #define FO_SLOT(name, options, initial) {#name, options, sizeof #initial == 2 && #initial[0] == '0'},
 #define FO_VARIANT_OF(dtype, isa) &FO_SYMBOL(RULE, variant, dtype, isa),
 
-static const char *const hyper_names[] = { HYPER(FO_NAME) NULL };
-static const char *const option_names[] = { OPTIONS(FO_NAME) NULL };
-static const char *const carry_names[] = { CARRY(FO_CARRY_NAME) NULL };
-static const fo_slot slots[] = { SLOTS(FO_SLOT) {NULL, 0, 0} };
+static const char *const hyper_names[] = {HYPER(FO_NAME) NULL};
+static const char *const option_names[] = {OPTIONS(FO_NAME) NULL};
+static const char *const carry_names[] = {CARRY(FO_CARRY_NAME) NULL};
+static const fo_slot slots[] = {SLOTS(FO_SLOT){NULL, 0, 0}};
 
-typedef char fo_limits_hold[sizeof(hyper) <= FO_MAX_HYPER * sizeof(double)
-                            && sizeof(coefs) <= FO_MAX_COEFS * sizeof(double)
-                            && sizeof(carried) <= (FO_MAX_CARRY + 1) * sizeof(double)
-                            && (int)FO_N_SLOTS <= (int)FO_MAX_SLOTS ? 1 : -1];
+_Static_assert(sizeof(hyper) <= FO_MAX_HYPER * sizeof(double), "raise FO_MAX_HYPER");
+_Static_assert(sizeof(coefs) <= FO_MAX_COEFS * sizeof(double), "raise FO_MAX_COEFS");
+_Static_assert(sizeof(carried) <= (FO_MAX_CARRY + 1) * sizeof(double), "raise FO_MAX_CARRY");
+_Static_assert((int)FO_N_SLOTS <= (int)FO_MAX_SLOTS, "raise FO_MAX_SLOTS");
 
 static void start_carry(double *values)
 {
@@ -57,11 +57,14 @@ static void prepare_step(const double *hyper_values, double learning_rate, int64
 #ifndef ZERO_GRADIENT
 #define ZERO_GRADIENT(form) FO_MOVES
 #endif
-static fo_zero_gradient zero_gradient(int form) { (void)form; return ZERO_GRADIENT(form); }
+static fo_zero_gradient zero_gradient(int form)
+{
+    (void)form;
+    return ZERO_GRADIENT(form);
+}
 
-static const fo_variant *const variants[] = { FO_FOR_EACH_VARIANT(FO_VARIANT_OF) };
+static const fo_variant *const variants[] = {FO_FOR_EACH_VARIANT(FO_VARIANT_OF)};
 
 const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
-    FO_STRING(RULE), hyper_names, option_names, carry_names, slots, start_carry, prepare_step,
-    zero_gradient, variants,
+    FO_STRING(RULE), hyper_names, option_names, carry_names, slots, start_carry, prepare_step, zero_gradient, variants,
 };

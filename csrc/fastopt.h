@@ -173,8 +173,7 @@ typedef struct fo_scan {
     double scaled_sum_squares;   /* of the same times 2^-600, for float64: finite where the first overflows */
     double probe;                /* sum of g * 0: zero if every g is finite, else NaN */
 } fo_scan;
-fo_scan fo_scan_gradients(const fo_work *work, double clip_value, int want_norm, fo_scan *partial,
-                          int num_threads);
+fo_scan fo_scan_gradients(const fo_work *work, double clip_value, int want_norm, fo_scan *partial, int num_threads);
 double fo_scan_norm(fo_scan scan);
 
 /* parallel.c: the only place that knows of threads. */

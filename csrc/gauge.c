@@ -12,7 +12,7 @@
 typedef void gauge_pass(const uint64_t *read, uint64_t *const *readwrite, ptrdiff_t lo, ptrdiff_t hi);
 #define ENTRY(dtype, isa) {FO_SYMBOL(RULE, one, dtype, isa), FO_SYMBOL(RULE, two, dtype, isa), \
                            FO_SYMBOL(RULE, three, dtype, isa), FO_SYMBOL(RULE, four, dtype, isa)},
-static gauge_pass *const gauge_passes[][4] = { FO_FOR_EACH_VARIANT(ENTRY) };
+static gauge_pass *const gauge_passes[][4] = {FO_FOR_EACH_VARIANT(ENTRY)};
 
 typedef struct {
     const uint64_t *read;
@@ -49,9 +49,12 @@ FO_INLINE void FN(pass)(const uint64_t *FO_RESTRICT g, uint64_t *const *readwrit
     FO_SIMD
     for (ptrdiff_t i = lo; i < hi; ++i) {
         a[i] ^= g[i];
-        if (n > 1) b[i] ^= g[i];
-        if (n > 2) c[i] ^= g[i];
-        if (n > 3) d[i] ^= g[i];
+        if (n > 1)
+            b[i] ^= g[i];
+        if (n > 2)
+            c[i] ^= g[i];
+        if (n > 3)
+            d[i] ^= g[i];
     }
 }
 

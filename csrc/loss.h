@@ -8,11 +8,13 @@
 #include "exponential.h"
 #include "scalar.h"
 
-typedef struct { double value, derivative; } point;
+typedef struct {
+    double value, derivative;
+} point;
 
 #define FO_TEMPLATE "loss_driver.h"
 #include "for_each_variant.h"
 
 #define FO_SAMPLES_OF(dtype, isa) FO_SYMBOL(RULE, samples, dtype, isa),
-static fo_loss_kernel *const loss_variants[] = { FO_FOR_EACH_VARIANT(FO_SAMPLES_OF) };
-const fo_loss FO_PASTE(FO_PASTE(fo_, RULE), _loss) = { FO_STRING(RULE), loss_variants };
+static fo_loss_kernel *const loss_variants[] = {FO_FOR_EACH_VARIANT(FO_SAMPLES_OF)};
+const fo_loss FO_PASTE(FO_PASTE(fo_, RULE), _loss) = {FO_STRING(RULE), loss_variants};

@@ -43,8 +43,9 @@ typedef struct {
 ptrdiff_t fo_batch_entries(const fo_objective *objective, fo_batch batch);
 
 /* evaluate.c: sum of weight * loss over a batch, in at most FO_CHUNKS chunks that depend on the data alone: the same
- * bits for any number of threads, with and without a gradient. `gradient` is NULL, or fo_evaluation_room doubles of which the first n_parameters become the sum of
- * the gradients. `derivative` (n x n_outputs entries of the dtype) becomes the weighted derivatives. */
+ * bits for any number of threads, with and without a gradient. `gradient` is NULL, or fo_evaluation_room doubles of
+ * which the first n_parameters become the sum of the gradients. `derivative` (n x n_outputs entries of the dtype)
+ * becomes the weighted derivatives. */
 enum { FO_CHUNKS = 16 };
 size_t fo_evaluation_room(const fo_objective *objective, fo_batch batch);
 double fo_evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative, double *gradient,

@@ -94,7 +94,11 @@ static void wait_for(const int *n_done, int n_workers)
 #else
 static int current_core(void) { return -1; }
 static void leave_core(int core) { (void)core; }
-static void wait_for(const int *n_done, int n_workers) { (void)n_done; (void)n_workers; }
+static void wait_for(const int *n_done, int n_workers)
+{
+    (void)n_done;
+    (void)n_workers;
+}
 #endif
 
 /* How long the workers of this thread have kept it waiting of late, in seconds: a moving mean. Between steps the
@@ -153,7 +157,11 @@ int fo_openmp_max_threads(void) { return omp_get_max_threads(); }
 int fo_has_openmp(void) { return 0; }
 int fo_openmp_max_threads(void) { return 1; }
 void fo_always_share(int flag) { (void)flag; }
-static int most_threads(ptrdiff_t bytes) { (void)bytes; return 1; }
+static int most_threads(ptrdiff_t bytes)
+{
+    (void)bytes;
+    return 1;
+}
 #endif
 
 void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context)

@@ -14,7 +14,7 @@ typedef struct {
 #include "for_each_variant.h"
 
 #define ENTRY(dtype, isa) &FO_SYMBOL(RULE, kernels, dtype, isa),
-static const penalty_kernels *const variants[] = { FO_FOR_EACH_VARIANT(ENTRY) };
+static const penalty_kernels *const variants[] = {FO_FOR_EACH_VARIANT(ENTRY)};
 
 static const penalty_kernels *kernels_of(const fo_penalty *it) { return variants[fo_variant_index(it->dtype)]; }
 

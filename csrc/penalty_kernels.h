@@ -76,4 +76,4 @@ static void FN(threshold_all)(const fo_penalty *it, ptrdiff_t lo, ptrdiff_t hi, 
     }
 }
 
-static const penalty_kernels FN(kernels) = { FN(catch_up), FN(add_delayed), FN(threshold_all) };
+static const penalty_kernels FN(kernels) = {FN(catch_up), FN(add_delayed), FN(threshold_all)};

@@ -17,7 +17,7 @@ static const double SCALE = 0x1p-600;
 
 typedef fo_scan scan_piece(const void *g, ptrdiff_t n, double clip_value, int want_norm);
 #define ENTRY(dtype, isa) FO_SYMBOL(RULE, piece, dtype, isa),
-static scan_piece *const scan_pieces[] = { FO_FOR_EACH_VARIANT(ENTRY) };
+static scan_piece *const scan_pieces[] = {FO_FOR_EACH_VARIANT(ENTRY)};
 
 typedef struct {
     const fo_work *work;
@@ -47,10 +47,7 @@ static ptrdiff_t chunk_blocks(const fo_work *work)
     return n / FO_SCAN_CHUNKS + 1;
 }
 
-static ptrdiff_t chunks_of(const fo_array *array, ptrdiff_t blocks)
-{
-    return (blocks_of(array) + blocks - 1) / blocks;
-}
+static ptrdiff_t chunks_of(const fo_array *array, ptrdiff_t blocks) { return (blocks_of(array) + blocks - 1) / blocks; }
 
 static ptrdiff_t count_chunks(const fo_work *work, ptrdiff_t blocks)
 {
@@ -70,8 +67,7 @@ static const void *values_piece(const fo_array *array, ptrdiff_t lo, ptrdiff_t h
 
 static fo_scan add(fo_scan a, fo_scan b)
 {
-    const fo_scan sum = {a.sum_squares + b.sum_squares, a.scaled_sum_squares + b.scaled_sum_squares,
-                         a.probe + b.probe};
+    const fo_scan sum = {a.sum_squares + b.sum_squares, a.scaled_sum_squares + b.scaled_sum_squares, a.probe + b.probe};
     return sum;
 }
 
@@ -107,8 +103,7 @@ static void scan_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
     }
 }
 
-fo_scan fo_scan_gradients(const fo_work *work, double clip_value, int want_norm, fo_scan *partial,
-                          int num_threads)
+fo_scan fo_scan_gradients(const fo_work *work, double clip_value, int want_norm, fo_scan *partial, int num_threads)
 {
     const scan_pass it = {work, chunk_blocks(work), clip_value, want_norm, partial};
     const ptrdiff_t n = count_chunks(work, it.chunk_blocks);

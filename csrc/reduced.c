@@ -9,8 +9,8 @@
 typedef void reduced_kernel(fo_reduced *it);
 #define DENSE_ENTRY(dtype, isa) FO_SYMBOL(RULE, run_dense, dtype, isa),
 #define SPARSE_ENTRY(dtype, isa) FO_SYMBOL(RULE, run_sparse, dtype, isa),
-static reduced_kernel *const over_dense[] = { FO_FOR_EACH_VARIANT(DENSE_ENTRY) };
-static reduced_kernel *const over_sparse[] = { FO_FOR_EACH_VARIANT(SPARSE_ENTRY) };
+static reduced_kernel *const over_dense[] = {FO_FOR_EACH_VARIANT(DENSE_ENTRY)};
+static reduced_kernel *const over_sparse[] = {FO_FOR_EACH_VARIANT(SPARSE_ENTRY)};
 
 /* On one thread, by way of parallel.c, which flushes subnormals. */
 static void run(const void *context, ptrdiff_t lo, ptrdiff_t hi)

@@ -19,7 +19,7 @@ typedef struct {
     void *param;
     void *table;                 /* n_samples x n_outputs, times the samples' weights */
     void *mean;                  /* like the parameters */
-    void *folded;                /* CSR of one output without l1: FO_FOLDED_BYTES per column, 64-byte aligned; or NULL */
+    void *folded;                /* CSR of one output, no l1: FO_FOLDED_BYTES per column, 64-byte aligned; or NULL */
     int32_t *done;               /* CSR else: per column, the steps of the stretch that it has made; 0 at the start */
     const double *power, *sum;   /* CSR: of 1 - rate l2: its k-th power, and the sum of the powers below k */
     fo_lookout *lookout;

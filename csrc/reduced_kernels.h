@@ -2,7 +2,9 @@
 #include "dots.h"
 
 /* What all columns have in common, rounded once. */
-typedef struct { real decay, rate, threshold, share; } FN(constants);
+typedef struct {
+    real decay, rate, threshold, share;
+} FN(constants);
 
 FO_INLINE real FN(follow)(real w, real gradient, FN(constants) c)
 {
@@ -40,7 +42,8 @@ FO_INLINE int FN(look_at_margin)(fo_reduced *it, fo_row at, ptrdiff_t sample)
 FO_INLINE int FN(look_at)(fo_reduced *it, fo_row at, ptrdiff_t sample, const int wide)
 {
     const fo_objective *objective = it->objective;
-    const real *w = it->param, *intercept = objective->intercept ? w + objective->n_features * objective->n_outputs : NULL;
+    const real *w = it->param,
+               *intercept = objective->intercept ? w + objective->n_features * objective->n_outputs : NULL;
     FN(margin)(at, w, intercept, objective->n_outputs, it->margin, objective->sparse, wide);
     return FN(look_at_margin)(it, at, sample);
 }
@@ -115,7 +118,10 @@ static void FN(run_dense)(fo_reduced *it)
 FO_INLINE double FN(one_step)(const fo_reduced *it, double w, double drift)
 {
     const double threshold = it->rate * it->l1, moved = it->power[1] * w - drift;
-    return moved > threshold ? moved - threshold : moved < -threshold ? moved + threshold : moved != moved ? moved : 0.0;
+    return moved > threshold  ? moved - threshold
+         : moved < -threshold ? moved + threshold
+         : moved != moved     ? moved
+                              : 0.0;
 }
 
 /* w after k steps w = soft(a w - drift, threshold). As long as w keeps its side of zero a step is linear, and k of
@@ -176,7 +182,10 @@ FO_INLINE void FN(fetch_columns)(const fo_reduced *it, ptrdiff_t i, const ptrdif
 
 /* What SAGA and SVRG keep of a column of one output, side by side: one miss where three arrays would have three. With
  * P = power of the steps so far and G = sum of rate / P over them, the parameter is P (u - mean (G - reached)). */
-typedef struct { real u, mean; double reached; } FN(folded);
+typedef struct {
+    real u, mean;
+    double reached;
+} FN(folded);
 
 FO_INLINE FN(folded) *FN(folded_at)(const fo_reduced *it, ptrdiff_t column)
 {

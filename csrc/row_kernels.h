@@ -234,9 +234,17 @@ static double FN(sum_squares)(const void *values, ptrdiff_t n)
 }
 
 static const fo_row_kernels FN(kernels) = {
-    .margins = FN(margins), .add_dense = FN(add_dense), .add_sparse = FN(add_sparse),
-    .add_intercepts = FN(add_intercepts), .add_widened = FN(add_widened), .labels = FN(labels),
-    .collect = FN(collect), .gather = FN(gather), .margins_of_touched = FN(margins_of_touched),
-    .add_touched = FN(add_touched), .sum_derivatives = FN(sum_derivatives), .add_penalty = FN(add_penalty),
+    .margins = FN(margins),
+    .add_dense = FN(add_dense),
+    .add_sparse = FN(add_sparse),
+    .add_intercepts = FN(add_intercepts),
+    .add_widened = FN(add_widened),
+    .labels = FN(labels),
+    .collect = FN(collect),
+    .gather = FN(gather),
+    .margins_of_touched = FN(margins_of_touched),
+    .add_touched = FN(add_touched),
+    .sum_derivatives = FN(sum_derivatives),
+    .add_penalty = FN(add_penalty),
     .sum_squares = FN(sum_squares),
 };

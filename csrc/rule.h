@@ -21,9 +21,15 @@
 #define CARRY(X)
 #endif
 
-typedef struct { HYPER(FO_DOUBLE) } hyper;
-typedef struct { COEF(FO_DOUBLE) } coefs;
-typedef struct { CARRY(FO_CARRIED) double end; } carried;
+typedef struct {
+    HYPER(FO_DOUBLE)
+} hyper;
+typedef struct {
+    COEF(FO_DOUBLE)
+} coefs;
+typedef struct {
+    CARRY(FO_CARRIED) double end;
+} carried;
 enum { OPTIONS(FO_OPTION_INDEX) FO_N_OPTIONS };
 enum { OPTIONS(FO_OPTION_BIT) always = 0 };
 enum { SLOTS(FO_SLOT_INDEX) FO_N_SLOTS };

@@ -30,7 +30,8 @@ FO_INLINE ptrdiff_t sample_of(fo_batch batch, ptrdiff_t i)
 
 FO_INLINE fo_batch part_of(fo_batch batch, ptrdiff_t lo, ptrdiff_t hi)
 {
-    const fo_batch part = {batch.sample ? batch.sample + lo : NULL, batch.first + lo, hi - lo, batch.n + batch.more - hi};
+    const fo_batch part = {batch.sample ? batch.sample + lo : NULL, batch.first + lo, hi - lo,
+                           batch.n + batch.more - hi};
     return part;
 }
 
@@ -48,7 +49,7 @@ FO_INLINE fo_row sparse_row(const fo_objective *it, ptrdiff_t sample, const int 
     const size_t width = wide ? sizeof(int64_t) : sizeof(int32_t);
     assert(start >= 0 && start <= stop);
     const fo_row at = {(const char *)it->value + (size_t)start * itemsize,
-                    (const char *)it->column + (size_t)start * width, stop - start};
+                       (const char *)it->column + (size_t)start * width, stop - start};
     return at;
 }
 

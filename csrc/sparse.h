@@ -21,7 +21,10 @@ static inline ptrdiff_t position(const fo_positions *at, ptrdiff_t k)
 #endif
 
 /* The line that a byte lies in. Runs are fetched from it on: they may begin amid a line, and end in one more. */
-static inline const char *line_of(const void *byte) { return (const char *)((uintptr_t)byte & ~(uintptr_t)(CACHE_LINE - 1)); }
+static inline const char *line_of(const void *byte)
+{
+    return (const char *)((uintptr_t)byte & ~(uintptr_t)(CACHE_LINE - 1));
+}
 
 /* The first bytes of a row, into the first-level cache; the hardware follows on longer rows. */
 static inline void fetch_row(const void *start, ptrdiff_t nbytes)
@@ -33,10 +36,7 @@ static inline void fetch_row(const void *start, ptrdiff_t nbytes)
 
 /* One entry, into the second-level cache, which can wait for more lines at a time than the first: twice as fast
  * out of cache as fetching to write. */
-static inline void fetch_entry(const void *start)
-{
-    FETCH_TO_L2((const char *)start);
-}
+static inline void fetch_entry(const void *start) { FETCH_TO_L2((const char *)start); }
 
 /* The first `most` bytes of a run that is only read. */
 static inline void fetch_run(const void *start, ptrdiff_t nbytes, ptrdiff_t most)

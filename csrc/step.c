@@ -13,8 +13,7 @@ typedef struct {
 
 /* A gradient with strides, or a spread one: pieces are brought into the cache and updated from there, through a
  * view of the array that starts at the piece. */
-static void update_piecewise(const fo_array *array, fo_kernel *kernel, const fo_step *step, ptrdiff_t lo,
-                             ptrdiff_t hi)
+static void update_piecewise(const fo_array *array, fo_kernel *kernel, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
     double buffer[FO_PIECE];
     const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(array->dtype);
@@ -99,8 +98,7 @@ static void run_kernel(const pass *it, const fo_array *array, ptrdiff_t lo, ptrd
     else if (array->cover == FO_ELEMENTS) {
         const fo_array arranged = array->at.room ? fo_arrange(array, lo, hi) : *array;
         variant->elements[it->form](&arranged, it->step, lo, hi);
-    }
-    else if (array->cover == FO_SPREAD || array->grad_layout.ndim != 0)
+    } else if (array->cover == FO_SPREAD || array->grad_layout.ndim != 0)
         update_piecewise(array, variant->dense[it->form], it->step, lo, hi);
     else
         variant->dense[it->form](array, it->step, lo, hi);
@@ -129,10 +127,7 @@ void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step
     fo_parallel_for(work->first_block[work->n_arrays], num_threads, update_blocks, &it);
 }
 
-int fo_wants_scan(const fo_optimizer *it)
-{
-    return it->clip_norm != HUGE_VAL || it->nonfinite != FO_PROPAGATE;
-}
+int fo_wants_scan(const fo_optimizer *it) { return it->clip_norm != HUGE_VAL || it->nonfinite != FO_PROPAGATE; }
 
 int fo_admit(fo_optimizer *it, int num_threads)
 {
@@ -161,7 +156,8 @@ void fo_prepare(fo_optimizer *it, double learning_rate)
 void fo_apply(fo_optimizer *it, int num_threads)
 {
     const fo_step *step = &it->step;
-    const int modified = step->grad_scale != 1.0 || step->l2 != 0.0 || step->keep != 1.0 || step->clip_value != HUGE_VAL;
+    const int modified = step->grad_scale != 1.0 || step->l2 != 0.0 || step->keep != 1.0
+                      || step->clip_value != HUGE_VAL;
     it->step.t = ++it->t;
     fo_update(&it->work, it->rule, modified ? it->form | FO_MODIFIED : it->form, step, num_threads);
 }

@@ -9,9 +9,14 @@ static fo_passage passage_of(const fo_stretch *stretch, fo_worker *worker, ptrdi
     const fo_objective *objective = stretch->objective;
     const ptrdiff_t lo = number * stretch->batch_size, hi = lo + stretch->batch_size;
     const fo_passage it = {
-        stretch, objective, fo_row_kernels_of(objective->dtype), worker,
+        stretch,
+        objective,
+        fo_row_kernels_of(objective->dtype),
+        worker,
         part_of(stretch->samples, lo, hi < stretch->samples.n ? hi : stretch->samples.n),
-        &worker->touched[stretch->look_ahead ? number % 2 : 0], number, stretch->optimizer->t + number,
+        &worker->touched[stretch->look_ahead ? number % 2 : 0],
+        number,
+        stretch->optimizer->t + number,
         fo_itemsize(objective->dtype),
     };
     return it;
@@ -150,7 +155,7 @@ void fo_settle(const fo_stretch *stretch, fo_worker *worker, int64_t t, int num_
                         fo_useful_threads((ptrdiff_t)(weights_size(stretch->objective) * whole.itemsize), num_threads),
                         settle_columns, &it);
     if (stretch->penalty->kind == FO_SOLVE) {
-        array->cover = FO_SPREAD;                /* a gradient of zeros */
+        array->cover = FO_SPREAD; /* a gradient of zeros */
         array->at.n = 0;
         array->at.width = 1;
         array->size = (ptrdiff_t)weights_size(stretch->objective);

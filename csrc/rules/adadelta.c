@@ -19,8 +19,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
 #include "../export_rule.h"
 #else
 
-FO_INLINE void FN(update)(real *p, real g, real *accumulator, real *delta_accumulator, const FN(coefs) *c,
-                          int form)
+FO_INLINE void FN(update)(real *p, real g, real *accumulator, real *delta_accumulator, const FN(coefs) *c, int form)
 {
     (void)form;
     *accumulator = c->rho * *accumulator + c->one_minus_rho * (g * g);

@@ -24,8 +24,8 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
 #include "../export_rule.h"
 #else
 
-FO_INLINE void FN(update)(real *p, real g, real *mean_square, real *mean_grad, real *velocity,
-                          const FN(coefs) *c, int form)
+FO_INLINE void FN(update)(real *p, real g, real *mean_square, real *mean_grad, real *velocity, const FN(coefs) *c,
+                          int form)
 {
     *mean_square = c->rho * *mean_square + c->one_minus_rho * (g * g);
     real variance = *mean_square;
