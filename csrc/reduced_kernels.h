@@ -189,8 +189,8 @@ typedef struct {
 
 FO_INLINE FN(folded) *FN(folded_at)(const fo_reduced *it, ptrdiff_t column)
 {
-    typedef char fits[sizeof(FN(folded)) <= FO_FOLDED_BYTES ? 1 : -1];
-    return (FN(folded) *)((char *)it->folded + column * (ptrdiff_t)(sizeof(fits) * FO_FOLDED_BYTES));
+    _Static_assert(sizeof(FN(folded)) <= FO_FOLDED_BYTES, "raise FO_FOLDED_BYTES");
+    return (FN(folded) *)((char *)it->folded + column * FO_FOLDED_BYTES);
 }
 
 FO_INLINE void FN(fold_all)(fo_reduced *it)

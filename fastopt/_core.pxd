@@ -8,11 +8,6 @@ from ._objective cimport fo_batch, fo_loss, fo_objective
 
 cdef extern from "fastopt.h" nogil:
     enum:
-        FO_MAX_SLOTS
-        FO_MAX_HYPER
-        FO_MAX_CARRY
-        FO_BLOCK_BYTES
-        FO_MODIFIED
         FO_INITIALISE
         FO_REST
         FO_SCAN_CHUNKS
@@ -121,9 +116,6 @@ cdef extern from "fastopt.h" nogil:
     void fo_prepare(fo_optimizer *it, double learning_rate)
     void fo_apply(fo_optimizer *it, int num_threads)
     size_t fo_arranging_room(const fo_array *array)
-    fo_scan fo_scan_gradients(const fo_work *work, double clip_value, int want_norm, fo_scan *partial,
-                              int num_threads)
-    double fo_scan_norm(fo_scan scan)
 
     ctypedef void fo_task(const void *context, Py_ssize_t lo, Py_ssize_t hi)
     void fo_parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context)
@@ -170,7 +162,6 @@ cdef extern from "stretch.h" nogil:
         int32_t *place
 
     ctypedef enum fo_stretch_end:
-        FO_COMPLETE
         FO_BAD_LOSS
         FO_BAD_GRADIENT
 
@@ -293,6 +284,7 @@ cdef class Engine(Bound):
     cdef void release(self) noexcept
     cdef void plan(self) noexcept
     cdef int end_rest_of_covered(self) except -1
+    cdef void prepare_apart(self, double rate, int64_t t) noexcept
     cdef int rest(self) except -1
     cdef int apply(self, double rate) except -1
     cdef int threads(self) except -1

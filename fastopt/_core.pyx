@@ -67,10 +67,8 @@ cdef class Engine(Bound):
 
     def _initialise(self):
         """Fill the state slots from the parameters; they are zero before."""
-        cdef double carried[3]
         cdef double rate = self._rate_at(0) if self.scheduled else self.rate
-        self.it.rule.start(carried)
-        self.it.rule.prepare(self.it.hyper, rate, 1, carried, self.it.step.coef)
+        self.prepare_apart(rate, 1)
         self.run(FO_INITIALISE, self.threads())
 
     def step(self, grad):
@@ -156,6 +154,12 @@ cdef class Engine(Bound):
                 self.last_steps[k], self.it.work.arrays[k].last_step = None, NULL
         return 0
 
+    cdef void prepare_apart(self, double rate, int64_t t) noexcept:
+        """The scalars of a pass that is no step: what steps carry over stays as it is."""
+        cdef fo_optimizer apart = self.it
+        apart.rule.start(apart.carried)
+        apart.rule.prepare(apart.hyper, rate, t, apart.carried, self.it.step.coef)
+
     cdef int rest(self) except -1:
         """Bring all state up to date with step t, over the zero gradients that it has not seen yet."""
         self.it.step.t = self.it.t
@@ -166,13 +170,11 @@ cdef class Engine(Bound):
 
     def _end_rest(self):
         """Bring the state up to date for whoever looks at it."""
-        cdef double carried[3]
         if all([last_step is None for last_step in self.last_steps]):
             return
         self.acquire("state")
         try:
-            self.it.rule.start(carried)
-            self.it.rule.prepare(self.it.hyper, NAN, self.it.t + 1, carried, self.it.step.coef)
+            self.prepare_apart(NAN, self.it.t + 1)
             self.rest()
         finally:
             self.release()

@@ -10,9 +10,11 @@ cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil:
 
 cdef const fo_loss *find_loss(bytes name) except NULL:
     cdef Py_ssize_t k = 0
-    while fo_losses[k].name != name:
+    while fo_losses[k] != NULL:
+        if fo_losses[k].name == name:
+            return fo_losses[k]
         k += 1
-    return fo_losses[k]
+    raise KeyError(name.decode())
 
 
 cdef size_t evaluation_room(const fo_objective *objective, fo_batch batch) noexcept nogil:

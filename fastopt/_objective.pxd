@@ -23,7 +23,6 @@ cdef extern from "objective.h" nogil:
         Py_ssize_t first, n, more
 
     const fo_loss *fo_losses[]
-    Py_ssize_t fo_batch_entries(const fo_objective *objective, fo_batch batch)
     size_t fo_evaluation_room(const fo_objective *objective, fo_batch batch)
     double fo_evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative,
                        double *gradient, int num_threads)

@@ -566,3 +566,13 @@ def test_a_method_in_the_place_of_args_is_pointed_out():
     message = "`args` must be empty for a built-in objective, got 'adam'; pass method='adam'."
     with pytest.raises(ValueError, match=exactly(message)):
         fastopt.minimize(objective, np.zeros(2), "adam")
+
+
+def test_classes_without_a_loss_of_this_library():
+    class Unknown(objectives.Logistic):
+        loss = "mine"
+
+    with pytest.raises(KeyError, match="mine"):
+        Unknown(np.ones((2, 1)), [0, 1])
+    with pytest.raises(TypeError, match="is a base class without a loss; make one of its subclasses, such as"):
+        objectives.Logistic.__mro__[1](np.ones((2, 1)), [0, 1])

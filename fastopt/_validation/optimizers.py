@@ -24,9 +24,9 @@ def refuse_unknown_argument(owner, name, known):
     raise TypeError(f"{owner}() got an unexpected keyword argument `{name}`.{remedy}")
 
 
-def refuse_base_class(name):
-    """Raise for a class without a rule."""
-    raise TypeError(f"{name} is a base class without an update rule; make one of its subclasses, such as fastopt.Adam.")
+def refuse_base_class(name, lacks="an update rule", example="fastopt.Adam"):
+    """Raise for a class that lacks what its subclasses have."""
+    raise TypeError(f"{name} is a base class without {lacks}; make one of its subclasses, such as {example}.")
 
 
 def refuse_second_init(name):

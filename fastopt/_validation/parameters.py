@@ -71,7 +71,8 @@ def _check_disjoint(arrays, keys):
     spans = sorted((array.ctypes.data, array.ctypes.data + array.nbytes, k) for k, array in enumerate(arrays))
     spans = [span for span in spans if span[0] < span[1]]
     pairs = [(a[2], b[2]) for a, b in itertools.pairwise(spans) if b[0] < a[1]]
-    pairs += [(j, k) for k in range(len(arrays)) for j in range(k) if arrays[j] is arrays[k]][:1]
+    first = {}
+    pairs += [(first[id(array)], k) for k, array in enumerate(arrays) if first.setdefault(id(array), k) != k][:1]
     for j, k in pairs:
         raise ValueError(
             f"{label('params', keys, max(j, k))} must not share memory with {label('params', keys, min(j, k))}, "

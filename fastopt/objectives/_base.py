@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import _finite_sum, _threads
 from .._types import Array, ArrayLike, Samples
+from .._validation.optimizers import refuse_base_class
 from .._validation.scalars import flag
 from . import _validation
 
@@ -57,6 +58,8 @@ class Objective(_finite_sum.Sum):
         fit_intercept: bool = False,
         sample_weight: ArrayLike | None = None,
     ) -> None:
+        if self.loss is None:
+            refuse_base_class(type(self).__name__, "a loss", "fastopt.objectives.Logistic")
         X = _validation.samples(X)
         labels, n_outputs = self._labels(_validation.vector("y", y, X.shape[0]))
         weights = _validation.weights(sample_weight, X.shape[0])
