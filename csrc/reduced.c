@@ -27,7 +27,7 @@ static void run(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 
 void fo_run_reduced(fo_reduced *it)
 {
-    it->loss = it->squared_norm = 0.0;
+    it->squared_norm = 0.0;
     it->n_done = 0;
     it->end = FO_COMPLETE;
     fo_start_lookout(it->lookout);

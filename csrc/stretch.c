@@ -58,6 +58,7 @@ static void run_ahead(const fo_stretch *stretch, fo_worker *worker)
     }
 }
 
+/* A batch with a bad gradient, which ends a stretch otherwise: other lock-free workers cannot be stopped there. */
 static int is_left_out(const fo_stretch *stretch, fo_worker *worker)
 {
     if (stretch->n_workers == 1 || stretch->optimizer->nonfinite != FO_SKIP || worker->end != FO_BAD_GRADIENT)
@@ -120,6 +121,7 @@ void fo_run_stretch(const fo_stretch *stretch, fo_worker *workers)
     fo_start_lookout(stretch->lookout);
     for (int k = 0; k < stretch->n_workers; ++k)
         start(stretch, &workers[k]);
+    workers[0].loss = stretch->loss;
     fo_parallel_for(stretch->n_workers, stretch->n_workers, run_workers, &it);
 }
 

@@ -26,8 +26,8 @@ typedef struct {
     int l1_at, l2_at;
     int num_threads;                     /* for the work inside a batch; 1 with look-ahead, or without locks */
     fo_lookout *lookout;                 /* between batches; NULL for lock-free workers */
-    int n_workers; /* lock-free: worker k takes the batches k, k + n_workers, ...; a bad gradient
-                    * ends it under FO_RAISE alone, as no other worker can be stopped there */
+    int n_workers;                       /* lock-free: worker k takes the batches k, k + n_workers, ... */
+    double loss;                         /* of the epoch so far: worker 0 goes on from it, wherever stretches end */
 } fo_stretch;
 
 /* One that goes through batches, with memory of its own for the largest of them. */
@@ -36,17 +36,17 @@ typedef struct {
     fo_array array;
     ptrdiff_t first_block[2];
     fo_seen seen;
-    fo_touched touched[2]; /* of the present batch and, with look-ahead, of the next */
-    void *gathered; /* parameters of the touched columns */
-    void *gradient; /* of these, or of all parameters */
-    void *spread; /* of all parameters, where a sparse batch makes a dense step */
-    void *derivative, *label, *weight; /* of the samples */
-    struct fo_scan *partial; /* for fo_admit, or NULL */
-    void *room; /* of fo_arranging_room bytes, or NULL */
-    double loss; /* sum over the batches of their mean loss times their size */
-    double squared_norm; /* of the last gradient */
-    ptrdiff_t n_done; /* batches */
-    ptrdiff_t n_skipped; /* batches with a bad gradient, lock-free */
+    fo_touched touched[2];               /* of the present batch and, with look-ahead, of the next */
+    void *gathered;                      /* parameters of the touched columns */
+    void *gradient;                      /* of these, or of all parameters */
+    void *spread;                        /* of all parameters, where a sparse batch makes a dense step */
+    void *derivative, *label, *weight;   /* of the samples */
+    struct fo_scan *partial;             /* for fo_admit, or NULL */
+    void *room;                          /* of fo_arranging_room bytes, or NULL */
+    double loss;                         /* sum over the batches of their mean loss times their size */
+    double squared_norm;                 /* of the last gradient */
+    ptrdiff_t n_done;                    /* batches */
+    ptrdiff_t n_skipped;                 /* batches with a bad gradient, lock-free */
     fo_stretch_end end;
 } fo_worker;
 

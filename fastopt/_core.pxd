@@ -179,6 +179,7 @@ cdef extern from "stretch.h" nogil:
         Py_ssize_t batch_size, n_batches
         const double *rate
         int plain, dense, look_ahead, l1_at, l2_at, num_threads, n_workers
+        double loss
         fo_lookout *lookout
 
     ctypedef struct fo_worker:

@@ -220,13 +220,14 @@ cdef class BatchStretches:
             return False
         return self.objective.X.nnz / self.objective.it.n_samples * it.batch_size >= LOOK_AHEAD_ENTRIES
 
-    def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, cnp.ndarray rates, int num_threads):
+    def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, cnp.ndarray rates, int num_threads,
+            double loss):
         """Run the batches of samples [first, first + n_samples) of an order.
 
         Returns how many were run and how many left out, and why it ended.
 
         `rates` has the learning rate of the step before, and that of each batch. The stretch may be shorter than
-        asked for; `loss` and `grad_norm` are those of what was run.
+        asked for. Afterwards `loss` is what was given plus the losses, and `grad_norm` that of the last batch.
         """
         cdef fo_stretch *it = &self.stretch
         cdef Engine engine = self.optimizer
@@ -240,7 +241,7 @@ cdef class BatchStretches:
             tables = self.tables(np.asarray(rates[1:]))
             n_batches, start = len(tables[0]) - 1, engine.it.t
             it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))
-            it.n_batches = n_batches
+            it.n_batches, it.loss = n_batches, loss
             it.look_ahead = self.worth_looking_ahead(num_threads)
             it.num_threads = 1 if it.look_ahead or it.n_workers > 1 else num_threads
             it.rate = <const double *>cnp.PyArray_DATA(rates)
@@ -343,9 +344,10 @@ cdef class ReducedStretches:
             self.mean[...] = gradient
         return loss
 
-    def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples):
-        """One step for each sample; returns the number of steps and why it ended."""
+    def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, double loss):
+        """One step for each sample; returns the number of steps and why it ended. Losses are added to `loss`."""
         self.objective._check_places()
+        self.it.loss = loss
         self.it.samples = batch_of(order, first, min(n_samples, self.longest))
         with nogil:
             run_reduced(&self.it)
@@ -353,5 +355,5 @@ cdef class ReducedStretches:
 
     @property
     def loss(self):
-        """Sum of the losses of the last stretch, each before its step."""
+        """What was given plus the losses of the last stretch, each before its step."""
         return self.it.loss

@@ -549,8 +549,8 @@ def stretches(monkeypatch):
     seen = []
 
     def recorded(run):
-        def stretch(self, first, n):
-            seen.append((n, run(self, first, n)))
+        def stretch(self, first, n, *rest):
+            seen.append((n, run(self, first, n, *rest)))
             return seen[-1][1]
 
         return stretch

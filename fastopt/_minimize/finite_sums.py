@@ -64,12 +64,15 @@ class Batched:
     def begin_epoch(self):
         """Nothing to prepare."""
 
-    def run(self, first, n):
-        """Run up to n batches from the first-th of the epoch on: number done, sum of losses, gradient norm, status."""
+    def run(self, first, n, loss):
+        """Run up to n batches from the first-th of the epoch on.
+
+        Returns the number done, `loss` plus their losses, the gradient norm, the status and the number left out.
+        """
         stretches, rates = self.chosen(self.rates(n))
         order, size = self.batches.order, self.batches.size
         n_samples = min(n * size, self.batches.n_samples - first * size)
-        done, skipped, end = stretches.run(_int64(order), first * size, n_samples, rates, self.threads)
+        done, skipped, end = stretches.run(_int64(order), first * size, n_samples, rates, self.threads, loss)
         if end == _epochs.BAD_GRADIENT and self.optimizer.nonfinite == "skip":
             stretches.skip()
             return done, stretches.loss, stretches.grad_norm, None, skipped + 1
@@ -174,8 +177,8 @@ class Reduced:
         self.stretches.fill(self.threads)
         self.evaluate.count(1)
 
-    def run(self, first, n):
-        done, end = self.stretches.run(_int64(self.batches.order), first, n)
+    def run(self, first, n, loss):
+        done, end = self.stretches.run(_int64(self.batches.order), first, n, loss)
         self.method.step_count += done
         return done, self.stretches.loss, math.nan, STATUS.get(end), 0
 
@@ -233,19 +236,22 @@ class FiniteSumRun(Run):
         """Run batches from the k-th of the epoch on; returns how many. Stops the run where they end badly."""
         before = self.objective._penalty(self.x) if self.callback is not None else 0.0
         self.whole = False
-        done, loss, norm, status, skipped = self.stretches.run(k, n)
+        loss_before = self.loss_sum
+        # One sum over an epoch, wherever its stretches end; of single batches each has a sum of its own, for callbacks.
+        done, loss, norm, status, skipped = self.stretches.run(k, n, 0.0 if self.most == 1 else loss_before)
         if self.bounds is not None:
             self.bounds.project(self.x)
         if self.average is not None and done and self.nepoch >= self.settings.average_start:
             self.average.update(self.x)
         size = self.batches.size
         weight = min((k + done) * size, self.batches.n_samples) - k * size
-        self.loss_sum += loss
+        self.loss_sum = loss_before + loss if self.most == 1 else loss
         self.weight_sum += weight
         self.nit += done + skipped
         self.evaluate.count(done + skipped)
         if done:
-            self.last_value, self.last_norm = loss / weight + before, norm
+            own = loss if self.most == 1 else loss - loss_before
+            self.last_value, self.last_norm = own / weight + before, norm
         self.whole = True
         self.stretches.lookout.check()
         if status is not None:
