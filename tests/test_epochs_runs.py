@@ -1,5 +1,6 @@
 """Runs of `minimize` over finite sums: results, stopping, checkpoints, threads, Ctrl-C and refusals."""
 
+import functools
 import math
 import signal
 
@@ -632,3 +633,16 @@ def test_refused(arguments, error, message):
 def test_hogwild_is_refused_for_other_functions():
     with pytest.raises(ValueError, match='`parallel` must be "batch"'):
         minimize(bowl, np.zeros(3), jac=True, n_samples=10, options={"parallel": "hogwild"})
+
+
+@pytest.mark.parametrize("at", [101, 500])
+@pytest.mark.parametrize("method", ["sgd", "adam", "saga", "svrg"])
+def test_loss_of_an_epoch_does_not_depend_on_where_it_was_cut(method, at, path):
+    X, y = make_data("logistic", 1000, 20, "float64", "dense", seed=2)
+    objective, x0 = objectives.Logistic(X, y), np.zeros(20)
+    run = functools.partial(minimize, objective, x0, method=method, batch_size=1)
+    whole = run(rng=0, options={"epochs": 2})
+    run(rng=0, options={"epochs": 2, "maxiter": at, "checkpoint": path})
+    resumed = run(resume=path, options={"epochs": 2})
+    assert resumed.x.tobytes() == whole.x.tobytes()
+    assert resumed.history["fun"].tobytes() == whole.history["fun"].tobytes()
