@@ -5,6 +5,11 @@
 cdef double DENSE_SHARE = 0.2
 
 
+cdef inline bint has_moved(const fo_array *bound, cnp.ndarray param) noexcept:
+    """Whether the caller has resized a parameter: its memory is no longer what was bound."""
+    return cnp.PyArray_DATA(param) != bound.param or cnp.PyArray_SIZE(param) != bound.size
+
+
 cdef class Bound:
     """Binds parameters and state to a rule, and the gradients of a step to the parameters; nothing is written to any.
 
@@ -69,10 +74,8 @@ cdef class Bound:
         return tuple([self.take(k, grads[k]) for k in range(self.it.work.n_arrays)])
 
     cdef int check_place(self, Py_ssize_t k) except -1:
-        """Refuse a parameter that the caller has resized: its memory is no longer what was bound."""
-        cdef cnp.ndarray param = <cnp.ndarray>self.arrays[k]
-        if (cnp.PyArray_DATA(param) != self.it.work.arrays[k].param
-                or cnp.PyArray_SIZE(param) != self.it.work.arrays[k].size):
+        """Refuse a parameter that is no longer where it was bound."""
+        if has_moved(&self.it.work.arrays[k], <cnp.ndarray>self.arrays[k]):
             _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer")
         return 0
 
@@ -80,7 +83,8 @@ cdef class Bound:
         """Check gradient k and point the argument block at it."""
         cdef fo_array *bound = &self.it.work.arrays[k]
         cdef cnp.ndarray param = <cnp.ndarray>self.arrays[k], g
-        self.check_place(k)
+        if has_moved(bound, param):
+            self.check_place(k)
         if not cnp.PyArray_CheckExact(grad):
             if self._is_sparse(grad):
                 return self.take_sparse(k, grad)

@@ -13,9 +13,13 @@ FO_INLINE double FN(exponentials)(const real *z, ptrdiff_t n_outputs, ptrdiff_t 
     const double most = z[largest];
     double others = 0.0;
     for (ptrdiff_t k = 0; k < n_outputs; ++k) {
+        if (k == largest) {
+            derivative[k] = 1;
+            continue;
+        }
         const double e = exponential(z[k] - most);
         derivative[k] = (real)e;
-        others += k == largest ? 0.0 : e;
+        others += e;
     }
     return others;
 }
