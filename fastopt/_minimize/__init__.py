@@ -296,19 +296,7 @@ def _result(run, status, unit, tol):
     if run.weight_sum > 0:
         run.note_epoch()  # the last one is incomplete, and not in a checkpoint
     x = run.best_x if run.best_x is not None else run.answer()
-    gradient, view = run.last_gradient, x.view()
-    gradient = gradient.copy() if hasattr(gradient, "copy") else gradient  # the objective may fill the same array again
-    view.flags.writeable = False
-    if run.batches.n_samples is None and status in stopping.RESUMABLE:
-        value, gradient = run.evaluate.at_end(view, gradient)
-        gradient = run.as_gradient(gradient)
-    elif run.batches.n_samples is None:
-        value = run.evaluate.value(view, ())
-    elif isinstance(run, FiniteSumRun):
-        value, gradient = run.objective.value_and_gradient(view)
-        run.evaluate.count(1)
-    else:
-        value = run.batches.mean_over_all(lambda batch: run.evaluate.value(view, batch))
+    value, gradient, status = run.evaluated(x, status)
     result = OptimizeResult(
         x=x,
         fun=value,

@@ -271,6 +271,10 @@ class FiniteSumRun(Run):
         rate, norm = super().rate_and_norm()
         return rate, norm if math.isnan(self.last_norm) else self.last_norm
 
+    def at_end(self, x, last_gradient, status):
+        self.evaluate.count(1)
+        return self.objective.value_and_gradient(x)
+
     def snapshot(self):
         return {**super().snapshot(), "stretches": self.stretches.snapshot()}
 

@@ -170,6 +170,27 @@ class Run:
         average = self.average.answer(self.x)
         return average if np.isfinite(average).all() else self.x
 
+    def evaluated(self, x, status):
+        """Value and gradient at the result, and the status: failure where the value is not finite."""
+        view = x.view()
+        view.flags.writeable = False
+        gradient = self.last_gradient
+        gradient = gradient.copy() if hasattr(gradient, "copy") else gradient  # the objective may fill it again
+        try:
+            value, gradient = self.at_end(view, gradient, status)
+            finite = math.isfinite(value)
+        except Stop:  # of differences: the function is not finite nearby, at least
+            value, finite = self.evaluate.value(view, ()), False
+        failed = not finite and status in (stopping.CONVERGED, BUDGET)
+        return value, gradient, stopping.NONFINITE_LOSS if failed else status
+
+    def at_end(self, x, last_gradient, status):
+        """Value at the result, over all samples if there are any; and the gradient there, or the last one of a step."""
+        if self.batches.n_samples is None and status in stopping.RESUMABLE:
+            value, gradient = self.evaluate.at_end(x, last_gradient)
+            return value, self.as_gradient(gradient)
+        return self.batches.mean_over_all(lambda batch: self.evaluate.value(x, batch)), last_gradient
+
     # --- checkpoints -------------------------------------------------------------------------------------
 
     def save(self):
