@@ -44,12 +44,12 @@ class Run:
                 if self.whole:
                     self.save()
                 raise
-        if not np.isfinite(self.x).all():
-            self.x[...] = self.finite_x
-            status = stopping.NONFINITE_PARAMETERS if status in (BUDGET, stopping.CONVERGED) else status
-        if status in stopping.RESUMABLE:
-            self.save()
-        return status
+        if np.isfinite(self.x).all():
+            if status in stopping.RESUMABLE:
+                self.save()
+            return status
+        self.x[...] = self.finite_x  # the rest of the state has overflowed with it: nothing to save
+        return stopping.NONFINITE_PARAMETERS if status in (BUDGET, stopping.CONVERGED) else status
 
     def iterate(self, interrupts):
         """Epoch after epoch; returns the status."""
