@@ -54,8 +54,10 @@ class FiniteSumMethod:
         return np.nan if rate is None or self.step_count == 0 else rate
 
     def _bind(self, table, mean, rate):
-        """Take the state that the steps work on, and the rate they use."""
-        self.state = {"table": table, "mean": mean}
+        """Take the arrays that the steps work on, into which a state that was loaded goes; and the rate they use."""
+        loaded, self.state = self.state, {"table": table, "mean": mean}
+        for name, array in loaded.items():
+            self.state[name][...] = array
         self._values["learning_rate"] = rate
 
     def _snapshot(self):
@@ -67,10 +69,10 @@ class FiniteSumMethod:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take over the state of an interrupted run of the same shape."""
+        """Take over the state of an interrupted run of the same shape, to be bound by the run that goes on."""
         self.step_count = saved["step_count"]
-        for name, array in self.state.items():
-            array[...] = saved["state"][name]
+        self._values["learning_rate"] = saved["learning_rate"]
+        self.state = dict(saved["state"])
 
     def __repr__(self):
         settings = f"learning_rate={self._values['learning_rate']!r}"

@@ -289,6 +289,18 @@ def test_ctrl_c_saves_whole_steps(method, layout, path, press_ctrl_c_soon):
     assert outcome(resumed) == outcome(whole)
 
 
+@pytest.mark.parametrize("given", [None, 0.3])
+@each_layout
+@each_method
+def test_learning_rate_is_that_of_the_checkpoint(method, layout, given, path, no_sync):
+    p = problem("logistic", layout, l2=0.3)
+    expected = run(p, method)
+    run(p, method, {"checkpoint": path, "epochs": 2})
+    resumed = run(p, method, {"learning_rate": given}, resume=path)
+    assert resumed.optimizer.learning_rate == expected.optimizer.learning_rate == RATE
+    assert outcome(resumed) == outcome(expected)
+
+
 def test_resuming_the_other_method_is_refused(path, no_sync):
     p = problem()
     run(p, "saga", {"checkpoint": path, "epochs": 1})

@@ -218,7 +218,9 @@ def minimize(
         bounds=projection, average=_average(settings, x), callback=callback_of(callback), history=History(),
         watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
     )  # fmt: skip
-    if saved is not None:
+    if saved is None:
+        run.begin()
+    else:
         run.restore(saved["run"])
     return _result(run, _finish(run), unit, tol)
 

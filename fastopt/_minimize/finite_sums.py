@@ -199,10 +199,13 @@ class FiniteSumRun(Run):
     def __init__(self, x, evaluate, batches, optimizer, rng, **parts):
         super().__init__(x, evaluate, batches, optimizer, rng, **parts)
         evaluate.objective._check_places()
-        kind = Reduced if isinstance(optimizer, FiniteSumMethod) else Batched
-        self.stretches = kind(evaluate.objective, optimizer, batches, self.settings)
-        self.stretches.evaluate = evaluate
         self.last_norm = math.nan
+
+    def begin(self):
+        """Make what runs the stretches, for hyper-parameters that may be those of a checkpoint."""
+        kind = Reduced if isinstance(self.optimizer, FiniteSumMethod) else Batched
+        self.stretches = kind(self.objective, self.optimizer, self.batches, self.settings)
+        self.stretches.evaluate = self.evaluate
         one_by_one = self.callback is not None or self.bounds is not None or self.average is not None
         self.most = 1 if one_by_one else self.stretches.length
 
@@ -280,4 +283,5 @@ class FiniteSumRun(Run):
 
     def restore(self, saved):
         super().restore(saved)
+        self.begin()
         self.stretches.restore(saved["stretches"])

@@ -32,6 +32,9 @@ class Run:
         self.earlier_rate_and_norm = [math.nan, math.nan]
         self.finite_x, self.best_x, self.best_loss = x.copy(), None, math.inf
 
+    def begin(self):
+        """Nothing to prepare in a run from the start."""
+
     # --- iterations --------------------------------------------------------------------------------------
 
     def to_the_end(self):
