@@ -57,9 +57,13 @@ class Batched:
             per_batch += objective.n_parameters
         self.length = max(1, int(max(STRETCH_ENTRIES, objective.n_features) / per_batch))
         self.lookout = _epochs.Lookout(max(1, int(LOOKOUT_ENTRIES / per_batch)))
+        self.rate_before = optimizer._last_rate
 
     def start(self):
-        """Nothing to prepare."""
+        """Of an optimizer whose state was loaded: the rate of its last step, as near as can be known."""
+        rate, t = self.optimizer._values["learning_rate"], self.optimizer.step_count
+        if math.isnan(self.rate_before) and t > 0:
+            self.rate_before = self.optimizer._rate_at(t - 1) if callable(rate) else rate
 
     def begin_epoch(self):
         """Nothing to prepare."""
@@ -73,6 +77,7 @@ class Batched:
         order, size = self.batches.order, self.batches.size
         n_samples = min(n * size, self.batches.n_samples - first * size)
         done, skipped, end = stretches.run(_int64(order), first * size, n_samples, rates, self.threads, loss)
+        self.rate_before = rates[done]
         if end == _epochs.BAD_GRADIENT and self.optimizer.nonfinite == "skip":
             stretches.skip()
             return done, stretches.loss, stretches.grad_norm, None, skipped + 1
@@ -81,12 +86,10 @@ class Batched:
     def rates(self, n):
         """The learning rate of the last step and those of the next n."""
         rate, t = self.optimizer._values["learning_rate"], self.optimizer.step_count
-        before = self.optimizer._last_rate
-        if math.isnan(before) and t > 0:  # after a checkpoint
-            before = self.optimizer._rate_at(t - 1) if callable(rate) else rate
         if not callable(rate):
-            return np.concatenate([[before], np.full(n, rate)])
-        return np.array([before, *[self.optimizer._rate_at(t + k) for k in range(n)]])  # a list: StopIteration passes
+            return np.concatenate([[self.rate_before], np.full(n, rate)])
+        scheduled = [self.optimizer._rate_at(t + k) for k in range(n)]  # a list: StopIteration passes
+        return np.array([self.rate_before, *scheduled])
 
     def chosen(self, rates):
         """The way that these steps go: over touched columns, or over all."""
@@ -127,11 +130,13 @@ class Batched:
         return {}
 
     def snapshot(self):
-        """For each way that was gone: when its columns were touched."""
-        return {str(int(dense)): each.last for dense, each in self.stretches.items() if each.last is not None}
+        """The rate of the last step, and for each way that was gone when its columns were touched."""
+        touched = {str(int(dense)): each.last for dense, each in self.stretches.items() if each.last is not None}
+        return {"rate_before": float(self.rate_before), "touched": touched}
 
     def restore(self, saved):
-        for dense, last in saved.items():
+        self.rate_before = saved["rate_before"]
+        for dense, last in saved["touched"].items():
             self.chosen(self.rates(1))
             self.stretches[bool(int(dense))].last[...] = last
 
