@@ -208,7 +208,7 @@ def minimize(
     evaluate = Whole(fun) if built_in else _evaluator(fun, jac, args, x, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     optimizer = chosen.optimizer(x, limit)
-    identity = _identity(x, optimizer, batches, settings) | {"spsa": isinstance(evaluate, Spsa)}
+    identity = _identity(x, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         validation.same_run(saved["identity"], identity, resume)
     if projection is not None and saved is None:

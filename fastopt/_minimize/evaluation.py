@@ -32,6 +32,10 @@ class Evaluator:
     def roll_back(self):
         """Take back what was drawn at random for an iteration that was not completed."""
 
+    def identity(self):
+        """What a checkpoint and the call that resumes it must have in common."""
+        return {"spsa": False, "objective": None, "n_features": None, "n_outputs": None}
+
     def snapshot(self):
         return {"nfev": self.nfev, "njev": self.njev}
 
@@ -185,6 +189,9 @@ class Spsa(Evaluator):
 
     def roll_back(self):
         self.rng.bit_generator.state, self.drawn = self.before
+
+    def identity(self):
+        return {**super().identity(), "spsa": True}
 
     def snapshot(self):
         return {**super().snapshot(), "drawn": self.drawn}

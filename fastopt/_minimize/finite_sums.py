@@ -35,6 +35,10 @@ class Whole(Evaluator):
         self.nfev += 1
         return self.fun(x, *batch)
 
+    def identity(self):
+        shape = {name: getattr(self.objective, name) for name in ("n_features", "n_outputs")}
+        return {**super().identity(), "objective": "built-in", **shape}
+
     def count(self, n):
         self.nfev += n
         self.njev += n
@@ -47,7 +51,7 @@ class Batched:
         self.objective, self.optimizer, self.batches = objective, optimizer, batches
         self.hogwild = settings.parallel == "hogwild"
         self.threads = optimizer._allowed_threads()
-        self.stretches = {}
+        self.ways = {}
         self.entries = np.diff(objective.X.indptr) if hasattr(objective.X, "tocsr") else None
         per_sample = objective.n_features if self.entries is None else max(1, self.entries.mean())
         self.kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
@@ -73,7 +77,8 @@ class Batched:
 
         Returns the number done, `loss` plus their losses, the gradient norm, the status and the number left out.
         """
-        stretches, rates = self.chosen(self.rates(n))
+        rates = self.rates(n)
+        stretches = self.way(self.everywhere(rates))
         order, size = self.batches.order, self.batches.size
         n_samples = min(n * size, self.batches.n_samples - first * size)
         done, skipped, end = stretches.run(_int64(order), first * size, n_samples, rates, self.threads, loss)
@@ -91,19 +96,22 @@ class Batched:
         scheduled = [self.optimizer._rate_at(t + k) for k in range(n)]  # a list: StopIteration passes
         return np.array([self.rate_before, *scheduled])
 
-    def chosen(self, rates):
-        """The way that these steps go: over touched columns, or over all."""
-        objective, optimizer = self.objective, self.optimizer
-        everywhere = self.exact()
-        if self.kind == "shrink" and not everywhere:
-            everywhere = bool(np.any(1.0 - rates[1:] * objective.l2 * optimizer._lasting < LEAST_KEPT))
-        if everywhere not in self.stretches:
+    def everywhere(self, rates):
+        """Whether these steps go over all columns, or over touched ones only."""
+        if self.kind != "shrink" or self.exact():
+            return self.exact()
+        return bool(np.any(1.0 - rates[1:] * self.objective.l2 * self.optimizer._lasting < LEAST_KEPT))
+
+    def way(self, everywhere):
+        """What steps over all columns, or over touched ones only; made when it is first needed."""
+        if everywhere not in self.ways:
+            objective, optimizer = self.objective, self.optimizer
             workers = self.threads if self.hogwild else 1
-            self.stretches[everywhere] = _epochs.BatchStretches(
+            self.ways[everywhere] = _epochs.BatchStretches(
                 objective, optimizer, self.batches.size, self.most_entries(), objective.l2, objective.l1,
                 optimizer._lasting, self.kind, everywhere, workers, self.lookout, self.names(self.kind),
             )  # fmt: skip
-        return self.stretches[everywhere], rates
+        return self.ways[everywhere]
 
     def exact(self):
         """Whether untouched columns must be treated as with a gradient of zeros, and that is not nothing."""
@@ -131,14 +139,15 @@ class Batched:
 
     def snapshot(self):
         """The rate of the last step, and for each way that was gone when its columns were touched."""
-        touched = {str(int(dense)): each.last for dense, each in self.stretches.items() if each.last is not None}
+        touched = {str(int(dense)): each.last for dense, each in self.ways.items() if each.last is not None}
         return {"rate_before": float(self.rate_before), "touched": touched}
 
     def restore(self, saved):
         self.rate_before = saved["rate_before"]
         for dense, last in saved["touched"].items():
-            self.chosen(self.rates(1))
-            self.stretches[bool(int(dense))].last[...] = last
+            way = self.way(bool(int(dense)))
+            if way.last is not None:  # the data or the penalties of this call may have nothing outstanding
+                way.last[...] = last
 
 
 class Reduced:
