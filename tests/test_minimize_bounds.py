@@ -9,7 +9,7 @@ from conftest import OPTIMIZERS
 from hypothesis import given
 from hypothesis import strategies as st
 from minimizing import STEPS
-from objectives import Counted, Recorded, bowl, bowl_value
+from objectives import Counted, Recorded, bowl, bowl_value, outcome
 from scipy.optimize import Bounds, OptimizeWarning, rosen, rosen_der
 
 from fastopt import minimize
@@ -73,6 +73,17 @@ def test_starting_point_outside_is_moved_with_a_warning_at_the_callers_line():
     assert [each.filename for each in warned] == [__file__]
     assert fun.calls[0][0].tolist() == [0.0, 0.5, 1.0]
     assert x0.tolist() == [-3.0, 0.5, 9.0]
+
+
+@pytest.mark.filterwarnings("ignore:Initial guess is not within")
+@pytest.mark.parametrize("method", OPTIMIZERS)
+def test_run_from_a_point_that_is_moved_is_that_from_where_it_is_moved_to(method):
+    """State that an optimizer makes of the parameters is made of those."""
+    runs = [
+        minimize(bowl, x0, jac=True, method=method, bounds=BOUNDS["Bounds"], options=STEPS)
+        for x0 in ([-3.0, 0.5, 9.0], [0.0, 0.5, 0.5])
+    ]
+    assert outcome(runs[0]) == outcome(runs[1])
 
 
 @pytest.mark.parametrize("method", OPTIMIZERS)

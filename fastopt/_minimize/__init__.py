@@ -207,12 +207,12 @@ def minimize(
     batches = NoSamples(settings.epoch_length) if samples is None else Batches(*samples, generator)
     evaluate = Whole(fun) if built_in else _evaluator(fun, jac, args, x, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
+    if projection is not None and saved is None:
+        projection.start(x)  # first: some optimizers make their state of the parameters
     optimizer = chosen.optimizer(x, limit)
     identity = _identity(x, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         validation.same_run(saved["identity"], identity, resume)
-    if projection is not None and saved is None:
-        projection.start(x)
     run = (FiniteSumRun if built_in else Run)(
         x, evaluate, batches, optimizer, generator, settings=settings, limit=limit, identity=identity,
         bounds=projection, average=_average(settings, x), callback=callback_of(callback), history=History(),
