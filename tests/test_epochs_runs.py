@@ -271,14 +271,16 @@ def test_average_of_the_iterates(start, average, method, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("method", [each for each in METHODS if each[0] != "ftrl"], ids=method_id)
+@pytest.mark.parametrize("method", METHODS, ids=method_id)
 def test_bounds_are_kept_after_every_step(method, mode):
+    """FTRL with penalties would make columns that it touches of its state, which knows no bounds."""
     p, (name, hyperparameters) = regularised(mode), method
     low, high = np.full(31, -0.01), np.linspace(0.0, 0.2, 31)
     heard = []
     with pytest.warns(OptimizeWarning, match="Initial guess is not within the specified bounds"):
         res = minimized(p, name, mode, options=hyperparameters, bounds=Bounds(low, high), callback=heard.append)
     inside = type(p)(p.objective, p.sum, np.clip(p.x0, low, high))
+    mode = "exact" if (name, mode) == ("ftrl", "lazy") else mode
     points = trajectory(inside, name, mode, after=lambda x: np.clip(x, low, high), **hyperparameters)
     for x, expected in zip([*heard, res.x], [*points[1:], points[-1]], strict=True):
         assert_close(x, expected)

@@ -47,7 +47,7 @@ class Whole(Evaluator):
 class Batched:
     """Batches of a built-in objective through an optimizer."""
 
-    def __init__(self, objective, optimizer, batches, settings):
+    def __init__(self, objective, optimizer, batches, settings, bounded):
         self.objective, self.optimizer, self.batches = objective, optimizer, batches
         self.hogwild = settings.parallel == "hogwild"
         self.threads = optimizer._allowed_threads()
@@ -56,8 +56,9 @@ class Batched:
         per_sample = objective.n_features if self.entries is None else max(1, self.entries.mean())
         self.kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
         self.seamless = self.kind == "none"  # bits do not depend on where stretches end
+        self.dense = self.exact() or (self.kind == "solve" and bounded)  # the state of the rule knows no bounds
         per_batch = per_sample * objective.n_outputs * batches.size
-        if self.entries is None or self.exact():
+        if self.entries is None or self.dense:
             per_batch += objective.n_parameters
         self.length = max(1, int(max(STRETCH_ENTRIES, objective.n_features) / per_batch))
         self.lookout = _epochs.Lookout(max(1, int(LOOKOUT_ENTRIES / per_batch)))
@@ -98,8 +99,8 @@ class Batched:
 
     def everywhere(self, rates):
         """Whether these steps go over all columns, or over touched ones only."""
-        if self.kind != "shrink" or self.exact():
-            return self.exact()
+        if self.kind != "shrink" or self.dense:
+            return self.dense
         return bool(np.any(1.0 - rates[1:] * self.objective.l2 * self.optimizer._lasting < LEAST_KEPT))
 
     def way(self, everywhere):
@@ -153,7 +154,7 @@ class Batched:
 class Reduced:
     """Samples of a built-in objective through SAGA or SVRG."""
 
-    def __init__(self, objective, method, batches, settings):
+    def __init__(self, objective, method, batches, settings, bounded):
         self.objective, self.method, self.batches, self.evaluate = objective, method, batches, None
         rate = validation.reduced_rate(method._values["learning_rate"], objective)
         validation.reduced_settings(settings, batches)
@@ -218,7 +219,7 @@ class FiniteSumRun(Run):
     def begin(self):
         """Make what runs the stretches, for hyper-parameters that may be those of a checkpoint."""
         kind = Reduced if isinstance(self.optimizer, FiniteSumMethod) else Batched
-        self.stretches = kind(self.objective, self.optimizer, self.batches, self.settings)
+        self.stretches = kind(self.objective, self.optimizer, self.batches, self.settings, self.bounds is not None)
         self.stretches.evaluate = self.evaluate
         one_by_one = self.callback is not None or self.bounds is not None or self.average is not None
         self.most = 1 if one_by_one else self.stretches.length
