@@ -2,6 +2,7 @@
 
 import functools
 import math
+import os
 import signal
 
 import numpy as np
@@ -583,20 +584,43 @@ def test_ctrl_c_ends_a_stretch_before_its_last_batch(method, data, l2, checkpoin
         assert _checkpoint.read(path, "minimize")["run"]["nit"] == sum(done for _, (done, *_) in stretches)
 
 
+@pytest.fixture
+def raise_soon():
+    """A function that lets a signal handler of the program raise something, a fifth of a second later."""
+    before = signal.getsignal(signal.SIGALRM)
+
+    def start(error):
+        signal.signal(signal.SIGALRM, Counted(lambda *arguments: None, error, 1))
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+
+    yield start
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.mark.timeout(30)
-def test_what_is_raised_in_a_stretch_ends_it(stretches):
-    """A signal handler of the program may raise anything."""
-    before = signal.signal(signal.SIGALRM, Counted(lambda *arguments: None, error := ArithmeticError("mine"), 1))
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
-    try:
-        with pytest.raises(ArithmeticError) as caught:
-            minimize(long_epoch(), np.zeros(20_000), method="adam", batch_size=1, options={"sparse": "exact"})
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+def test_what_is_raised_in_a_stretch_ends_it(stretches, raise_soon):
+    raise_soon(error := ArithmeticError("mine"))
+    with pytest.raises(ArithmeticError) as caught:
+        minimize(long_epoch(), np.zeros(20_000), method="adam", batch_size=1, options={"sparse": "exact"})
     assert caught.value is error
     ((wanted, (done, *_)),) = stretches
     assert done < wanted
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(("method", "l2", "seamless"), [("adam", 0.0, True), ("adam", 0.1, False)])
+def test_what_is_raised_in_a_stretch_leaves_a_checkpoint_only_if_bits_are_kept(
+    method, l2, seamless, path, stretches, raise_soon
+):
+    """With penalties they depend on where stretches end."""
+    raise_soon(KeyboardInterrupt())
+    options = {"sparse": "exact", "checkpoint": path}
+    with pytest.raises(KeyboardInterrupt):
+        minimize(long_epoch(l2), np.zeros(20_000), method=method, batch_size=1, rng=0, options=options)
+    ((_, (done, *_)),) = stretches
+    assert os.path.exists(path) == seamless
+    assert not seamless or _checkpoint.read(path, "minimize")["run"]["nit"] == done
 
 
 @pytest.mark.timeout(30)

@@ -29,8 +29,11 @@ class Evaluator:
         value, gradient = self(x, ())
         return validation.scalar(value), gradient
 
+    def mark(self):
+        """Begin an iteration."""
+
     def roll_back(self):
-        """Take back what was drawn at random for an iteration that was not completed."""
+        """Take back what was drawn at random since the mark, for an iteration that was not completed."""
 
     def identity(self):
         """What a checkpoint and the call that resumes it must have in common."""
@@ -165,10 +168,11 @@ class Spsa(Evaluator):
         super().__init__(fun, args)
         self.step, self.rng, self.bounds = step, rng, bounds
         self.drawn = 0
-        self.before = rng.bit_generator.state, 0
+
+    def mark(self):
+        self.before = self.rng.bit_generator.state, self.drawn
 
     def __call__(self, x, batch):
-        self.before = self.rng.bit_generator.state, self.drawn
         signs = self.rng.integers(0, 2, x.shape, dtype=np.int8)
         distance = self.step / (self.drawn + 1) ** self.DECAY
         shift = (2 * distance * signs - distance).astype(x.dtype)

@@ -229,29 +229,40 @@ class FiniteSumRun(Run):
         self.stretches.lookout.stop_wanted = lambda: interrupts.noted and seamless
         with np.errstate(over="ignore", invalid="ignore"):
             if self.status() is None:
+                self.whole = False
                 self.stretches.start()
+                self.whole = True
             return super().iterate(interrupts)
 
     def epoch(self, interrupts):
         """The rest of the running epoch, or as much as the budget allows, stretch by stretch."""
         if not self.in_epoch:
-            self.batches.begin_epoch()
-            self.stretches.begin_epoch()
-            self.in_epoch = True
+            self.begin_epoch()
         k, per_epoch = self.nit - self.nepoch * self.batches.per_epoch, self.batches.per_epoch
         stop = min(per_epoch, k + self.limit - self.nit)
         while k < stop:
-            k += self.stretch(k, min(stop - k, self.most - k % self.most))
+            wanted = min(stop - k, self.most - k % self.most)
+            done, status = self.stretch(k, wanted)
+            k += done
             if k == per_epoch:
                 self.end_epoch()
+            self.whole = self.stretches.seamless or done == wanted
+            self.stretches.lookout.check()
+            self.whole = True
+            if status is not None:
+                raise Stop(status)
             if self.progress is not None:
                 self.progress.bar.update(self.nit - self.progress.bar.n)
             if self.callback is not None:
                 self.callback(self.x, self.last_value, self.nit, self.nepoch)
             interrupts.check()
 
+    def draw(self):
+        super().draw()
+        self.stretches.begin_epoch()
+
     def stretch(self, k, n):
-        """Run batches from the k-th of the epoch on; returns how many. Stops the run where they end badly."""
+        """Run batches from the k-th of the epoch on, and count; returns how many, and why the run ends or None."""
         before = self.objective._penalty(self.x) if self.callback is not None else 0.0
         self.whole = False
         loss_before = self.loss_sum
@@ -270,11 +281,7 @@ class FiniteSumRun(Run):
         if done:
             own = loss if self.most == 1 else loss - loss_before
             self.last_value, self.last_norm = own / weight + before, norm
-        self.whole = True
-        self.stretches.lookout.check()
-        if status is not None:
-            raise Stop(status)
-        return done + skipped
+        return done + skipped, status
 
     @property
     def objective(self):

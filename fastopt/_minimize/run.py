@@ -72,13 +72,13 @@ class Run:
     def epoch(self, interrupts):
         """The rest of the running epoch, or as much as the budget allows."""
         if not self.in_epoch:
-            self.batches.begin_epoch()
-            self.in_epoch = True
+            self.begin_epoch()
         first, per_epoch = self.nit - self.nepoch * self.batches.per_epoch, self.batches.per_epoch
         for k in range(first, min(per_epoch, first + self.limit - self.nit)):
             self.iteration(k)
             if k == per_epoch - 1:
                 self.end_epoch()
+            self.whole = True
             if self.progress is not None:
                 self.progress.advance()
             if self.callback is not None:
@@ -87,20 +87,17 @@ class Run:
                 interrupts.check()
 
     def iteration(self, k):
-        """Evaluate on batch k of the epoch, and step. Until the step all is as it was."""
+        """Evaluate on batch k of the epoch, step and count; the caller then says that the run is whole again."""
         batch = self.batches.arguments(k)
+        self.evaluate.mark()
+        self.whole = False
         try:
-            value, gradient = self.evaluate(self.view, batch)
-            if type(value) is not float:
-                value = validation.scalar(value)
-            if not math.isfinite(value):
-                raise Stop(stopping.NONFINITE_LOSS)
-            gradient = self.as_gradient(gradient)
-            self.whole = False
-            self.step(gradient)
+            value, gradient = self.evaluate_on(batch)
         except BaseException:
             self.evaluate.roll_back()
+            self.whole = True  # all is as it was
             raise
+        self.step(gradient)
         if self.bounds is not None:
             self.bounds.project(self.x)
         if self.average is not None and self.nepoch >= self.settings.average_start:
@@ -110,7 +107,15 @@ class Run:
         self.weight_sum += weight
         self.last_value, self.last_gradient = value, gradient
         self.nit += 1
-        self.whole = True
+
+    def evaluate_on(self, batch):
+        """Value and gradient; a value that is not finite ends the run."""
+        value, gradient = self.evaluate(self.view, batch)
+        if type(value) is not float:
+            value = validation.scalar(value)
+        if not math.isfinite(value):
+            raise Stop(stopping.NONFINITE_LOSS)
+        return value, self.as_gradient(gradient)
 
     def as_gradient(self, gradient):
         """What the objective gave as a gradient: lists become arrays, and x itself is copied."""
@@ -122,15 +127,27 @@ class Run:
         try:
             self.optimizer.step(gradient)
         except FloatingPointError:
+            self.evaluate.roll_back()
             self.whole = True  # the optimizer has changed nothing
             raise Stop(stopping.NONFINITE_GRADIENT) from None
+        except BaseException:
+            self.evaluate.roll_back()
+            raise
 
     # --- epochs ------------------------------------------------------------------------------------------
+
+    def begin_epoch(self):
+        """Draw the batches; what was drawn is in a checkpoint if the epoch has begun."""
+        self.whole = False
+        self.draw()
+        self.in_epoch = self.whole = True
+
+    def draw(self):
+        self.batches.begin_epoch()
 
     def end_epoch(self):
         """Count, note and judge the epoch; write a checkpoint if one is due."""
         loss = self.epoch_loss()
-        self.whole = False
         self.note_epoch()
         self.nepoch += 1
         self.in_epoch, self.loss_sum, self.weight_sum = False, 0.0, 0.0
