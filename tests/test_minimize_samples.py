@@ -306,6 +306,37 @@ def test_anything_that_an_index_array_selects_from_is_data():
     assert outcome(res) == outcome(expected)
 
 
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csr_matrix])
+def test_matrix_whose_arrays_are_exchanged_during_the_run(container):
+    """The batches are of those that were checked; indices beyond the new ones would be outside of memory."""
+    A, b = table(20)
+    matrix = container(A)
+    batches = []
+
+    def fun(x, rows, right):
+        batches.append(rows.toarray())
+        matrix.indptr, matrix.indices, matrix.data = matrix.indptr[:2], matrix.indices[:1], np.zeros(1)
+        return squares(x, rows, right)
+
+    res = minimize(fun, np.zeros(3), jac=True, data=(matrix, b), batch_size=6, rng=2, options=STEPS)
+    expected = minimize(squares, np.zeros(3), jac=True, data=(container(A), b), batch_size=6, rng=2, options=STEPS)
+    assert outcome(res) == outcome(expected)
+    order = np.random.default_rng(2).permutation(20)
+    assert np.array_equal(batches[1], A[order[6:12]])
+
+
+@pytest.mark.parametrize("size", [4, 10])
+def test_indices_of_a_batch_cannot_be_written(size):
+    """The next batches, or epochs, are made of the same array."""
+
+    def fun(x, index):
+        index += 5
+        return bowl(x)
+
+    with pytest.raises(ValueError, match="read-only"):
+        minimize(fun, np.zeros(3), jac=True, n_samples=10, batch_size=size, options=STEPS)
+
+
 def test_data_is_never_written():
     A, b = table(20)
     before = A.tobytes(), b.tobytes()

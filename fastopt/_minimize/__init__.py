@@ -48,7 +48,7 @@ def minimize(
     ----------
     fun : callable or scipy.LowLevelCallable
         The objective. Its arguments are ``fun(x, *args)``; with `n_samples` ``fun(x, index, *args)``, where `index`
-        is an int64 array of the samples in the batch; with ``data=(A, b, ...)`` ``fun(x, A[index], b[index], ...,
+        is a read-only int64 array: the batch; with ``data=(A, b, ...)`` ``fun(x, A[index], b[index], ...,
         *args)``. It may draw samples of its own. Over samples it must be a mean, not a sum. `x` is a read-only view
         of the parameters, which the next step overwrites: copy what is to be kept. For compiled objectives see
         docs/native_objectives.md.

@@ -1,5 +1,7 @@
 """Where the samples of an iteration come from: shuffled epochs without replacement."""
 
+import copy
+
 import numpy as np
 
 from .. import _rows
@@ -9,10 +11,13 @@ EVALUATION_SIZE = 1024
 
 
 class CsrRows:
-    """A CSR matrix of which batches of rows are taken faster than SciPy takes them, for the same result."""
+    """A CSR matrix of which batches of rows are taken faster than SciPy takes them, for the same result.
+
+    The arrays are those that were checked, whatever the caller's matrix is given in their place.
+    """
 
     def __init__(self, matrix):
-        self.matrix, self.shape = matrix, matrix.shape
+        self.matrix, self.shape = copy.copy(matrix), matrix.shape  # the arrays are shared
 
     @classmethod
     def of(cls, matrix):
@@ -79,14 +84,14 @@ class Batches:
         if data is not None:
             self.whole = data
             self.data = tuple([CsrRows.of(each) if getattr(each, "format", "") == "csr" else each for each in data])
-        self.order = np.arange(n_samples) if size == n_samples else None
+        self.order = _read_only(np.arange(n_samples)) if size == n_samples else None
         self.state_before = rng.bit_generator.state
 
     def begin_epoch(self):
         """Shuffle."""
         self.state_before = self.rng.bit_generator.state
         if self.size < self.n_samples:
-            self.order = self.rng.permutation(self.n_samples)
+            self.order = _read_only(self.rng.permutation(self.n_samples))
 
     def arguments(self, k):
         """The leading arguments of the objective for batch k of the epoch."""
@@ -122,6 +127,12 @@ class Batches:
         """Shuffle the running epoch as it was; the generator's present state is restored by its owner."""
         self.rng.bit_generator.state = saved
         self.begin_epoch()
+
+
+def _read_only(order):
+    """For an objective that is given parts of it."""
+    order.flags.writeable = False
+    return order
 
 
 def _stretch(array, start, stop):
