@@ -7,7 +7,7 @@ import pytest
 from objectives import bowl
 from reference_epochs import problem
 
-from fastopt import minimize
+from fastopt import RowSparse, minimize
 
 VALUES = [math.nan, math.inf, -math.inf]
 ONE_STEP = {"learning_rate": 0.6, "maxiter": 1}
@@ -78,3 +78,54 @@ def test_no_iteration_at_all():
     res = minimize(lambda x: math.nan, [1.0], options={"maxiter": 0})
     assert (res.status, res.nit, res.jac) == (2, 0, None)
     assert minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 0}).success
+
+
+# --- the gradient at the result ------------------------------------------------------------------------------
+
+
+def filled(buffer):
+    """The bowl; all gradients are in one array."""
+
+    def fun(x):
+        value, buffer[:] = bowl(x)
+        return value, buffer
+
+    return fun
+
+
+def row_of(buffer):
+    """A sparse gradient that holds the same array each time."""
+
+    def fun(x):
+        buffer[:] = x[:1]
+        return float(x @ x) / 2, RowSparse([0], buffer)
+
+    return fun
+
+
+@pytest.mark.parametrize("average", [None, "polyak", "ema"])
+def test_gradient_of_the_result_is_its_own(average):
+    options = {"maxiter": 20, "epoch_length": 5, "average": average}
+    buffer = np.zeros(3)
+    res = minimize(filled(buffer), np.zeros(3), jac=True, options=options)
+    assert not np.shares_memory(res.jac, buffer)
+    res = minimize(lambda x: (float(x @ x) / 2, x), np.ones(3), jac=True, options=options)
+    assert not np.shares_memory(res.jac, res.x) and res.jac.flags.writeable
+    assert res.jac.tolist() == res.x.tolist()
+    buffer = np.zeros(1)
+    res = minimize(row_of(buffer), np.ones(3), jac=True, options=options)
+    assert not np.shares_memory(res.jac.rows, buffer)
+
+
+def test_last_gradient_over_samples_is_not_that_of_the_last_evaluation():
+    """Which fills the same array again."""
+    buffer = np.zeros(1)
+
+    def fun(x, index):
+        calls.append(float(x[0]))
+        buffer[:] = x[:1]
+        return float(x @ x) / 2, RowSparse([0], buffer)
+
+    calls = []
+    res = minimize(fun, np.ones(3), jac=True, n_samples=4, batch_size=2, options={"maxiter": 5})
+    assert res.jac.rows.tolist() == [calls[4]] != [calls[5]]

@@ -3,6 +3,7 @@
 Everything that the rest of a run depends on is in `snapshot`, and only there.
 """
 
+import copy
 import math
 
 import numpy as np
@@ -194,8 +195,7 @@ class Run:
         """Value and gradient at the result, and the status: failure where the value is not finite."""
         view = x.view()
         view.flags.writeable = False
-        gradient = self.last_gradient
-        gradient = gradient.copy() if hasattr(gradient, "copy") else gradient  # the objective may fill it again
+        gradient = copy.deepcopy(self.last_gradient)  # the objective may fill the same arrays again
         try:
             value, gradient = self.at_end(view, gradient, status)
             finite = math.isfinite(value)
@@ -208,7 +208,7 @@ class Run:
         """Value at the result, over all samples if there are any; and the gradient there, or the last one of a step."""
         if self.batches.n_samples is None and status in stopping.RESUMABLE:
             value, gradient = self.evaluate.at_end(x, last_gradient)
-            return value, self.as_gradient(gradient)
+            return value, copy.deepcopy(self.as_gradient(gradient))
         return self.batches.mean_over_all(lambda batch: self.evaluate.value(x, batch)), last_gradient
 
     # --- checkpoints -------------------------------------------------------------------------------------
