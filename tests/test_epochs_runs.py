@@ -1,6 +1,7 @@
 """Runs of `minimize` over finite sums: results, stopping, checkpoints, threads, Ctrl-C and refusals."""
 
 import functools
+import fractions
 import math
 import os
 import signal
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import CASES, ISAS, OPTIMIZERS, form_id
 from finite_sums import DTYPES, LAYOUTS, LOSSES, make_data, make_objective
+from helpers import exactly
 from objectives import Counted, bowl, outcome
 from reference_epochs import MODES, RATE, SEED, assert_close, batches, expected_run, problem
 from scipy import sparse
@@ -500,6 +502,29 @@ def test_exceptions_of_the_schedule_pass_through_unchanged(error):
         minimized(p, options={"learning_rate": Counted(lambda t: 0.1, error, 6)})
     assert caught.value is error
     assert outcome(minimized(p)) == outcome(minimized(regularised()))
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (-1.0, ValueError, "`learning_rate(5)` must be in [0, inf), got -1.0."),
+        (math.nan, ValueError, "`learning_rate(5)` must be in [0, inf), got nan."),
+        (math.inf, ValueError, "`learning_rate(5)` must be in [0, inf), got inf."),
+        (-1, ValueError, "`learning_rate(5)` must be in [0, inf), got -1.0."),
+        ("0.1", TypeError, "`learning_rate(5)` must be a real number, got '0.1'."),
+        (True, TypeError, "`learning_rate(5)` must be a real number, got True."),
+    ],
+)
+def test_bad_rates_of_the_schedule_are_refused(bad, error, message):
+    with pytest.raises(error, match=exactly(message)):
+        minimized(regularised(), options={"learning_rate": lambda t: bad if t == 5 else 0.1})
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, fractions.Fraction])
+def test_rates_of_the_schedule_may_be_any_real_numbers(kind):
+    p = regularised()
+    expected = minimized(p, options={"learning_rate": lambda t: 0.25 / 2**t})
+    assert outcome(minimized(p, options={"learning_rate": lambda t: kind(0.25 / 2**t)})) == outcome(expected)
 
 
 @pytest.mark.timeout(30)

@@ -94,8 +94,7 @@ class Batched:
         rate, t = self.optimizer._values["learning_rate"], self.optimizer.step_count
         if not callable(rate):
             return np.concatenate([[self.rate_before], np.full(n, rate)])
-        scheduled = [self.optimizer._rate_at(t + k) for k in range(n)]  # a list: StopIteration passes
-        return np.array([self.rate_before, *scheduled])
+        return np.concatenate([[self.rate_before], self.optimizer._rates_from(t, n)])
 
     def everywhere(self, rates):
         """Whether these steps go over all columns, or over touched ones only."""

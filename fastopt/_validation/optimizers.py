@@ -5,7 +5,7 @@ import numbers
 
 import numpy as np
 
-from .scalars import real
+from .scalars import inside, real
 
 
 def optimizer_name(value, registry):
@@ -62,6 +62,15 @@ def learning_rate(value, interval):
 def scheduled_rate(value, interval, t):
     """Return what a learning-rate callable gave for step `t`, as a float."""
     return real(f"learning_rate({t})", value, interval)
+
+
+def scheduled_rates(values, interval, t):
+    """Return what a learning-rate callable gave for the steps from `t` on, as an array of floats."""
+    if all([type(value) is float for value in values]):
+        rates = np.array(values)
+        if inside(rates, interval).all():
+            return rates
+    return np.array([scheduled_rate(value, interval, t + k) for k, value in enumerate(values)])
 
 
 def no_nesterov_without_momentum(values):

@@ -1,6 +1,8 @@
 """Numbers, flags and names among the arguments."""
 
+import functools
 import numbers
+import operator
 
 import numpy as np
 
@@ -13,12 +15,24 @@ def real(name, value, interval="(-inf, inf)"):
         value = float(value)
     except OverflowError:
         raise ValueError(f"`{name}` must be in {interval}, got a number beyond the range of float64.") from None
-    low, high = (float(end) for end in interval[1:-1].split(","))
-    above = value >= low if interval[0] == "[" else value > low
-    below = value <= high if interval[-1] == "]" else value < high
-    if not (above and below):
+    if not inside(value, interval):
         raise ValueError(f"`{name}` must be in {interval}, got {value!r}.")
     return value
+
+
+def inside(value, interval):
+    """Whether a float, or each of an array of them, is inside `interval`."""
+    low, above, high, below = _ends(interval)
+    return above(value, low) & below(value, high)
+
+
+@functools.lru_cache
+def _ends(interval):
+    """Lower and upper end of an interval, each with the comparison that it stands for: read once, not in each step."""
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    above = operator.ge if interval[0] == "[" else operator.gt
+    below = operator.le if interval[-1] == "]" else operator.lt
+    return low, above, high, below
 
 
 def integer(name, value, minimum, maximum=None):

@@ -121,6 +121,12 @@ class Optimizer(_core.Engine):
         declared = self._declared["learning_rate"]
         return _validation.optimizers.scheduled_rate(self._values["learning_rate"](t), declared.interval, t)
 
+    def _rates_from(self, t, n):
+        """The scheduled learning rates of n steps, the first of which follows t completed ones."""
+        schedule, interval = self._values["learning_rate"], self._declared["learning_rate"].interval
+        rates = [schedule(t + k) for k in range(n)]  # a list: StopIteration passes
+        return _validation.optimizers.scheduled_rates(rates, interval, t)
+
     def _allowed_threads(self):
         return _threads.resolve(self._values["num_threads"])
 
