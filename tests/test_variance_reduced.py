@@ -101,6 +101,18 @@ def test_default_learning_rate(method, loss, layout):
 
 
 @each_method
+def test_default_learning_rate_takes_one_pass(method):
+    class Watched(objectives.LeastSquares):
+        def _largest_norm(self):
+            passes.append(self)
+            return super()._largest_norm()
+
+    passes = []
+    minimize(Watched(np.eye(3), np.ones(3)), np.zeros(3), method=method, options={"epochs": 1})
+    assert len(passes) == 1
+
+
+@each_method
 def test_batch_of_one_is_the_only_one(method):
     p = problem()
     assert outcome(run(p, method, batch_size=1)) == outcome(run(p, method)) == outcome(run(p, method, batch_size=None))

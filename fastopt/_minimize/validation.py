@@ -135,7 +135,8 @@ def no_parallel_samples(settings):
 def reduced_rate(rate, objective):
     """Return the learning rate of SAGA and SVRG."""
     if rate is None:
-        rate = 1.0 / (3.0 * objective.max_smoothness) if objective.max_smoothness > 0 else 1.0
+        smoothness = objective.max_smoothness  # a pass over the samples
+        rate = 1.0 / (3.0 * smoothness) if smoothness > 0 else 1.0
         if not rate > 0:
             raise ValueError(
                 f"`learning_rate` must be given for {type(objective).__name__}: its gradient has no Lipschitz constant "
