@@ -384,8 +384,9 @@ def test_time_in_the_history_goes_on(path):
     assert (np.diff(result.history["time"]) > 0).all()
 
 
-@pytest.mark.parametrize(("every", "writes"), [(1, 5), (2, 3), (3, 2), (100, 1)])
+@pytest.mark.parametrize(("every", "writes"), [(1, 4), (2, 2), (3, 2), (100, 1)])
 def test_checkpoints_are_written_every_so_many_epochs_and_at_the_end(every, writes, path, monkeypatch):
+    """Once in all if the end is that of such an epoch; but the callback may have changed the optimizer since."""
     written = []
 
     def write(path, kind, tree):
@@ -394,8 +395,11 @@ def test_checkpoints_are_written_every_so_many_epochs_and_at_the_end(every, writ
 
     monkeypatch.setattr(_checkpoint, "write", write)
     run("data", options={"checkpoint": path, "checkpoint_every": every})
-    assert written == [*range(every, EPOCHS + 1, every), EPOCHS]
+    assert written == sorted({*range(every, EPOCHS + 1, every), EPOCHS})
     assert len(written) == writes
+    written.clear()
+    run("data", options={"checkpoint": path, "checkpoint_every": every}, callback=lambda x: None)
+    assert written == [*range(every, EPOCHS + 1, every), EPOCHS]
 
 
 @pytest.mark.parametrize("form", [str, Path, os.fsencode])

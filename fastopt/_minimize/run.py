@@ -26,6 +26,7 @@ class Run:
         self.history, self.callback, self.progress = parts["history"], parts["callback"], None
         self.settings, self.limit, self.identity = parts["settings"], parts["limit"], parts["identity"]
         self.nit = self.nepoch = 0
+        self.saved_nit = None
         self.in_epoch = False
         self.whole = True  # no iteration is half done: what Ctrl-C leaves may be saved
         self.loss_sum = self.weight_sum = 0.0
@@ -49,8 +50,8 @@ class Run:
                     self.save()
                 raise
         if np.isfinite(self.x).all():
-            if status in stopping.RESUMABLE:
-                self.save()
+            if status in stopping.RESUMABLE and (self.nit != self.saved_nit or self.callback is not None):
+                self.save()  # a callback may have changed the optimizer since
             return status
         self.x[...] = self.finite_x  # the rest of the state has overflowed with it: nothing to save
         return stopping.NONFINITE_PARAMETERS if status in (BUDGET, stopping.CONVERGED) else status
@@ -217,6 +218,7 @@ class Run:
         """Write a checkpoint, unless it would replace a good one by parameters that have overflowed."""
         if self.settings.checkpoint is not None and np.isfinite(self.x).all():
             _checkpoint.write(self.settings.checkpoint, "minimize", {"identity": self.identity, "run": self.snapshot()})
+            self.saved_nit = self.nit
 
     def snapshot(self):
         """All that changes during a run, as a tree of plain values and arrays."""
