@@ -422,6 +422,20 @@ def test_bits_do_not_depend_on_the_processor(method, mode, dtype, loss, use_isa)
     assert all(each == results[0] for each in results)
 
 
+@pytest.mark.parametrize("method", ["sgd", "saga"])
+def test_number_of_threads_holds_for_the_last_evaluation_too(method):
+    class Watched(objectives.LeastSquares):
+        def _evaluate(self, w, index, want_gradient, num_threads, *more):
+            asked.append(num_threads)
+            return super()._evaluate(w, index, want_gradient, num_threads, *more)
+
+    asked = []
+    objective = Watched(np.eye(8), np.ones(8))
+    with fastopt.threads(2):
+        minimize(objective, np.zeros(8), method=method, batch_size=1, options={"num_threads": 3, "epochs": 1})
+    assert set(asked) == {fastopt._threads.resolve(3)}
+
+
 @pytest.mark.parametrize("method", OPTIMIZERS)
 def test_number_of_threads_may_be_an_option(method):
     objective = large("csr32", "float32", "softmax", l2=0.1)

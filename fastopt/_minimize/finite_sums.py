@@ -297,7 +297,8 @@ class FiniteSumRun(Run):
 
     def at_end(self, x, last_gradient, status):
         self.evaluate.count(1)
-        return self.objective.value_and_gradient(x)
+        with _threads.threads(self.stretches.threads):
+            return self.objective.value_and_gradient(x)
 
     def snapshot(self):
         return {**super().snapshot(), "stretches": self.stretches.snapshot()}
