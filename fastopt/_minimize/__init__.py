@@ -94,6 +94,8 @@ def minimize(
             Return the x at the end of the epoch with the smallest loss, not the last one.
         spsa_step : float, default=0.01
             Size of the shifts of ``jac="spsa"`` in the first iteration; about the noise of `fun` is a good value.
+        parallel : {"batch", "hogwild"}
+            Built-in objectives: threads share a batch, or take samples each and update the same `x` without locks.
         checkpoint : path
             A file that the state of the run is written to, atomically; also at the end, and on Ctrl-C.
         checkpoint_every : int, default=1
@@ -127,8 +129,8 @@ def minimize(
         fun : float
             The objective at `x`: over all samples in their own order, or one more evaluation where there are none.
         jac : ndarray or sparse
-            The gradient at `x`; with samples, and with "spsa", the last one that a step of this call used, None if
-            there was none.
+            The gradient at `x`, of a built-in objective over all samples; with other samples, with "spsa" and where
+            an iteration failed, the last one that a step of this call used, None if there was none.
         nit, nepoch, nfev, njev : int
             Iterations, complete epochs, calls for values and for gradients.
         success, status, message : bool, int, str

@@ -36,7 +36,8 @@ SPARSE_NOTES = {
     "decays": (
         "The two differ, as zeros let the state decay.\n"
         "        Without weight decay an exact step takes time proportional to the gradient, and 8 bytes are kept for\n"
-        "        each row, or for each entry of a vector."
+        "        each row, or for each entry of a vector. With a `scipy.sparse` gradient of a\n"
+        "        matrix, which touches parts of rows, it is a pass over the whole."
     ),
     "moves": "The two differ, and an exact step is a pass over the whole, as zeros move the parameter.",
 }
