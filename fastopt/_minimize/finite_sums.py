@@ -166,14 +166,7 @@ class Reduced:
         self.length = min(max(1, int(work)), objective.n_samples)
         self.lookout = _epochs.Lookout(max(1, int(LOOKOUT_ENTRIES / per_sample)))
         self.stretches = _epochs.ReducedStretches(
-            objective,
-            method.params,
-            rate,
-            objective.l2,
-            objective.l1,
-            method.refresh,
-            self.length,
-            self.lookout,
+            objective, method.params, rate, objective.l2, objective.l1, method.refresh, self.length, self.lookout
         )
         method._bind(self.stretches.table, self.stretches.mean, rate)
 

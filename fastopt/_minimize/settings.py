@@ -1,8 +1,10 @@
 """What `options` may hold: minimize's own, and the hyper-parameters of the method."""
 
 import dataclasses
+import functools
 
-from .._validation.optimizers import refuse_base_class
+from .._validation.optimizers import optimizer_name, refuse_base_class
+from .._validation.scalars import choice, flag, integer, real
 from .._variance_reduced import FINITE_SUM_METHODS, FiniteSumMethod
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import cosine_decay
@@ -12,24 +14,29 @@ from . import validation
 DEFAULT_RATE = 0.05
 
 
+def option(default, check, **limits):
+    """A field of Settings: its default, and the function of name and value that checks what is given."""
+    return dataclasses.field(default=default, metadata={"check": functools.partial(check, **limits)})
+
+
 @dataclasses.dataclass
 class Settings:
-    """minimize's own options. None stands for a default that depends on the rest."""
+    """minimize's own options; None among the defaults is one that depends on the rest."""
 
-    maxiter: int | None = None
-    epochs: int | None = None
-    epoch_length: int = 100
-    average: str | None = None
-    average_decay: float = 0.999
-    average_start: int = 1
-    return_best: bool = False
-    patience: int = 10
-    disp: bool = False
-    progress: bool = False
-    checkpoint: str | None = None
-    checkpoint_every: int = 1
-    spsa_step: float = 0.01
-    parallel: str = "batch"
+    maxiter: int | None = option(None, integer, minimum=0)
+    epochs: int | None = option(None, integer, minimum=0)
+    epoch_length: int = option(100, integer, minimum=1)
+    average: str | None = option(None, choice, allowed=("polyak", "ema"))
+    average_decay: float = option(0.999, real, interval="[0, 1)")
+    average_start: int = option(1, integer, minimum=0)
+    return_best: bool = option(False, flag)
+    patience: int = option(10, integer, minimum=1)
+    disp: bool = option(False, lambda name, value: bool(value))
+    progress: bool = option(False, flag)
+    checkpoint: str | None = option(None, validation.checkpoint_path)
+    checkpoint_every: int = option(1, integer, minimum=1)
+    spsa_step: float = option(0.01, real, interval="(0, inf)")
+    parallel: str = option("batch", choice, allowed=("batch", "hogwild"))
 
     MOST_ITERATIONS = 10_000
     MOST_EPOCHS = 100
@@ -37,10 +44,12 @@ class Settings:
     @classmethod
     def take(cls, options):
         """Take minimize's own options out of a dict; what is left belongs to the method."""
-        names = [each.name for each in dataclasses.fields(cls)]
-        given = {name: validation.option(name, options.pop(name)) for name in names if name in options}
-        settings = cls(**{name: value for name, value in given.items() if value is not None})
-        return settings
+        taken = {}
+        for each in dataclasses.fields(cls):
+            value = options.pop(each.name, None)
+            if value is not None:  # as if it were not there
+                taken[each.name] = each.metadata["check"](each.name, value)
+        return cls(**taken)
 
     def limit(self, batches):
         """Most iterations, and the unit in which they were asked for."""
@@ -63,7 +72,7 @@ class Method:
         self.tuned = method is None
         method = "adam" if method is None else method
         if isinstance(method, str):
-            method = validation.method_name(method, OPTIMIZERS | FINITE_SUM_METHODS)
+            method = optimizer_name(method, OPTIMIZERS | FINITE_SUM_METHODS, "method")
         elif not callable(method):
             validation.refuse_method(method)
         if method is Optimizer:

@@ -1,6 +1,5 @@
 """Checks of what `minimize` is given, and their messages; see fastopt/_validation for the voice."""
 
-import difflib
 import math
 import os
 import sys
@@ -9,7 +8,7 @@ import warnings
 import numpy as np
 
 from .._validation.parameters import DTYPES
-from .._validation.scalars import choice, flag, integer, real
+from .._validation.scalars import integer, real
 
 # --- the objective ---------------------------------------------------------------------------------------
 
@@ -221,15 +220,6 @@ def type_of_rng(rng):
 # --- method and options ----------------------------------------------------------------------------------
 
 
-def method_name(value, registry):
-    """Return the class of the optimizer that a string names."""
-    if value.lower() in registry:
-        return registry[value.lower()]
-    near = difflib.get_close_matches(value.lower(), registry, n=1)
-    remedy = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"`method` must be one of {', '.join(registry)}, got {value!r}.{remedy}")
-
-
 def refuse_method(value):
     raise TypeError(
         "`method` must be a name, an Optimizer class or a callable that makes an optimizer, "
@@ -254,29 +244,6 @@ def options(value):
     if not isinstance(value, dict):
         raise TypeError(f"`options` must be a dict, got {type(value).__name__}.")
     return dict(value)
-
-
-def option(name, value):
-    """Return the value of one of minimize's own options, checked; None stands for the default."""
-    if value is None:
-        return None
-    checks = {
-        "maxiter": lambda: integer(name, value, 0),
-        "epochs": lambda: integer(name, value, 0),
-        "epoch_length": lambda: integer(name, value, 1),
-        "average": lambda: choice(name, value, ("polyak", "ema")),
-        "average_decay": lambda: real(name, value, "[0, 1)"),
-        "average_start": lambda: integer(name, value, 0),
-        "return_best": lambda: flag(name, value),
-        "patience": lambda: integer(name, value, 1),
-        "disp": lambda: bool(value),
-        "progress": lambda: flag(name, value),
-        "checkpoint": lambda: checkpoint_path(value),
-        "checkpoint_every": lambda: integer(name, value, 1),
-        "spsa_step": lambda: real(name, value, "(0, inf)"),
-        "parallel": lambda: choice(name, value, ("batch", "hogwild")),
-    }
-    return checks[name]()
 
 
 def tolerance(value):
@@ -363,13 +330,13 @@ def warn_outside_bounds():
 # --- checkpoints -----------------------------------------------------------------------------------------
 
 
-def checkpoint_path(value):
+def checkpoint_path(option, value):
     """Return a path as a string; its folder must exist."""
-    name = path("checkpoint", value)
+    name = path(option, value)
     if not name or os.path.isdir(name):
-        raise ValueError(f"`checkpoint` must be a file, got {name!r}.")
+        raise ValueError(f"`{option}` must be a file, got {name!r}.")
     if not os.path.isdir(os.path.dirname(name) or "."):
-        raise FileNotFoundError(f"`checkpoint` must be a file in a folder that exists, got {name!r}.")
+        raise FileNotFoundError(f"`{option}` must be a file in a folder that exists, got {name!r}.")
     return name
 
 

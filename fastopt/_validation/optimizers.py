@@ -8,13 +8,13 @@ import numpy as np
 from .scalars import inside, real
 
 
-def optimizer_name(value, registry):
+def optimizer_name(value, registry, argument="name"):
     """Return the class that the registry holds under a name."""
     if isinstance(value, str) and value.lower() in registry:
         return registry[value.lower()]
     near = difflib.get_close_matches(str(value).lower(), registry, n=1)
     remedy = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"`name` must be one of {', '.join(registry)}, got {value!r}.{remedy}")
+    raise ValueError(f"`{argument}` must be one of {', '.join(registry)}, got {value!r}.{remedy}")
 
 
 def refuse_unknown_argument(owner, name, known):
