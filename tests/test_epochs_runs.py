@@ -1,7 +1,7 @@
 """Runs of `minimize` over finite sums: results, stopping, checkpoints, threads, Ctrl-C and refusals."""
 
-import functools
 import fractions
+import functools
 import math
 import os
 import signal
