@@ -92,9 +92,8 @@ class Batched:
     def rates(self, n):
         """The learning rate of the last step and those of the next n."""
         rate, t = self.optimizer._values["learning_rate"], self.optimizer.step_count
-        if not callable(rate):
-            return np.concatenate([[self.rate_before], np.full(n, rate)])
-        return np.concatenate([[self.rate_before], self.optimizer._rates_from(t, n)])
+        rates = self.optimizer._rates_from(t, n) if callable(rate) else np.full(n, rate)
+        return np.concatenate([[self.rate_before], rates])
 
     def everywhere(self, rates):
         """Whether these steps go over all columns, or over touched ones only."""
@@ -205,7 +204,8 @@ class FiniteSumRun(Run):
 
     def __init__(self, x, evaluate, batches, optimizer, rng, **parts):
         super().__init__(x, evaluate, batches, optimizer, rng, **parts)
-        evaluate.objective._check_places()
+        self.objective = evaluate.objective
+        self.objective._check_places()
         self.last_norm = math.nan
 
     def begin(self):
@@ -274,10 +274,6 @@ class FiniteSumRun(Run):
             own = loss if self.most == 1 else loss - loss_before
             self.last_value, self.last_norm = own / weight + before, norm
         return done + skipped, status
-
-    @property
-    def objective(self):
-        return self.evaluate.objective
 
     def epoch_loss(self):
         """Mean loss of the epoch's batches, and the penalties at its end."""
