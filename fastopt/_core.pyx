@@ -269,7 +269,7 @@ cdef class Engine(Bound):
             self.last_steps[k], self.it.work.arrays[k].last_step = None, NULL
             if last_step is not None:
                 self.start_resting(k, last_step)
-        self.it.t, self.skipped, self.it.norm = step_count, skipped_steps, NAN
+        self.it.t, self.skipped, self.it.norm, self.last_rate = step_count, skipped_steps, NAN, NAN
         for k, name in enumerate(names(self.it.rule.carry)):
             self.it.carried[k] = carry[name]
 
