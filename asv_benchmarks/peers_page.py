@@ -165,7 +165,8 @@ def draw_ratios(axes, kept):
     labels = [f"{short(title)}\n{name}" for title, name, _ in bars]
     axes.barh(range(len(bars)), [ratio for *_, ratio in bars], color="C0", height=0.7)
     for place, (*_, ratio) in enumerate(bars):
-        axes.text(ratio * 1.05, place, f"{ratio:.1f}x", va="center", fontsize=8)
+        axes.text(ratio * 1.05, place, f"{ratio:.1f}x", va="center", fontsize=8,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
     axes.set_yticks(range(len(bars)), labels, fontsize=7.5)
     axes.invert_yaxis()
     axes.set_xscale("log")
