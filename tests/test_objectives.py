@@ -256,7 +256,7 @@ def test_class_numbers_of_any_type(kind):
 def test_value_has_the_same_bits_with_and_without_a_gradient(density, n_features):
     """Whatever number of gradients the samples are shared by."""
     rng = np.random.default_rng(0)
-    X = scipy.sparse.random_array((5000, n_features), density=density, format="csr", rng=rng)
+    X = scipy.sparse.csr_array(rng.normal(size=(5000, n_features)) * (rng.random((5000, n_features)) < density))
     objective, x = objectives.LeastSquares(X, rng.normal(size=5000)), rng.normal(size=n_features)
     assert objective(x) == objective.value_and_gradient(x)[0]
 
