@@ -228,9 +228,10 @@ static void *run_epoch(const fo_objective *it, const fo_rule *sgd, int n_threads
     fo_worker worker = {
         .seen = {room(FEATURES, sizeof(int32_t)), 1},
         .gathered = room(n, itemsize), .gradient = room(n, itemsize), .derivative = room(n_batch, itemsize),
-        .label = room(BATCH, itemsize), .weight = room(BATCH, itemsize)};
+        .label = room(BATCH, itemsize), .weight = room(BATCH, itemsize),
+        .partial = room(FO_SCAN_CHUNKS + 1, sizeof(fo_scan))};
     void *const owned[] = {worker.seen.column, worker.gathered, worker.gradient, worker.derivative, worker.label,
-                           worker.weight};
+                           worker.weight, worker.partial};
     for (int k = 0; k < 2; ++k) {
         worker.touched[k].column = room(FEATURES + 1, sizeof(int32_t));
         worker.touched[k].place = room(BATCH * ENTRIES_EACH, sizeof(int32_t));
