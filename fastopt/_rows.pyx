@@ -1,10 +1,12 @@
 """Typed Cython that takes rows out of CSR data: the mini-batches of objectives written in Python."""
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 import numpy as np
+
+from ._fused cimport index_t, real_t
 
 cdef extern from "sparse.h" nogil:
     enum:
@@ -13,14 +15,6 @@ cdef extern from "sparse.h" nogil:
     void fetch_run(const void *start, Py_ssize_t nbytes, Py_ssize_t most)
 
 cnp.import_array()
-
-ctypedef fused index_t:
-    int32_t
-    int64_t
-
-ctypedef fused real_t:
-    float
-    double
 
 
 cdef void row_starts(const index_t *indptr, const int64_t *order, Py_ssize_t n, index_t *starts) noexcept nogil:

@@ -13,17 +13,10 @@ cimport numpy as cnp
 import numpy as np
 
 from ._core cimport parallel_for, useful_threads
+from ._fused cimport index_t, real_t
 from . import _validation
 
 cnp.import_array()
-
-ctypedef fused index_t:
-    int32_t
-    int64_t
-
-ctypedef fused real_t:
-    float
-    double
 
 
 include "_duplicates.pxi"
