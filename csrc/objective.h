@@ -18,7 +18,7 @@ typedef struct {
 } fo_loss;
 extern const fo_loss *const fo_losses[]; /* NULL-terminated, sorted by name */
 
-/* Data are read only, and valid: columns in [0, n_features), none twice in a row; everything finite. */
+/* Data are read only, and valid: columns in [0, n_features), ascending in a row, none twice; everything finite. */
 typedef struct {
     ptrdiff_t n_samples, n_features, n_outputs;
     int dtype;
@@ -41,6 +41,11 @@ typedef struct {
 } fo_batch;
 
 ptrdiff_t fo_batch_entries(const fo_objective *objective, fo_batch batch);
+
+/* inspect.c: what is wrong with the data, of those things that are taken for granted above; 0: nothing. Labels, weights
+ * and loss are not looked at, and row_start has been checked: it begins with 0, ascends, and fits the arrays. */
+enum { FO_NOT_FINITE = 1, FO_OUT_OF_RANGE = 2, FO_NOT_ASCENDING = 4 };
+int fo_inspect(const fo_objective *objective, int num_threads);
 
 /* evaluate.c: sum of weight * loss over a batch, in at most FO_CHUNKS chunks that depend on the data alone: the same
  * bits for any number of threads, with and without a gradient. `gradient` is NULL, or fo_evaluation_room doubles of

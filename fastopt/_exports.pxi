@@ -17,6 +17,10 @@ cdef const fo_loss *find_loss(bytes name) except NULL:
     raise KeyError(name.decode())
 
 
+cdef int inspect_samples(const fo_objective *objective, int num_threads) noexcept nogil:
+    return fo_inspect(objective, num_threads)
+
+
 cdef size_t evaluation_room(const fo_objective *objective, fo_batch batch) noexcept nogil:
     return fo_evaluation_room(objective, batch)
 

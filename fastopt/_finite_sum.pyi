@@ -7,6 +7,11 @@ from typing_extensions import disjoint_base
 from ._types import Array, Samples
 
 __test__: dict[str, str]
+NOT_ASCENDING: int
+NOT_FINITE: int
+OUT_OF_RANGE: int
+
+def inspect(X: Samples, num_threads: int) -> int: ...
 
 @disjoint_base
 class Sum:

@@ -1,20 +1,50 @@
 """Typed Cython between the data of an objective and the C kernels: no maths and no messages here."""
 
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 cimport numpy as cnp
 import numpy as np
 
 from . import _core, _validation
 
-from ._core cimport evaluate, evaluation_room, find_loss
-from ._objective cimport fo_batch
+from ._core cimport evaluate, evaluation_room, find_loss, inspect_samples
+from ._objective cimport FO_NOT_ASCENDING, FO_NOT_FINITE, FO_OUT_OF_RANGE, fo_batch, fo_objective
 
 cnp.import_array()
+
+NOT_ASCENDING, NOT_FINITE, OUT_OF_RANGE = FO_NOT_ASCENDING, FO_NOT_FINITE, FO_OUT_OF_RANGE
 
 
 cdef tuple place_of(cnp.ndarray array):
     return <Py_ssize_t>cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array)
+
+
+cdef fo_objective samples_of(X):
+    """An objective of samples alone; keeps nothing alive."""
+    cdef fo_objective it
+    memset(&it, 0, sizeof(it))
+    it.n_samples, it.n_features = X.shape
+    it.dtype = _core.dtype_names().index(X.dtype.name)
+    it.sparse = not isinstance(X, np.ndarray)
+    if it.sparse:
+        it.value = cnp.PyArray_DATA(<cnp.ndarray?>X.data)
+        it.column = cnp.PyArray_DATA(<cnp.ndarray?>X.indices)
+        it.row_start = cnp.PyArray_DATA(<cnp.ndarray?>X.indptr)
+        it.wide = X.indices.itemsize == 8
+    else:
+        it.value = cnp.PyArray_DATA(<cnp.ndarray?>X)
+        it.row_stride = X.strides[0] // X.itemsize
+    return it
+
+
+def inspect(X, int num_threads):
+    """What is wrong with samples whose layout has been checked: some of the constants above, or'ed; 0: nothing."""
+    cdef fo_objective it = samples_of(X)
+    cdef int found
+    with nogil:
+        found = inspect_samples(&it, num_threads)
+    return found
 
 
 cdef class Sum:
@@ -23,24 +53,14 @@ cdef class Sum:
     def _bind(self, str loss, X, cnp.ndarray labels, cnp.ndarray weights, Py_ssize_t n_outputs, bint intercept,
               double shape):
         """Take the data, which are read only and kept alive."""
-        cdef cnp.ndarray value, column, row_start
-        self.it.n_samples, self.it.n_features = X.shape
+        self.it = samples_of(X)
         self.it.n_outputs, self.it.intercept, self.it.shape = n_outputs, intercept, shape
-        self.it.dtype = _core.dtype_names().index(X.dtype.name)
-        self.it.sparse = not isinstance(X, np.ndarray)
-        value = X.data if self.it.sparse else X
-        self.it.value = cnp.PyArray_DATA(value)
         self.it.label, self.it.weight = cnp.PyArray_DATA(labels), cnp.PyArray_DATA(weights)
-        self.it.loss, self.weights = find_loss(loss.encode()), weights
+        self.it.loss, self.labels, self.weights = find_loss(loss.encode()), labels, weights
         if self.it.sparse:
-            column, row_start = X.indices, X.indptr
-            self.it.column, self.it.row_start = cnp.PyArray_DATA(column), cnp.PyArray_DATA(row_start)
-            self.it.wide = cnp.PyArray_ITEMSIZE(column) == 8
-            self.owned = {"X.data": value, "X.indices": column, "X.indptr": row_start}
+            self.owned = {"X.data": X.data, "X.indices": X.indices, "X.indptr": X.indptr}
         else:
-            self.it.row_stride = X.strides[0] // X.itemsize
-            self.owned = {"X": value}
-        self.labels = labels
+            self.owned = {"X": X}
         self.places = {name: place_of(array) for name, array in self.owned.items()}
 
     cpdef int _check_places(self) except -1:

@@ -22,7 +22,13 @@ cdef extern from "objective.h" nogil:
         const int64_t *sample
         Py_ssize_t first, n, more
 
+    enum:
+        FO_NOT_FINITE
+        FO_OUT_OF_RANGE
+        FO_NOT_ASCENDING
+
     const fo_loss *fo_losses[]
+    int fo_inspect(const fo_objective *objective, int num_threads)
     size_t fo_evaluation_room(const fo_objective *objective, fo_batch batch)
     double fo_evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative,
                        double *gradient, int num_threads)

@@ -2,12 +2,10 @@
 
 import numpy as np
 
+from .. import _finite_sum, _threads
 from .._validation.parameters import DTYPES, is_masked
 from .._validation.scalars import real
 from .._validation.sparse_gradients import INDEX_DTYPES
-
-# Entries looked at in one go, so that checking needs no memory of the size of the data.
-PIECE = 1 << 18
 
 
 def samples(X):
@@ -27,7 +25,7 @@ def samples(X):
         )
     if not X.flags.aligned:
         raise ValueError("`X` must be aligned, got an array that is not; pass X.copy().")
-    _finite("X", X)
+    _finite("X", not _inspected(X))
     return X
 
 
@@ -56,50 +54,42 @@ def _sparse_samples(X):
         raise TypeError(
             f"`X` must have int32 or int64 indices of one dtype, got {X.indices.dtype} and {X.indptr.dtype}."
         )
-    _structure(X)
+    _row_pointers(X)
     if not all(array.flags.c_contiguous and array.flags.aligned for array in (X.data, X.indices, X.indptr)):
         X = X.copy()
-    if not _strictly_ascending(X):
+    found = _inspected(X)
+    if found & _finite_sum.OUT_OF_RANGE:
+        _outside(X)
+    if found & _finite_sum.NOT_ASCENDING:  # SciPy's own flag may have been set by hand
         X = X.copy()
         X.sum_duplicates()
-    _finite("X", X.data[: int(X.indptr[-1])])
+        found = _inspected(X)
+    _finite("X", not found & _finite_sum.NOT_FINITE)
     return X
 
 
-def _structure(X):
+def _inspected(X):
+    return _finite_sum.inspect(X, _threads.resolve(None))
+
+
+def _row_pointers(X):
     """What SciPy does not check when a matrix is made from its three arrays."""
-    starts, columns = X.indptr, X.indices
+    starts = X.indptr
     n_entries = len(starts) and int(starts[-1])
-    if len(starts) != X.shape[0] + 1 or starts[0] != 0 or n_entries > min(len(columns), len(X.data)):
+    if len(starts) != X.shape[0] + 1 or starts[0] != 0 or n_entries > min(len(X.indices), len(X.data)):
         raise ValueError("`X` must be a valid CSR matrix; its row pointers do not fit its shape and its entries.")
     if np.any(starts[1:] < starts[:-1]):
         raise ValueError("`X` must be a valid CSR matrix; its row pointers descend.")
-    columns = columns[:n_entries]
-    if n_entries and (columns.min() < 0 or columns.max() >= X.shape[1]):
-        raise ValueError(f"`X` must have column indices in [0, {X.shape[1]}), got {columns.min()} to {columns.max()}.")
 
 
-def _strictly_ascending(X):
-    """Whether no row has a column twice or columns out of order; SciPy's own flag may have been set by hand."""
-    starts, columns = X.indptr, X.indices
-    n_rows = max(1, X.shape[0] * PIECE // max(1, int(starts[-1])))
-    for row in range(0, X.shape[0], n_rows):
-        inside = starts[row : row + n_rows + 1]
-        piece = columns[inside[0] : inside[-1]]
-        descends = piece[1:] <= piece[:-1]
-        borders = inside[1:-1] - inside[0]
-        descends[borders[(borders > 0) & (borders < len(piece))] - 1] = False  # from one row to the next it may
-        if descends.any():
-            return False
-    return True
+def _outside(X):
+    columns = X.indices[: int(X.indptr[-1])]
+    raise ValueError(f"`X` must have column indices in [0, {X.shape[1]}), got {columns.min()} to {columns.max()}.")
 
 
-def _finite(name, values):
-    flat = values.reshape(-1) if values.flags.c_contiguous else values
-    step = PIECE if flat.ndim == 1 else max(1, PIECE // flat.shape[1])
-    for start in range(0, len(flat), step):
-        if not np.isfinite(flat[start : start + step]).all():
-            raise ValueError(f"`{name}` must be finite, got NaN or infinity; remove or replace such entries.")
+def _finite(name, is_finite):
+    if not is_finite:
+        raise ValueError(f"`{name}` must be finite, got NaN or infinity; remove or replace such entries.")
 
 
 def vector(name, values, n):
@@ -114,7 +104,7 @@ def vector(name, values, n):
     if array.shape != (n,):
         raise ValueError(f"`{name}` must have shape ({n},), one entry for each sample, got {array.shape}.")
     array = array.astype(np.float64)
-    _finite(name, array)
+    _finite(name, np.isfinite(array).all())
     return array
 
 

@@ -201,6 +201,8 @@ static void check_evaluation(const fo_objective *it)
     }
     same(&losses[0], &losses[1], sizeof losses[0], it->loss->name);
     same(gradients[0], gradients[1], n * sizeof **gradients, "its gradient");
+    const int found[] = {fo_inspect(it, 1), fo_inspect(it, THREADS)};
+    same(&found[0], &found[1], sizeof found[0], "what is wrong with samples");
     free(gradients[0]);
     free(gradients[1]);
     free(derivative);

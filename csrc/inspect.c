@@ -1,0 +1,92 @@
+/* inspect.c -- whether samples are what the kernels take for granted, in one read of them on several threads. */
+#ifndef FO_VARIANT
+#include "objective.h"
+#include "samples.h"
+
+#define RULE inspect
+#define FO_TEMPLATE "inspect.c"
+#include "for_each_variant.h"
+
+typedef int inspect_rows(const fo_objective *it, ptrdiff_t lo, ptrdiff_t hi);
+#define ENTRY(dtype, isa) FO_SYMBOL(RULE, rows, dtype, isa),
+static inspect_rows *const variants[] = {FO_FOR_EACH_VARIANT(ENTRY)};
+
+enum { PIECES = 64 };
+
+typedef struct {
+    const fo_objective *objective;
+    int *found;                  /* one for each of PIECES runs of rows */
+} inspection;
+
+static void inspect_pieces(const void *context, ptrdiff_t first, ptrdiff_t last)
+{
+    const inspection *it = context;
+    const fo_objective *objective = it->objective;
+    const ptrdiff_t n = objective->n_samples;
+    for (ptrdiff_t k = first; k < last; ++k)
+        it->found[k] = variants[fo_variant_index(objective->dtype)](objective, n * k / PIECES, n * (k + 1) / PIECES);
+}
+
+int fo_inspect(const fo_objective *objective, int num_threads)
+{
+    int found[PIECES], all = 0;
+    const inspection it = {objective, found};
+    const fo_batch every = {NULL, 0, objective->n_samples, 0};
+    const ptrdiff_t bytes = fo_batch_entries(objective, every) * (ptrdiff_t)fo_itemsize(objective->dtype);
+    fo_parallel_for(PIECES, fo_useful_threads(bytes, num_threads), inspect_pieces, &it);
+    for (int k = 0; k < PIECES; ++k)
+        all |= found[k];
+    return all;
+}
+
+#else
+
+FO_INLINE int FN(values)(const real *x, ptrdiff_t n)
+{
+    int is_bad = 0;
+    for (ptrdiff_t j = 0; j < n; ++j)
+        is_bad |= x[j] - x[j] != 0;      /* NaN for NaN and the infinities */
+    return is_bad ? FO_NOT_FINITE : 0;
+}
+
+FO_INLINE int FN(is_outside)(const void *column, ptrdiff_t j, ptrdiff_t n_columns, const int wide)
+{
+    return entry_of(column, wide, j) < 0 || entry_of(column, wide, j) >= n_columns;
+}
+
+/* The columns of a row. Where they ascend, the first and the last tell whether all are in range. */
+FO_INLINE int FN(columns)(const void *column, ptrdiff_t n, ptrdiff_t n_columns, const int wide)
+{
+    int descends = 0, is_bad = 0;
+    for (ptrdiff_t j = 1; j < n; ++j)
+        descends |= entry_of(column, wide, j) <= entry_of(column, wide, j - 1);
+    if (!descends && n > 0)
+        is_bad = FN(is_outside)(column, 0, n_columns, wide) || FN(is_outside)(column, n - 1, n_columns, wide);
+    for (ptrdiff_t j = 0; descends && j < n; ++j)
+        is_bad |= FN(is_outside)(column, j, n_columns, wide);
+    return (descends ? FO_NOT_ASCENDING : 0) | (is_bad ? FO_OUT_OF_RANGE : 0);
+}
+
+FO_INLINE int FN(sparse)(const fo_objective *it, ptrdiff_t lo, ptrdiff_t hi, const int wide)
+{
+    const ptrdiff_t start = entry_of(it->row_start, wide, lo), stop = entry_of(it->row_start, wide, hi);
+    int found = FN(values)((const real *)it->value + start, stop - start);
+    for (ptrdiff_t row = lo; row < hi; ++row) {
+        const fo_row at = sparse_row(it, row, wide, sizeof(real));
+        found |= FN(columns)(at.column, at.n, it->n_features, wide);
+    }
+    return found;
+}
+
+static int FN(rows)(const fo_objective *it, ptrdiff_t lo, ptrdiff_t hi)
+{
+    int found = 0;
+    if (it->sparse)
+        return it->wide ? FN(sparse)(it, lo, hi, 1) : FN(sparse)(it, lo, hi, 0);
+    if (it->row_stride == it->n_features)
+        return FN(values)((const real *)it->value + lo * it->row_stride, (hi - lo) * it->n_features);
+    for (ptrdiff_t row = lo; row < hi; ++row)
+        found |= FN(values)(dense_row(it, row, sizeof(real)).value, it->n_features);
+    return found;
+}
+#endif

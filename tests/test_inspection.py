@@ -1,0 +1,104 @@
+"""The look at samples before an objective takes them: every single fault is seen, wherever it is."""
+
+import finite_sums
+import numpy as np
+import pytest
+import scipy.sparse
+from finite_sums import DTYPES
+
+from fastopt import _core, objectives
+from fastopt._finite_sum import NOT_ASCENDING, NOT_FINITE, OUT_OF_RANGE, inspect
+
+# More rows than the pieces that are looked at, rows longer than the widest registers, and empty ones.
+N_ROWS, N_COLUMNS = 300, 90
+THREADS = [1, 2]
+
+
+@pytest.fixture(params=[each for each in _core.isa_names() if _core.isa_supported(each)])
+def every_isa(request, use_isa):
+    use_isa(request.param)
+
+
+def matrix(layout, dtype):
+    rng = np.random.default_rng(50)
+    X = rng.standard_normal((N_ROWS, N_COLUMNS)) * (rng.random((N_ROWS, N_COLUMNS)) < 0.4)
+    X[[0, 7, 8, N_ROWS - 1]] = 0
+    X[5] = 1
+    return finite_sums.as_layout(X.astype(dtype), layout)
+
+
+def faults(X):
+    """What is wrong with the columns of CSR, looked at row by row."""
+    found = 0
+    for row in np.split(X.indices.astype(object), X.indptr[1:-1]):
+        found |= NOT_ASCENDING * any(row[1:] <= row[:-1]) | OUT_OF_RANGE * any((row < 0) | (row >= N_COLUMNS))
+    return found
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", finite_sums.LAYOUTS)
+def test_a_bad_value_anywhere(layout, dtype, threads, every_isa):
+    X, rng = matrix(layout, dtype), np.random.default_rng(51)
+    values = (X if layout == "dense" else X.data).reshape(-1)
+    assert inspect(X, threads) == 0
+    for at in {0, values.size - 1, *rng.integers(0, values.size, 200)}:
+        before = values[at]
+        for value in (np.nan, np.inf, -np.inf):
+            values[at] = value
+            assert inspect(X, threads) == NOT_FINITE, at
+        values[at] = before
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_largest_and_the_smallest_values_are_finite(dtype, every_isa):
+    info = np.finfo(dtype)
+    X = np.resize(np.array([info.max, -info.max, info.tiny, info.smallest_subnormal, 0, -0.0], dtype), (50, 7))
+    assert inspect(X, 1) == 0
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("layout", ["csr32", "csr64"])
+def test_a_bad_column_anywhere(layout, threads, every_isa):
+    X, rng = matrix(layout, "float64"), np.random.default_rng(52)
+    far = np.iinfo(X.indices.dtype)
+    choices = [-1, 0, N_COLUMNS - 1, N_COLUMNS, far.min, far.max, *rng.integers(-1, N_COLUMNS + 1, 4)]
+    seen = set()
+    for at in {0, X.nnz - 1, *rng.integers(0, X.nnz, 60)}:
+        before = X.indices[at]
+        for column in choices:
+            X.indices[at] = column
+            assert inspect(X, threads) == faults(X), (at, column)
+            seen.add(faults(X))
+        X.indices[at] = before
+    assert seen == {0, NOT_ASCENDING, OUT_OF_RANGE, NOT_ASCENDING | OUT_OF_RANGE}
+
+
+@pytest.mark.parametrize("shape", [(9, 1), (1, 9), (40, 5)])
+@pytest.mark.parametrize("take", [np.s_[::2, :], np.s_[:, :3], np.s_[1:, 1:]], ids=["rows", "columns", "corner"])
+def test_dense_slices(shape, take, every_isa):
+    """What lies between the rows of a slice is not looked at."""
+    whole = np.full((2 * shape[0] + 1, shape[1] + 3), np.nan)
+    X = whole[take]
+    X[...] = 1.0
+    assert inspect(X, 1) == 0
+    X[-1, -1] = np.inf
+    assert inspect(X, 1) == NOT_FINITE
+
+
+def test_entries_behind_the_last_row_are_not_looked_at():
+    arrays = np.array([1.0, 2.0, np.nan]), np.array([0, 1, 77], np.int32), np.array([0, 1, 2], np.int32)
+    X = scipy.sparse.csr_array((2, 2))
+    X.data, X.indices, X.indptr = arrays
+    assert inspect(X, 1) == 0
+    assert objectives.LeastSquares(X, [0.0, 0.0])(np.zeros(2)) == 0
+
+
+@pytest.mark.parametrize("layout", finite_sums.LAYOUTS)
+def test_shared_work(layout):
+    """Large enough for several threads; the fault is in the share of the last one."""
+    X = finite_sums.as_layout(np.ones((3000, 60)), layout)
+    values = X if layout == "dense" else X.data
+    assert inspect(X, 2) == 0
+    values.reshape(-1)[-1] = np.nan
+    assert inspect(X, 2) == NOT_FINITE
