@@ -1,4 +1,5 @@
-/* inspect.c -- whether samples are what the kernels take for granted, in one read of them on several threads. */
+/* inspect.c -- what is asked of samples once, in one read of them on several threads: whether they are what the kernels
+ * take for granted, and how long the longest is. */
 #ifndef FO_VARIANT
 #include "objective.h"
 #include "samples.h"
@@ -7,36 +8,61 @@
 #define FO_TEMPLATE "inspect.c"
 #include "for_each_variant.h"
 
+/* What is wrong with the rows [lo, hi); the largest weight * (|x|^2 + has_intercept) of them. */
 typedef int inspect_rows(const fo_objective *it, ptrdiff_t lo, ptrdiff_t hi);
-#define ENTRY(dtype, isa) FO_SYMBOL(RULE, rows, dtype, isa),
-static inspect_rows *const variants[] = {FO_FOR_EACH_VARIANT(ENTRY)};
+typedef double measure_rows(const fo_objective *it, ptrdiff_t lo, ptrdiff_t hi);
+#define INSPECTION(dtype, isa) FO_SYMBOL(RULE, rows, dtype, isa),
+#define MEASUREMENT(dtype, isa) FO_SYMBOL(RULE, norms, dtype, isa),
+static inspect_rows *const inspections[] = {FO_FOR_EACH_VARIANT(INSPECTION)};
+static measure_rows *const measurements[] = {FO_FOR_EACH_VARIANT(MEASUREMENT)};
 
-enum { PIECES = 64 };
+enum { PIECES = 64 };            /* runs of rows, with a result each */
 
 typedef struct {
     const fo_objective *objective;
-    int *found;                  /* one for each of PIECES runs of rows */
+    int *found;                  /* NULL if norms are wanted */
+    double *norm;
 } inspection;
 
-static void inspect_pieces(const void *context, ptrdiff_t first, ptrdiff_t last)
+static void look_at_pieces(const void *context, ptrdiff_t first, ptrdiff_t last)
 {
     const inspection *it = context;
-    const fo_objective *objective = it->objective;
-    const ptrdiff_t n = objective->n_samples;
-    for (ptrdiff_t k = first; k < last; ++k)
-        it->found[k] = variants[fo_variant_index(objective->dtype)](objective, n * k / PIECES, n * (k + 1) / PIECES);
+    const ptrdiff_t n = it->objective->n_samples;
+    const int variant = fo_variant_index(it->objective->dtype);
+    for (ptrdiff_t k = first; k < last; ++k) {
+        const ptrdiff_t lo = n * k / PIECES, hi = n * (k + 1) / PIECES;
+        if (it->found)
+            it->found[k] = inspections[variant](it->objective, lo, hi);
+        else
+            it->norm[k] = measurements[variant](it->objective, lo, hi);
+    }
+}
+
+static void look_at_samples(const inspection *it, int num_threads)
+{
+    const fo_batch every = {NULL, 0, it->objective->n_samples, 0};
+    const ptrdiff_t bytes = fo_batch_entries(it->objective, every) * (ptrdiff_t)fo_itemsize(it->objective->dtype);
+    fo_parallel_for(PIECES, fo_useful_threads(bytes, num_threads), look_at_pieces, it);
 }
 
 int fo_inspect(const fo_objective *objective, int num_threads)
 {
     int found[PIECES], all = 0;
-    const inspection it = {objective, found};
-    const fo_batch every = {NULL, 0, objective->n_samples, 0};
-    const ptrdiff_t bytes = fo_batch_entries(objective, every) * (ptrdiff_t)fo_itemsize(objective->dtype);
-    fo_parallel_for(PIECES, fo_useful_threads(bytes, num_threads), inspect_pieces, &it);
+    const inspection it = {objective, found, NULL};
+    look_at_samples(&it, num_threads);
     for (int k = 0; k < PIECES; ++k)
         all |= found[k];
     return all;
+}
+
+double fo_largest_norm(const fo_objective *objective, int num_threads)
+{
+    double norm[PIECES], largest = 0.0;
+    const inspection it = {objective, NULL, norm};
+    look_at_samples(&it, num_threads);
+    for (int k = 0; k < PIECES; ++k)
+        largest = norm[k] > largest ? norm[k] : largest;
+    return largest;
 }
 
 #else
@@ -88,5 +114,34 @@ static int FN(rows)(const fo_objective *it, ptrdiff_t lo, ptrdiff_t hi)
     for (ptrdiff_t row = lo; row < hi; ++row)
         found |= FN(values)(dense_row(it, row, sizeof(real)).value, it->n_features);
     return found;
+}
+
+/* In lanes, whose order is written down here: the same bits for vectors of any width. */
+FO_INLINE double FN(squared)(const real *x, ptrdiff_t n)
+{
+    enum { LANES = 8 };
+    double lanes[LANES] = {0}, sum = 0.0;
+    ptrdiff_t j = 0;
+    for (; j + LANES <= n; j += LANES) {
+        FO_SIMD
+        for (int k = 0; k < LANES; ++k)
+            lanes[k] += (double)x[j + k] * x[j + k];
+    }
+    for (int k = 0; k < LANES; ++k)
+        sum += lanes[k];
+    for (; j < n; ++j)
+        sum += (double)x[j] * x[j];
+    return sum;
+}
+
+static double FN(norms)(const fo_objective *it, ptrdiff_t lo, ptrdiff_t hi)
+{
+    double largest = 0.0;
+    for (ptrdiff_t row = lo; row < hi; ++row) {
+        const fo_row at = row_of(it, row, it->sparse, it->wide, sizeof(real));
+        const double norm = ((const real *)it->weight)[row] * (FN(squared)(at.value, at.n) + it->intercept);
+        largest = norm > largest ? norm : largest;
+    }
+    return largest;
 }
 #endif

@@ -43,9 +43,12 @@ typedef struct {
 ptrdiff_t fo_batch_entries(const fo_objective *objective, fo_batch batch);
 
 /* inspect.c: what is wrong with the data, of those things that are taken for granted above; 0: nothing. Labels, weights
- * and loss are not looked at, and row_start has been checked: it begins with 0, ascends, and fits the arrays. */
+ * and loss are not looked at, and row_start has been checked: it begins with 0, ascends, and fits the arrays. And the
+ * largest weight * (|x|^2 + 1 for an intercept) of a sample, which overflows to infinity; the same bits for any number
+ * of threads. */
 enum { FO_NOT_FINITE = 1, FO_OUT_OF_RANGE = 2, FO_NOT_ASCENDING = 4 };
 int fo_inspect(const fo_objective *objective, int num_threads);
+double fo_largest_norm(const fo_objective *objective, int num_threads);
 
 /* evaluate.c: sum of weight * loss over a batch, in at most FO_CHUNKS chunks that depend on the data alone: the same
  * bits for any number of threads, with and without a gradient. `gradient` is NULL, or fo_evaluation_room doubles of

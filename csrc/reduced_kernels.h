@@ -254,11 +254,12 @@ FO_INLINE void FN(run_folded)(fo_reduced *it, const int wide)
         if (!FN(look_at_margin)(it, at, sample))
             break;
         power = it->power[i + 1];
-        reached += it->rate / power;
+        const double pace = it->rate / power, own = *change;
+        reached += pace;
         for (ptrdiff_t j = 0; j < at.n; ++j) {
             FN(folded) *column = FN(folded_at)(it, entry_of(at.column, wide, j));
-            const double g = (double)*change * ((const real *)at.value)[j];
-            column->u = (real)(column->u - column->mean * (reached - column->reached) - it->rate / power * g);
+            const double g = own * ((const real *)at.value)[j];
+            column->u = (real)(column->u - column->mean * (reached - column->reached) - pace * g);
             column->mean += (real)(c.share * g);
             column->reached = reached;
         }

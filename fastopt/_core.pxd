@@ -237,6 +237,7 @@ cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
 # The finite sums of csrc/objective.h.
 cdef const fo_loss *find_loss(bytes name) except NULL
 cdef int inspect_samples(const fo_objective *objective, int num_threads) noexcept nogil
+cdef double largest_norm(const fo_objective *objective, int num_threads) noexcept nogil
 cdef size_t evaluation_room(const fo_objective *objective, fo_batch batch) noexcept nogil
 cdef void run_stretch(const fo_stretch *stretch, fo_worker *workers) noexcept nogil
 cdef void settle(const fo_stretch *stretch, fo_worker *worker, int64_t t, int num_threads) noexcept nogil

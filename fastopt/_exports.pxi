@@ -21,6 +21,10 @@ cdef int inspect_samples(const fo_objective *objective, int num_threads) noexcep
     return fo_inspect(objective, num_threads)
 
 
+cdef double largest_norm(const fo_objective *objective, int num_threads) noexcept nogil:
+    return fo_largest_norm(objective, num_threads)
+
+
 cdef size_t evaluation_room(const fo_objective *objective, fo_batch batch) noexcept nogil:
     return fo_evaluation_room(objective, batch)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _core, _validation
 
-from ._core cimport evaluate, evaluation_room, find_loss, inspect_samples
+from ._core cimport evaluate, evaluation_room, find_loss, inspect_samples, largest_norm
 from ._objective cimport FO_NOT_ASCENDING, FO_NOT_FINITE, FO_OUT_OF_RANGE, fo_batch, fo_objective
 
 cnp.import_array()
@@ -101,15 +101,10 @@ cdef class Sum:
         mean = room[: cnp.PyArray_SIZE(w)] / batch.n
         return total / batch.n, mean
 
-    def _largest_norm(self):
+    def _largest_norm(self, int num_threads):
         """The largest weight * (|x|^2, and 1 for an intercept) of a sample."""
-        X, weights = self.X, self.weights.astype(np.float64)
-        if self.it.sparse:
-            entries = X.data[: int(X.indptr[self.it.n_samples])].astype(np.float64)
-            squares = np.zeros(self.it.n_samples)
-            filled = X.indptr[1:] > X.indptr[: self.it.n_samples]
-            if filled.any():
-                squares[filled] = np.add.reduceat(entries * entries, X.indptr[: self.it.n_samples][filled])
-        else:
-            squares = np.einsum("ij,ij->i", X, X, dtype=np.float64)
-        return float(np.max(weights * (squares + self.it.intercept)))
+        cdef double largest
+        self._check_places()
+        with nogil:
+            largest = largest_norm(&self.it, num_threads)
+        return largest

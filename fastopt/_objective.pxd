@@ -29,6 +29,7 @@ cdef extern from "objective.h" nogil:
 
     const fo_loss *fo_losses[]
     int fo_inspect(const fo_objective *objective, int num_threads)
+    double fo_largest_norm(const fo_objective *objective, int num_threads)
     size_t fo_evaluation_room(const fo_objective *objective, fo_batch batch)
     double fo_evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative,
                        double *gradient, int num_threads)

@@ -1,4 +1,4 @@
-"""The look at samples before an objective takes them: every single fault is seen, wherever it is."""
+"""What is asked of samples once: every single fault is seen, wherever it is, and the longest row is found."""
 
 import finite_sums
 import numpy as np
@@ -6,6 +6,7 @@ import pytest
 import scipy.sparse
 from finite_sums import DTYPES
 
+import fastopt
 from fastopt import _core, objectives
 from fastopt._finite_sum import NOT_ASCENDING, NOT_FINITE, OUT_OF_RANGE, inspect
 
@@ -102,3 +103,37 @@ def test_shared_work(layout):
     assert inspect(X, 2) == 0
     values.reshape(-1)[-1] = np.nan
     assert inspect(X, 2) == NOT_FINITE
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", finite_sums.LAYOUTS)
+def test_the_longest_row_anywhere(layout, dtype, fit_intercept, use_isa):
+    """By weight, in float64, and the same bits for every instruction set and number of threads."""
+    rng = np.random.default_rng(53)
+    X = np.tile(matrix("dense", "float64"), (20, 1)).astype(dtype)
+    for row in [0, 1, len(X) - 1, *rng.integers(0, len(X), 5)]:
+        X[row, : rng.integers(1, N_COLUMNS)] += 3
+        weight = rng.uniform(0.5, 1.5, len(X))
+        weight[row] = 10.0
+        kept = (weight / weight.mean()).astype(dtype).astype(np.float64)
+        samples = finite_sums.as_layout(X, layout)
+        objective = objectives.LeastSquares(
+            samples, np.zeros(len(X)), fit_intercept=fit_intercept, sample_weight=weight
+        )
+        seen = set()
+        for isa in _core.isa_names():
+            if _core.isa_supported(isa):
+                use_isa(isa)
+                for threads in THREADS:
+                    with fastopt.threads(threads):
+                        seen.add(objective.max_smoothness)
+        expected = np.max(kept * ((X.astype(np.float64) ** 2).sum(axis=1) + fit_intercept))
+        np.testing.assert_allclose(seen.pop(), expected, rtol=1e-6 if dtype == "float32" else 1e-13)
+        assert not seen
+        X[row] = 0
+
+
+def test_a_norm_beyond_float64():
+    X = np.array([[1.0, 2.0], [1e200, 0.0]])
+    assert objectives.LeastSquares(X, [0.0, 0.0]).max_smoothness == np.inf

@@ -103,9 +103,9 @@ def test_default_learning_rate(method, loss, layout):
 @each_method
 def test_default_learning_rate_takes_one_pass(method):
     class Watched(objectives.LeastSquares):
-        def _largest_norm(self):
+        def _largest_norm(self, num_threads):
             passes.append(self)
-            return super()._largest_norm()
+            return super()._largest_norm(num_threads)
 
     passes = []
     minimize(Watched(np.eye(3), np.ones(3)), np.zeros(3), method=method, options={"epochs": 1})

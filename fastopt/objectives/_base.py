@@ -133,7 +133,7 @@ class Objective(_finite_sum.Sum):
         """Largest Lipschitz constant of the gradient of one sample's loss, with `l2`; infinite if there is none."""
         if np.isinf(self.curvature):
             return np.inf
-        return self.curvature * self._largest_norm() + self.l2
+        return self.curvature * self._largest_norm(_threads.resolve(None)) + self.l2
 
     def _index(self, idx):
         return None if idx is None else _validation.sample_index(idx, self.n_samples)

@@ -202,7 +202,9 @@ static void check_evaluation(const fo_objective *it)
     same(&losses[0], &losses[1], sizeof losses[0], it->loss->name);
     same(gradients[0], gradients[1], n * sizeof **gradients, "its gradient");
     const int found[] = {fo_inspect(it, 1), fo_inspect(it, THREADS)};
+    const double norms[] = {fo_largest_norm(it, 1), fo_largest_norm(it, THREADS)};
     same(&found[0], &found[1], sizeof found[0], "what is wrong with samples");
+    same(&norms[0], &norms[1], sizeof norms[0], "their longest row");
     free(gradients[0]);
     free(gradients[1]);
     free(derivative);
