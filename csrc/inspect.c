@@ -16,11 +16,11 @@ typedef double measure_rows(const fo_objective *it, ptrdiff_t lo, ptrdiff_t hi);
 static inspect_rows *const inspections[] = {FO_FOR_EACH_VARIANT(INSPECTION)};
 static measure_rows *const measurements[] = {FO_FOR_EACH_VARIANT(MEASUREMENT)};
 
-enum { PIECES = 64 };            /* runs of rows, with a result each */
+enum { PIECES = 64 }; /* runs of rows, with a result each */
 
 typedef struct {
     const fo_objective *objective;
-    int *found;                  /* NULL if norms are wanted */
+    int *found; /* NULL if norms are wanted */
     double *norm;
 } inspection;
 
