@@ -14,7 +14,7 @@ tests() { printf 'tests/test_%s.py\n' "$@"; }
 # the same in every build.
 COMPILED_TESTS=$(tests rules state state_dict clip_norm nonfinite overflow subnormals memory threads gradient_policies \
     validation_gradients sparse_rules sparse_bits sparse_formats sparse_memory sparse_validation sparse_hypothesis \
-    objectives epochs epochs_runs epochs_faults variance_reduced native state_machine)
+    objectives inspection epochs epochs_runs epochs_faults variance_reduced native state_machine)
 
 # A copy without anything that a build left behind.
 enter_clone() {
