@@ -125,6 +125,12 @@ BAD_SAMPLES = {
     "row pointers end below 0": (changed(indptr=entry(csr().indptr, -1, -3)), ValueError, "valid CSR", "row pointers"),
     "too few row pointers": (changed(indptr=csr().indptr[:-1]), ValueError, "valid CSR", "row pointers"),
     "no row pointers": (changed(indptr=csr().indptr[:0]), ValueError, "valid CSR", "row pointers"),
+    "columns of no width": (changed(indices=csr().indices[:, None][:, :0]), ValueError, "valid CSR", "entries"),
+    "entries of no width": (changed(data=csr().data[:, None][:, :0]), ValueError, "valid CSR", "entries"),
+    "entries in two columns": (changed(data=np.ones((csr().nnz, 2))), ValueError, "valid CSR", "entries"),
+    "strided columns, one too far": (
+        changed(indices=np.repeat(entry(csr().indices, -1, D), 2)[::2]), ValueError, "[0, 3)", "3"
+    ),
     "too few columns": (changed(indices=csr().indices[:-1]), ValueError, "valid CSR", "entries"),
     "too few entries": (changed(data=csr().data[:-1]), ValueError, "valid CSR", "entries"),
     "short columns": (changed(indices=csr().indices.astype("i2")), TypeError, "int32 or int64", "got int16"),

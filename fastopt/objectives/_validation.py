@@ -59,7 +59,7 @@ def _sparse_samples(X):
         X = X.copy()
     found = _inspected(X)
     if found & _finite_sum.OUT_OF_RANGE:
-        _outside(X)
+        _refuse_columns(X)
     if found & _finite_sum.NOT_ASCENDING:  # SciPy's own flag may have been set by hand
         X = X.copy()
         X.sum_duplicates()
@@ -75,14 +75,20 @@ def _inspected(X):
 def _row_pointers(X):
     """What SciPy does not check when a matrix is made from its three arrays."""
     starts = X.indptr
-    n_entries = len(starts) and int(starts[-1])
-    if len(starts) != X.shape[0] + 1 or starts[0] != 0 or n_entries > min(len(X.indices), len(X.data)):
+    n_entries = int(starts.flat[-1]) if starts.size else 0
+    one_dimensional = starts.ndim == X.indices.ndim == X.data.ndim == 1
+    if (
+        not one_dimensional
+        or len(starts) != X.shape[0] + 1
+        or starts[0] != 0
+        or n_entries > min(len(X.indices), len(X.data))
+    ):
         raise ValueError("`X` must be a valid CSR matrix; its row pointers do not fit its shape and its entries.")
     if np.any(starts[1:] < starts[:-1]):
         raise ValueError("`X` must be a valid CSR matrix; its row pointers descend.")
 
 
-def _outside(X):
+def _refuse_columns(X):
     columns = X.indices[: int(X.indptr[-1])]
     raise ValueError(f"`X` must have column indices in [0, {X.shape[1]}), got {columns.min()} to {columns.max()}.")
 
