@@ -26,11 +26,11 @@ no measure of a library.
 
 ![Adam against the number of parameters, and the other problems](peers.png)
 """
-TARGET_NOTE = """
+TARGET_NOTE = f"""
 ## Against what was hoped for
 
 Dense Adam, float32. *Measured* is the median ratio of a round. *Moved* is what fastopt reads and writes in a second, at
-28 bytes a parameter: beyond the caches, from some ten million parameters on, what the memory gave at that time.
+{ADAM_BYTES} bytes a parameter: beyond the caches, from ten million parameters on, what the memory gave at that time.
 """
 
 

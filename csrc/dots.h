@@ -3,7 +3,7 @@
  * Included once per (instruction set, dtype). The order of every sum is written down here, so that vectors of any
  * width give the same bits. `sparse` and `wide` are constants in each call: the layout costs nothing inside. */
 
-/* Entries that a dense product sums side by side. */
+/* Entries that a dense product or a norm sums side by side. */
 enum { FN(SIDE) = 128 / sizeof(real) };
 
 FO_INLINE double FN(dense_dot)(const real *x, const real *w, ptrdiff_t n)
@@ -20,6 +20,22 @@ FO_INLINE double FN(dense_dot)(const real *x, const real *w, ptrdiff_t n)
         sum += side[k];
     for (; j < n; ++j)
         sum += (double)x[j] * w[j];
+    return sum;
+}
+
+FO_INLINE double FN(squared_norm)(const real *x, ptrdiff_t n)
+{
+    double side[FN(SIDE)] = {0}, sum = 0.0;
+    ptrdiff_t j = 0;
+    for (; j + FN(SIDE) <= n; j += FN(SIDE)) {
+        FO_SIMD
+        for (int k = 0; k < FN(SIDE); ++k)
+            side[k] += (double)x[j + k] * x[j + k];
+    }
+    for (int k = 0; k < FN(SIDE); ++k)
+        sum += side[k];
+    for (; j < n; ++j)
+        sum += (double)x[j] * x[j];
     return sum;
 }
 

@@ -20,36 +20,39 @@ enum { PIECES = 64 }; /* runs of rows, with a result each */
 
 typedef struct {
     const fo_objective *objective;
-    int *found; /* NULL if norms are wanted */
-    double *norm;
-} inspection;
+    void *result; /* PIECES of the task's type */
+} look;
 
-static void look_at_pieces(const void *context, ptrdiff_t first, ptrdiff_t last)
+static ptrdiff_t start_of(const look *it, ptrdiff_t piece) { return it->objective->n_samples * piece / PIECES; }
+
+static void inspect_pieces(const void *context, ptrdiff_t first, ptrdiff_t last)
 {
-    const inspection *it = context;
-    const ptrdiff_t n = it->objective->n_samples;
-    const int variant = fo_variant_index(it->objective->dtype);
-    for (ptrdiff_t k = first; k < last; ++k) {
-        const ptrdiff_t lo = n * k / PIECES, hi = n * (k + 1) / PIECES;
-        if (it->found)
-            it->found[k] = inspections[variant](it->objective, lo, hi);
-        else
-            it->norm[k] = measurements[variant](it->objective, lo, hi);
-    }
+    const look *it = context;
+    inspect_rows *const inspect = inspections[fo_variant_index(it->objective->dtype)];
+    for (ptrdiff_t k = first; k < last; ++k)
+        ((int *)it->result)[k] = inspect(it->objective, start_of(it, k), start_of(it, k + 1));
 }
 
-static void look_at_samples(const inspection *it, int num_threads)
+static void measure_pieces(const void *context, ptrdiff_t first, ptrdiff_t last)
 {
-    const fo_batch every = {NULL, 0, it->objective->n_samples, 0};
-    const ptrdiff_t bytes = fo_batch_entries(it->objective, every) * (ptrdiff_t)fo_itemsize(it->objective->dtype);
-    fo_parallel_for(PIECES, fo_useful_threads(bytes, num_threads), look_at_pieces, it);
+    const look *it = context;
+    measure_rows *const measure = measurements[fo_variant_index(it->objective->dtype)];
+    for (ptrdiff_t k = first; k < last; ++k)
+        ((double *)it->result)[k] = measure(it->objective, start_of(it, k), start_of(it, k + 1));
+}
+
+static void look_at_samples(const fo_objective *objective, int num_threads, fo_task *task, void *result)
+{
+    const look it = {objective, result};
+    const fo_batch every = {NULL, 0, objective->n_samples, 0};
+    const ptrdiff_t bytes = fo_batch_entries(objective, every) * (ptrdiff_t)fo_itemsize(objective->dtype);
+    fo_parallel_for(PIECES, fo_useful_threads(bytes, num_threads), task, &it);
 }
 
 int fo_inspect(const fo_objective *objective, int num_threads)
 {
     int found[PIECES], all = 0;
-    const inspection it = {objective, found, NULL};
-    look_at_samples(&it, num_threads);
+    look_at_samples(objective, num_threads, inspect_pieces, found);
     for (int k = 0; k < PIECES; ++k)
         all |= found[k];
     return all;
@@ -58,14 +61,14 @@ int fo_inspect(const fo_objective *objective, int num_threads)
 double fo_largest_norm(const fo_objective *objective, int num_threads)
 {
     double norm[PIECES], largest = 0.0;
-    const inspection it = {objective, NULL, norm};
-    look_at_samples(&it, num_threads);
+    look_at_samples(objective, num_threads, measure_pieces, norm);
     for (int k = 0; k < PIECES; ++k)
         largest = norm[k] > largest ? norm[k] : largest;
     return largest;
 }
 
 #else
+#include "dots.h"
 
 FO_INLINE int FN(values)(const real *x, ptrdiff_t n)
 {
@@ -116,30 +119,12 @@ static int FN(rows)(const fo_objective *it, ptrdiff_t lo, ptrdiff_t hi)
     return found;
 }
 
-/* In lanes, whose order is written down here: the same bits for vectors of any width. */
-FO_INLINE double FN(squared)(const real *x, ptrdiff_t n)
-{
-    enum { LANES = 8 };
-    double lanes[LANES] = {0}, sum = 0.0;
-    ptrdiff_t j = 0;
-    for (; j + LANES <= n; j += LANES) {
-        FO_SIMD
-        for (int k = 0; k < LANES; ++k)
-            lanes[k] += (double)x[j + k] * x[j + k];
-    }
-    for (int k = 0; k < LANES; ++k)
-        sum += lanes[k];
-    for (; j < n; ++j)
-        sum += (double)x[j] * x[j];
-    return sum;
-}
-
 static double FN(norms)(const fo_objective *it, ptrdiff_t lo, ptrdiff_t hi)
 {
     double largest = 0.0;
     for (ptrdiff_t row = lo; row < hi; ++row) {
         const fo_row at = row_of(it, row, it->sparse, it->wide, sizeof(real));
-        const double norm = ((const real *)it->weight)[row] * (FN(squared)(at.value, at.n) + it->intercept);
+        const double norm = ((const real *)it->weight)[row] * (FN(squared_norm)(at.value, at.n) + it->intercept);
         largest = norm > largest ? norm : largest;
     }
     return largest;

@@ -254,7 +254,7 @@ FO_INLINE void FN(run_folded)(fo_reduced *it, const int wide)
         if (!FN(look_at_margin)(it, at, sample))
             break;
         power = it->power[i + 1];
-        const double pace = it->rate / power, own = *change;
+        const double pace = it->rate / power, own = *change;    /* not per entry: its stores might alias */
         reached += pace;
         for (ptrdiff_t j = 0; j < at.n; ++j) {
             FN(folded) *column = FN(folded_at)(it, entry_of(at.column, wide, j));

@@ -225,13 +225,7 @@ static void FN(add_penalty)(const void *w, ptrdiff_t n, double l2, double l1, vo
         to[j] += a * p[j] + (p[j] > 0 ? b : p[j] < 0 ? -b : 0);
 }
 
-static double FN(sum_squares)(const void *values, ptrdiff_t n)
-{
-    double sum = 0.0;
-    for (ptrdiff_t j = 0; j < n; ++j)
-        sum += (double)((const real *)values)[j] * ((const real *)values)[j];
-    return sum;
-}
+static double FN(sum_squares)(const void *values, ptrdiff_t n) { return FN(squared_norm)(values, n); }
 
 static const fo_row_kernels FN(kernels) = {
     .margins = FN(margins),

@@ -4,10 +4,11 @@ import finite_sums
 import numpy as np
 import pytest
 import scipy.sparse
+from conftest import ISAS
 from finite_sums import DTYPES
 
 import fastopt
-from fastopt import _core, objectives
+from fastopt import objectives
 from fastopt._finite_sum import NOT_ASCENDING, NOT_FINITE, OUT_OF_RANGE, inspect
 
 # More rows than the pieces that are looked at, rows longer than the widest registers, and empty ones.
@@ -15,7 +16,7 @@ N_ROWS, N_COLUMNS = 300, 90
 THREADS = [1, 2]
 
 
-@pytest.fixture(params=[each for each in _core.isa_names() if _core.isa_supported(each)])
+@pytest.fixture(params=ISAS)
 def every_isa(request, use_isa):
     use_isa(request.param)
 
@@ -122,12 +123,11 @@ def test_the_longest_row_anywhere(layout, dtype, fit_intercept, use_isa):
             samples, np.zeros(len(X)), fit_intercept=fit_intercept, sample_weight=weight
         )
         seen = set()
-        for isa in _core.isa_names():
-            if _core.isa_supported(isa):
-                use_isa(isa)
-                for threads in THREADS:
-                    with fastopt.threads(threads):
-                        seen.add(objective.max_smoothness)
+        for isa in ISAS:
+            use_isa(isa)
+            for threads in THREADS:
+                with fastopt.threads(threads):
+                    seen.add(objective.max_smoothness)
         expected = np.max(kept * ((X.astype(np.float64) ** 2).sum(axis=1) + fit_intercept))
         np.testing.assert_allclose(seen.pop(), expected, rtol=1e-6 if dtype == "float32" else 1e-13)
         assert not seen
