@@ -17,7 +17,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # No -march, no -ffast-math, and no contraction to fused multiply-add: results must be the same bits on every
-# processor (docs/adr/0002). The instruction sets are chosen per function in csrc/for_each_variant.h.
+# processor (docs/adr/0002). The instruction sets are chosen per function in csrc/core/variants.h.
 GNU_FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 DEBUG_FLAGS = ["-UNDEBUG", "-O1", "-g"]
@@ -130,7 +130,7 @@ class BuildExt(build_ext):
 
 
 C_SOURCES = sorted(glob.glob("csrc/**/*.c", recursive=True))
-HEADERS = sorted(glob.glob("csrc/*.h") + glob.glob("csrc/*.def"))
+HEADERS = sorted(glob.glob("csrc/**/*.h", recursive=True) + glob.glob("csrc/**/*.def", recursive=True))
 
 
 def extension(name, c_sources=()):

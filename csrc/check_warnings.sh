@@ -2,9 +2,9 @@
 # Compile every C file with all warnings as errors, with OpenMP and with assertions. CC names the compiler.
 set -eu
 cd "$(dirname "$0")"
-for source in *.c */*.c; do
+for source in */*.c; do
     for variant in "-fopenmp -DNDEBUG" -fopenmp-simd; do
-        "${CC:-cc}" -std=c11 -O3 -fPIC -fno-math-errno -fno-trapping-math -ffp-contract=off $variant \
+        "${CC:-cc}" -std=c11 -O3 -fPIC -I. -fno-math-errno -fno-trapping-math -ffp-contract=off $variant \
             -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror -c "$source" -o /dev/null
     done
 done

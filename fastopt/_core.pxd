@@ -129,7 +129,7 @@ cdef extern from "fastopt.h" nogil:
     void fo_gauge(const void *read, void *const *readwrite, int n, Py_ssize_t bytes, int num_threads)
 
 
-cdef extern from "stretch.h" nogil:
+cdef extern from "finite_sum/epoch.h" nogil:
     enum:
         FO_MOST_COLUMNS
 
@@ -204,7 +204,7 @@ cdef extern from "stretch.h" nogil:
     void fo_settle(const fo_stretch *stretch, fo_worker *worker, int64_t t, int num_threads)
 
 
-cdef extern from "reduced.h" nogil:
+cdef extern from "finite_sum/saga_svrg.h" nogil:
     enum:
         FO_FOLDED_BYTES
 

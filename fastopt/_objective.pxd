@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t
 
 
-cdef extern from "objective.h" nogil:
+cdef extern from "finite_sum/objective.h" nogil:
     ctypedef struct fo_loss:
         const char *name
 

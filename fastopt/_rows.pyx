@@ -8,7 +8,7 @@ import numpy as np
 
 from ._fused cimport index_t, real_t
 
-cdef extern from "sparse.h" nogil:
+cdef extern from "update/positions.h" nogil:
     enum:
         ROWS_AHEAD
         MOST_FETCHED

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def rules_in_source():
-    return re.findall(r"^RULE\((\w+)\)$", (ROOT / "csrc/rules.def").read_text(), re.MULTILINE)
+    return re.findall(r"^RULE\((\w+)\)$", (ROOT / "csrc/rules/rules.def").read_text(), re.MULTILINE)
 
 
 def documented():

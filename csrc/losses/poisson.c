@@ -2,7 +2,7 @@
 #ifndef FO_VARIANT
 #define RULE poisson
 #define LOSS_FILE "losses/poisson.c"
-#include "../loss.h"
+#include "finite_sum/loss.h"
 #else
 
 FO_INLINE point FN(point)(double z, double y, double shape)

@@ -3,7 +3,7 @@
 #define RULE softmax
 #define LOSS_FILE "losses/softmax.c"
 #define SEVERAL_OUTPUTS
-#include "../loss.h"
+#include "finite_sum/loss.h"
 #else
 
 /* exp(z_k - z_largest) over the derivatives, which may take the margins' place; returns their sum without the largest's

@@ -6,7 +6,7 @@
 #define HYPER(X) X(beta_1) X(beta_2) X(epsilon) X(epsilon_root)
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(step_size) X(epsilon) X(epsilon_root)
 #define SLOTS(X) X(m, always, 0) X(s, always, 0)
-#include "../rule.h"
+#include "update/rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)
 {
@@ -19,7 +19,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->epsilon = h->epsilon * sqrt(bc2);
     c->epsilon_root = h->epsilon_root;
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *m, real *s, const FN(coefs) *c, int form)

@@ -7,7 +7,7 @@
 #define SLOTS(X) X(accumulator, always, 0) X(delta_accumulator, always, 0)
 #define ZERO_GRADIENT(form) FO_DECAYS
 #define ZERO_GRADIENT_FACTOR rho
-#include "../rule.h"
+#include "update/rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)
 {
@@ -16,7 +16,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->one_minus_rho = 1.0 - h->rho;
     c->epsilon = h->epsilon;
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *accumulator, real *delta_accumulator, const FN(coefs) *c, int form)

@@ -6,7 +6,7 @@
 #define COEF(X) X(learning_rate) X(epsilon) X(epsilon_root) X(initial)
 #define SLOTS(X) X(accumulator, always, c->initial)
 #define ZERO_GRADIENT(form) FO_STAYS
-#include "../rule.h"
+#include "update/rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)
 {
@@ -15,7 +15,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->epsilon_root = h->epsilon_root;
     c->initial = h->initial_accumulator_value;
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *accumulator, const FN(coefs) *c, int form)

@@ -8,7 +8,7 @@
 #define OPTIONS(X) X(amsgrad)
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(step_size) X(epsilon) X(epsilon_root)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0) X(v_max, amsgrad, 0)
-#include "../rule.h"
+#include "update/rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)
 {
@@ -21,7 +21,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->epsilon = h->epsilon * (h->epsilon_hat ? 1.0 : sqrt(bc2));
     c->epsilon_root = h->epsilon_root * (h->epsilon_hat ? 1.0 : bc2);
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *m, real *v, real *v_max, const FN(coefs) *c, int form)

@@ -6,7 +6,7 @@
 #define HYPER(X) X(lambd) X(alpha) X(t0)
 #define COEF(X) X(decay) X(eta) X(mu) X(one_minus_mu)
 #define SLOTS(X) X(average, always, p)
-#include "../rule.h"
+#include "update/rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)
 {
@@ -17,7 +17,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->mu = averaged > 1.0 ? 1.0 / averaged : 1.0;
     c->one_minus_mu = 1.0 - c->mu;
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *average, const FN(coefs) *c, int form)

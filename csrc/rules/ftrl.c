@@ -9,7 +9,7 @@
 #define SLOTS(X) \
     X(z, always, -p * (SQRT(c->initial) * c->inverse_rate + c->constant_term) - c->l1 * SIGN(p)) \
     X(n, always, c->initial)
-#include "../rule.h"
+#include "update/rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)
 {
@@ -18,7 +18,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->constant_term = h->beta / now->learning_rate + h->l2;
     c->initial = h->initial_accumulator_value;
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *z, real *n, const FN(coefs) *c, int form)

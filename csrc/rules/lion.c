@@ -5,7 +5,7 @@
 #define HYPER(X) X(beta_1) X(beta_2)
 #define COEF(X) X(learning_rate) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2)
 #define SLOTS(X) X(m, always, 0)
-#include "../rule.h"
+#include "update/rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)
 {
@@ -15,7 +15,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->beta_2 = h->beta_2;
     c->one_minus_beta_2 = 1.0 - h->beta_2;
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *m, const FN(coefs) *c, int form)

@@ -9,7 +9,7 @@
 #define CARRY(X) X(mu_product, 1.0)
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(m_rate) X(grad_rate) X(epsilon)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0)
-#include "../rule.h"
+#include "update/rule.h"
 
 static double momentum_at(const hyper *h, int64_t t)
 {
@@ -30,7 +30,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->epsilon = h->epsilon * sqrt(bc2);
     now->carry->mu_product = product;
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *m, real *v, const FN(coefs) *c, int form)

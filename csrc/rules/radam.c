@@ -7,7 +7,7 @@
 #define HYPER(X) X(beta_1) X(beta_2) X(epsilon) X(threshold) X(epsilon_hat)
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(step_size) X(adaptive) X(epsilon)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0)
-#include "../rule.h"
+#include "update/rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)
 {
@@ -23,7 +23,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->adaptive = tractable;
     c->epsilon = tractable ? h->epsilon * (h->epsilon_hat ? 1.0 : sqrt(bc2)) : 1.0;
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *m, real *v, const FN(coefs) *c, int form)

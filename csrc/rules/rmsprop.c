@@ -9,7 +9,7 @@
 #define SLOTS(X) X(mean_square, always, 0) X(mean_grad, centered, 0) X(velocity, momentum, 0)
 #define ZERO_GRADIENT(form) ((form) & momentum ? FO_MOVES : FO_DECAYS)
 #define ZERO_GRADIENT_FACTOR rho
-#include "../rule.h"
+#include "update/rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)
 {
@@ -21,7 +21,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->grad_rate = h->momentum == 0 || h->scaled_velocity ? now->learning_rate : 1.0;
     c->velocity_rate = h->scaled_velocity ? 1.0 : now->learning_rate;
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *mean_square, real *mean_grad, real *velocity, const FN(coefs) *c,

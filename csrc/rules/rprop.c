@@ -6,7 +6,7 @@
 #define HYPER(X) X(eta_minus) X(eta_plus) X(step_min) X(step_max)
 #define COEF(X) X(eta_minus) X(eta_plus) X(step_min) X(step_max) X(initial)
 #define SLOTS(X) X(prev_grad, always, 0) X(step_size, always, c->initial)
-#include "../rule.h"
+#include "update/rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)
 {
@@ -16,7 +16,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->step_max = h->step_max;
     c->initial = now->learning_rate;
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *prev_grad, real *step_size, const FN(coefs) *c, int form)

@@ -9,7 +9,7 @@
 #define COEF(X) X(momentum) X(grad_rate) X(velocity_rate)
 #define SLOTS(X) X(velocity, momentum, 0)
 #define ZERO_GRADIENT(form) ((form) & momentum ? FO_MOVES : FO_STAYS)
-#include "../rule.h"
+#include "update/rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)
 {
@@ -20,7 +20,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->grad_rate *= plain ? 1.0 : damping;
     c->velocity_rate = h->scaled_velocity ? 1.0 : now->learning_rate;
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *velocity, const FN(coefs) *c, int form)

@@ -6,7 +6,7 @@
 #define HYPER(X) X(beta_1) X(beta_2) X(epsilon) X(initial_accumulator_value) X(bias_correction)
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(one_minus_beta_2) X(step_size) X(epsilon) X(initial)
 #define SLOTS(X) X(m, always, 0) X(v, always, c->initial)
-#include "../rule.h"
+#include "update/rule.h"
 
 static void prepare(const hyper *h, const moment *now, coefs *c)
 {
@@ -19,7 +19,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->epsilon = h->epsilon * sqrt(bc2);
     c->initial = h->initial_accumulator_value;
 }
-#include "../export_rule.h"
+#include "update/export_rule.h"
 #else
 
 FO_INLINE void FN(update)(real *p, real g, real *m, real *v, const FN(coefs) *c, int form)

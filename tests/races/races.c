@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "stretch.h"
+#include "finite_sum/epoch.h"
 
 enum { THREADS = 4, SIZE = 20000, WIDTH = 5, N_ROWS = SIZE / WIDTH, TOUCHED = 1500 };
 enum { SAMPLES = 1000, FEATURES = 40, OUTPUTS = 3, ENTRIES_EACH = 5, BATCH = 500 };

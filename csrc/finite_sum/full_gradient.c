@@ -1,0 +1,192 @@
+/* evaluate.c -- value and gradient of an objective over a batch, on several threads.
+ *
+ * Samples are cut into chunks whose number depends on the data alone, with a sum of losses each. A gradient in double
+ * is kept for each chunk too, or for some chunks in a row together where it is long beside what goes into it. Chunks go
+ * through their samples block by block while the rows are in the cache, and are added in order. */
+#include <string.h>
+#include "finite_sum/sample_kernels.h"
+#include "finite_sum/samples.h"
+
+enum {
+    BLOCK = 64,                  /* samples */
+    LEAST_SAMPLES = 64,          /* in a chunk */
+    ENTRIES_EACH = 4             /* of sparse rows, for each entry of the gradient that they go into */
+};
+
+typedef struct {
+    const fo_objective *objective;
+    const fo_row_kernels *kernels;
+    const void *w;
+    fo_batch batch;
+    ptrdiff_t n_chunks, n_gradients, size, room;
+    void *derivative;
+    double *gradient;            /* `room` doubles for each of n_gradients, or NULL */
+    double *loss;                /* one for each chunk */
+} evaluation;
+
+static ptrdiff_t size_of(const fo_objective *it) { return (it->n_features + (it->intercept ? 1 : 0)) * it->n_outputs; }
+
+ptrdiff_t fo_batch_entries(const fo_objective *it, fo_batch batch)
+{
+    ptrdiff_t entries = 0;
+    if (!it->sparse)
+        return batch.n * it->n_features;
+    if (!batch.sample)
+        return entry_of(it->row_start, it->wide, batch.first + batch.n)
+             - entry_of(it->row_start, it->wide, batch.first);
+    for (ptrdiff_t i = 0; i < batch.n; ++i)
+        entries += sparse_row(it, sample_of(batch, i), it->wide, 0).n;
+    return entries;
+}
+
+/* A power of two, at most FO_CHUNKS. */
+static ptrdiff_t power_below(ptrdiff_t most)
+{
+    ptrdiff_t n = 1;
+    while (2 * n <= most && n < FO_CHUNKS)
+        n *= 2;
+    return n;
+}
+
+static ptrdiff_t chunks_of(fo_batch batch) { return power_below(batch.n / LEAST_SAMPLES); }
+
+/* Divides the number of chunks. */
+static ptrdiff_t gradients_of(const fo_objective *it, fo_batch batch, ptrdiff_t n_entries)
+{
+    const ptrdiff_t n = power_below(n_entries / (ENTRIES_EACH * (it->n_features + 1))), n_chunks = chunks_of(batch);
+    return it->sparse && n < n_chunks ? n : n_chunks;
+}
+
+/* Doubles for a gradient: its own, and one in the dtype for a block of dense rows. */
+static ptrdiff_t gradient_room(const fo_objective *it) { return it->sparse ? size_of(it) : 2 * size_of(it); }
+
+size_t fo_evaluation_room(const fo_objective *it, fo_batch batch)
+{
+    return (size_t)(gradients_of(it, batch, fo_batch_entries(it, batch)) * gradient_room(it));
+}
+
+static char *derivatives_from(const evaluation *it, ptrdiff_t sample)
+{
+    const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(it->objective->dtype);
+    return (char *)it->derivative + sample * it->objective->n_outputs * itemsize;
+}
+
+/* Losses and derivatives of the samples [lo, hi) of the batch, at most BLOCK. */
+static double block_loss(const evaluation *it, ptrdiff_t lo, ptrdiff_t hi)
+{
+    const fo_objective *objective = it->objective;
+    const fo_batch block = part_of(it->batch, lo, hi);
+    double labels[BLOCK], weights[BLOCK];
+    char *derivative = derivatives_from(it, lo);
+    it->kernels->margins(objective, block, it->w, derivative);
+    it->kernels->labels(objective, block, 1.0, labels, weights);
+    return objective->loss->variants[fo_variant_index(objective->dtype)](
+        derivative, labels, weights, hi - lo, objective->n_outputs, objective->shape, derivative);
+}
+
+/* Adds the gradients of the samples [lo, hi) to those of a chunk. */
+static void add_block(const evaluation *it, ptrdiff_t lo, ptrdiff_t hi, double *gradient)
+{
+    const fo_objective *objective = it->objective;
+    const ptrdiff_t n_weights = (ptrdiff_t)weights_size(objective);
+    const fo_batch block = part_of(it->batch, lo, hi);
+    const char *derivative = derivatives_from(it, lo);
+    if (objective->sparse)
+        it->kernels->add_sparse(objective, block, derivative, gradient);
+    else {
+        double *in_dtype = gradient + it->size;
+        memset(in_dtype, 0, (size_t)n_weights * fo_itemsize(objective->dtype));
+        it->kernels->add_dense(objective, block, derivative, 0, objective->n_features, in_dtype);
+        it->kernels->add_widened(in_dtype, n_weights, gradient);
+    }
+    if (objective->intercept)
+        it->kernels->add_intercepts(objective, hi - lo, derivative, gradient + n_weights);
+}
+
+/* Loss of a chunk; adds to a gradient, or NULL. */
+static void run_chunk(const evaluation *it, ptrdiff_t chunk, double *gradient)
+{
+    const ptrdiff_t n = it->batch.n, start = n * chunk / it->n_chunks, stop = n * (chunk + 1) / it->n_chunks;
+    double loss = 0.0;
+    for (ptrdiff_t lo = start, hi; lo < stop; lo = hi) {
+        hi = lo + BLOCK < stop ? lo + BLOCK : stop;
+        loss += block_loss(it, lo, hi);
+        if (gradient)
+            add_block(it, lo, hi, gradient);
+    }
+    it->loss[chunk] = loss;
+}
+
+static void run_losses(const void *context, ptrdiff_t first, ptrdiff_t last)
+{
+    for (ptrdiff_t chunk = first; chunk < last; ++chunk)
+        run_chunk(context, chunk, NULL);
+}
+
+static void run_gradients(const void *context, ptrdiff_t first, ptrdiff_t last)
+{
+    const evaluation *it = context;
+    const ptrdiff_t n_each = it->n_chunks / it->n_gradients;
+    for (ptrdiff_t k = first; k < last; ++k) {
+        double *gradient = it->gradient + k * it->room;
+        memset(gradient, 0, (size_t)it->size * sizeof *gradient);
+        for (ptrdiff_t chunk = k * n_each; chunk < (k + 1) * n_each; ++chunk)
+            run_chunk(it, chunk, gradient);
+    }
+}
+
+/* The gradients, added in order onto the first. */
+static void add_gradients(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+{
+    const evaluation *it = context;
+    for (ptrdiff_t k = 1; k < it->n_gradients; ++k)
+        for (ptrdiff_t j = lo; j < hi; ++j)
+            it->gradient[j] += it->gradient[k * it->room + j];
+}
+
+static int threads_for(const fo_objective *it, ptrdiff_t n_entries, int num_threads)
+{
+    const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(it->dtype);
+    return fo_useful_threads(n_entries * (it->sparse ? SPARSE_ENTRY_BYTES : itemsize * it->n_outputs), num_threads);
+}
+
+/* Too few entries for several gradients: the losses on all threads, and one gradient in the order of the samples. */
+static void run_apart(const evaluation *it, int n_threads)
+{
+    memset(it->gradient, 0, (size_t)it->size * sizeof *it->gradient);
+    fo_parallel_for(it->n_chunks, n_threads, run_losses, it);
+    for (ptrdiff_t lo = 0; lo < it->batch.n; lo += BLOCK)
+        add_block(it, lo, lo + BLOCK < it->batch.n ? lo + BLOCK : it->batch.n, it->gradient);
+}
+
+double fo_evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative, double *gradient,
+                   int num_threads)
+{
+    double loss[FO_CHUNKS], sum = 0.0;
+    const ptrdiff_t n_entries = fo_batch_entries(objective, batch);
+    const evaluation it = {
+        objective,
+        fo_row_kernels_of(objective->dtype),
+        w,
+        batch,
+        chunks_of(batch),
+        gradients_of(objective, batch, n_entries),
+        size_of(objective),
+        gradient_room(objective),
+        derivative,
+        gradient,
+        loss,
+    };
+    const int n_threads = threads_for(objective, n_entries, num_threads);
+    if (!gradient)
+        fo_parallel_for(it.n_chunks, n_threads, run_losses, &it);
+    else if (it.n_gradients == 1 && n_threads > 1)
+        run_apart(&it, n_threads);
+    else
+        fo_parallel_for(it.n_gradients, n_threads, run_gradients, &it);
+    if (gradient && it.n_gradients > 1)
+        fo_parallel_for(it.size, n_threads, add_gradients, &it);
+    for (ptrdiff_t chunk = 0; chunk < it.n_chunks; ++chunk)
+        sum += loss[chunk];
+    return sum;
+}

@@ -1,0 +1,70 @@
+/* export_rule.h -- the kernels of a rule in every variant, and its entry for the table in dispatch.c. */
+
+#define FO_COUNT(name) + 1
+#if (0 OPTIONS(FO_COUNT)) == 0
+#define FO_FORMS(X) X(0) X(1)
+#elif (0 OPTIONS(FO_COUNT)) == 1
+#define FO_FORMS(X) X(0) X(1) X(2) X(3)
+#elif (0 OPTIONS(FO_COUNT)) == 2
+#define FO_FORMS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#else
+#error "a rule may have two options: more forms are wanted here"
+#endif
+
+#include "update/positions.h"
+#define FO_TEMPLATE "update/drivers_tmpl.h"
+#include "core/variants.h"
+
+#define FO_NAME(name) #name,
+#define FO_CARRY_NAME(name, first) #name,
+#define FO_CARRY_START(name, first) start.name = first;
+#define FO_SLOT(name, options, initial) {#name, options, sizeof #initial == 2 && #initial[0] == '0'},
+#define FO_VARIANT_OF(dtype, isa) &FO_SYMBOL(RULE, variant, dtype, isa),
+
+static const char *const hyper_names[] = {HYPER(FO_NAME) NULL};
+static const char *const option_names[] = {OPTIONS(FO_NAME) NULL};
+static const char *const carry_names[] = {CARRY(FO_CARRY_NAME) NULL};
+static const fo_slot slots[] = {SLOTS(FO_SLOT){NULL, 0, 0}};
+
+_Static_assert(sizeof(hyper) <= FO_MAX_HYPER * sizeof(double), "raise FO_MAX_HYPER");
+_Static_assert(sizeof(coefs) <= FO_MAX_COEFS * sizeof(double), "raise FO_MAX_COEFS");
+_Static_assert(sizeof(carried) <= (FO_MAX_CARRY + 1) * sizeof(double), "raise FO_MAX_CARRY");
+_Static_assert((int)FO_N_SLOTS <= (int)FO_MAX_SLOTS, "raise FO_MAX_SLOTS");
+
+static void start_carry(double *values)
+{
+    carried start;
+    start.end = 0.0;
+    CARRY(FO_CARRY_START)
+    memcpy(values, &start, sizeof start - sizeof start.end);
+}
+
+static void prepare_step(const double *hyper_values, double learning_rate, int64_t t, double *carry_values,
+                         double *coef_values)
+{
+    hyper h;
+    coefs c;
+    carried carry = {0};
+    const moment now = {learning_rate, t, &carry};
+    memcpy(&h, hyper_values, sizeof h);
+    memcpy(&carry, carry_values, sizeof carry - sizeof carry.end);
+    prepare(&h, &now, &c);
+    memcpy(carry_values, &carry, sizeof carry - sizeof carry.end);
+    memcpy(coef_values, &c, sizeof c);
+}
+
+/* Rules of which nothing else is known may move the parameter on a zero gradient, momentum being the reason. */
+#ifndef ZERO_GRADIENT
+#define ZERO_GRADIENT(form) FO_MOVES
+#endif
+static fo_zero_gradient zero_gradient(int form)
+{
+    (void)form;
+    return ZERO_GRADIENT(form);
+}
+
+static const fo_variant *const variants[] = {FO_FOR_EACH_VARIANT(FO_VARIANT_OF)};
+
+const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
+    FO_STRING(RULE), hyper_names, option_names, carry_names, slots, start_carry, prepare_step, zero_gradient, variants,
+};

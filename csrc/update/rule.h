@@ -1,0 +1,42 @@
+/* rule.h -- from the name lists of a rule (RULE, HYPER, OPTIONS, CARRY, COEF, SLOTS) to its types.
+ *
+ * A rule file includes this right after its lists, then defines prepare(), then includes
+ * "../export_rule.h", which makes the kernels and the table entry. See csrc/README.md, "add a rule". */
+#include <string.h>
+#include "fastopt.h"
+#include "core/variants.h"
+#include "core/powers.h"
+
+#define FO_DOUBLE(name) double name;
+#define FO_CARRIED(name, first) double name;
+#define FO_OPTION_INDEX(name) FO_OPTION_##name,
+#define FO_OPTION_BIT(name) name = 2 << FO_OPTION_##name,   /* bit 0 is FO_MODIFIED */
+#define FO_SLOT_INDEX(name, options, initial) FO_SLOT_##name,
+
+/* Lists that are empty for most rules. */
+#ifndef OPTIONS
+#define OPTIONS(X)
+#endif
+#ifndef CARRY
+#define CARRY(X)
+#endif
+
+typedef struct {
+    HYPER(FO_DOUBLE)
+} hyper;
+typedef struct {
+    COEF(FO_DOUBLE)
+} coefs;
+typedef struct {
+    CARRY(FO_CARRIED) double end;
+} carried;
+enum { OPTIONS(FO_OPTION_INDEX) FO_N_OPTIONS };
+enum { OPTIONS(FO_OPTION_BIT) always = 0 };
+enum { SLOTS(FO_SLOT_INDEX) FO_N_SLOTS };
+
+/* What prepare() is told about the step: t counts from 1. */
+typedef struct {
+    double learning_rate;
+    int64_t t;
+    carried *carry;
+} moment;
