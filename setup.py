@@ -133,12 +133,12 @@ C_SOURCES = sorted(glob.glob("csrc/**/*.c", recursive=True))
 HEADERS = sorted(glob.glob("csrc/**/*.h", recursive=True) + glob.glob("csrc/**/*.def", recursive=True))
 
 
-def extension(name, c_sources=()):
+def extension(source, c_sources=()):
     """An extension module of the package from its .pyx file."""
     module = Extension(
-        f"fastopt.{name}",
-        [f"fastopt/{name}.pyx", *c_sources],
-        depends=[*HEADERS, *glob.glob("fastopt/*.px[di]")],
+        source.removesuffix(".pyx").replace(os.sep, "."),
+        [source, *c_sources],
+        depends=[*HEADERS, *glob.glob("fastopt/**/*.px[di]", recursive=True)],
         include_dirs=["csrc"],
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
@@ -149,15 +149,13 @@ def extension(name, c_sources=()):
     return module
 
 
+CORE = os.path.join("fastopt", "_core.pyx")
+
 setup(
     ext_modules=[
         # The C sources are linked into one module; others reach them through it.
-        extension("_core", C_SOURCES),
-        extension("_epochs"),
-        extension("_finite_sum"),
-        extension("_native"),
-        extension("_rows"),
-        extension("_sparse"),
+        extension(CORE, C_SOURCES),
+        *(extension(source) for source in sorted(glob.glob("fastopt/**/*.pyx", recursive=True)) if source != CORE),
     ],
     cmdclass={"build_ext": BuildExt},
 )

@@ -7,8 +7,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
-# tests NAME...: the files of these tests.
-tests() { printf 'tests/test_%s.py\n' "$@"; }
+# tests NAME...: the files of these tests, wherever they are below tests/.
+tests() { for name in "$@"; do find tests -name "test_$name.py" | grep . || echo "tests/test_$name.py"; done; }
 
 # What a build decides: kernels, threads, sparse gradients, objectives and epochs. The rest of the tests is Python,
 # the same in every build.

@@ -13,7 +13,7 @@ from problems import LOGISTIC, csr_samples, dense_logistic, loss_and_residual, m
 from timing import interleaved
 
 import fastopt
-from fastopt._bench_numpy import NumpyAdagrad
+from fastopt._cli.bench_numpy import NumpyAdagrad
 
 EMPTY_ITERATIONS = 5000
 EPOCHS = 5

@@ -31,5 +31,5 @@ def _keys(path, name):
 
 OPTIMIZERS = sorted(name.lower() for name in _imported_classes("optimizers/__init__.py"))
 LOSSES = sorted(_imported_classes("objectives/__init__.py"))
-FINITE_SUM_METHODS = sorted(_keys("_variance_reduced.py", "FINITE_SUM_METHODS"))
+FINITE_SUM_METHODS = sorted(_keys("_finite_sum/saga_svrg.py", "FINITE_SUM_METHODS"))
 DTYPES = ["float32", "float64"]

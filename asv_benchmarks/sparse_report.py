@@ -14,7 +14,7 @@ from problems import zipf_positions
 from timing import Contender, interleaved
 
 import fastopt
-from fastopt import _sparse
+from fastopt._sparse.coalesce import Coalescer
 
 
 def report(title, times, ours, rivals):
@@ -48,7 +48,7 @@ def duplicates(threads, n=5_000_000, k=100_000):
     rng = np.random.default_rng(0)
     values = rng.standard_normal(k, dtype=np.float32)
     index = zipf_positions(n, k)
-    coalescer = _sparse.Coalescer()
+    coalescer = Coalescer()
 
     def numpy_sum():
         distinct, inverse = np.unique(index, return_inverse=True)

@@ -11,7 +11,7 @@ from memory_use import extra_memory
 from timing import interleaved
 
 import fastopt
-from fastopt import _bench
+from fastopt._cli import bench
 
 METHODS = ("sgd", "adagrad", "adam")
 LARGE_SIZES = (1_000_000, 2**24, 2**25, 50_000_000)
@@ -20,7 +20,7 @@ ROW_SECONDS = 5.0
 
 def call_overhead():
     """Microseconds of a step on one number, less those of calling a function that does nothing."""
-    x, g = _bench.problem(1, "float32")
+    x, g = bench.problem(1, "float32")
     step = fastopt.Adam(x).step
     times = interleaved({"step": lambda: step(g), "nothing": lambda: None})
     return (times["step"] - times["nothing"]) * 1e6
@@ -35,11 +35,11 @@ def main():
     print(f"\nextra memory of Adam with clip_norm: {memory:.2f} bytes per float32 parameter (slots: 8)")
     print(f"a step on one number costs {call_overhead():.2f} us")
     for n, n_threads in ((100, 1), *((n, threads) for n in LARGE_SIZES)):
-        print(f"\nn = {n:,}, float32, {n_threads} thread(s)\n{_bench.HEAD}")
-        x, g = _bench.problem(n, "float32")
+        print(f"\nn = {n:,}, float32, {n_threads} thread(s)\n{bench.HEAD}")
+        x, g = bench.problem(n, "float32")
         for name in METHODS:
-            row = _bench.measure(name, {}, x, g, n_threads, ROW_SECONDS)
-            print(_bench.format_row(row), flush=True)
+            row = bench.measure(name, {}, x, g, n_threads, ROW_SECONDS)
+            print(bench.format_row(row), flush=True)
 
 
 if __name__ == "__main__":

@@ -27,16 +27,16 @@ from . import schedules as schedules
 from ._checkpoint import CheckpointError as CheckpointError
 from ._checkpoint import load as load
 from ._checkpoint import save as save
+from ._finite_sum.saga_svrg import FINITE_SUM_METHODS as FINITE_SUM_METHODS
+from ._finite_sum.saga_svrg import SAGA as SAGA
+from ._finite_sum.saga_svrg import SVRG as SVRG
 from ._info import show_versions as show_versions
 from ._minimize import minimize as minimize
 from ._minimize import scipy_method as scipy_method
-from ._sparse_gradients import RowSparse as RowSparse
+from ._sparse.gradients import RowSparse as RowSparse
 from ._threads import get_num_threads as get_num_threads
 from ._threads import set_num_threads as set_num_threads
 from ._threads import threads as threads
-from ._variance_reduced import FINITE_SUM_METHODS as FINITE_SUM_METHODS
-from ._variance_reduced import SAGA as SAGA
-from ._variance_reduced import SVRG as SVRG
 from ._version import __version__ as __version__
 from .optimizers import *  # noqa: F403
 

@@ -6,19 +6,22 @@ import sys
 
 import fastopt
 
-from . import _bench, _demo
-from ._arguments import UsageError
+from ._cli import bench, demo
+from ._cli.arguments import UsageError
+
+COMMANDS = {
+    "demo": (demo, "train a small neural network with ten methods and compare them"),
+    "bench": (bench, "measure the speed of every optimizer on this machine"),
+}
 
 
 def _parser():
     parser = argparse.ArgumentParser(prog="fastopt", description="Stochastic optimizers for NumPy and SciPy.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    demo = commands.add_parser("demo", help="train a small neural network with ten methods and compare them")
-    _demo.add_arguments(demo)
-    demo.set_defaults(run=_demo.run)
-    bench = commands.add_parser("bench", help="measure the speed of every optimizer on this machine")
-    _bench.add_arguments(bench)
-    bench.set_defaults(run=_bench.run)
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
     info = commands.add_parser("info", help="print version, build, instruction set and threads")
     info.set_defaults(run=lambda arguments: fastopt.show_versions())
     return parser

@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uintptr_t
 
 cimport numpy as cnp
 
-from ._objective cimport fo_batch, fo_loss, fo_objective
+from ._csrc cimport fo_batch, fo_loss, fo_objective
 
 
 cdef extern from "fastopt.h" nogil:

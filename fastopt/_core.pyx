@@ -15,7 +15,7 @@ import numpy as np
 from . import _validation
 from ._validation.parameters import label
 
-from ._objective cimport (fo_batch, fo_evaluate, fo_evaluation_room, fo_inspect, fo_largest_norm, fo_loss, fo_losses,
+from ._csrc cimport (fo_batch, fo_evaluate, fo_evaluation_room, fo_inspect, fo_largest_norm, fo_loss, fo_losses,
                           fo_objective)
 
 cnp.import_array()

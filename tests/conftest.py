@@ -1,6 +1,5 @@
-"""Shared by all tests: which optimizers there are, and hyper-parameters that reach every form of a rule."""
+"""The fixtures of all tests."""
 
-import itertools
 import os
 import signal
 
@@ -12,45 +11,11 @@ from checkpoints import TREE
 import fastopt
 from fastopt import _core
 from fastopt._minimize import finite_sums
-from fastopt.optimizers._hyperparameters import Flag
 
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)
 hypothesis.settings.register_profile("nightly", deadline=None, max_examples=10_000)
 hypothesis.settings.load_profile(os.environ.get("FASTOPT_HYPOTHESIS", "ci"))
-
-OPTIMIZERS = fastopt.OPTIMIZERS
-DTYPES = _core.dtype_names()
-ISAS = [name for name in _core.isa_names() if _core.isa_supported(name)]
-
-
-def forms(cls):
-    """Every setting of the flags and of momentum that the class takes, as keyword arguments."""
-    settings = [
-        [(name, value) for value in (False, True)]
-        for name, each in cls._declared.items()
-        if isinstance(each, Flag) and not each.keyword_only
-    ]
-    if "momentum" in cls._declared:
-        settings.append([("momentum", 0.0), ("momentum", 0.9)])
-    for setting in itertools.product(*settings):
-        keywords = dict(setting)
-        if keywords.get("nesterov") and not keywords["momentum"]:
-            continue
-        yield keywords
-
-
-def form_id(value):
-    """A readable test id for an (optimizer, keywords) case."""
-    if not isinstance(value, tuple):
-        return None
-    cls, keywords = value
-    on = [name for name, each in keywords.items() if each]
-    return "-".join([cls.__name__, *on])
-
-
-CASES = [(cls, keywords) for cls in OPTIMIZERS.values() for keywords in forms(cls)]
-
 
 _core.always_share(True)  # tests of threads mean threads, however busy the machine is
 

@@ -7,7 +7,7 @@ of ones for that row. What the regulariser does is a choice of the method, in `d
 import dataclasses
 
 import numpy as np
-from conftest import OPTIMIZERS
+from cases import OPTIMIZERS
 from finite_sums import LOSSES, make_data, make_objective, make_parameters, make_weights, normalised
 from lazy_reference import LazyReference
 from reference import Reference

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import expit
 
-from fastopt._bench_numpy import NUMPY_UPDATES, NumpyAdagrad
+from fastopt._cli.bench_numpy import NUMPY_UPDATES, NumpyAdagrad
 
 from .linear import SEED
 

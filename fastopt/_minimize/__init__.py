@@ -7,8 +7,9 @@ import numpy as np
 
 from .. import _checkpoint
 from .._types import ArrayLike, Path
+from .._validation import minimize as validation
 from ..objectives._base import Objective
-from . import stopping, validation
+from . import stopping
 from .averages import Ema, Polyak
 from .batches import Batches, NoSamples
 from .bounds import Projection

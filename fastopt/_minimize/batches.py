@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from .. import _rows
+from . import csr_batches
 
 # Least number of samples in one call when the objective is evaluated on all of them.
 EVALUATION_SIZE = 1024
@@ -31,7 +31,7 @@ class CsrRows:
     def __getitem__(self, rows):
         if type(rows) is not np.ndarray:
             return self.matrix[rows]
-        arrays = _rows.take_rows(self.matrix.indptr, self.matrix.indices, self.matrix.data, rows)
+        arrays = csr_batches.take_rows(self.matrix.indptr, self.matrix.indices, self.matrix.data, rows)
         return type(self.matrix)(arrays, shape=(len(rows), self.shape[1]))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import validation
+from .._validation import minimize as validation
 
 
 class Projection:

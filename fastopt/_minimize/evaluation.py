@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from . import validation
+from .._validation import minimize as validation
 from .stopping import NONFINITE_LOSS, Stop
 
 
@@ -78,7 +78,7 @@ class Native(Evaluator):
     """A compiled objective, which writes its gradient into an array of ours."""
 
     def __init__(self, fun, x, batches):
-        from .._native import NativeObjective
+        from .native import NativeObjective
 
         super().__init__(NativeObjective(fun, x.dtype), ())
         validation.native_batch(self.fun.takes_batch, batches.n_samples is not None)

@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 
-from .. import _core, _epochs, _threads
-from .._variance_reduced import FiniteSumMethod
-from . import stopping, validation
+from .. import _core, _threads
+from .._finite_sum import epochs
+from .._finite_sum.saga_svrg import FiniteSumMethod
+from .._validation import minimize as validation
+from . import stopping
 from .evaluation import Evaluator
 from .run import Run
 from .stopping import Stop
@@ -21,7 +23,7 @@ LOOKOUT_ENTRIES = 1 << 16
 # Below this share of a parameter left by one step's decay, sparse steps are made over all parameters.
 LEAST_KEPT = 0.1
 
-STATUS = {_epochs.BAD_LOSS: stopping.NONFINITE_LOSS, _epochs.BAD_GRADIENT: stopping.NONFINITE_GRADIENT}
+STATUS = {epochs.BAD_LOSS: stopping.NONFINITE_LOSS, epochs.BAD_GRADIENT: stopping.NONFINITE_GRADIENT}
 
 
 class Whole(Evaluator):
@@ -61,7 +63,7 @@ class Batched:
         if self.entries is None or self.dense:
             per_batch += objective.n_parameters
         self.length = max(1, int(max(STRETCH_ENTRIES, objective.n_features) / per_batch))
-        self.lookout = _epochs.Lookout(max(1, int(LOOKOUT_ENTRIES / per_batch)))
+        self.lookout = epochs.Lookout(max(1, int(LOOKOUT_ENTRIES / per_batch)))
         self.rate_before = optimizer._last_rate
 
     def start(self):
@@ -84,7 +86,7 @@ class Batched:
         n_samples = min(n * size, self.batches.n_samples - first * size)
         done, skipped, end = stretches.run(_int64(order), first * size, n_samples, rates, self.threads, loss)
         self.rate_before = rates[done]
-        if end == _epochs.BAD_GRADIENT and self.optimizer.nonfinite == "skip":
+        if end == epochs.BAD_GRADIENT and self.optimizer.nonfinite == "skip":
             stretches.skip()
             return done, stretches.loss, stretches.grad_norm, None, skipped + 1
         return done, stretches.loss, stretches.grad_norm, STATUS.get(end), skipped
@@ -106,7 +108,7 @@ class Batched:
         if everywhere not in self.ways:
             objective, optimizer = self.objective, self.optimizer
             workers = self.threads if self.hogwild else 1
-            self.ways[everywhere] = _epochs.BatchStretches(
+            self.ways[everywhere] = epochs.BatchStretches(
                 objective, optimizer, self.batches.size, self.most_entries(), objective.l2, objective.l1,
                 optimizer._lasting, self.kind, everywhere, workers, self.lookout, self.names(self.kind),
             )  # fmt: skip
@@ -163,8 +165,8 @@ class Reduced:
         per_sample *= objective.n_outputs
         work = max(REDUCED_ENTRIES, objective.n_features) / per_sample
         self.length = min(max(1, int(work)), objective.n_samples)
-        self.lookout = _epochs.Lookout(max(1, int(LOOKOUT_ENTRIES / per_sample)))
-        self.stretches = _epochs.ReducedStretches(
+        self.lookout = epochs.Lookout(max(1, int(LOOKOUT_ENTRIES / per_sample)))
+        self.stretches = epochs.ReducedStretches(
             objective, method.params, rate, objective.l2, objective.l1, method.refresh, self.length, self.lookout
         )
         method._bind(self.stretches.table, self.stretches.mean, rate)

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from . import validation
+from .._validation import minimize as validation
 from .stopping import CALLBACK, Stop
 
 HISTORY = {"iteration": np.int64, "epoch": np.int64, "fun": float, "learning_rate": float, "grad_norm": float,

@@ -9,7 +9,8 @@ import math
 import numpy as np
 
 from .. import _checkpoint
-from . import stopping, validation
+from .._validation import minimize as validation
+from . import stopping
 from .interrupts import AtBoundary
 from .report import gradient_norm
 from .stopping import BUDGET, Stop

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from . import validation
+from .._validation import minimize as validation
 
 # What minimize() takes as arguments of its own, SciPy's minimize as options.
 ARGUMENTS = ("data", "n_samples", "batch_size", "rng", "resume")

@@ -3,12 +3,12 @@
 import dataclasses
 import functools
 
+from .._finite_sum.saga_svrg import FINITE_SUM_METHODS, FiniteSumMethod
+from .._validation import minimize as validation
 from .._validation.optimizers import optimizer_name, refuse_base_class
 from .._validation.scalars import choice, flag, integer, real
-from .._variance_reduced import FINITE_SUM_METHODS, FiniteSumMethod
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import cosine_decay
-from . import validation
 
 # method=None: Adam from this rate down to zero, along a cosine over the whole budget.
 DEFAULT_RATE = 0.05

@@ -4,6 +4,28 @@ A message names the argument, the constraint, the value it got and, where there 
 here changes anything: callers validate first and mutate after.
 """
 
-from . import gradients, machine, native, optimizers, parameters, scalars, sparse_gradients, state_dicts
+from . import (
+    gradients,
+    machine,
+    minimize,
+    native,
+    objectives,
+    optimizers,
+    parameters,
+    scalars,
+    sparse_gradients,
+    state_dicts,
+)
 
-__all__ = ["gradients", "machine", "native", "optimizers", "parameters", "scalars", "sparse_gradients", "state_dicts"]
+__all__ = [
+    "gradients",
+    "machine",
+    "minimize",
+    "native",
+    "objectives",
+    "optimizers",
+    "parameters",
+    "scalars",
+    "sparse_gradients",
+    "state_dicts",
+]

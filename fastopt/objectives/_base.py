@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from .. import _finite_sum, _threads
+from .. import _threads
+from .._finite_sum import objective as finite_sum
 from .._types import Array, ArrayLike, Samples
+from .._validation import objectives as validation
 from .._validation.optimizers import refuse_base_class
 from .._validation.scalars import flag
-from . import _validation
 
 COMMON_PARAMETERS = """l2, l1 : float, default=0.0
         Strength of the penalties ``l2 / 2 * |w|**2`` and ``l1 * |w|_1``, in [0, inf). The intercept is not penalised.
@@ -32,7 +33,20 @@ def _restored(cls, attributes):
     return objective
 
 
-class Objective(_finite_sum.Sum):
+def _samples(X):
+    """X as the kernels take it: in place, unless it is a CSR matrix with duplicates or unsorted rows."""
+    X = validation.samples(X)
+    faults = finite_sum.faults(X, _threads.resolve(None))
+    validation.column_range(X, faults)
+    if "not ascending" in faults:  # SciPy's own flag may have been set by hand
+        X = X.copy()
+        X.sum_duplicates()
+        faults = finite_sum.faults(X, _threads.resolve(None))
+    validation.finite_samples(faults)
+    return X
+
+
+class Objective(finite_sum.Sum):
     """Mean loss of a linear model over samples, with penalties: a function for `fastopt.minimize`.
 
     Base class of the losses in `fastopt.objectives`. With margins ``z = X @ w`` (plus the intercept) it is the mean
@@ -60,16 +74,16 @@ class Objective(_finite_sum.Sum):
     ) -> None:
         if self.loss is None:
             refuse_base_class(type(self).__name__, "a loss", "fastopt.objectives.Logistic")
-        X = _validation.samples(X)
-        labels, n_outputs = self._labels(_validation.vector("y", y, X.shape[0]))
-        weights = _validation.weights(sample_weight, X.shape[0])
-        self.l2, self.l1 = _validation.strength("l2", l2), _validation.strength("l1", l1)
+        X = _samples(X)
+        labels, n_outputs = self._labels(validation.vector("y", y, X.shape[0]))
+        weights = validation.weights(sample_weight, X.shape[0])
+        self.l2, self.l1 = validation.strength("l2", l2), validation.strength("l1", l1)
         self.fit_intercept = flag("fit_intercept", fit_intercept)
         self.X, self.n_outputs, self.dtype = X, n_outputs, X.dtype
         self.n_samples, self.n_features = X.shape
         self.n_parameters = (self.n_features + self.fit_intercept) * n_outputs
         labels, weights = (
-            _validation.in_dtype(name, each, X.dtype) for name, each in (("y", labels), ("sample_weight", weights))
+            validation.in_dtype(name, each, X.dtype) for name, each in (("y", labels), ("sample_weight", weights))
         )
         self._bound = labels, weights
         self._attach()
@@ -91,7 +105,7 @@ class Objective(_finite_sum.Sum):
 
     def __call__(self, x: ArrayLike, idx: ArrayLike | None = None) -> float:
         """Return the value at x, over the samples `idx` if they are given."""
-        w, index = _validation.parameters(x, self), self._index(idx)
+        w, index = validation.parameters(x, self), self._index(idx)
         return self._evaluate(w, index, False, _threads.resolve(None))[0] + self._penalty(w)
 
     def gradient(self, x: ArrayLike, idx: ArrayLike | None = None) -> Array:
@@ -113,16 +127,16 @@ class Objective(_finite_sum.Sum):
 
     def value_and_gradient(self, x: ArrayLike, idx: ArrayLike | None = None) -> tuple[float, Array]:
         """Return value and gradient at x, in the time of one; arguments as for `gradient`."""
-        w, index = _validation.parameters(x, self), self._index(idx)
+        w, index = validation.parameters(x, self), self._index(idx)
         value, gradient = self._evaluate(w, index, True, _threads.resolve(None))
         with np.errstate(over="ignore", invalid="ignore"):
             self._add_penalty_gradient(w, gradient)
-            return value + self._penalty(w), gradient.astype(_validation.result_dtype(x), copy=False)
+            return value + self._penalty(w), gradient.astype(validation.result_dtype(x), copy=False)
 
     def decision_function(self, x: ArrayLike, X: Samples = None) -> Array:
         """Return the margins of the objective's samples or of those in `X`: shape (n,), for classes (n, n_outputs)."""
-        X = self.X if X is None else _validation.other_samples(X, self)
-        w = _validation.parameters(x, self).reshape(-1, self.n_outputs)
+        X = self.X if X is None else validation.other_samples(X, self)
+        w = validation.parameters(x, self).reshape(-1, self.n_outputs)
         margins = np.asarray(X @ w[: self.n_features])
         if self.fit_intercept:
             margins = margins + w[-1]
@@ -136,7 +150,7 @@ class Objective(_finite_sum.Sum):
         return self.curvature * self._largest_norm(_threads.resolve(None)) + self.l2
 
     def _index(self, idx):
-        return None if idx is None else _validation.sample_index(idx, self.n_samples)
+        return None if idx is None else validation.sample_index(idx, self.n_samples)
 
     def _penalised(self, x):
         """The entries of the parameters that are penalised: all but the intercepts."""

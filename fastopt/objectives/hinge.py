@@ -1,6 +1,6 @@
 """The hinge loss: documentation and labels; the loss itself is csrc/losses/hinge.c."""
 
-from . import _validation
+from .._validation import objectives as validation
 from ._base import Objective
 
 
@@ -37,4 +37,4 @@ class Hinge(Objective):
     loss = "hinge"
 
     def _labels(self, y):
-        return _validation.binary_labels(y), 1
+        return validation.binary_labels(y), 1

@@ -1,6 +1,6 @@
 """Logistic regression: documentation and labels; the loss itself is csrc/losses/logistic.c."""
 
-from . import _validation
+from .._validation import objectives as validation
 from ._base import Objective
 
 
@@ -40,4 +40,4 @@ class Logistic(Objective):
     curvature = 0.25
 
     def _labels(self, y):
-        return _validation.binary_labels(y), 1
+        return validation.binary_labels(y), 1

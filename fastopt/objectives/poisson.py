@@ -1,6 +1,6 @@
 """Poisson regression: documentation and labels; the loss itself is csrc/losses/poisson.c."""
 
-from . import _validation
+from .._validation import objectives as validation
 from ._base import Objective
 
 
@@ -36,4 +36,4 @@ class Poisson(Objective):
     loss = "poisson"
 
     def _labels(self, y):
-        return _validation.counts(y), 1
+        return validation.counts(y), 1

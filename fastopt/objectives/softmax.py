@@ -1,8 +1,8 @@
 """Softmax regression: documentation and labels; the loss itself is csrc/losses/softmax.c."""
 
 from .._types import ArrayLike, Samples
+from .._validation import objectives as validation
 from .._validation.scalars import integer
-from . import _validation
 from ._base import Objective
 
 
@@ -61,4 +61,4 @@ class Softmax(Objective):
         return self.n_outputs
 
     def _labels(self, y):
-        return _validation.classes(y, self._wanted)
+        return validation.classes(y, self._wanted)

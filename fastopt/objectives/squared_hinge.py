@@ -1,6 +1,6 @@
 """The squared hinge loss: documentation and labels; the loss itself is csrc/losses/squared_hinge.c."""
 
-from . import _validation
+from .._validation import objectives as validation
 from ._base import Objective
 
 
@@ -35,4 +35,4 @@ class SquaredHinge(Objective):
     curvature = 2.0
 
     def _labels(self, y):
-        return _validation.binary_labels(y), 1
+        return validation.binary_labels(y), 1

@@ -3,7 +3,8 @@
 import inspect
 from typing import Any
 
-from .. import _core, _sparse, _sparse_gradients, _threads, _validation
+from .. import _core, _threads, _validation
+from .._sparse import coalesce, gradients
 from .._types import Structure
 from ._hyperparameters import Choice, Flag, Hyperparameter, Real, ThreadCount
 from ._state import allocate
@@ -131,9 +132,9 @@ class Optimizer(_core.Engine):
     def _allowed_threads(self):
         return _threads.resolve(self._values["num_threads"])
 
-    _positions = staticmethod(_sparse_gradients.positions_and_values)
-    _is_sparse = staticmethod(_sparse_gradients.is_sparse)
-    _new_coalescer = _sparse.Coalescer
+    _positions = staticmethod(gradients.positions_and_values)
+    _is_sparse = staticmethod(gradients.is_sparse)
+    _new_coalescer = coalesce.Coalescer
 
     @property
     def state(self) -> dict[str, Structure]:

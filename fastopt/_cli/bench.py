@@ -1,0 +1,194 @@
+"""``fastopt bench``: how fast each optimizer is on this machine, against its memory and against NumPy.
+
+The gauge makes the same in-place passes over as many arrays as a step, without arithmetic. Beyond the caches, the share
+of its bandwidth that an optimizer reaches is what there is to be had.
+"""
+
+import dataclasses
+import os
+import statistics
+import time
+import timeit
+
+import numpy as np
+
+import fastopt
+
+from .. import _core
+from .arguments import UsageError, at_least
+from .bench_numpy import NUMPY_UPDATES
+
+DEFAULT_SIZE = 2**24  # 64 MiB in float32: more than the caches of most machines hold
+BUDGET_SECONDS = 20.0  # for all rounds together; allocations and first passes come on top
+TURN_SECONDS = 1e-3  # at least, so that the clock does not matter
+LEAST_ROUNDS, MOST_ROUNDS = 3, 25
+GAUGE_FROM = 256 * 1024  # bytes of parameters: below, a pass of the gauge is mostly the call
+WARM_UP_CALLS = 3  # touch the memory for the first time, wake the threads
+PAGE, LINE = 4096, 64
+UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table, times in seconds per step; None where there is no gauge, or no such update in NumPy."""
+
+    label: str
+    seconds: float
+    gauge_seconds: float | None
+    numpy_seconds: float | None
+    bytes_per_parameter: int
+    size: int
+
+    @property
+    def bandwidth(self):
+        """Bytes per second that the step moved."""
+        return self.bytes_per_parameter * self.size / self.seconds
+
+    @property
+    def share(self):
+        """Of the bandwidth that the gauge reached."""
+        return None if self.gauge_seconds is None else self.gauge_seconds / self.seconds
+
+
+def cases():
+    """(name, hyper-parameters) of each row: every optimizer with its defaults, and those with momentum with it."""
+    for name, cls in fastopt.OPTIMIZERS.items():
+        yield name, {}
+        if name in NUMPY_UPDATES and cls is fastopt.SGD:
+            yield name, {"momentum": 0.9}
+
+
+def problem(size, dtype):
+    """A parameter and a gradient, allocated as a user would."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal(size, dtype=dtype), rng.standard_normal(size, dtype=dtype)
+
+
+def gauge_streams(nbytes, n):
+    """Byte arrays in one block, each starting further into a page than the one before.
+
+    They are written once: memory that never was is read from one shared page of zeros, in the cache.
+    """
+    apart = nbytes + PAGE - nbytes % PAGE + 12 * LINE
+    block = np.empty(n * apart + LINE, np.uint8)
+    _core.advise_huge_pages(block)
+    block.fill(1)
+    first = -block.ctypes.data % LINE
+    return [block[first + k * apart :][:nbytes] for k in range(n)]
+
+
+def medians(runs, budget, clock=time.perf_counter):
+    """Median seconds per call of each callable in the dict `runs`, in turns, until the budget of seconds is used up."""
+    timers = {name: timeit.Timer(run, timer=clock) for name, run in runs.items()}
+    repeats = {}
+    for name, timer in timers.items():
+        timer.timeit(WARM_UP_CALLS)
+        repeats[name] = max(1, round(TURN_SECONDS / max(timer.timeit(1), 1e-9)))
+    turns = {name: [] for name in timers}
+    end = clock() + budget
+    for done in range(MOST_ROUNDS):
+        if done >= LEAST_ROUNDS and clock() >= end:
+            break
+        for name, timer in timers.items():
+            turns[name].append(timer.timeit(repeats[name]) / repeats[name])
+    return {name: statistics.median(each) for name, each in turns.items()}
+
+
+def measure(name, hyper, x, g, num_threads, budget):
+    """The row of one optimizer. The parameters `x` move."""
+    opt = fastopt.get_optimizer(name)(x, num_threads=num_threads, **hyper)
+    streams = 1 + len(opt.state)  # that a step reads and writes; the gradient is read alone
+    runs = {"fastopt": lambda: opt.step(g)}
+    if x.nbytes >= GAUGE_FROM:
+        read, *readwrite = gauge_streams(x.nbytes, 1 + streams)
+        runs["gauge"] = lambda: _core.gauge(read, readwrite, num_threads)
+    if name in NUMPY_UPDATES:
+        theirs = NUMPY_UPDATES[name](x.copy(), **hyper)
+        runs["numpy"] = lambda: theirs.step(g)
+    seconds = medians(runs, budget)
+    label = " ".join([name, *(f"{key}={value}" for key, value in hyper.items())])
+    moved = (1 + 2 * streams) * x.itemsize
+    return Row(label, seconds["fastopt"], seconds.get("gauge"), seconds.get("numpy"), moved, x.size)
+
+
+def format_time(seconds):
+    """Three or four figures with the unit that suits them."""
+    unit, scale = next((each for each in UNITS if seconds >= each[1]), UNITS[-1])
+    return f"{seconds / scale:.3g} {unit}" if seconds < 999 * scale else f"{seconds / scale:.0f} {unit}"
+
+
+HEAD = (
+    f"{'':<20}{'a step':>10}{'bytes per':>11}{'moved':>9}{'share of':>11}{'NumPy':>10}{'NumPy /':>10}\n"
+    f"{'optimizer':<20}{'takes':>10}{'parameter':>11}{'GB/s':>9}{'bandwidth':>11}{'takes':>10}{'fastopt':>10}"
+)
+
+
+def format_row(row):
+    """A line under `HEAD`."""
+    share = "-" if row.share is None else f"{row.share:.0%}"
+    theirs = ("-", "-")
+    if row.numpy_seconds is not None:
+        theirs = format_time(row.numpy_seconds), f"{row.numpy_seconds / row.seconds:.1f}x"
+    return (
+        f"{row.label:<20}{format_time(row.seconds):>10}{row.bytes_per_parameter:>11}{row.bandwidth / 1e9:>9.1f}"
+        f"{share:>11}{theirs[0]:>10}{theirs[1]:>10}"
+    )
+
+
+def bytes_needed(size, dtype):
+    """Memory of the largest row: parameter, gradient, gauge, and NumPy's arrays."""
+    return 16 * size * np.dtype(dtype).itemsize
+
+
+def check_memory(size, dtype):
+    """Refuse what does not fit, which the operating system would notice only when it is too late."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if bytes_needed(size, dtype) > there:
+        most = there // bytes_needed(1, dtype)
+        raise UsageError(f"--size must be at most {most} for the memory of this machine, got {size}.")
+
+
+def add_arguments(parser):
+    """Declare the options of ``fastopt bench``."""
+    parser.add_argument(
+        "--size",
+        type=at_least(1),
+        default=DEFAULT_SIZE,
+        metavar="N",
+        help="number of parameters (default: %(default)s, which most caches do not hold)",
+    )
+    parser.add_argument(
+        "--threads", type=at_least(1), metavar="N", help="threads of fastopt (default: what fastopt info says)"
+    )
+    parser.add_argument(
+        "--dtype", choices=_core.dtype_names(), default="float32", help="of the parameters (default: %(default)s)"
+    )
+
+
+def run(arguments):
+    """Measure every optimizer and print a line for each as soon as it is known."""
+    size, dtype = arguments.size, arguments.dtype
+    check_memory(size, dtype)
+    num_threads = arguments.threads or fastopt.get_num_threads()
+    print(
+        f"fastopt {fastopt.__version__}, {_core.isa_in_use()} kernels, threads: {num_threads}; NumPy {np.__version__}, "
+        f"one thread\n{size:,} {dtype} parameters; medians\n\n{HEAD}",
+        flush=True,
+    )
+    x, g = problem(size, dtype)
+    all_cases = list(cases())
+    gauges = []
+    for name, hyper in all_cases:
+        row = measure(name, hyper, x, g, num_threads, BUDGET_SECONDS / len(all_cases))
+        print(format_row(row), flush=True)
+        if row.share is not None:
+            gauges.append(row.bandwidth / row.share / 1e9)
+    if not gauges:
+        print(f"\nThe bandwidth is measured from {GAUGE_FROM // np.dtype(dtype).itemsize:,} parameters on.")
+        return
+    print(
+        f"\nBandwidth of this machine, by passes without arithmetic over as many arrays: "
+        f"{min(gauges):.1f} to {max(gauges):.1f} GB/s"
+    )

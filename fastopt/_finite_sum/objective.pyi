@@ -1,0 +1,34 @@
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import disjoint_base
+
+from .._types import Array, Samples
+
+__test__: dict[str, str]
+FAULTS: dict[int, str]
+
+def faults(X: Samples, num_threads: int) -> set[str]: ...
+
+@disjoint_base
+class Sum:
+    def _bind(
+        self,
+        loss: str,
+        X: Samples,
+        labels: Array,
+        weights: Array,
+        n_outputs: int,
+        intercept: bool,
+        shape: float,
+    ) -> None: ...
+    def _evaluate(
+        self,
+        w: Array,
+        index: npt.NDArray[np.int64] | None,
+        want_gradient: bool,
+        num_threads: int,
+        derivatives: npt.NDArray[Any] | None = None,
+    ) -> tuple[float, npt.NDArray[np.float64] | None]: ...
+    def _largest_norm(self, num_threads: int) -> float: ...

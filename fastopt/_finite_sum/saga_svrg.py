@@ -1,0 +1,173 @@
+"""SVRG and SAGA: methods for finite sums, whose steps are csrc/reduced.c."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from .. import _validation
+from .._types import Array
+from ..optimizers._hyperparameters import Hyperparameter, LearningRate, ThreadCount
+
+
+class AutomaticRate(LearningRate):
+    """A learning rate that is constant, or None: made from the objective."""
+
+    def check(self, value):
+        return None if value is None else _validation.scalars.real(self.name, value, "(0, inf)")
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        _validation.optimizers.refuse_assignment(self.name)
+
+
+class FiniteSumMethod:
+    """Base of the methods that need a built-in objective; `fastopt.minimize` makes and runs them.
+
+    Parameters
+    ----------
+    params : ndarray of shape (n_parameters,)
+        float32 or float64; updated in place.
+    """
+
+    refresh = None
+    learning_rate = AutomaticRate(None)
+    num_threads = ThreadCount(None, keyword_only=True)
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls._declared = {name: each for name, each in vars(FiniteSumMethod).items() if isinstance(each, Hyperparameter)}
+        params = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        cls.__signature__ = inspect.Signature([params, *(each.parameter() for each in cls._declared.values())])
+
+    def __init__(self, params: Array, learning_rate: float | None = None, *, num_threads: int | None = None) -> None:
+        if self.refresh is None:
+            raise TypeError(f"{type(self).__name__} is a base class; use fastopt.SAGA or fastopt.SVRG.")
+        self.params = params
+        given = {"learning_rate": learning_rate, "num_threads": num_threads}
+        self._values = {name: each.check(given[name]) for name, each in self._declared.items()}
+        self.step_count = self.skipped_steps = 0
+        self.state = {}
+
+    @property
+    def _last_rate(self):
+        rate = self._values["learning_rate"]
+        return np.nan if rate is None or self.step_count == 0 else rate
+
+    def _bind(self, table, mean, rate):
+        """Take the arrays that the steps work on, into which a state that was loaded goes; and the rate they use."""
+        loaded, self.state = self.state, {"table": table, "mean": mean}
+        for name, array in loaded.items():
+            self.state[name][...] = array
+        self._values["learning_rate"] = rate
+
+    def _snapshot(self):
+        return {
+            "optimizer": type(self).__name__,
+            "step_count": self.step_count,
+            "learning_rate": self._values["learning_rate"],
+            "state": dict(self.state),
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take over the state of an interrupted run of the same shape, to be bound by the run that goes on."""
+        self.step_count = saved["step_count"]
+        self._values["learning_rate"] = saved["learning_rate"]
+        self.state = dict(saved["state"])
+
+    def __repr__(self):
+        settings = f"learning_rate={self._values['learning_rate']!r}"
+        return f"<{type(self).__name__}({settings}): {self.params.size:,} parameters, step {self.step_count}>"
+
+
+class SAGA(FiniteSumMethod):
+    r"""SAGA: gradients of single samples, less what a table remembers of them.
+
+    .. math::
+
+        p &\leftarrow \mathrm{soft}\left((1 - \eta \lambda_2) p - \eta \left[(d_i - t_i) x_i + m\right],
+        \eta \lambda_1\right), \\
+        m &\leftarrow m + (d_i - t_i) x_i / n, \qquad t_i \leftarrow d_i
+
+    with the derivatives :math:`d_i` of the loss by the margin, and the mean gradient :math:`m` that the table
+    :math:`t` stands for; :math:`\mathrm{soft}` moves each entry towards zero by its second argument, at most to zero,
+    and :math:`\lambda_1, \lambda_2` are the objective's ``l1`` and ``l2``. Converges linearly at a constant rate where
+    the objective is strongly convex.
+
+    Parameters
+    ----------
+    params : ndarray
+        The parameters of the objective.
+    learning_rate : float, optional
+        In (0, inf), constant; by default ``1 / (3 * objective.max_smoothness)``.
+    num_threads : int, optional
+        Most threads to use for passes over all samples; the steps themselves use one.
+
+    Notes
+    -----
+    Needs an objective of `fastopt.objectives`, and goes through the samples one by one, each epoch in another order.
+    State: one number per sample and output, and a gradient. On CSR data a step takes time proportional to the
+    entries of the row, penalties included. The table starts with a pass over all samples.
+
+    References
+    ----------
+    .. [1] A. Defazio, F. Bach and S. Lacoste-Julien, "SAGA: a fast incremental gradient method with support for
+           non-strongly convex composite objectives", NIPS 2014.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> X = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    >>> objective = fastopt.objectives.LeastSquares(X, [1.0, 2.0, 2.0])
+    >>> res = fastopt.minimize(objective, [0.0, 0.0], method="saga", options={"epochs": 300}, rng=0)
+    >>> res.x.round(6)
+    array([1., 1.])
+    """
+
+    refresh = True
+
+
+class SVRG(FiniteSumMethod):
+    r"""SVRG: gradients of single samples, less those at the start of the epoch.
+
+    .. math::
+
+        p \leftarrow \mathrm{soft}\left((1 - \eta \lambda_2) p - \eta \left[(d_i - \tilde d_i) x_i + \tilde m\right],
+        \eta \lambda_1\right)
+
+    with the derivatives :math:`\tilde d_i` and their mean gradient :math:`\tilde m` at the parameters with which the
+    epoch began, and otherwise as for `SAGA`. An epoch is a pass over all samples, on all cores, and one step for each.
+
+    Parameters
+    ----------
+    params : ndarray
+        The parameters of the objective.
+    learning_rate : float, optional
+        In (0, inf), constant; by default ``1 / (3 * objective.max_smoothness)``.
+    num_threads : int, optional
+        Most threads to use for passes over all samples; the steps themselves use one.
+
+    Notes
+    -----
+    Needs an objective of `fastopt.objectives`. State: one number per sample and output, and a gradient. On CSR data a
+    step takes time proportional to the entries of the row, penalties included.
+
+    References
+    ----------
+    .. [1] R. Johnson and T. Zhang, "Accelerating stochastic gradient descent using predictive variance reduction",
+           NIPS 2013.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> X = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    >>> objective = fastopt.objectives.LeastSquares(X, [1.0, 2.0, 2.0])
+    >>> res = fastopt.minimize(objective, [0.0, 0.0], method="svrg", options={"epochs": 300}, rng=0)
+    >>> res.x.round(6)
+    array([1., 1.])
+    """
+
+    refresh = False
+
+
+#: Name -> class of the methods that need a built-in objective.
+FINITE_SUM_METHODS = {"saga": SAGA, "svrg": SVRG}

@@ -1,0 +1,117 @@
+"""What may be passed as a sparse gradient, and how it becomes positions and values."""
+
+import sys
+
+import numpy as np
+
+from .. import _validation
+from .._types import ArrayLike
+from . import coalesce
+
+
+class RowSparse:
+    """A gradient that is zero but for some rows of its parameter.
+
+    Parameters
+    ----------
+    indices : array_like of int32 or int64, shape (k,)
+        Rows that are not zero, in [0, N) for a parameter of shape (N, ...). Need not be sorted; the rows of one that
+        stands more than once are added, in the order in which they stand.
+    rows : array_like, shape (k, ...)
+        Their values, with the dtype of the parameter. For a parameter of shape (N,) one number each.
+    unique : bool, default=False
+        A promise that no index stands twice, which saves the check. If it is broken the result may be wrong, but no
+        memory outside the parameter is touched.
+
+    Notes
+    -----
+    The arrays are held, not copied; the gradient means what they hold when `step` is called.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> table = np.zeros((1000, 3))
+    >>> opt = fastopt.SGD(table, learning_rate=1.0)
+    >>> opt.step(fastopt.RowSparse([7, 2, 7], np.ones((3, 3))))
+    >>> table[[2, 7]]
+    array([[-1., -1., -1.],
+           [-2., -2., -2.]])
+    """
+
+    __slots__ = ("indices", "rows", "unique")
+
+    def __init__(self, indices: ArrayLike, rows: ArrayLike, unique: bool = False) -> None:
+        self.indices = _validation.sparse_gradients.row_indices(indices)
+        self.rows = _validation.sparse_gradients.row_values(rows, self.indices)
+        self.unique = _validation.scalars.flag("unique", unique)
+
+    def __repr__(self):
+        promise = ", unique" if self.unique else ""
+        return f"<RowSparse: {len(self.indices):,} rows of shape {self.rows.shape[1:]}, {self.rows.dtype}{promise}>"
+
+
+def is_sparse(grad):
+    """Whether a gradient is a RowSparse or comes from scipy.sparse, which is not imported for the question."""
+    if type(grad) is RowSparse:
+        return True
+    scipy_sparse = sys.modules.get("scipy.sparse")
+    return scipy_sparse is not None and scipy_sparse.issparse(grad)
+
+
+def positions_and_values(name, grad, param):
+    """Return the positions of a sparse gradient, its values, the width of a row, and a promise: all checked.
+
+    Positions count rows of `width` entries of the flat parameter; they do not repeat if the caller promised so.
+    Both arrays are contiguous.
+    """
+    promised = False
+    if type(grad) is RowSparse:
+        _validation.sparse_gradients.row_sparse(name, grad, param)
+        width = param.size // max(len(param), 1)
+        index, values, n_positions, promised = grad.indices, grad.rows, len(param), grad.unique
+    else:
+        _validation.sparse_gradients.scipy_gradient(name, grad, param)
+        index, values = _flat(name, grad, param)
+        width, n_positions = 1, param.size
+    index, values = _plain(index), _plain(values)
+    wrong = coalesce.outside(index, n_positions)
+    if wrong >= 0:
+        _validation.sparse_gradients.refuse_index(name, index, wrong, n_positions)
+    return index, values, width, promised
+
+
+def _plain(array):
+    """The array, or a copy of one that is not contiguous and aligned."""
+    return array if array.flags.c_contiguous and array.flags.aligned else array.copy()
+
+
+def _flat(name, grad, param):
+    """Positions in the flat parameter, and values, of a scipy.sparse gradient of its shape."""
+    if grad.format in ("csr", "csc"):
+        return _flat_compressed(name, grad, param)
+    grad = grad.tocoo()
+    coords = grad.coords
+    _validation.sparse_gradients.coordinates(name, grad)
+    for axis, index in enumerate(coords):
+        wrong = coalesce.outside(_plain(index), grad.shape[axis])
+        if wrong >= 0:
+            _validation.sparse_gradients.refuse_index(name, index, wrong, grad.shape[axis])
+    if len(coords) == 1:
+        return coords[0], grad.data
+    if param.ndim == 1:
+        return coords[int(grad.shape[0] == 1)], grad.data
+    return np.ravel_multi_index(coords, grad.shape), grad.data
+
+
+def _flat_compressed(name, grad, param):
+    n_major = _validation.sparse_gradients.compressed(name, grad)
+    nnz = int(grad.indptr[-1])
+    indices, data = grad.indices[:nnz], grad.data[:nnz]
+    n_minor = grad.shape[-1] if grad.format == "csr" else grad.shape[0]
+    wrong = coalesce.outside(_plain(indices), n_minor)
+    if wrong >= 0:
+        _validation.sparse_gradients.refuse_index(name, indices, wrong, n_minor)
+    if n_major == 1 and n_minor == param.size:
+        return indices, data  # a vector along the compressed axis: no copy
+    steps = (n_minor, 1) if grad.format == "csr" else (1, grad.shape[1])
+    return coalesce.flat_positions(_plain(grad.indptr), _plain(indices), *steps), data

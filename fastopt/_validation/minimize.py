@@ -1,0 +1,368 @@
+"""Checks of what `minimize` is given, and their messages; see fastopt/_validation for the voice."""
+
+import math
+import os
+import sys
+import warnings
+
+import numpy as np
+
+from .parameters import DTYPES
+from .scalars import integer, real
+
+# --- the objective ---------------------------------------------------------------------------------------
+
+
+def starting_point(x0):
+    """Return a copy of x0: one dimension, float32 as it is, other real numbers as float64."""
+    try:
+        x = np.atleast_1d(np.asarray(x0))
+        if x.dtype.kind == "O":
+            x = np.array([float(value) for value in x.ravel()]).reshape(x.shape)  # NumPy makes NaN of None
+        if x.dtype.kind not in "biuf":
+            raise TypeError
+        x = np.array(x, x.dtype.name if x.dtype.name in DTYPES else np.float64, order="C")
+    except (TypeError, ValueError):
+        raise TypeError(f"`x0` must be convertible to an array of real numbers, got {x0!r}.") from None
+    if x.ndim != 1:
+        raise ValueError(f"'x0' must only have one dimension, got shape {x.shape}; pass x0.ravel().")
+    return x
+
+
+def extra_arguments(args):
+    """Return `args` as a tuple; a single value stands for itself, as in SciPy."""
+    return args if isinstance(args, tuple) else (args,)
+
+
+def function(name, value):
+    """Refuse what cannot be called."""
+    if not callable(value):
+        raise TypeError(f"`{name}` must be callable, got {type(value).__name__}.")
+    return value
+
+
+def jac(value):
+    """Return `jac` as True, a callable, or the name of an approximation."""
+    if callable(value):
+        return value
+    if value is None or value is False:
+        return "2-point"
+    if value is True:
+        return True
+    if not isinstance(value, str) or value not in ("2-point", "3-point", "spsa"):
+        raise ValueError(f'`jac` must be True, a callable, None, "2-point", "3-point" or "spsa", got {value!r}.')
+    return value
+
+
+def scalar(value):
+    """Return what an objective gave as a float."""
+    if isinstance(value, float):
+        return float(value)
+    if type(value) is tuple and len(value) == 2:
+        raise ValueError(
+            "The user-provided objective function must return a scalar value, got a pair; "
+            "pass jac=True for a function that returns value and gradient."
+        )
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "fiub":
+        got = f"an array of shape {array.shape}" if array.size != 1 else repr(value)
+        raise ValueError(f"The user-provided objective function must return a scalar value, got {got}.")
+    return float(array.item())
+
+
+def pair(returned):
+    """Return the value and the gradient that an objective gave in something else than a tuple of two."""
+    try:
+        value, gradient = returned
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"`fun` must return (value, gradient) with jac=True, got {type(returned).__name__}; "
+            "pass jac=None for a function that returns its value alone."
+        ) from None
+    return value, gradient
+
+
+def gradient(value, x):
+    """Return a gradient that step() did not take as what SciPy would make of it: lists and plain numbers."""
+    if isinstance(value, (list, tuple, float, int, np.generic)):
+        return np.asarray(value, x.dtype).reshape(np.shape(value) or (1,))
+    return value
+
+
+def native_arguments(jac, args, batches):
+    """Refuse what a compiled objective cannot be given."""
+    if jac not in (None, True):
+        raise ValueError(f"`jac` must be None or True for a LowLevelCallable, which gives its gradient, got {jac!r}.")
+    if args:
+        raise ValueError("`args` must be empty for a LowLevelCallable; pass them as its user_data.")
+    if batches.n_samples is not None and batches.data is not None:
+        raise ValueError("`data` must be None for a LowLevelCallable; pass n_samples, and the data as its user_data.")
+
+
+def native_batch(takes_batch, has_samples):
+    """Refuse a signature with a batch without samples, and the other way round."""
+    if takes_batch and not has_samples:
+        raise ValueError("`n_samples` must be given for a LowLevelCallable whose signature takes a batch, got None.")
+    if has_samples and not takes_batch:
+        raise ValueError("`n_samples` must be None for a LowLevelCallable whose signature takes no batch.")
+
+
+def objective_arguments(objective, x, jac, args, data, n_samples):
+    """Refuse what a built-in objective has of its own."""
+    if jac not in (None, True):
+        raise ValueError(f"`jac` must be None or True for a built-in objective, which gives its gradient, got {jac!r}.")
+    if args:
+        remedy = f"; pass method={args!r}" if isinstance(args, str) else ""
+        raise ValueError(f"`args` must be empty for a built-in objective, got {args!r}{remedy}.")
+    for name, value in {"data": data, "n_samples": n_samples}.items():
+        if value is not None:
+            raise ValueError(f"`{name}` must be None for a built-in objective, which has its own samples.")
+    if x.shape != (objective.n_parameters,):
+        raise ValueError(f"`x0` must have length {objective.n_parameters}, got {x.size}.")
+
+
+def needs_objective(name):
+    raise ValueError(f"`fun` must be an object of fastopt.objectives for method {name!r}, got another callable.")
+
+
+def no_parallel_samples(settings):
+    """Refuse lock-free samples where Python evaluates."""
+    if settings.parallel != "batch":
+        raise ValueError('`parallel` must be "batch" unless `fun` is an object of fastopt.objectives, got "hogwild".')
+
+
+def reduced_rate(rate, objective):
+    """Return the learning rate of SAGA and SVRG."""
+    if rate is None:
+        smoothness = objective.max_smoothness  # a pass over the samples
+        rate = 1.0 / (3.0 * smoothness) if smoothness > 0 else 1.0
+        if not rate > 0:
+            raise ValueError(
+                f"`learning_rate` must be given for {type(objective).__name__}: its gradient has no Lipschitz constant "
+                "to make one from."
+            )
+    return rate
+
+
+def reduced_settings(settings, batches):
+    """Refuse what SAGA and SVRG cannot do."""
+    if settings.parallel != "batch":
+        raise ValueError('`parallel` must be "batch" for SAGA and SVRG, got "hogwild".')
+    if batches.size != 1:
+        raise ValueError(f"`batch_size` must be 1 for SAGA and SVRG, got {batches.size}.")
+
+
+# --- samples ---------------------------------------------------------------------------------------------
+
+
+def sample_arrays(data):
+    """Return `data` as a tuple of objects that an index array selects samples from, and their number."""
+    data = data if isinstance(data, (tuple, list)) else (data,)
+    if not data:
+        raise ValueError("`data` must hold at least one array, got an empty tuple.")
+    arrays = tuple(_sample_array(f"data[{k}]", each) for k, each in enumerate(data))
+    lengths = [array.shape[0] for array in arrays]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"`data` must hold arrays of equal length, got lengths {lengths}.")
+    return arrays, _some_samples("data", lengths[0])
+
+
+def _sample_array(name, array):
+    if hasattr(array, "iloc"):
+        array = array.to_numpy()  # a pandas object: its index plays no part
+    if hasattr(array, "tocsr"):
+        return array if array.format == "csr" else array.tocsr()
+    if not hasattr(array, "shape") or not hasattr(array, "__getitem__"):
+        array = np.asarray(array)
+    if len(array.shape) == 0:
+        raise ValueError(f"`{name}` must have samples along its first axis, got {array!r}.")
+    return array
+
+
+def n_samples(value):
+    return _some_samples("n_samples", integer("n_samples", value, 0))
+
+
+def _some_samples(name, n):
+    if n == 0:
+        raise ValueError(f"`{name}` must hold at least one sample, got none.")
+    return n
+
+
+def batch_size(value, n):
+    """Return the number of samples in a batch; by default 200, or all if there are fewer."""
+    if n is None:
+        if value is not None:
+            raise ValueError(f"`batch_size` needs `data` or `n_samples`, got {value!r} without either.")
+        return None
+    return min(200, n) if value is None else integer("batch_size", value, 1, n)
+
+
+def one_source(data, n):
+    """Refuse two descriptions of the samples."""
+    if data is not None and n is not None:
+        raise ValueError("`n_samples` must be None when `data` is given, which tells the number; pass one of them.")
+
+
+def generator(rng):
+    """Return `rng` as a Generator, or refuse what SPEC 7 does not take."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise type_of_rng(rng) from None
+
+
+def type_of_rng(rng):
+    """The error for a bad `rng`."""
+    return TypeError(f"`rng` must be None, a non-negative integer or a numpy.random.Generator, got {rng!r}.")
+
+
+# --- method and options ----------------------------------------------------------------------------------
+
+
+def refuse_method(value):
+    raise TypeError(
+        "`method` must be a name, an Optimizer class or a callable that makes an optimizer, "
+        f"got {type(value).__name__}."
+    )
+
+
+def made_optimizer(optimizer, x, expected):
+    """Check what a method's callable returned."""
+    if not isinstance(optimizer, expected) or optimizer.params is not x:
+        raise TypeError(
+            "`method` must return a fastopt optimizer of the array it is called with, such as "
+            f"fastopt.Adam(x), got {optimizer!r}."
+        )
+    return optimizer
+
+
+def options(value):
+    """Return the options as a dict of our own."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise TypeError(f"`options` must be a dict, got {type(value).__name__}.")
+    return dict(value)
+
+
+def tolerance(value):
+    return None if value is None else real("tol", value, "[0, inf)")
+
+
+def warn_unknown_options(names):
+    """SciPy's warning, for the caller of minimize()."""
+    from scipy.optimize import OptimizeWarning
+
+    if names:
+        _warn(f"Unknown solver options: {', '.join(map(str, names))}", OptimizeWarning)
+
+
+def _warn(message, category):
+    """Warn at the line of whoever called fastopt, be it through SciPy."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("fastopt", "scipy"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def refuse_constraints():
+    raise ValueError("`constraints` must be empty: fastopt methods keep bounds only; pass `bounds`.")
+
+
+def warn_unused_derivative(name):
+    """SciPy's warning for a second derivative that is of no use."""
+    _warn(f"Method does not use Hessian information ({name}).", RuntimeWarning)
+
+
+# --- bounds ----------------------------------------------------------------------------------------------
+
+
+def bounds(value, x):
+    """Return lower and upper bounds as arrays like x."""
+    low, high = (value.lb, value.ub) if hasattr(value, "lb") else _from_pairs(value, x)
+    try:
+        low, high = (np.broadcast_to(np.asarray(end, np.float64), x.shape) for end in (low, high))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`bounds` must give a lower and an upper end for each of the {x.size} parameters, got {value!r}."
+        ) from None
+    if np.isnan(low).any() or np.isnan(high).any():
+        raise ValueError("`bounds` must not be NaN; None or infinity stands for no bound.")
+    if np.any(low > high):
+        at = int(np.argmax(low > high))
+        raise ValueError(
+            f"`bounds` must not have a lower end above the upper one, got ({low[at]}, {high[at]}) at {at}."
+        )
+    return _rounded_inwards(low, high, x.dtype)
+
+
+def _rounded_inwards(low, high, dtype):
+    """Bounds in the dtype of the parameters, none of which is outside the given ones unless they are too close."""
+    with np.errstate(over="ignore"):
+        nearest = low.astype(dtype), high.astype(dtype)
+    inside = (
+        np.where(nearest[0] < low, np.nextafter(nearest[0], dtype.type(np.inf)), nearest[0]),
+        np.where(nearest[1] > high, np.nextafter(nearest[1], dtype.type(-np.inf)), nearest[1]),
+    )
+    return tuple(np.where(inside[0] > inside[1], each, other) for each, other in zip(nearest, inside, strict=True))
+
+
+def _from_pairs(value, x):
+    try:
+        pairs = [(low, high) for low, high in value]
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`bounds` must be a scipy.optimize.Bounds or a sequence of (low, high) pairs, got {value!r}."
+        ) from None
+    if len(pairs) != x.size:
+        raise ValueError(f"The length of `bounds` must be that of `x0`, {x.size}, got {len(pairs)}.")
+    low = [-math.inf if low is None else low for low, _ in pairs]
+    return low, [math.inf if high is None else high for _, high in pairs]
+
+
+def warn_outside_bounds():
+    from scipy.optimize import OptimizeWarning
+
+    _warn("Initial guess is not within the specified bounds; it is moved there.", OptimizeWarning)
+
+
+# --- checkpoints -----------------------------------------------------------------------------------------
+
+
+def checkpoint_path(option, value):
+    """Return a path as a string; its folder must exist."""
+    name = path(option, value)
+    if not name or os.path.isdir(name):
+        raise ValueError(f"`{option}` must be a file, got {name!r}.")
+    if not os.path.isdir(os.path.dirname(name) or "."):
+        raise FileNotFoundError(f"`{option}` must be a file in a folder that exists, got {name!r}.")
+    return name
+
+
+def path(name, value):
+    """Return a path as a string."""
+    try:
+        return os.fsdecode(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be a path, got {value!r}.") from None
+
+
+def same_run(saved, own, path):
+    """Refuse to resume a run that was another one."""
+    for name, mine in own.items():
+        if saved.get(name) != mine:
+            raise ValueError(
+                f"`resume` must name a checkpoint of the same run: {path!r} was made with "
+                f"{name}={saved.get(name)!r}, got {mine!r}."
+            )
+
+
+def bit_generator(kind):
+    """The class of NumPy's bit generators that a checkpoint names."""
+    found = getattr(np.random, kind, None)
+    if not (isinstance(found, type) and issubclass(found, np.random.BitGenerator)):
+        raise ValueError(
+            f"`rng` must be a Generator of {kind}, like that of the checkpoint; NumPy has none of that name."
+        )
+    return found

@@ -1,0 +1,216 @@
+"""Checks of what an objective is given, and their messages; see fastopt/_validation for the voice."""
+
+import numpy as np
+
+from .parameters import DTYPES, is_masked
+from .scalars import real
+from .sparse_gradients import INDEX_DTYPES
+
+
+def samples(X):
+    """Return X as a dense array with contiguous rows, or as a CSR matrix; its contents are not read."""
+    if hasattr(X, "tocsr"):
+        return _sparse_samples(X)
+    if not isinstance(X, np.ndarray) or is_masked(X):
+        remedy = "X.filled()" if is_masked(X) else "np.asarray(X, float)"
+        raise TypeError(
+            f"`X` must be a NumPy array or a scipy.sparse CSR matrix, got {type(X).__name__}; pass {remedy}."
+        )
+    _two_dimensions(X)
+    _dtype(X)
+    if (X.strides[1] != X.itemsize and X.shape[1] > 1) or not _rows_in_order(X):
+        raise ValueError(
+            f"`X` must have contiguous rows (C order), got strides {X.strides}; pass np.ascontiguousarray(X)."
+        )
+    if not X.flags.aligned:
+        raise ValueError("`X` must be aligned, got an array that is not; pass X.copy().")
+    return X
+
+
+def _rows_in_order(X):
+    return X.strides[0] >= 0 and X.strides[0] % X.itemsize == 0
+
+
+def _two_dimensions(X):
+    if X.ndim != 2:
+        raise ValueError(f"`X` must have two dimensions, samples and features, got shape {X.shape}.")
+    if X.shape[0] == 0 or X.shape[1] == 0:
+        raise ValueError(f"`X` must hold at least one sample and one feature, got shape {X.shape}.")
+
+
+def _dtype(X):
+    if X.dtype not in (np.float32, np.float64) or not X.dtype.isnative:
+        raise TypeError(f"`X` must be float32 or float64, got {X.dtype}; pass X.astype(np.float64).")
+
+
+def _sparse_samples(X):
+    if X.format != "csr":
+        raise TypeError(f"`X` must be a NumPy array or in CSR format, got {X.format}; pass X.tocsr().")
+    _two_dimensions(X)
+    _dtype(X)
+    if X.indices.dtype not in INDEX_DTYPES or X.indptr.dtype != X.indices.dtype:
+        raise TypeError(
+            f"`X` must have int32 or int64 indices of one dtype, got {X.indices.dtype} and {X.indptr.dtype}."
+        )
+    _row_pointers(X)
+    if not all(array.flags.c_contiguous and array.flags.aligned for array in (X.data, X.indices, X.indptr)):
+        X = X.copy()
+    return X
+
+
+def column_range(X, faults):
+    """Refuse columns outside of X."""
+    if "out of range" in faults:
+        columns = X.indices[: int(X.indptr[-1])]
+        raise ValueError(f"`X` must have column indices in [0, {X.shape[1]}), got {columns.min()} to {columns.max()}.")
+
+
+def finite_samples(faults):
+    """Refuse samples with entries that are not finite."""
+    _finite("X", "not finite" not in faults)
+
+
+def _row_pointers(X):
+    """What SciPy does not check when a matrix is made from its three arrays."""
+    starts = X.indptr
+    n_entries = int(starts.flat[-1]) if starts.size else 0
+    one_dimensional = starts.ndim == X.indices.ndim == X.data.ndim == 1
+    if (
+        not one_dimensional
+        or len(starts) != X.shape[0] + 1
+        or starts[0] != 0
+        or n_entries > min(len(X.indices), len(X.data))
+    ):
+        raise ValueError("`X` must be a valid CSR matrix; its row pointers do not fit its shape and its entries.")
+    if np.any(starts[1:] < starts[:-1]):
+        raise ValueError("`X` must be a valid CSR matrix; its row pointers descend.")
+
+
+def _finite(name, is_finite):
+    if not is_finite:
+        raise ValueError(f"`{name}` must be finite, got NaN or infinity; remove or replace such entries.")
+
+
+def vector(name, values, n):
+    """Return labels or weights as a float64 array of length n."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):
+        raise TypeError(f"`{name}` must be an array of real numbers, got {type(values).__name__}.") from None
+    if array.dtype.kind not in "biuf":
+        got = f"dtype {array.dtype}" if array.ndim and array.dtype != object else type(values).__name__
+        raise TypeError(f"`{name}` must be an array of real numbers, got {got}.")
+    if array.shape != (n,):
+        raise ValueError(f"`{name}` must have shape ({n},), one entry for each sample, got {array.shape}.")
+    array = array.astype(np.float64)
+    _finite(name, np.isfinite(array).all())
+    return array
+
+
+def in_dtype(name, array, dtype):
+    """Return a float64 array in the dtype of the samples, inside whose range it must be."""
+    largest = np.abs(array).max()
+    if largest > np.finfo(dtype).max:
+        raise ValueError(f"`{name}` must be in the range of {dtype}, the dtype of `X`, got {largest}.")
+    return array.astype(dtype)
+
+
+def binary_labels(y):
+    """Return labels in {-1, 1}; {0, 1} stands for them."""
+    if (np.abs(y) == 1.0).all():
+        return y
+    if ((y == 0.0) | (y == 1.0)).all():
+        return 2.0 * y - 1.0
+    raise ValueError(f"`y` must hold labels in {{-1, 1}} or in {{0, 1}}, got {_some(y, (-1.0, 1.0))}.")
+
+
+def counts(y):
+    """Return labels that are not negative."""
+    if (y < 0).any():
+        raise ValueError(f"`y` must be at least 0, got {y.min()}.")
+    return y
+
+
+def classes(y, n_classes):
+    """Return class numbers, and how many classes there are."""
+    if (y < 0).any() or (y != np.floor(y)).any():
+        wrong = y[(y < 0) | (y != np.floor(y))][0]
+        raise ValueError(
+            f"`y` must hold class numbers 0, 1, 2, ..., got {wrong}; see np.unique(y, return_inverse=True)."
+        )
+    largest = int(y.max())
+    if n_classes is None:
+        n_classes = max(largest + 1, 2)
+    if largest >= n_classes:
+        raise ValueError(f"`y` must be below `n_classes`, {n_classes}, got {largest}.")
+    if largest >= 2**24:
+        raise ValueError(f"`y` must be below 2**24, got {largest}.")
+    return y, n_classes
+
+
+def _some(y, allowed):
+    return ", ".join(str(each) for each in np.unique(y[~np.isin(y, allowed)])[:3])
+
+
+def weights(values, n):
+    """Return sample weights divided by their mean."""
+    if values is None:
+        return np.ones(n)
+    array = vector("sample_weight", values, n)
+    if (array <= 0).any():
+        raise ValueError(f"`sample_weight` must be positive, got {array.min()}; leave such samples out.")
+    array = array / array.max()  # whose sum cannot overflow
+    return array / array.mean()
+
+
+def strength(name, value):
+    return real(name, value, "[0, inf)")
+
+
+def parameters(x, objective):
+    """Return the parameters in the objective's dtype, contiguous."""
+    array = _array("x", x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"`x` must be an array of real numbers, got {array.dtype}.")
+    if array.shape != (objective.n_parameters,):
+        raise ValueError(f"`x` must have shape ({objective.n_parameters},), {describe(objective)}, got {array.shape}.")
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, objective.dtype)
+
+
+def _array(name, value, kind="numbers"):
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError(f"`{name}` must be an array of {kind}, got a sequence of unequal lengths.") from None
+
+
+def describe(objective):
+    """How the length of the parameters comes about."""
+    rows = f"{objective.n_features} features" + (" and an intercept" if objective.fit_intercept else "")
+    return rows if objective.n_outputs == 1 else f"({rows}) x {objective.n_outputs} classes"
+
+
+def result_dtype(x):
+    """The dtype of a gradient at x: that of x if it is one of ours."""
+    dtype = np.asarray(x).dtype
+    return dtype if dtype.name in DTYPES else np.dtype(np.float64)
+
+
+def sample_index(idx, n):
+    """Return sample numbers as a contiguous int64 array."""
+    array = _array("idx", idx, "integers")
+    if array.size == 0:
+        raise ValueError("`idx` must hold at least one sample, got none.")
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(f"`idx` must be a one-dimensional array of integers, got {array.dtype}, shape {array.shape}.")
+    if array.min() < 0 or array.max() >= n:
+        raise IndexError(f"`idx` must be in [0, {n}), got {array.min()} to {array.max()}.")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def other_samples(X, objective):
+    """Refuse samples with another number of features."""
+    if getattr(X, "ndim", 0) != 2 or X.shape[1] != objective.n_features:
+        raise ValueError(f"`X` must have shape (n, {objective.n_features}), got {getattr(X, 'shape', None)}.")
+    return X
