@@ -14,7 +14,7 @@ tests() { for name in "$@"; do find tests -name "test_$name.py" | grep . || echo
 # the same in every build.
 COMPILED_TESTS=$(tests rules state state_dict clip_norm nonfinite overflow subnormals memory threads gradient_policies \
     validation_gradients sparse_rules sparse_bits sparse_formats sparse_memory sparse_validation sparse_hypothesis \
-    objectives inspection epochs epochs_runs epochs_faults variance_reduced native state_machine)
+    objectives validate epochs epochs_runs epochs_faults variance_reduced native state_machine)
 
 # A copy without anything that a build left behind.
 enter_clone() {

@@ -35,7 +35,7 @@ cdef class Bound:
         self.arrays, self.keys, self.slots = arrays, keys, tuple(slots.values())
         self.it.work.arrays = <fo_array *>PyMem_Calloc(max(n, 1), sizeof(fo_array))
         self.it.work.first_block = <Py_ssize_t *>PyMem_Calloc(n + 1, sizeof(Py_ssize_t))
-        self.owned = <span *>PyMem_Calloc(max(n * (1 + len(slots)), 1), sizeof(span))
+        self.owned = <memory_range *>PyMem_Calloc(max(n * (1 + len(slots)), 1), sizeof(memory_range))
         if not self.it.work.arrays or not self.it.work.first_block or not self.owned:
             raise MemoryError()
         self.it.work.n_arrays = n
@@ -56,9 +56,9 @@ cdef class Bound:
             if arrays is not None:
                 bound.state[slot] = cnp.PyArray_DATA(<cnp.ndarray?>arrays[k])
             slot += 1
-        bound.resting_width = 1
+        bound.row_width = 1
         if cnp.PyArray_NDIM(param) > 1 and bound.size > 0:
-            bound.resting_width = bound.size // cnp.PyArray_DIM(param, 0)
+            bound.row_width = bound.size // cnp.PyArray_DIM(param, 0)
 
     def _own(self, list arrays):
         """Note the memory of parameters and state: disjoint ranges, sorted for a search by halves."""
@@ -67,43 +67,43 @@ cdef class Bound:
         for k, (start, stop) in enumerate(ranges):
             self.owned[k].start, self.owned[k].stop = start, stop
 
-    cdef tuple take_all(self, object grad):
+    cdef tuple bind_gradients(self, object grad):
         """Bind a list or dict of gradients; returned are the arrays, to be kept alive over the step."""
         cdef Py_ssize_t k
         grads = _validation.gradients.flat_gradients(grad, self.keys)
-        return tuple([self.take(k, grads[k]) for k in range(self.it.work.n_arrays)])
+        return tuple([self.bind_gradient(k, grads[k]) for k in range(self.it.work.n_arrays)])
 
-    cdef int check_place(self, Py_ssize_t k) except -1:
+    cdef int check_memory(self, Py_ssize_t k) except -1:
         """Refuse a parameter that is no longer where it was bound."""
         if has_moved(&self.it.work.arrays[k], <cnp.ndarray>self.arrays[k]):
             _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer")
         return 0
 
-    cdef object take(self, Py_ssize_t k, object grad):
+    cdef object bind_gradient(self, Py_ssize_t k, object grad):
         """Check gradient k and point the argument block at it."""
         cdef fo_array *bound = &self.it.work.arrays[k]
         cdef cnp.ndarray param = <cnp.ndarray>self.arrays[k], g
         if has_moved(bound, param):
-            self.check_place(k)
+            self.check_memory(k)
         if not cnp.PyArray_CheckExact(grad):
             if self._is_sparse(grad):
-                return self.take_sparse(k, grad)
+                return self.bind_sparse_gradient(k, grad)
             grad = _validation.gradients.gradient_array(label("grad", self.keys, k), grad, param)
         g = <cnp.ndarray>grad
         if (cnp.PyArray_TYPE(g) != cnp.PyArray_TYPE(param) or not cnp.PyArray_ISBEHAVED_RO(g)
                 or not cnp.PyArray_SAMESHAPE(g, param) or not cnp.PyArray_ISWRITEABLE(param)):
             _validation.gradients.refuse_gradient(label("grad", self.keys, k), g, param)
         self.check_overlap(k, g)
-        bound.cover = FO_DENSE
+        bound.layout = FO_DENSE
         bound.grad = cnp.PyArray_DATA(g)
-        bound.grad_layout.ndim = 0
+        bound.grad_strides.ndim = 0
         if not cnp.PyArray_IS_C_CONTIGUOUS(g):
-            bound.grad_layout.ndim = cnp.PyArray_NDIM(g)
-            bound.grad_layout.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(g)
-            bound.grad_layout.strides = <const Py_ssize_t *>cnp.PyArray_STRIDES(g)
+            bound.grad_strides.ndim = cnp.PyArray_NDIM(g)
+            bound.grad_strides.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(g)
+            bound.grad_strides.strides = <const Py_ssize_t *>cnp.PyArray_STRIDES(g)
         return g
 
-    cdef tuple take_sparse(self, Py_ssize_t k, object grad):
+    cdef tuple bind_sparse_gradient(self, Py_ssize_t k, object grad):
         """Check sparse gradient k, make its positions distinct and point the argument block at them."""
         cdef fo_array *bound = &self.it.work.arrays[k]
         cdef fo_zero_gradient on_zero = self.on_zero_gradient()
@@ -114,7 +114,7 @@ cdef class Bound:
             _validation.parameters.refuse_read_only(label("params", self.keys, k))
         index, values, width, promised = self._positions(label("grad", self.keys, k), grad, param)
         n_positions = bound.size // width if width else cnp.PyArray_DIM(param, 0)
-        in_order = self.exact and (on_zero == FO_MOVES or (on_zero == FO_DECAYS and width != bound.resting_width))
+        in_order = self.exact and (on_zero == FO_MOVES or (on_zero == FO_DECAYS and width != bound.row_width))
         if self.coalescers[k] is None:
             self.coalescers[k] = self._new_coalescer()
         self.check_overlap(k, index)
@@ -123,27 +123,27 @@ cdef class Bound:
             index, values, n_positions, promised, in_order, self._allowed_threads
         )
         bound.grad = cnp.PyArray_DATA(values)
-        bound.at.index, bound.at.wide = cnp.PyArray_DATA(index), cnp.PyArray_ITEMSIZE(index) == 8
+        bound.at.index, bound.at.index64 = cnp.PyArray_DATA(index), cnp.PyArray_ITEMSIZE(index) == 8
         bound.at.n, bound.at.width = cnp.PyArray_SIZE(index), width
         # With clip_norm a NaN among the touched entries makes the scale NaN, which zeros must not meet.
         if in_order or (sorted_already and on_zero == FO_STAYS and width == 1 and self.it.clip_norm == INFINITY
                         and bound.at.n > DENSE_SHARE * bound.size):
-            bound.cover = FO_SPREAD
+            bound.layout = FO_EXPANDED
         else:
-            bound.cover = FO_ELEMENTS if width == 1 else FO_ROWS
+            bound.layout = FO_ELEMENTS if width == 1 else FO_ROWS
             if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
-                self.start_resting(k, np.full(self._resting_sizes[k], self.it.t, np.int64))
-        bound.at.room = NULL
-        if bound.cover == FO_ELEMENTS and not sorted_already:
-            room = self.coalescers[k].room(fo_arranging_room(bound))
-            bound.at.room = NULL if room is None else cnp.PyArray_DATA(<cnp.ndarray>room)
+                self.keep_last_steps(k, np.full(self._n_rows[k], self.it.t, np.int64))
+        bound.at.workspace = NULL
+        if bound.layout == FO_ELEMENTS and not sorted_already:
+            workspace = self.coalescers[k].workspace(fo_partition_workspace(bound))
+            bound.at.workspace = NULL if workspace is None else cnp.PyArray_DATA(<cnp.ndarray>workspace)
         return index, values
 
     cdef fo_zero_gradient on_zero_gradient(self) noexcept:
         """What this optimizer does to entries with a zero gradient; weight decay moves them."""
         return FO_MOVES if self.it.weight_decay != 0 else self.it.rule.zero_gradient(self.it.form)
 
-    cdef int start_resting(self, Py_ssize_t k, cnp.ndarray last_step) except -1:
+    cdef int keep_last_steps(self, Py_ssize_t k, cnp.ndarray last_step) except -1:
         """Keep, per position of parameter k, the step that its state is up to date with."""
         self.last_steps[k] = last_step
         self.it.work.arrays[k].last_step = <int64_t *>cnp.PyArray_DATA(last_step)
@@ -200,7 +200,7 @@ cdef class Bound:
         return self.last_steps
 
     @property
-    def _resting_sizes(self):
+    def _n_rows(self):
         """Per parameter, the number of its positions: rows, or entries of a vector."""
         cdef fo_array *bound = self.it.work.arrays
-        return [bound[k].size // bound[k].resting_width for k in range(self.it.work.n_arrays)]
+        return [bound[k].size // bound[k].row_width for k in range(self.it.work.n_arrays)]

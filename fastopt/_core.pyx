@@ -15,8 +15,7 @@ import numpy as np
 from . import _validation
 from ._validation.parameters import label
 
-from ._csrc cimport (fo_batch, fo_evaluate, fo_evaluation_room, fo_inspect, fo_largest_norm, fo_loss, fo_losses,
-                          fo_objective)
+from ._csrc cimport *
 
 cnp.import_array()
 
@@ -97,7 +96,7 @@ cdef class Engine(Bound):
         try:
             # A schedule is the caller's code, which may do anything to the arrays: it runs before their checks.
             rate = self._rate_at(self.it.t) if self.scheduled else self.rate
-            _held = self.take(0, grad) if self.keys is None else self.take_all(grad)
+            _held = self.bind_gradient(0, grad) if self.keys is None else self.bind_gradients(grad)
             self.apply(rate)
         finally:
             self.release()
@@ -120,12 +119,12 @@ cdef class Engine(Bound):
         cdef int n_threads
         self.plan()
         n_threads = self.threads()
-        if not self.admit(n_threads):
+        if not self.check_gradient(n_threads):
             self.skipped += 1
             return 0
         fo_prepare(&self.it, rate)
         if self.exact:
-            self.end_rest_of_covered()
+            self.flush_dense()
         if self.bytes > NOGIL_BYTES:
             with nogil:
                 fo_apply(&self.it, n_threads)
@@ -139,18 +138,18 @@ cdef class Engine(Bound):
         cdef bint sparse = False
         cdef Py_ssize_t k
         for k in range(self.it.work.n_arrays):
-            sparse = sparse or self.it.work.arrays[k].cover != FO_DENSE
+            sparse = sparse or self.it.work.arrays[k].layout != FO_DENSE
         if sparse or self.sparse_plan:
             self.bytes = fo_plan(&self.it.work, self.it.form)
         self.sparse_plan = sparse
 
-    cdef int end_rest_of_covered(self) except -1:
+    cdef int flush_dense(self) except -1:
         """Before a gradient that covers a whole parameter: all of its state must be up to date."""
         cdef Py_ssize_t k
         covered = [k for k in range(self.it.work.n_arrays) if self.it.work.arrays[k].last_step != NULL
-                   and self.it.work.arrays[k].cover in (FO_DENSE, FO_SPREAD)]
+                   and self.it.work.arrays[k].layout in (FO_DENSE, FO_EXPANDED)]
         if covered:
-            self.rest()
+            self.flush()
             for k in covered:
                 self.last_steps[k], self.it.work.arrays[k].last_step = None, NULL
         return 0
@@ -161,42 +160,44 @@ cdef class Engine(Bound):
         apart.rule.start(apart.carried)
         apart.rule.prepare(apart.hyper, rate, t, apart.carried, self.it.step.coef)
 
-    cdef int rest(self) except -1:
+    cdef int flush(self) except -1:
         """Bring all state up to date with step t, over the zero gradients that it has not seen yet."""
         self.it.step.t = self.it.t
-        self.bytes = fo_plan(&self.it.work, FO_REST)
-        self.run(FO_REST, self.threads())
+        self.bytes = fo_plan(&self.it.work, FO_FLUSH)
+        self.run(FO_FLUSH, self.threads())
         self.bytes = fo_plan(&self.it.work, self.it.form)
         return 0
 
-    def _end_rest(self):
+    def _flush(self):
         """Bring the state up to date for whoever looks at it."""
         if all([last_step is None for last_step in self.last_steps]):
             return
         self.acquire("state")
         try:
             self.prepare_apart(NAN, self.it.t + 1)
-            self.rest()
+            self.flush()
         finally:
             self.release()
 
-    cdef int admit(self, int n_threads) except -1:
+    cdef int check_gradient(self, int n_threads) except -1:
         """Norm and finiteness of the gradients: sets the clipping scale; 0 if the step is to be skipped."""
-        cdef int admitted
-        self.make_scan_room()
+        cdef int accepted
+        self.allocate_stats()
         if self.bytes > NOGIL_BYTES:
             with nogil:
-                admitted = fo_admit(&self.it, n_threads)
+                accepted = fo_check_gradient(&self.it, n_threads)
         else:
-            admitted = fo_admit(&self.it, n_threads)
-        if not admitted and self.it.nonfinite == FO_RAISE:
+            accepted = fo_check_gradient(&self.it, n_threads)
+        if not accepted and self.it.nonfinite == FO_RAISE:
             _validation.gradients.refuse_nonfinite(self.it.t)
-        return admitted
+        return accepted
 
-    cdef int make_scan_room(self) except -1:
-        """Scratch for the norm, if it will be asked for."""
-        if self.it.partial == NULL and fo_wants_scan(&self.it):
-            self.it.partial = <fo_scan *>PyMem_Calloc(FO_SCAN_CHUNKS + self.it.work.n_arrays, sizeof(fo_scan))
+    cdef int allocate_stats(self) except -1:
+        """Workspace for the sums over gradients, if they will be asked for."""
+        cdef Py_ssize_t n
+        if self.it.partial == NULL and fo_needs_stats(&self.it):
+            n = FO_STATS_CHUNKS + self.it.work.n_arrays
+            self.it.partial = <fo_gradient_stats *>PyMem_Calloc(n, sizeof(fo_gradient_stats))
             if self.it.partial == NULL:
                 raise MemoryError()
         return 0
@@ -269,7 +270,7 @@ cdef class Engine(Bound):
         for k, last_step in enumerate(last_steps):
             self.last_steps[k], self.it.work.arrays[k].last_step = None, NULL
             if last_step is not None:
-                self.start_resting(k, last_step)
+                self.keep_last_steps(k, last_step)
         self.it.t, self.skipped, self.it.norm, self.last_rate = step_count, skipped_steps, NAN, NAN
         for k, name in enumerate(names(self.it.rule.carry)):
             self.it.carried[k] = carry[name]

@@ -1,22 +1,177 @@
-# The C ABI of csrc/objective.h.
-from libc.stdint cimport int64_t
+# The C ABI of csrc/ as Cython sees it: declarations alone, kept with the headers that they name.
+from libc.stdint cimport int32_t, int64_t
+
+
+cdef extern from "fastopt.h" nogil:
+    enum:
+        FO_MAX_SLOTS
+        FO_MAX_HYPER
+        FO_MAX_COEFS
+        FO_MAX_CARRY
+        FO_MAX_STREAMS
+        FO_INITIALISE
+        FO_FLUSH
+        FO_STATS_CHUNKS
+
+    ctypedef enum fo_layout:
+        FO_DENSE
+        FO_ROWS
+        FO_ELEMENTS
+        FO_EXPANDED
+
+    ctypedef enum fo_zero_gradient:
+        FO_MOVES
+        FO_STAYS
+        FO_DECAYS
+
+    ctypedef struct fo_positions:
+        const void *index
+        int index64
+        Py_ssize_t n
+        Py_ssize_t width
+        void *workspace
+
+    ctypedef struct fo_strides:
+        int ndim
+        const Py_ssize_t *shape
+        const Py_ssize_t *strides
+
+    ctypedef struct fo_array:
+        Py_ssize_t size
+        int dtype
+        fo_layout layout
+        void *param
+        const void *grad
+        fo_strides grad_strides
+        fo_positions at
+        int64_t *last_step
+        Py_ssize_t row_width
+        void *state[FO_MAX_SLOTS]
+
+    ctypedef struct fo_work:
+        fo_array *arrays
+        Py_ssize_t *first_block
+        Py_ssize_t n_arrays
+
+    ctypedef struct fo_step:
+        double coef[FO_MAX_COEFS]
+        int64_t t
+        double clip_value
+        double grad_scale
+        double l2
+        double decay_factor
+
+    ctypedef struct fo_slot:
+        const char *name
+        int options
+        int starts_at_zero
+
+    ctypedef struct fo_rule:
+        const char *name
+        const char *const *hyper
+        const char *const *options
+        const char *const *carry
+        const fo_slot *slots
+        void (*start)(double *carry)
+        void (*prepare)(const double *hyper, double learning_rate, int64_t t, double *carry, double *coef)
+        fo_zero_gradient (*zero_gradient)(int form)
+
+    ctypedef struct fo_gradient_stats:
+        double sum_squares
+        double scaled_sum_squares
+        double probe
+
+    ctypedef enum fo_nonfinite:
+        FO_PROPAGATE
+        FO_SKIP
+        FO_RAISE
+
+    ctypedef struct fo_optimizer:
+        const fo_rule *rule
+        fo_work work
+        fo_step step
+        double hyper[FO_MAX_HYPER]
+        double carried[FO_MAX_CARRY + 1]
+        int form
+        double sign
+        double clip_norm
+        double weight_decay
+        int decoupled
+        fo_nonfinite nonfinite
+        fo_gradient_stats *partial
+        int64_t t
+        double norm
+
+    const fo_rule *fo_rules[]
+    const fo_rule *fo_find_rule(const char *name)
+    const char *fo_isa_name(int isa)
+    int fo_isa_supported(int isa)
+    int fo_isa_in_use()
+    void fo_use_isa(int isa)
+    const char *fo_compiler()
+    const char *fo_dtype_name(int dtype)
+
+    Py_ssize_t fo_plan(const fo_work *work, int form)
+    void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads)
+    int fo_needs_stats(const fo_optimizer *it)
+    int fo_check_gradient(fo_optimizer *it, int num_threads)
+    void fo_prepare(fo_optimizer *it, double learning_rate)
+    void fo_apply(fo_optimizer *it, int num_threads)
+    size_t fo_partition_workspace(const fo_array *array)
+
+    ctypedef void fo_task(const void *context, Py_ssize_t lo, Py_ssize_t hi)
+    void fo_parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context)
+    int fo_has_openmp()
+    int fo_openmp_max_threads()
+    int fo_useful_threads(Py_ssize_t bytes, int num_threads)
+    void fo_always_share(int flag)
+    int fo_try_acquire(int *busy)
+    void fo_release(int *busy)
+    void fo_advise_huge_pages(void *start, size_t bytes)
+    void fo_bandwidth_pass(const void *read, void *const *readwrite, int n, Py_ssize_t bytes, int num_threads)
+
+
+cdef extern from "core/interrupt.h" nogil:
+    ctypedef struct fo_interrupt_poll:
+        int (*stop_wanted)(void *context) noexcept nogil
+        void *context
+        Py_ssize_t every, left
+        double last
+
+
+cdef extern from "core/prefetch.h" nogil:
+    enum:
+        MOST_PREFETCHED
+    void prefetch_range(const void *start, Py_ssize_t nbytes, Py_ssize_t most)
+
+
+cdef extern from "update/positions.h" nogil:
+    enum:
+        ROWS_AHEAD
 
 
 cdef extern from "finite_sum/objective.h" nogil:
     ctypedef struct fo_loss:
         const char *name
 
+    ctypedef enum fo_format:
+        FO_DENSE_SAMPLES
+        FO_CSR32
+        FO_CSR64
+
     ctypedef struct fo_objective:
         Py_ssize_t n_samples, n_features, n_outputs
-        int dtype, sparse, wide, intercept
-        const void *value
-        Py_ssize_t row_stride
-        const void *column
-        const void *row_start
+        int dtype
+        fo_format format
+        int intercept
+        const void *data
+        Py_ssize_t sample_stride
+        const void *indices
+        const void *indptr
         const void *label
         const void *weight
         const fo_loss *loss
-        double shape
+        double loss_parameter
 
     ctypedef struct fo_batch:
         const int64_t *sample
@@ -27,9 +182,104 @@ cdef extern from "finite_sum/objective.h" nogil:
         FO_OUT_OF_RANGE
         FO_NOT_ASCENDING
 
-    const fo_loss *fo_losses[]
-    int fo_inspect(const fo_objective *objective, int num_threads)
+    const fo_loss *fo_find_loss(const char *name)
+    int fo_validate_samples(const fo_objective *objective, int num_threads)
     double fo_largest_norm(const fo_objective *objective, int num_threads)
-    size_t fo_evaluation_room(const fo_objective *objective, fo_batch batch)
+    size_t fo_gradient_workspace(const fo_objective *objective, fo_batch batch)
     double fo_evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative,
                        double *gradient, int num_threads)
+
+
+cdef extern from "finite_sum/epoch.h" nogil:
+    enum:
+        FO_MOST_COLUMNS
+
+    ctypedef enum fo_penalty_kind:
+        FO_NO_PENALTY
+        FO_PROXIMAL
+        FO_FLOW
+        FO_CLOSED_FORM
+        FO_LAGGED_GRADIENT
+
+    ctypedef struct fo_penalty:
+        fo_penalty_kind kind
+        double l2, l1
+        Py_ssize_t n_columns, width
+        int dtype
+        void *param
+        int64_t *last_update
+        int64_t start
+        const double *weight_scale
+        const double *cumulative_penalty
+        const void *accumulator
+        double epsilon, epsilon_root
+
+    ctypedef struct fo_seen:
+        int32_t *place
+        int32_t base
+
+    ctypedef struct fo_touched:
+        void *columns
+        int32_t *place
+
+    ctypedef enum fo_segment_end:
+        FO_COMPLETE
+        FO_BAD_LOSS
+        FO_BAD_GRADIENT
+
+    ctypedef struct fo_segment:
+        const fo_objective *objective
+        const fo_penalty *penalty
+        const fo_optimizer *optimizer
+        fo_batch samples
+        Py_ssize_t batch_size, n_batches
+        const double *learning_rate
+        int single_sample_sgd, dense_steps, pipelined, l1_at, l2_at, num_threads, n_workers
+        double loss
+        fo_interrupt_poll *poll
+
+    ctypedef struct fo_worker:
+        fo_optimizer optimizer
+        fo_seen seen
+        fo_touched touched[2]
+        void *gathered
+        void *gradient
+        void *expanded
+        void *derivative
+        void *label
+        void *weight
+        fo_gradient_stats *partial
+        void *workspace
+        double loss
+        double squared_norm
+        Py_ssize_t n_done
+        Py_ssize_t n_skipped
+        fo_segment_end end
+
+    void fo_run_segment(const fo_segment *segment, fo_worker *workers)
+    void fo_flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads)
+
+
+cdef extern from "finite_sum/saga_svrg.h" nogil:
+    enum:
+        FO_SCALED_COLUMN_BYTES
+
+    ctypedef struct fo_saga_svrg:
+        const fo_objective *objective
+        fo_batch samples
+        double learning_rate, l2, l1
+        int updates_memory
+        void *param
+        void *gradient_memory
+        void *mean_gradient
+        void *scaled_columns
+        int32_t *n_updates
+        const double *weight_scale
+        const double *cumulative_scale
+        fo_interrupt_poll *poll
+        void *workspace
+        double loss
+        Py_ssize_t n_done
+        fo_segment_end end
+
+    void fo_run_saga_svrg(fo_saga_svrg *it)

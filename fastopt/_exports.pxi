@@ -9,40 +9,38 @@ cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil:
 
 
 cdef const fo_loss *find_loss(bytes name) except NULL:
-    cdef Py_ssize_t k = 0
-    while fo_losses[k] != NULL:
-        if fo_losses[k].name == name:
-            return fo_losses[k]
-        k += 1
-    raise KeyError(name.decode())
+    cdef const fo_loss *found = fo_find_loss(name)
+    if found == NULL:
+        raise KeyError(name.decode())
+    return found
 
 
-cdef int inspect_samples(const fo_objective *objective, int num_threads) noexcept nogil:
-    return fo_inspect(objective, num_threads)
+cdef int validate_samples(const fo_objective *objective, int num_threads) noexcept nogil:
+    return fo_validate_samples(objective, num_threads)
 
 
 cdef double largest_norm(const fo_objective *objective, int num_threads) noexcept nogil:
     return fo_largest_norm(objective, num_threads)
 
 
-cdef size_t evaluation_room(const fo_objective *objective, fo_batch batch) noexcept nogil:
-    return fo_evaluation_room(objective, batch)
+cdef size_t gradient_workspace(const fo_objective *objective, fo_batch batch) noexcept nogil:
+    return fo_gradient_workspace(objective, batch)
 
 
-cdef void run_stretch(const fo_stretch *stretch, fo_worker *workers) noexcept nogil:
-    fo_run_stretch(stretch, workers)
+cdef void run_segment(const fo_segment *segment, fo_worker *workers) noexcept nogil:
+    fo_run_segment(segment, workers)
 
 
-cdef void settle(const fo_stretch *stretch, fo_worker *worker, int64_t t, int num_threads) noexcept nogil:
-    fo_settle(stretch, worker, t, num_threads)
+cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads) noexcept nogil:
+    fo_flush(segment, worker, t, num_threads)
 
 
-cdef void run_reduced(fo_reduced *it) noexcept nogil:
-    fo_run_reduced(it)
+cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil:
+    fo_run_saga_svrg(it)
 
 
-cdef size_t arranging_room(const fo_array *array) noexcept nogil:
-    return fo_arranging_room(array)
+cdef size_t partition_workspace(const fo_array *array) noexcept nogil:
+    return fo_partition_workspace(array)
 
 
 cdef double evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative, double *gradient,

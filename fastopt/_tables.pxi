@@ -10,12 +10,10 @@ cdef list names(const char *const *table):
 
 
 cdef const fo_rule *find_rule(str name) except NULL:
-    cdef Py_ssize_t k = 0
-    while fo_rules[k] != NULL:
-        if fo_rules[k].name.decode() == name:
-            return fo_rules[k]
-        k += 1
-    raise KeyError(name)
+    cdef const fo_rule *found = fo_find_rule(name.encode())
+    if found == NULL:
+        raise KeyError(name)
+    return found
 
 
 cdef int form_of(const fo_rule *rule, dict values):
@@ -118,13 +116,13 @@ def advise_huge_pages(cnp.ndarray memory):
 
 
 def gauge(cnp.ndarray read, list readwrite, int num_threads):
-    """One pass over 1 + len(readwrite) <= 5 byte arrays of equal size with no arithmetic: the bandwidth gauge."""
-    cdef void *streams[4]
+    """One pass over 1 + len(readwrite) byte arrays of equal size with no arithmetic: the bandwidth gauge."""
+    cdef void *streams[FO_MAX_STREAMS]
     cdef int n = len(readwrite)
-    assert n <= 4, n
+    assert 1 <= n <= FO_MAX_STREAMS, n
     for k in range(n):
         streams[k] = cnp.PyArray_DATA(<cnp.ndarray?>readwrite[k])
-    fo_gauge(cnp.PyArray_DATA(read), streams, n, cnp.PyArray_NBYTES(read), num_threads)
+    fo_bandwidth_pass(cnp.PyArray_DATA(read), streams, n, cnp.PyArray_NBYTES(read), num_threads)
 
 
 def on_zero_gradient(str rule, dict values):

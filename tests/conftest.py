@@ -54,19 +54,19 @@ def no_sync(monkeypatch):
 
 @pytest.fixture
 def press_ctrl_c_soon(monkeypatch):
-    """A function that presses Ctrl-C once in the next run over batches in C, soon after its first stretch has begun.
+    """A function that presses Ctrl-C once in the next run over batches in C, soon after its first segment has begun.
 
     Soon is a tenth of a second of computing, so that a machine that stalls is not interrupted before there is a run;
     and the clock of the wall is that of pytest's limits.
     """
-    stretch = finite_sums.FiniteSumRun.stretch
+    segment = finite_sums.FiniteSumRun.segment
 
     def armed(self, *arguments):
-        monkeypatch.setattr(finite_sums.FiniteSumRun, "stretch", stretch)
+        monkeypatch.setattr(finite_sums.FiniteSumRun, "segment", segment)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0.1)
-        return stretch(self, *arguments)
+        return segment(self, *arguments)
 
     before = signal.signal(signal.SIGVTALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
-    yield lambda: monkeypatch.setattr(finite_sums.FiniteSumRun, "stretch", armed)
+    yield lambda: monkeypatch.setattr(finite_sums.FiniteSumRun, "segment", armed)
     signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     signal.signal(signal.SIGVTALRM, before)

@@ -1,69 +1,46 @@
-/* gauge.c -- the speed limit: the memory traffic of an update without its arithmetic.
- * One stream is read and n streams are read and written in place, as integers, on the same partition that
- * updates use. What an optimizer reaches is reported as a share of this. */
-#ifndef FO_VARIANT
+/* bandwidth.c -- the bandwidth gauge: the memory traffic of an update without its arithmetic.
+ *
+ * One stream is read and n streams are read and written in place, as integers, on the same partition that updates use.
+ * What an optimizer reaches is reported as a share of this. */
 #include "fastopt.h"
 #include "core/variants.h"
 
-#define RULE gauge
-#define FO_TEMPLATE "core/bandwidth.c"
-#include "core/variants.h"
+/* Entries [lo, hi) of all streams, for one n. */
+typedef void bandwidth_pass(const uint64_t *read, uint64_t *const *readwrite, ptrdiff_t lo, ptrdiff_t hi);
 
-typedef void gauge_pass(const uint64_t *read, uint64_t *const *readwrite, ptrdiff_t lo, ptrdiff_t hi);
-#define ENTRY(dtype, isa) {FO_SYMBOL(RULE, one, dtype, isa), FO_SYMBOL(RULE, two, dtype, isa), \
-                           FO_SYMBOL(RULE, three, dtype, isa), FO_SYMBOL(RULE, four, dtype, isa)},
-static gauge_pass *const gauge_passes[][4] = {FO_FOR_EACH_VARIANT(ENTRY)};
+/* The numbers n of streams that a rule can have: its parameter, and as many slots as the ABI allows. */
+#define EACH_STREAM_COUNT(X) X(1) X(2) X(3) X(4) X(5)
+#define COUNT(n) +1
+_Static_assert(EACH_STREAM_COUNT(COUNT) == FO_MAX_STREAMS, "EACH_STREAM_COUNT must go up to FO_MAX_STREAMS");
+
+typedef struct {
+    bandwidth_pass *pass[FO_MAX_STREAMS];   /* of n streams at n - 1 */
+} bandwidth_kernels;
+
+#define PREFIX bandwidth
+#define FO_TEMPLATE "core/bandwidth_tmpl.h"
+#include "core/variants.h"
+FO_KERNEL_TABLE(const bandwidth_kernels);
 
 typedef struct {
     const uint64_t *read;
     uint64_t *const *readwrite;
-    ptrdiff_t size;
-    gauge_pass *pass;
-} gauge_run;
+    ptrdiff_t size;                         /* words in each stream */
+    bandwidth_pass *pass;
+} bandwidth_task;
 
 enum { PER_BLOCK = FO_BLOCK_BYTES / sizeof(uint64_t) };
 
-static void gauge_blocks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+static void pass_blocks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
-    const gauge_run *it = context;
+    const bandwidth_task *it = context;
     const ptrdiff_t stop = hi * PER_BLOCK < it->size ? hi * PER_BLOCK : it->size;
     it->pass(it->read, it->readwrite, lo * PER_BLOCK, stop);
 }
 
-void fo_gauge(const void *read, void *const *readwrite, int n, ptrdiff_t bytes, int num_threads)
+void fo_bandwidth_pass(const void *read, void *const *readwrite, int n, ptrdiff_t bytes, int num_threads)
 {
-    const gauge_run it = {read, (uint64_t *const *)readwrite, bytes / (ptrdiff_t)sizeof(uint64_t),
-                          gauge_passes[fo_variant_index(0)][n - 1]};
-    fo_parallel_for((bytes + FO_BLOCK_BYTES - 1) / FO_BLOCK_BYTES, num_threads, gauge_blocks, &it);
+    const bandwidth_task it = {read, (uint64_t *const *)readwrite, bytes / (ptrdiff_t)sizeof(uint64_t),
+                               FO_KERNELS(0)->pass[n - 1]};
+    fo_parallel_for((bytes + FO_BLOCK_BYTES - 1) / FO_BLOCK_BYTES, num_threads, pass_blocks, &it);
 }
-
-#else
-
-FO_INLINE void FN(pass)(const uint64_t *FO_RESTRICT g, uint64_t *const *readwrite, ptrdiff_t lo, ptrdiff_t hi,
-                        const int n)
-{
-    uint64_t *FO_RESTRICT a = readwrite[0];
-    uint64_t *FO_RESTRICT b = n > 1 ? readwrite[1] : NULL;
-    uint64_t *FO_RESTRICT c = n > 2 ? readwrite[2] : NULL;
-    uint64_t *FO_RESTRICT d = n > 3 ? readwrite[3] : NULL;
-    FO_SIMD
-    for (ptrdiff_t i = lo; i < hi; ++i) {
-        a[i] ^= g[i];
-        if (n > 1)
-            b[i] ^= g[i];
-        if (n > 2)
-            c[i] ^= g[i];
-        if (n > 3)
-            d[i] ^= g[i];
-    }
-}
-
-#define PASS(name, n) \
-    static void FN(name)(const uint64_t *g, uint64_t *const *readwrite, ptrdiff_t lo, ptrdiff_t hi) \
-    { FN(pass)(g, readwrite, lo, hi, n); }
-PASS(one, 1)
-PASS(two, 2)
-PASS(three, 3)
-PASS(four, 4)
-#undef PASS
-#endif

@@ -1,8 +1,9 @@
 /* dispatch.c -- the tables of rules and losses, and which instruction set runs them.
  *
  * The instruction set is chosen once, when the package is imported; afterwards only tests change it. */
+#include <string.h>
 #include "fastopt.h"
-#include "finite_sum/objective.h"
+#include "finite_sum/objective.h"   /* for the table of losses: the one look upwards from core/ */
 #include "core/variants.h"
 
 #define RULE(name) extern const fo_rule fo_##name##_rule;
@@ -22,6 +23,22 @@ const fo_loss *const fo_losses[] = {
 #include "losses/losses.def"
     NULL};
 #undef LOSS
+
+const fo_rule *fo_find_rule(const char *name)
+{
+    const fo_rule *const *each = fo_rules;
+    while (*each && strcmp((*each)->name, name) != 0)
+        ++each;
+    return *each;
+}
+
+const fo_loss *fo_find_loss(const char *name)
+{
+    const fo_loss *const *each = fo_losses;
+    while (*each && strcmp((*each)->name, name) != 0)
+        ++each;
+    return *each;
+}
 
 #define NAME_OF(isa) #isa,
 static const char *const isa_names[] = {FO_FOR_EACH_ISA(NAME_OF) NULL};
@@ -66,4 +83,4 @@ const char *fo_compiler(void)
 size_t fo_itemsize(int dtype) { return itemsizes[dtype]; }
 int fo_variant_index(int dtype) { return isa_in_use * N_DTYPES + dtype; }
 
-const fo_variant *fo_variant_of(const fo_rule *rule, int dtype) { return rule->variants[fo_variant_index(dtype)]; }
+const fo_rule_kernels *fo_kernels_of(const fo_rule *rule, int dtype) { return rule->kernels[fo_variant_index(dtype)]; }

@@ -7,15 +7,22 @@
 #include <string.h>
 #include "core/variants.h"
 
+/* log 2 in two parts, the first of which times any n here is exact (Cody & Waite 1980). */
+#define FO_ONE_OVER_LOG2 1.4426950408889634
+#define FO_LOG2_HIGH 0.69314718036912382
+#define FO_LOG2_LOW 1.9082149292705877e-10
+
+/* x - n log 2. */
+FO_INLINE double less_log2(double x, double n) { return (x - n * FO_LOG2_HIGH) - n * FO_LOG2_LOW; }
+
 /* e^x: x = n log 2 + r with |r| <= log(2) / 2, Taylor's series to r^13, in pairs for short chains. Infinite from 709
  * on, 0 below -708, where the result would be subnormal. */
 FO_INLINE double exponential(double x)
 {
-    const double shifter = 0x1.8p52, one_over_log2 = 1.4426950408889634;
-    const double log2_high = 0.69314718036912382, log2_low = 1.9082149292705877e-10;
+    const double shifter = 0x1.8p52;             /* what is added to it is rounded to an integer */
     const double limited = x > 709.0 ? 709.0 : x < -708.0 ? -708.0 : x;
-    const double shifted = limited * one_over_log2 + shifter, n = shifted - shifter;
-    const double r = (limited - n * log2_high) - n * log2_low, r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
+    const double shifted = limited * FO_ONE_OVER_LOG2 + shifter;
+    const double r = less_log2(limited, shifted - shifter), r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
     const double low = (1.0 + r) + r2 * (1.0 / 2 + r * (1.0 / 6));
     const double middle = (1.0 / 24 + r * (1.0 / 120)) + r2 * (1.0 / 720 + r * (1.0 / 5040));
     const double high = (1.0 / 40320 + r * (1.0 / 362880)) + r2 * (1.0 / 3628800 + r * (1.0 / 39916800));

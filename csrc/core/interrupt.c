@@ -1,10 +1,10 @@
-/* lookout.c -- the clock of lookout.h. */
+/* interrupt.c -- the clock of interrupt.h. */
 #include <time.h>
 #include "core/interrupt.h"
 
 static const double PAUSE = 0.05;        /* seconds */
 
-int fo_look_out(fo_lookout *it)
+int fo_poll_interrupt(fo_interrupt_poll *it)
 {
     struct timespec now;
     double seconds;
@@ -16,6 +16,6 @@ int fo_look_out(fo_lookout *it)
     it->last = seconds;
     fo_restore_fp_mode(it->mode);
     stop = it->stop_wanted(it->context);
-    fo_flush_subnormals();
+    fo_zero_subnormals();
     return stop;
 }

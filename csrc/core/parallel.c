@@ -32,7 +32,7 @@ enum { MIN_BYTES_PER_THREAD = 128 * 1024 };
 
 static void run_share(ptrdiff_t lo, ptrdiff_t hi, fo_task *task, const void *context)
 {
-    const fo_fp_mode before = fo_flush_subnormals();
+    const fo_fp_mode before = fo_zero_subnormals();
     task(context, lo, hi);
     fo_restore_fp_mode(before);
 }

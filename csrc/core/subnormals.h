@@ -7,12 +7,12 @@
 #if defined(__SSE__) || defined(_M_X64)
 #include <xmmintrin.h>
 typedef unsigned int fo_fp_mode;
-enum { FO_FLUSHING = 0x8000 | 0x0040 };   /* flush to zero, denormals are zero */
+enum { FO_ZERO_SUBNORMALS = 0x8000 | 0x0040 };   /* flush to zero, denormals are zero */
 static inline fo_fp_mode fo_get_fp_mode(void) { return _mm_getcsr(); }
 /* Only the two mode bits: exception flags raised in between stay readable, as after any arithmetic. */
 static inline void fo_restore_fp_mode(fo_fp_mode before)
 {
-    _mm_setcsr((_mm_getcsr() & ~(fo_fp_mode)FO_FLUSHING) | (before & FO_FLUSHING));
+    _mm_setcsr((_mm_getcsr() & ~(fo_fp_mode)FO_ZERO_SUBNORMALS) | (before & FO_ZERO_SUBNORMALS));
 }
 #elif defined(__aarch64__) && defined(__GNUC__)
 #include <stdint.h>
@@ -24,19 +24,19 @@ static inline fo_fp_mode fo_get_fp_mode(void)
     return mode;
 }
 static inline void fo_restore_fp_mode(fo_fp_mode before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
-enum { FO_FLUSHING = 1 << 24 };
+enum { FO_ZERO_SUBNORMALS = 1 << 24 };
 #else
 typedef int fo_fp_mode;
 static inline fo_fp_mode fo_get_fp_mode(void) { return 0; }
 static inline void fo_restore_fp_mode(fo_fp_mode before) { (void)before; }
-enum { FO_FLUSHING = 0 };
+enum { FO_ZERO_SUBNORMALS = 0 };
 #endif
 
 /* Returns the mode before. */
-static inline fo_fp_mode fo_flush_subnormals(void)
+static inline fo_fp_mode fo_zero_subnormals(void)
 {
     const fo_fp_mode before = fo_get_fp_mode();
-    fo_restore_fp_mode(before | FO_FLUSHING);
+    fo_restore_fp_mode(before | FO_ZERO_SUBNORMALS);
     return before;
 }
 

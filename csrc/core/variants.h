@@ -1,11 +1,13 @@
-/* for_each_variant.h -- the instruction sets and the dtypes: the only place where either is spelled.
+/* variants.h -- the instruction sets and the dtypes: the only place where either is spelled.
  *
- * Without FO_TEMPLATE it gives the two lists. With `#define FO_TEMPLATE "file"` it includes that file once
- * per (instruction set, dtype), compiled for that instruction set, with these names set:
- *   real      float or double           SQRT ABS MAX MIN SIGN    elementwise functions of it
- *   FN(name)  RULE_name_DTYPE_ISA, so adam_dense_f32_v3
- * Every header must have been included before: inside, code is compiled for a wider machine than the
- * baseline and may only be reached through the dispatch table. */
+ * Without FO_TEMPLATE it gives the two lists. With `#define FO_TEMPLATE "file"` it includes that file, a template
+ * (NAME_tmpl.h, or the file of a rule or a loss itself), once per (instruction set, dtype), compiled for that
+ * instruction set, with these names set:
+ *   real      float or double           SQRT ABS COPYSIGN MAX MIN SIGN    elementwise functions of it
+ *   FN(name)  PREFIX_name_DTYPE_ISA, so adam_dense_f32_v3; PREFIX is defined by whoever includes
+ * A template ends in FN(kernels), what it has for the rest of csrc; FO_KERNEL_TABLE collects those of all variants and
+ * FO_KERNELS(dtype) picks the one in use. Every header must have been included before: inside, code is compiled for a
+ * wider machine than the baseline and may only be reached through the table. */
 #ifndef FO_VARIANT_LISTS
 #define FO_VARIANT_LISTS
 
@@ -28,12 +30,16 @@
 #define FO_SQRT_f64 __builtin_sqrt
 #define FO_ABS_f32 __builtin_fabsf
 #define FO_ABS_f64 __builtin_fabs
+#define FO_COPYSIGN_f32 __builtin_copysignf
+#define FO_COPYSIGN_f64 __builtin_copysign
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <math.h>
 #define __builtin_sqrtf sqrtf
 #define __builtin_sqrt sqrt
 #define __builtin_fabsf fabsf
 #define __builtin_fabs fabs
+#define __builtin_copysignf copysignf
+#define __builtin_copysign copysign
 #define __builtin_inf() ((double)INFINITY)
 #define FO_RESTRICT __restrict
 #define FO_INLINE static __forceinline
@@ -48,12 +54,16 @@
 #define FO_STRING(a) FO_STRING_(a)
 #define FO_PASTE_(a, b) a##b
 #define FO_PASTE(a, b) FO_PASTE_(a, b)
-#define FO_SYMBOL_(rule, name, dtype, isa) rule##_##name##_##dtype##_##isa
-#define FO_SYMBOL(rule, name, dtype, isa) FO_SYMBOL_(rule, name, dtype, isa)
-#define FN(name) FO_SYMBOL(RULE, name, DTYPE, ISA)
+#define FO_SYMBOL_(prefix, name, dtype, isa) prefix##_##name##_##dtype##_##isa
+#define FO_SYMBOL(prefix, name, dtype, isa) FO_SYMBOL_(prefix, name, dtype, isa)
+#define FN(name) FO_SYMBOL(PREFIX, name, DTYPE, ISA)
+#define FO_KERNELS_OF(dtype, isa) &FO_SYMBOL(PREFIX, kernels, dtype, isa),
+#define FO_KERNEL_TABLE(type) static type *const kernel_table[] = {FO_FOR_EACH_VARIANT(FO_KERNELS_OF)}
+#define FO_KERNELS(dtype) kernel_table[fo_variant_index(dtype)]
 #define real FO_PASTE(FO_REAL_, DTYPE)
 #define SQRT(x) FO_PASTE(FO_SQRT_, DTYPE)(x)
 #define ABS(x) FO_PASTE(FO_ABS_, DTYPE)(x)
+#define COPYSIGN(x, y) FO_PASTE(FO_COPYSIGN_, DTYPE)(x, y)
 #define MAX(a, b) ((a) > (b) ? (a) : (b))   /* b where either is NaN */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))   /* b where either is NaN */
 #define SIGN(x) ((x) > 0 ? (real)1 : (x) < 0 ? (real)-1 : (x))   /* zero and NaN as they are */

@@ -1,67 +1,70 @@
-/* stretch.c -- the batches of a stretch: one after the other, with the next one's columns collected on a second thread,
- * or lock-free side by side; and its end. */
+/* epoch.c -- the mini-batches of a segment: one after the other, with the next one's columns collected on a second
+ * thread, or lock-free side by side (Hogwild, Niu et al. 2011); and the flush at its end. */
 #include "finite_sum/samples.h"
-#include "finite_sum/single_sample_sgd.h"
+#include "finite_sum/closed_form.h"
 #include "finite_sum/minibatch.h"
+#include "finite_sum/single_sample_sgd.h"
 
-static fo_passage passage_of(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t number)
+static fo_minibatch minibatch_of(const fo_segment *segment, fo_worker *worker, ptrdiff_t number)
 {
-    const fo_objective *objective = stretch->objective;
-    const ptrdiff_t lo = number * stretch->batch_size, hi = lo + stretch->batch_size;
-    const fo_passage it = {
-        stretch,
-        objective,
-        fo_row_kernels_of(objective->dtype),
-        worker,
-        part_of(stretch->samples, lo, hi < stretch->samples.n ? hi : stretch->samples.n),
-        &worker->touched[stretch->look_ahead ? number % 2 : 0],
-        number,
-        stretch->optimizer->t + number,
-        fo_itemsize(objective->dtype),
+    const fo_objective *objective = segment->objective;
+    const ptrdiff_t lo = number * segment->batch_size, hi = lo + segment->batch_size;
+    const fo_minibatch it = {
+        .segment = segment,
+        .objective = objective,
+        .kernels = fo_sample_kernels_of(objective->dtype),
+        .worker = worker,
+        .batch = batch_slice(segment->samples, lo, hi < segment->samples.n ? hi : segment->samples.n),
+        .touched = &worker->touched[segment->pipelined ? number % 2 : 0],
+        .number = number,
+        .t = segment->optimizer->t + number,
+        .itemsize = fo_itemsize(objective->dtype),
     };
     return it;
 }
 
-/* A batch, while the columns of the next are collected. */
-typedef struct {
-    const fo_passage *now, *next;
-    int *goes_on;
-} look_ahead;
+/* --- batches ---------------------------------------------------------------------------------------------------- */
 
-static void run_and_look_ahead(const void *context, ptrdiff_t first, ptrdiff_t last)
+/* A batch, and the next, whose columns are collected meanwhile. */
+typedef struct {
+    const fo_minibatch *now, *next;
+    int *goes_on;                /* written: whether the segment does after the first */
+} pipeline_stage;
+
+static void run_and_collect(const void *context, ptrdiff_t first, ptrdiff_t last)
 {
-    const look_ahead *it = context;
+    const pipeline_stage *it = context;
     for (ptrdiff_t k = first; k < last; ++k) {
         if (k == 0)
-            *it->goes_on = fo_run_batch(it->now);
+            *it->goes_on = fo_run_minibatch(it->now);
         else
-            fo_collect_batch(it->next);
+            fo_collect_columns(it->next);
     }
 }
 
-/* Batches of sparse rows on two threads. The table of seen columns stays in the cache of one, parameters and state in
- * that of the other. */
-static void run_ahead(const fo_stretch *stretch, fo_worker *worker)
+/* CSR batches on two threads. The table of seen columns stays in the cache of one, parameters and state in that of
+ * the other. */
+static void run_pipelined(const fo_segment *segment, fo_worker *worker)
 {
-    fo_passage now = passage_of(stretch, worker, 0);
+    fo_minibatch now = minibatch_of(segment, worker, 0);
     int goes_on = 1;
-    fo_collect_batch(&now);
-    for (ptrdiff_t number = 1; goes_on && !fo_stop_wanted(stretch->lookout); ++number) {
-        const fo_passage next = passage_of(stretch, worker, number);
-        const look_ahead both = {&now, &next, &goes_on};
-        if (number == stretch->n_batches) {
-            fo_run_batch(&now);
+    fo_collect_columns(&now);
+    for (ptrdiff_t number = 1; goes_on && !fo_interrupted(segment->poll); ++number) {
+        const fo_minibatch next = minibatch_of(segment, worker, number);
+        const pipeline_stage both = {&now, &next, &goes_on};
+        if (number == segment->n_batches) {
+            fo_run_minibatch(&now);
             return;
         }
-        fo_parallel_for(2, 2, run_and_look_ahead, &both);
+        fo_parallel_for(2, 2, run_and_collect, &both);
         now = next;
     }
 }
 
-/* A batch with a bad gradient, which ends a stretch otherwise: other lock-free workers cannot be stopped there. */
-static int is_left_out(const fo_stretch *stretch, fo_worker *worker)
+/* Skips a batch with a bad gradient, which ends a segment otherwise: other lock-free workers cannot be stopped. */
+static int is_skipped(const fo_segment *segment, fo_worker *worker)
 {
-    if (stretch->n_workers == 1 || stretch->optimizer->nonfinite != FO_SKIP || worker->end != FO_BAD_GRADIENT)
+    if (segment->n_workers == 1 || segment->optimizer->nonfinite != FO_SKIP || worker->end != FO_BAD_GRADIENT)
         return 0;
     worker->end = FO_COMPLETE;
     ++worker->n_skipped;
@@ -69,45 +72,45 @@ static int is_left_out(const fo_stretch *stretch, fo_worker *worker)
 }
 
 /* The batches first, first + n_workers, ... */
-static void run_worker(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t first)
+static void run_worker(const fo_segment *segment, fo_worker *worker, ptrdiff_t first)
 {
-    if (stretch->plain) {
-        fo_descend(stretch, worker, first);
+    if (segment->single_sample_sgd) {
+        fo_single_sample_sgd(segment, worker, first);
         return;
     }
-    if (stretch->look_ahead) {
-        run_ahead(stretch, worker);
+    if (segment->pipelined) {
+        run_pipelined(segment, worker);
         return;
     }
-    for (ptrdiff_t number = first; number < stretch->n_batches; number += stretch->n_workers) {
-        const fo_passage each = passage_of(stretch, worker, number);
-        if (stretch->objective->sparse)
-            fo_collect_batch(&each);
-        if (!(fo_run_batch(&each) || is_left_out(stretch, worker)) || fo_stop_wanted(stretch->lookout))
+    for (ptrdiff_t number = first; number < segment->n_batches; number += segment->n_workers) {
+        const fo_minibatch each = minibatch_of(segment, worker, number);
+        if (is_sparse(segment->objective))
+            fo_collect_columns(&each);
+        if (!(fo_run_minibatch(&each) || is_skipped(segment, worker)) || fo_interrupted(segment->poll))
             return;
     }
 }
 
 typedef struct {
-    const fo_stretch *stretch;
+    const fo_segment *segment;
     fo_worker *workers;
-} team;
+} segment_task;
 
 static void run_workers(const void *context, ptrdiff_t first, ptrdiff_t last)
 {
-    const team *it = context;
+    const segment_task *it = context;
     for (ptrdiff_t k = first; k < last; ++k)
-        run_worker(it->stretch, &it->workers[k], k);
+        run_worker(it->segment, &it->workers[k], k);
 }
 
 /* A worker's optimizer has an array of its own over the same parameters and state. */
-static void start(const fo_stretch *stretch, fo_worker *worker)
+static void start(const fo_segment *segment, fo_worker *worker)
 {
-    worker->optimizer = *stretch->optimizer;
+    worker->optimizer = *segment->optimizer;
     worker->optimizer.partial = worker->partial;
-    worker->array = stretch->optimizer->work.arrays[0];
+    worker->array = segment->optimizer->work.arrays[0];
     worker->array.last_step = NULL;
-    worker->array.grad_layout.ndim = 0;
+    worker->array.grad_strides.ndim = 0;
     worker->optimizer.work.arrays = &worker->array;
     worker->optimizer.work.first_block = worker->first_block;
     worker->loss = worker->squared_norm = 0.0;
@@ -115,53 +118,53 @@ static void start(const fo_stretch *stretch, fo_worker *worker)
     worker->end = FO_COMPLETE;
 }
 
-void fo_run_stretch(const fo_stretch *stretch, fo_worker *workers)
+void fo_run_segment(const fo_segment *segment, fo_worker *workers)
 {
-    const team it = {stretch, workers};
-    fo_start_lookout(stretch->lookout);
-    for (int k = 0; k < stretch->n_workers; ++k)
-        start(stretch, &workers[k]);
-    workers[0].loss = stretch->loss;
-    fo_parallel_for(stretch->n_workers, stretch->n_workers, run_workers, &it);
+    const segment_task it = {segment, workers};
+    fo_start_polling(segment->poll);
+    for (int k = 0; k < segment->n_workers; ++k)
+        start(segment, &workers[k]);
+    workers[0].loss = segment->loss;
+    fo_parallel_for(segment->n_workers, segment->n_workers, run_workers, &it);
 }
 
-/* --- the end of a stretch --------------------------------------------------------------------------------------- */
+/* --- the end of a segment --------------------------------------------------------------------------------------- */
 
 typedef struct {
     const fo_penalty *penalty;
-    int64_t t;
-} settlement;
+    int64_t t;                   /* steps that were made */
+} flush_task;
 
-static void settle_columns(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+static void flush_columns(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
-    const settlement *it = context;
-    fo_catch_up(it->penalty, NULL, 0, lo, hi, it->t);
+    const flush_task *it = context;
+    fo_lagged_update(it->penalty, NULL, 0, lo, hi, it->t);
     for (ptrdiff_t column = lo; column < hi; ++column)
-        it->penalty->last[column] = it->t - 1;
+        it->penalty->last_update[column] = it->t - 1;
 }
 
-void fo_settle(const fo_stretch *stretch, fo_worker *worker, int64_t t, int num_threads)
+/* FO_CLOSED_FORM: the rule gives all parameters but the intercepts from their state, by a step with a zero gradient. */
+static void flush_closed_form(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads)
 {
-    const settlement it = {stretch->penalty, t};
-    const fo_passage whole = passage_of(stretch, worker, 0);
-    fo_array *array = &worker->array;
-    const fo_array before = *array;
-    if (stretch->dense || t == stretch->optimizer->t)
+    const fo_minibatch it = minibatch_of(segment, worker, 0);
+    fo_array weights = worker->array;
+    weights.layout = FO_EXPANDED;
+    weights.at.n = 0;
+    weights.at.width = 1;
+    weights.size = (ptrdiff_t)weights_size(segment->objective);
+    fo_solve_closed_form(&it, weights, t, segment->learning_rate[t - segment->optimizer->t], num_threads);
+}
+
+void fo_flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads)
+{
+    const flush_task it = {segment->penalty, t};
+    const ptrdiff_t bytes = (ptrdiff_t)(weights_size(segment->objective) * fo_itemsize(segment->objective->dtype));
+    if (segment->dense_steps || t == segment->optimizer->t)
         return;
-    if (stretch->plain) {
-        fo_settle_descent(stretch, t, num_threads);
-        return;
-    }
-    if (stretch->penalty->kind == FO_SHRINK || stretch->penalty->kind == FO_FLOW)
-        fo_parallel_for(stretch->penalty->n_columns,
-                        fo_useful_threads((ptrdiff_t)(weights_size(stretch->objective) * whole.itemsize), num_threads),
-                        settle_columns, &it);
-    if (stretch->penalty->kind == FO_SOLVE) {
-        array->cover = FO_SPREAD; /* a gradient of zeros */
-        array->at.n = 0;
-        array->at.width = 1;
-        array->size = (ptrdiff_t)weights_size(stretch->objective);
-        fo_solve(&whole, t, stretch->rate[t - stretch->optimizer->t], num_threads);
-        *array = before;
-    }
+    if (segment->single_sample_sgd)
+        fo_flush_scaled_weights(segment, t, num_threads);
+    else if (fo_is_lagged(segment->penalty))
+        fo_parallel_for(segment->penalty->n_columns, fo_useful_threads(bytes, num_threads), flush_columns, &it);
+    else if (segment->penalty->kind == FO_CLOSED_FORM)
+        flush_closed_form(segment, worker, t, num_threads);
 }

@@ -1,8 +1,8 @@
-/* evaluate.c -- value and gradient of an objective over a batch, on several threads.
+/* full_gradient.c -- value and gradient of an objective over a batch, on several threads.
  *
  * Samples are cut into chunks whose number depends on the data alone, with a sum of losses each. A gradient in double
- * is kept for each chunk too, or for some chunks in a row together where it is long beside what goes into it. Chunks go
- * through their samples block by block while the rows are in the cache, and are added in order. */
+ * is kept for each chunk too, or for some consecutive chunks together where it is long beside what goes into it. Chunks
+ * go through their samples block by block while these are in the cache, and are added in order. */
 #include <string.h>
 #include "finite_sum/sample_kernels.h"
 #include "finite_sum/samples.h"
@@ -10,18 +10,21 @@
 enum {
     BLOCK = 64,                  /* samples */
     LEAST_SAMPLES = 64,          /* in a chunk */
-    ENTRIES_EACH = 4             /* of sparse rows, for each entry of the gradient that they go into */
+    ENTRIES_EACH = 4             /* of CSR samples, for each entry of the gradient that they go into */
 };
 
+/* What all threads share. */
 typedef struct {
     const fo_objective *objective;
-    const fo_row_kernels *kernels;
-    const void *w;
+    const fo_sample_kernels *kernels;
+    const void *w;               /* the parameters */
     fo_batch batch;
-    ptrdiff_t n_chunks, n_gradients, size, room;
-    void *derivative;
-    double *gradient;            /* `room` doubles for each of n_gradients, or NULL */
-    double *loss;                /* one for each chunk */
+    ptrdiff_t n_chunks, n_gradients;
+    ptrdiff_t size;              /* entries of a gradient */
+    ptrdiff_t stride;            /* doubles from one gradient to the next */
+    void *derivative;            /* batch.n x n_outputs of the dtype; written */
+    double *gradient;            /* n_gradients x stride, written; or NULL */
+    double *loss;                /* n_chunks; written */
 } evaluation;
 
 static ptrdiff_t size_of(const fo_objective *it) { return (it->n_features + (it->intercept ? 1 : 0)) * it->n_outputs; }
@@ -29,13 +32,13 @@ static ptrdiff_t size_of(const fo_objective *it) { return (it->n_features + (it-
 ptrdiff_t fo_batch_entries(const fo_objective *it, fo_batch batch)
 {
     ptrdiff_t entries = 0;
-    if (!it->sparse)
+    if (!is_sparse(it))
         return batch.n * it->n_features;
     if (!batch.sample)
-        return entry_of(it->row_start, it->wide, batch.first + batch.n)
-             - entry_of(it->row_start, it->wide, batch.first);
+        return load_index(it->indptr, has_index64(it), batch.first + batch.n)
+             - load_index(it->indptr, has_index64(it), batch.first);
     for (ptrdiff_t i = 0; i < batch.n; ++i)
-        entries += sparse_row(it, sample_of(batch, i), it->wide, 0).n;
+        entries += csr_sample(it, sample_of(batch, i), it->format, 0).n;
     return entries;
 }
 
@@ -54,15 +57,15 @@ static ptrdiff_t chunks_of(fo_batch batch) { return power_below(batch.n / LEAST_
 static ptrdiff_t gradients_of(const fo_objective *it, fo_batch batch, ptrdiff_t n_entries)
 {
     const ptrdiff_t n = power_below(n_entries / (ENTRIES_EACH * (it->n_features + 1))), n_chunks = chunks_of(batch);
-    return it->sparse && n < n_chunks ? n : n_chunks;
+    return is_sparse(it) && n < n_chunks ? n : n_chunks;
 }
 
-/* Doubles for a gradient: its own, and one in the dtype for a block of dense rows. */
-static ptrdiff_t gradient_room(const fo_objective *it) { return it->sparse ? size_of(it) : 2 * size_of(it); }
+/* Doubles for a gradient: its own, and one in the dtype for a block of dense samples. */
+static ptrdiff_t gradient_stride(const fo_objective *it) { return is_sparse(it) ? size_of(it) : 2 * size_of(it); }
 
-size_t fo_evaluation_room(const fo_objective *it, fo_batch batch)
+size_t fo_gradient_workspace(const fo_objective *it, fo_batch batch)
 {
-    return (size_t)(gradients_of(it, batch, fo_batch_entries(it, batch)) * gradient_room(it));
+    return (size_t)(gradients_of(it, batch, fo_batch_entries(it, batch)) * gradient_stride(it));
 }
 
 static char *derivatives_from(const evaluation *it, ptrdiff_t sample)
@@ -75,13 +78,12 @@ static char *derivatives_from(const evaluation *it, ptrdiff_t sample)
 static double block_loss(const evaluation *it, ptrdiff_t lo, ptrdiff_t hi)
 {
     const fo_objective *objective = it->objective;
-    const fo_batch block = part_of(it->batch, lo, hi);
+    const fo_batch block = batch_slice(it->batch, lo, hi);
     double labels[BLOCK], weights[BLOCK];
     char *derivative = derivatives_from(it, lo);
     it->kernels->margins(objective, block, it->w, derivative);
     it->kernels->labels(objective, block, 1.0, labels, weights);
-    return objective->loss->variants[fo_variant_index(objective->dtype)](
-        derivative, labels, weights, hi - lo, objective->n_outputs, objective->shape, derivative);
+    return loss_of(objective)(objective, derivative, labels, weights, hi - lo, derivative);
 }
 
 /* Adds the gradients of the samples [lo, hi) to those of a chunk. */
@@ -89,10 +91,10 @@ static void add_block(const evaluation *it, ptrdiff_t lo, ptrdiff_t hi, double *
 {
     const fo_objective *objective = it->objective;
     const ptrdiff_t n_weights = (ptrdiff_t)weights_size(objective);
-    const fo_batch block = part_of(it->batch, lo, hi);
+    const fo_batch block = batch_slice(it->batch, lo, hi);
     const char *derivative = derivatives_from(it, lo);
-    if (objective->sparse)
-        it->kernels->add_sparse(objective, block, derivative, gradient);
+    if (is_sparse(objective))
+        it->kernels->add_csr(objective, block, derivative, gradient);
     else {
         double *in_dtype = gradient + it->size;
         memset(in_dtype, 0, (size_t)n_weights * fo_itemsize(objective->dtype));
@@ -128,7 +130,7 @@ static void run_gradients(const void *context, ptrdiff_t first, ptrdiff_t last)
     const evaluation *it = context;
     const ptrdiff_t n_each = it->n_chunks / it->n_gradients;
     for (ptrdiff_t k = first; k < last; ++k) {
-        double *gradient = it->gradient + k * it->room;
+        double *gradient = it->gradient + k * it->stride;
         memset(gradient, 0, (size_t)it->size * sizeof *gradient);
         for (ptrdiff_t chunk = k * n_each; chunk < (k + 1) * n_each; ++chunk)
             run_chunk(it, chunk, gradient);
@@ -141,13 +143,13 @@ static void add_gradients(const void *context, ptrdiff_t lo, ptrdiff_t hi)
     const evaluation *it = context;
     for (ptrdiff_t k = 1; k < it->n_gradients; ++k)
         for (ptrdiff_t j = lo; j < hi; ++j)
-            it->gradient[j] += it->gradient[k * it->room + j];
+            it->gradient[j] += it->gradient[k * it->stride + j];
 }
 
 static int threads_for(const fo_objective *it, ptrdiff_t n_entries, int num_threads)
 {
     const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(it->dtype);
-    return fo_useful_threads(n_entries * (it->sparse ? SPARSE_ENTRY_BYTES : itemsize * it->n_outputs), num_threads);
+    return fo_useful_threads(n_entries * (is_sparse(it) ? SPARSE_ENTRY_BYTES : itemsize * it->n_outputs), num_threads);
 }
 
 /* Too few entries for several gradients: the losses on all threads, and one gradient in the order of the samples. */
@@ -166,13 +168,13 @@ double fo_evaluate(const fo_objective *objective, const void *w, fo_batch batch,
     const ptrdiff_t n_entries = fo_batch_entries(objective, batch);
     const evaluation it = {
         objective,
-        fo_row_kernels_of(objective->dtype),
+        fo_sample_kernels_of(objective->dtype),
         w,
         batch,
         chunks_of(batch),
         gradients_of(objective, batch, n_entries),
         size_of(objective),
-        gradient_room(objective),
+        gradient_stride(objective),
         derivative,
         gradient,
         loss,

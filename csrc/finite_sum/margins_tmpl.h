@@ -1,9 +1,9 @@
-/* dots.h -- products of rows with parameters, written once for all losses; no threads here.
+/* margins_tmpl.h -- products of samples with parameters, written once for all losses; no threads here.
  *
- * Included once per (instruction set, dtype). The order of every sum is written down here, so that vectors of any
- * width give the same bits. `sparse` and `wide` are constants in each call: the layout costs nothing inside. */
+ * Included by other templates, once per (instruction set, dtype). The order of every sum is written down here, so that
+ * vectors of any width give the same bits. `format` is a constant in each call: it costs nothing inside. */
 
-/* Entries that a dense product or a norm sums side by side. */
+/* Entries that a dense product or a sum of squares sums side by side. */
 enum { FN(SIDE) = 128 / sizeof(real) };
 
 FO_INLINE double FN(dense_dot)(const real *x, const real *w, ptrdiff_t n)
@@ -23,7 +23,7 @@ FO_INLINE double FN(dense_dot)(const real *x, const real *w, ptrdiff_t n)
     return sum;
 }
 
-FO_INLINE double FN(squared_norm)(const real *x, ptrdiff_t n)
+FO_INLINE double FN(sum_squares)(const real *x, ptrdiff_t n)
 {
     double side[FN(SIDE)] = {0}, sum = 0.0;
     ptrdiff_t j = 0;
@@ -39,33 +39,38 @@ FO_INLINE double FN(squared_norm)(const real *x, ptrdiff_t n)
     return sum;
 }
 
-/* Whether the gradient of a sample, a derivative times its row, is finite; data are. */
-FO_INLINE int FN(gradient_is_finite)(fo_row at, real derivative)
+/* Whether the gradient of a sample, a derivative times its entries, is finite; data are. */
+FO_INLINE int FN(gradient_is_finite)(fo_sample at, real derivative)
 {
-    const real *x = at.value;
+    const real *x = at.data;
     int n_bad = 0;
     if (!(ABS(derivative) > 1))
-        return derivative == derivative;
-    for (ptrdiff_t j = 0; j < at.n; ++j) {
-        const real product = derivative * x[j];
-        n_bad += product - product != 0;
-    }
-    return n_bad == 0 && derivative - derivative == 0;
+        return IS_FINITE(derivative);
+    for (ptrdiff_t j = 0; j < at.n; ++j)
+        n_bad += !IS_FINITE(derivative * x[j]);
+    return n_bad == 0 && IS_FINITE(derivative);
 }
 
-FO_INLINE double FN(sparse_dot)(const real *x, const void *column, ptrdiff_t n, const real *w, const int wide)
+/* The product of a CSR sample with w, or with parameters gathered at `indices`. */
+FO_INLINE double FN(csr_dot)(fo_sample at, const real *w, const fo_format format)
 {
+    const real *x = at.data;
     double a = 0.0, b = 0.0, c = 0.0, d = 0.0;   /* four chains of additions side by side */
     ptrdiff_t k = 0;
-    for (; k + 4 <= n; k += 4) {
-        a += (double)x[k] * w[entry_of(column, wide, k)];
-        b += (double)x[k + 1] * w[entry_of(column, wide, k + 1)];
-        c += (double)x[k + 2] * w[entry_of(column, wide, k + 2)];
-        d += (double)x[k + 3] * w[entry_of(column, wide, k + 3)];
+    for (; k + 4 <= at.n; k += 4) {
+        a += (double)x[k] * w[column_of(at, k, format)];
+        b += (double)x[k + 1] * w[column_of(at, k + 1, format)];
+        c += (double)x[k + 2] * w[column_of(at, k + 2, format)];
+        d += (double)x[k + 3] * w[column_of(at, k + 3, format)];
     }
-    for (; k < n; ++k)
-        a += (double)x[k] * w[entry_of(column, wide, k)];
+    for (; k < at.n; ++k)
+        a += (double)x[k] * w[column_of(at, k, format)];
     return (a + b) + (c + d);
+}
+
+FO_INLINE double FN(dot)(fo_sample at, const real *w, const fo_format format)
+{
+    return format == FO_DENSE_SAMPLES ? FN(dense_dot)(at.data, w, at.n) : FN(csr_dot)(at, w, format);
 }
 
 /* z += x w for all outputs. */
@@ -76,18 +81,17 @@ FO_INLINE void FN(add_product)(real x, const real *w, ptrdiff_t n_outputs, real 
         z[k] += x * w[k];
 }
 
-/* Margins of one row, `start` being those of a row of zeros: the intercepts. */
-FO_INLINE void FN(margin)(fo_row at, const real *w, const real *start, ptrdiff_t n_outputs, real *z, const int sparse,
-                          const int wide)
+/* Margins of one sample; `intercept` has n_outputs entries, or is NULL. */
+FO_INLINE void FN(margin)(fo_sample at, const real *w, const real *intercept, ptrdiff_t n_outputs, real *z,
+                          const fo_format format)
 {
-    const real *x = at.value;
+    const real *x = at.data;
     if (n_outputs == 1) {
-        const double product = sparse ? FN(sparse_dot)(x, at.column, at.n, w, wide) : FN(dense_dot)(x, w, at.n);
-        z[0] = (real)(product + (start ? start[0] : 0));
+        z[0] = (real)(FN(dot)(at, w, format) + (intercept ? intercept[0] : 0));
         return;
     }
     for (ptrdiff_t k = 0; k < n_outputs; ++k)
-        z[k] = start ? start[k] : 0;
+        z[k] = intercept ? intercept[k] : 0;
     for (ptrdiff_t j = 0; j < at.n; ++j)
-        FN(add_product)(x[j], w + (sparse ? entry_of(at.column, wide, j) : j) * n_outputs, n_outputs, z);
+        FN(add_product)(x[j], w + column_of(at, j, format) * n_outputs, n_outputs, z);
 }

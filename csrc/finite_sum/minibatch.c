@@ -1,329 +1,261 @@
-/* batch.c -- what batch.h says, in the order in which it happens to a batch. */
+/* minibatch.c -- what happens to a mini-batch, from top to bottom: margins and losses, the gradient, the step.
+ *
+ * Dense samples make a step over all parameters. CSR samples make one over the columns that they touch, whose
+ * parameters are gathered after their lagged updates; or a dense one, where the method or the penalty needs it. */
 #include <string.h>
 #include "finite_sum/samples.h"
-#include "finite_sum/minibatch.h"
+#include "finite_sum/closed_form.h"
 
-static char *param_of(const fo_passage *it) { return it->worker->array.param; }
-
-static void *intercept_of(const fo_passage *it)
+static void *intercept_of(const fo_minibatch *it)
 {
-    return it->objective->intercept ? param_of(it) + weights_size(it->objective) * it->itemsize : NULL;
+    return it->objective->intercept ? fo_param_of(it) + weights_size(it->objective) * it->itemsize : NULL;
 }
+
+static int has_penalty(const fo_penalty *penalty) { return penalty->l2 != 0 || penalty->l1 != 0; }
 
 /* --- margins and losses ----------------------------------------------------------------------------------------- */
 
 static void margins_of_samples(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
-    const fo_passage *it = context;
+    const fo_minibatch *it = context;
     const fo_objective *objective = it->objective;
     char *z = it->worker->derivative;
-    ptrdiff_t entry = 0;
-    if (!objective->sparse) {
-        it->kernels->margins(objective, part_of(it->batch, lo, hi), param_of(it),
-                             z + (size_t)(lo * objective->n_outputs) * it->itemsize);
+    if (!is_sparse(objective)) {
+        it->kernels->margins(objective, batch_slice(it->batch, lo, hi), fo_param_of(it), z + fo_rows_size(it, lo));
         return;
     }
-    for (ptrdiff_t i = 0; i < lo; ++i)
-        entry += sparse_row(objective, sample_of(it->batch, i), objective->wide, 0).n;
-    it->kernels->margins_of_touched(objective, it->batch, it->touched, lo, hi, entry, it->worker->gathered,
-                                    intercept_of(it), z);
+    const fo_collected collected = {objective, it->batch, it->touched};
+    const fo_gathered gathered = {it->worker->gathered, intercept_of(it)};
+    const ptrdiff_t entry = fo_batch_entries(objective, batch_slice(it->batch, 0, lo));
+    it->kernels->margins_of_touched(&collected, &gathered, lo, hi, entry, z);
 }
 
-static int threads_for(const fo_passage *it, ptrdiff_t bytes)
+static int threads_for(const fo_minibatch *it, ptrdiff_t bytes)
 {
-    return it->stretch->num_threads == 1 ? 1 : fo_useful_threads(bytes, it->stretch->num_threads);
+    return it->segment->num_threads == 1 ? 1 : fo_useful_threads(bytes, it->segment->num_threads);
 }
 
-static ptrdiff_t bytes_of(const fo_passage *it)
+static ptrdiff_t bytes_of(const fo_minibatch *it)
 {
     const fo_objective *objective = it->objective;
-    if (objective->sparse)
+    if (is_sparse(objective))
         return it->touched->n_entries * SPARSE_ENTRY_BYTES;
     return it->batch.n * objective->n_features * objective->n_outputs * (ptrdiff_t)it->itemsize;
 }
 
 /* Mean loss of the batch; the derivatives of the mean take the place of the margins. */
-static double batch_loss(const fo_passage *it)
+static double batch_loss(const fo_minibatch *it)
 {
     const fo_objective *objective = it->objective;
     fo_worker *worker = it->worker;
     fo_parallel_for(it->batch.n, threads_for(it, bytes_of(it)), margins_of_samples, it);
     it->kernels->labels(objective, it->batch, 1.0 / (double)it->batch.n, worker->label, worker->weight);
-    return objective->loss->variants[fo_variant_index(objective->dtype)](
-        worker->derivative, worker->label, worker->weight, it->batch.n, objective->n_outputs, objective->shape,
-        worker->derivative);
+    return loss_of(objective)(objective, worker->derivative, worker->label, worker->weight, it->batch.n,
+                              worker->derivative);
 }
 
 /* --- gradients -------------------------------------------------------------------------------------------------- */
 
-static void dense_columns(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+static void gradient_of_columns(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
-    const fo_passage *it = context;
-    const size_t row = (size_t)it->objective->n_outputs * it->itemsize;
-    memset((char *)it->worker->gradient + (size_t)lo * row, 0, (size_t)(hi - lo) * row);
+    const fo_minibatch *it = context;
+    memset((char *)it->worker->gradient + fo_rows_size(it, lo), 0, fo_rows_size(it, hi - lo));
     it->kernels->add_dense(it->objective, it->batch, it->worker->derivative, lo, hi, it->worker->gradient);
 }
 
-/* A row of the gradient for each touched column; the intercepts' comes last. */
-static void touched_gradient(const fo_passage *it)
+/* Of the intercepts, which have a row of the gradient after those of n columns. */
+static void intercept_gradient(const fo_minibatch *it, ptrdiff_t n)
 {
-    const fo_objective *objective = it->objective;
-    fo_worker *worker = it->worker;
-    const size_t row = (size_t)objective->n_outputs * it->itemsize, n = (size_t)it->touched->n;
-    memset(worker->gradient, 0, n * row);
-    it->kernels->add_touched(objective, it->batch, it->touched, worker->derivative, worker->gradient);
-    if (objective->intercept)
-        it->kernels->sum_derivatives(worker->derivative, it->batch.n, objective->n_outputs,
-                                     (char *)worker->gradient + n * row);
+    if (it->objective->intercept)
+        it->kernels->sum_derivatives(it->worker->derivative, it->batch.n, it->objective->n_outputs,
+                                     (char *)it->worker->gradient + fo_rows_size(it, n));
+}
+
+/* A row of the gradient for each touched column; the intercepts' comes last. */
+static void touched_gradient(const fo_minibatch *it)
+{
+    const fo_collected collected = {it->objective, it->batch, it->touched};
+    memset(it->worker->gradient, 0, fo_rows_size(it, it->touched->n));
+    it->kernels->add_touched(&collected, it->worker->derivative, it->worker->gradient);
+    intercept_gradient(it, it->touched->n);
 }
 
 /* The rows of the touched columns at their places among zeros. */
-static void spread_gradient(const fo_passage *it)
+static void expand_gradient(const fo_minibatch *it)
 {
     const fo_objective *objective = it->objective;
-    fo_worker *worker = it->worker;
-    const size_t row = (size_t)objective->n_outputs * it->itemsize;
+    const size_t row = fo_rows_size(it, 1);
     const ptrdiff_t n = it->touched->n;
-    const char *source = worker->gradient;
-    char *to = worker->spread;
-    memset(to, 0, (size_t)objective->n_features * row);
-    for (ptrdiff_t j = 0; j < n; ++j)
-        memcpy(to + (size_t)entry_of(it->touched->column, objective->wide, j) * row, source + (size_t)j * row, row);
+    const char *source = it->worker->gradient;
+    char *to = it->worker->expanded;
+    memset(to, 0, fo_rows_size(it, objective->n_features));
+    for (ptrdiff_t j = 0; j < n; ++j) {
+        const ptrdiff_t column = load_index(it->touched->columns, has_index64(objective), j);
+        memcpy(to + (size_t)column * row, source + (size_t)j * row, row);
+    }
     if (objective->intercept)
-        memcpy(to + (size_t)objective->n_features * row, source + (size_t)n * row, row);
+        memcpy(to + fo_rows_size(it, objective->n_features), source + (size_t)n * row, row);
 }
 
 /* Makes the gradient of a step over all parameters, and returns it. */
-static void *dense_gradient(const fo_passage *it)
+static void *dense_gradient(const fo_minibatch *it)
 {
     const fo_objective *objective = it->objective;
-    const fo_penalty *penalty = it->stretch->penalty;
-    fo_worker *worker = it->worker;
-    void *gradient = objective->sparse ? worker->spread : worker->gradient;
-    if (objective->sparse) {
+    const fo_penalty *penalty = it->segment->penalty;
+    void *gradient = is_sparse(objective) ? it->worker->expanded : it->worker->gradient;
+    if (is_sparse(objective)) {
         touched_gradient(it);
-        spread_gradient(it);
+        expand_gradient(it);
     } else {
-        fo_parallel_for(objective->n_features, threads_for(it, bytes_of(it)), dense_columns, it);
-        if (objective->intercept)
-            it->kernels->sum_derivatives(worker->derivative, it->batch.n, objective->n_outputs,
-                                         (char *)gradient + weights_size(objective) * it->itemsize);
+        fo_parallel_for(objective->n_features, threads_for(it, bytes_of(it)), gradient_of_columns, it);
+        intercept_gradient(it, objective->n_features);
     }
-    if (penalty->l2 != 0 || penalty->l1 != 0)
-        it->kernels->add_penalty(param_of(it), (ptrdiff_t)weights_size(objective), penalty->l2,
-                                 penalty->kind == FO_DELAYED ? penalty->l1 : 0.0, gradient);
+    if (has_penalty(penalty))
+        it->kernels->add_penalty(fo_param_of(it), (ptrdiff_t)weights_size(objective), penalty->l2,
+                                 penalty->kind == FO_LAGGED_GRADIENT ? penalty->l1 : 0.0, gradient);
     return gradient;
 }
 
 /* --- steps ------------------------------------------------------------------------------------------------------ */
 
-static void bind_dense(fo_worker *worker, void *gradient)
-{
-    worker->array.cover = FO_DENSE;
-    worker->array.grad = gradient;
-}
-
-/* The gradient is that of n touched columns from the first-th on. */
-static void bind_touched(const fo_passage *it, void *gradient, ptrdiff_t first, ptrdiff_t n)
+/* Binds the worker's gradient to an array: that of n columns, the touched ones and, with one more, the intercepts. */
+static void bind_touched(const fo_minibatch *it, fo_array *array, ptrdiff_t n)
 {
     const fo_objective *objective = it->objective;
-    fo_array *array = &it->worker->array;
-    const ptrdiff_t index_size = objective->wide ? sizeof(int64_t) : sizeof(int32_t);
-    array->cover = objective->n_outputs == 1 ? FO_ELEMENTS : FO_ROWS;
-    array->grad = (char *)gradient + (size_t)(first * objective->n_outputs) * it->itemsize;
-    array->at.index = (char *)it->touched->column + first * index_size;
-    array->at.wide = objective->wide;
+    array->layout = objective->n_outputs == 1 ? FO_ELEMENTS : FO_ROWS;
+    array->grad = it->worker->gradient;
+    array->at.index = it->touched->columns;
+    array->at.index64 = has_index64(objective);
     array->at.n = n;
     array->at.width = objective->n_outputs;
-    array->at.room = array->cover == FO_ELEMENTS && fo_arranging_room(array) ? it->worker->room : NULL;
-}
-
-static void set_penalties(const fo_passage *it, fo_optimizer *optimizer, int64_t n_steps)
-{
-    const fo_stretch *stretch = it->stretch;
-    const double *own = stretch->optimizer->hyper;
-    optimizer->hyper[stretch->l1_at] = own[stretch->l1_at] + (double)n_steps * stretch->penalty->l1;
-    optimizer->hyper[stretch->l2_at] = own[stretch->l2_at]
-                                     + (stretch->dense ? 0.0 : (double)n_steps * stretch->penalty->l2);
-}
-
-void fo_solve(const fo_passage *it, int64_t t, double rate, int num_threads)
-{
-    fo_optimizer *optimizer = &it->worker->optimizer;
-    fo_step step = optimizer->step;
-    double unused[FO_MAX_CARRY + 1] = {0};
-    if (t == 0)
-        return;
-    set_penalties(it, optimizer, t);
-    optimizer->rule->prepare(optimizer->hyper, rate, t, unused, step.coef);
-    fo_plan(&optimizer->work, optimizer->form);
-    fo_update(&optimizer->work, optimizer->rule, optimizer->form, &step, num_threads);
-}
-
-static void run_bound(fo_worker *worker, int num_threads)
-{
-    const ptrdiff_t bytes = fo_plan(&worker->optimizer.work, worker->optimizer.form);
-    fo_apply(&worker->optimizer, num_threads == 1 ? 1 : fo_useful_threads(bytes, num_threads));
-}
-
-/* FO_SOLVE penalises in the rule itself, so the intercepts need a step of their own. */
-static void step_in_two(const fo_passage *it, void *gradient, double rate)
-{
-    const fo_objective *objective = it->objective;
-    fo_worker *worker = it->worker;
-    const ptrdiff_t n = it->stretch->dense ? objective->n_features : it->touched->n, size = worker->array.size;
-    char *intercepts = (char *)gradient + (size_t)(n * objective->n_outputs) * it->itemsize;
-    fo_array whole = worker->array;
-    set_penalties(it, &worker->optimizer, it->t + 1);
-    fo_prepare(&worker->optimizer, rate);
-    if (it->stretch->dense)
-        worker->array.size = (ptrdiff_t)weights_size(objective);
-    else
-        bind_touched(it, gradient, 0, n);
-    run_bound(worker, it->stretch->num_threads);
-    worker->array = whole;
-    if (!objective->intercept)
-        return;
-    set_penalties(it, &worker->optimizer, 0);
-    worker->optimizer.t = it->t;
-    fo_prepare(&worker->optimizer, rate);
-    worker->array.param = param_of(it) + weights_size(objective) * it->itemsize;
-    for (int k = 0; k < FO_MAX_SLOTS; ++k)
-        if (worker->array.state[k])
-            worker->array.state[k] = (char *)worker->array.state[k] + weights_size(objective) * it->itemsize;
-    worker->array.size = size - (ptrdiff_t)weights_size(objective);
-    bind_dense(worker, intercepts);
-    run_bound(worker, 1);
-    worker->array = whole;
-}
-
-/* The norm of the bound gradient of n parameters, and whether it may be stepped with. */
-static int admit(const fo_passage *it, ptrdiff_t n)
-{
-    if (fo_admit(&it->worker->optimizer, threads_for(it, n * (ptrdiff_t)it->itemsize)))
-        return 1;
-    it->worker->end = FO_BAD_GRADIENT;
-    return 0;
+    array->at.workspace = array->layout == FO_ELEMENTS && fo_partition_workspace(array) ? it->worker->workspace : NULL;
 }
 
 /* Scalars that are carried from step to step, past the steps of other lock-free workers since this one's last. */
-static void follow_others(const fo_passage *it, fo_optimizer *optimizer)
+static void carry_past_others(const fo_minibatch *it, fo_optimizer *optimizer)
 {
-    const ptrdiff_t own = it->number - it->stretch->n_workers;
+    const ptrdiff_t own = it->number - it->segment->n_workers;
     if (!optimizer->rule->carry[0])
         return;
     for (ptrdiff_t k = own < 0 ? 0 : own + 1; k < it->number; ++k)
-        optimizer->rule->prepare(optimizer->hyper, it->stretch->rate[k + 1], it->t - it->number + k + 1,
+        optimizer->rule->prepare(optimizer->hyper, it->segment->learning_rate[k + 1], it->t - it->number + k + 1,
                                  optimizer->carried, optimizer->step.coef);
 }
 
-/* One step with the gradient that is bound. */
-static void step(const fo_passage *it, void *gradient)
+/* One step of the worker's array with its gradient, of n entries; 0 if that is not finite. */
+static int step(const fo_minibatch *it, ptrdiff_t n)
 {
-    const fo_stretch *stretch = it->stretch;
     fo_optimizer *optimizer = &it->worker->optimizer;
-    const double rate = stretch->rate[it->number + 1];
-    optimizer->t = it->t;
-    follow_others(it, optimizer);
-    if (stretch->penalty->kind == FO_SOLVE) {
-        step_in_two(it, gradient, rate);
-        return;
+    const double learning_rate = it->segment->learning_rate[it->number + 1];
+    if (!fo_check_gradient(optimizer, threads_for(it, n * (ptrdiff_t)it->itemsize))) {
+        it->worker->end = FO_BAD_GRADIENT;
+        return 0;
     }
-    fo_prepare(optimizer, rate);
-    run_bound(it->worker, stretch->num_threads);
+    optimizer->t = it->t;
+    carry_past_others(it, optimizer);
+    if (it->segment->penalty->kind == FO_CLOSED_FORM) {
+        fo_step_closed_form(it, learning_rate);
+        return 1;
+    }
+    fo_prepare(optimizer, learning_rate);
+    fo_run_planned(optimizer, it->segment->num_threads);
+    return 1;
 }
 
 /* --- batches ---------------------------------------------------------------------------------------------------- */
 
-void fo_collect_batch(const fo_passage *it)
+void fo_collect_columns(const fo_minibatch *it)
 {
     const fo_objective *objective = it->objective;
     fo_seen *seen = &it->worker->seen;
     fo_touched *touched = it->touched;
     if (seen->base > FO_MOST_COLUMNS) {
-        memset(seen->column, 0, (size_t)objective->n_features * sizeof *seen->column);
+        memset(seen->place, 0, (size_t)objective->n_features * sizeof *seen->place);
         seen->base = 1;
     }
     it->kernels->collect(objective, it->batch, seen, touched);
     seen->base += (int32_t)touched->n;
-    if (objective->intercept && objective->wide)
-        ((int64_t *)touched->column)[touched->n] = objective->n_features;
+    if (objective->intercept && has_index64(objective))
+        ((int64_t *)touched->columns)[touched->n] = objective->n_features;
     else if (objective->intercept)
-        ((int32_t *)touched->column)[touched->n] = (int32_t)objective->n_features;
+        ((int32_t *)touched->columns)[touched->n] = (int32_t)objective->n_features;
 }
 
 /* The parameters of the batch's columns, up to date and side by side. */
-static void gather(const fo_passage *it)
+static void gather(const fo_minibatch *it)
 {
-    const fo_stretch *stretch = it->stretch;
+    const fo_segment *segment = it->segment;
     const fo_objective *objective = it->objective;
     const fo_touched *touched = it->touched;
-    if (!stretch->dense && (stretch->penalty->kind == FO_SHRINK || stretch->penalty->kind == FO_FLOW))
-        fo_catch_up(stretch->penalty, touched->column, objective->wide, 0, touched->n, it->t);
-    if (!stretch->dense && stretch->penalty->kind == FO_SOLVE) {
-        memset(it->worker->gradient, 0, (size_t)(touched->n * objective->n_outputs) * it->itemsize);
-        bind_touched(it, it->worker->gradient, 0, touched->n);
-        fo_solve(it, it->t, stretch->rate[it->number], 1);
+    if (!segment->dense_steps && fo_is_lagged(segment->penalty))
+        fo_lagged_update(segment->penalty, touched->columns, has_index64(objective), 0, touched->n, it->t);
+    if (!segment->dense_steps && segment->penalty->kind == FO_CLOSED_FORM) {
+        fo_array columns = it->worker->array;
+        memset(it->worker->gradient, 0, fo_rows_size(it, touched->n));
+        bind_touched(it, &columns, touched->n);
+        fo_solve_closed_form(it, columns, it->t, segment->learning_rate[it->number], 1);
     }
-    it->kernels->gather(objective, touched, param_of(it), it->worker->gathered);
+    it->kernels->gather(objective, touched, fo_param_of(it), it->worker->gathered);
 }
 
-/* Of the last gradient of the stretch. */
-static void note_norm(const fo_passage *it, const void *gradient, ptrdiff_t n)
+/* Of the last gradient of the segment. */
+static void note_norm(const fo_minibatch *it, const void *gradient, ptrdiff_t n)
 {
-    const int is_last = it->number + 1 == it->stretch->n_batches;
+    const int is_last = it->number + 1 == it->segment->n_batches;
     it->worker->squared_norm = is_last ? it->kernels->sum_squares(gradient, n) : 0.0;
 }
 
 /* Returns whether the step was made. */
-static int sparse_step(const fo_passage *it)
+static int sparse_step(const fo_minibatch *it)
 {
-    const fo_penalty *penalty = it->stretch->penalty;
+    const fo_penalty *penalty = it->segment->penalty;
     fo_worker *worker = it->worker;
+    const int index64 = has_index64(it->objective);
     const ptrdiff_t n = it->touched->n, width = it->objective->n_outputs;
+    const ptrdiff_t n_rows = n + (it->objective->intercept ? 1 : 0);
     touched_gradient(it);
-    if (penalty->kind == FO_SHRINK && penalty->l2 != 0)
+    if (penalty->kind == FO_PROXIMAL && penalty->l2 != 0)
         it->kernels->add_penalty(worker->gathered, n * width, penalty->l2, 0.0, worker->gradient);
-    if (penalty->kind == FO_DELAYED)
-        fo_add_delayed(penalty, it->touched->column, it->objective->wide, n, it->t, worker->gradient);
-    bind_touched(it, worker->gradient, 0, n + (it->objective->intercept ? 1 : 0));
-    if (!admit(it, worker->array.at.n * width))
+    if (penalty->kind == FO_LAGGED_GRADIENT)
+        fo_add_lagged_gradient(penalty, it->touched->columns, index64, n, it->t, worker->gradient);
+    bind_touched(it, &worker->array, n_rows);
+    if (!step(it, n_rows * width))
         return 0;
-    step(it, worker->gradient);
-    if (penalty->last)
-        fo_note_touched(penalty, it->touched->column, it->objective->wide, n, it->t);
-    note_norm(it, worker->gradient, worker->array.at.n * width);
+    if (penalty->last_update)
+        fo_mark_updated(penalty, it->touched->columns, index64, n, it->t);
+    note_norm(it, worker->gradient, n_rows * width);
     return 1;
 }
 
 /* Returns whether the step was made. */
-static int dense_step(const fo_passage *it)
+static int dense_step(const fo_minibatch *it)
 {
-    const fo_penalty *penalty = it->stretch->penalty;
-    fo_worker *worker = it->worker;
+    const fo_penalty *penalty = it->segment->penalty;
+    const ptrdiff_t size = it->worker->array.size;
     void *gradient = dense_gradient(it);
-    bind_dense(worker, gradient);
-    if (!admit(it, worker->array.size))
+    it->worker->array.layout = FO_DENSE;
+    it->worker->array.grad = gradient;
+    if (!step(it, size))
         return 0;
-    step(it, gradient);
-    if (penalty->l1 != 0 && (penalty->kind == FO_SHRINK || penalty->kind == FO_FLOW))
-        fo_threshold_all(penalty, 0, (ptrdiff_t)weights_size(it->objective), it->stretch->rate[it->number + 1]);
-    note_norm(it, gradient, worker->array.size);
+    if (penalty->l1 != 0 && fo_is_lagged(penalty))
+        fo_soft_threshold_all(penalty, 0, (ptrdiff_t)weights_size(it->objective),
+                              it->segment->learning_rate[it->number + 1]);
+    note_norm(it, gradient, size);
     return 1;
 }
 
-int fo_run_batch(const fo_passage *it)
+int fo_run_minibatch(const fo_minibatch *it)
 {
     fo_worker *worker = it->worker;
     double loss;
-    if (it->objective->sparse)
+    if (is_sparse(it->objective))
         gather(it);
     loss = batch_loss(it);
-    if (loss - loss != 0) {
+    if (!IS_FINITE(loss)) {
         worker->end = FO_BAD_LOSS;
         return 0;
     }
-    if (!(it->stretch->dense ? dense_step(it) : sparse_step(it)))
+    if (!(it->segment->dense_steps ? dense_step(it) : sparse_step(it)))
         return 0;
     worker->loss += loss * (double)it->batch.n;
     ++worker->n_done;

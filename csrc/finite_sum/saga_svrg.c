@@ -1,35 +1,35 @@
-/* reduced.c -- the kernels of reduced.h in every variant. */
+/* saga_svrg.c -- the kernels of saga_svrg.h in every variant. */
 #include "finite_sum/saga_svrg.h"
 #include "finite_sum/samples.h"
 
-#define RULE reduced
+/* A whole segment. */
+typedef struct {
+    void (*run_dense)(fo_saga_svrg *it);
+    void (*run_csr)(fo_saga_svrg *it);
+} saga_svrg_kernels;
+
+#define PREFIX saga_svrg
 #define FO_TEMPLATE "finite_sum/saga_svrg_tmpl.h"
 #include "core/variants.h"
+FO_KERNEL_TABLE(const saga_svrg_kernels);
 
-typedef void reduced_kernel(fo_reduced *it);
-#define DENSE_ENTRY(dtype, isa) FO_SYMBOL(RULE, run_dense, dtype, isa),
-#define SPARSE_ENTRY(dtype, isa) FO_SYMBOL(RULE, run_sparse, dtype, isa),
-static reduced_kernel *const over_dense[] = {FO_FOR_EACH_VARIANT(DENSE_ENTRY)};
-static reduced_kernel *const over_sparse[] = {FO_FOR_EACH_VARIANT(SPARSE_ENTRY)};
-
-/* On one thread, by way of parallel.c, which flushes subnormals. */
+/* On one thread, by way of parallel.c, which takes subnormals as zero. */
 static void run(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
-    fo_reduced *it = *(fo_reduced *const *)context;
-    const int variant = fo_variant_index(it->objective->dtype);
+    fo_saga_svrg *it = *(fo_saga_svrg *const *)context;
+    const saga_svrg_kernels *kernels = FO_KERNELS(it->objective->dtype);
     (void)lo;
     (void)hi;
-    if (it->objective->sparse)
-        over_sparse[variant](it);
+    if (is_sparse(it->objective))
+        kernels->run_csr(it);
     else
-        over_dense[variant](it);
+        kernels->run_dense(it);
 }
 
-void fo_run_reduced(fo_reduced *it)
+void fo_run_saga_svrg(fo_saga_svrg *it)
 {
-    it->squared_norm = 0.0;
     it->n_done = 0;
     it->end = FO_COMPLETE;
-    fo_start_lookout(it->lookout);
+    fo_start_polling(it->poll);
     fo_parallel_for(1, 1, run, &it);
 }

@@ -1,12 +1,10 @@
-/* rows.c -- the kernels of rows.h in every variant. */
+/* sample_kernels.c -- the kernels of sample_kernels.h in every variant. */
 #include "finite_sum/sample_kernels.h"
 #include "finite_sum/samples.h"
 
-#define RULE rows
+#define PREFIX samples
 #define FO_TEMPLATE "finite_sum/sample_kernels_tmpl.h"
 #include "core/variants.h"
+FO_KERNEL_TABLE(const fo_sample_kernels);
 
-#define ENTRY(dtype, isa) &FO_SYMBOL(RULE, kernels, dtype, isa),
-static const fo_row_kernels *const variants[] = {FO_FOR_EACH_VARIANT(ENTRY)};
-
-const fo_row_kernels *fo_row_kernels_of(int dtype) { return variants[fo_variant_index(dtype)]; }
+const fo_sample_kernels *fo_sample_kernels_of(int dtype) { return FO_KERNELS(dtype); }

@@ -1,40 +1,66 @@
-/* rows.h -- what is done with a batch of rows of a matrix: the table of its kernels, serial all. */
-#ifndef FO_ROWS_H
-#define FO_ROWS_H
+/* sample_kernels.h -- what is done with a batch of samples of a matrix: the table of its kernels, serial all. */
+#ifndef FO_SAMPLE_KERNELS_H
+#define FO_SAMPLE_KERNELS_H
 
 #include "finite_sum/objective.h"
 
 /* Columns that were seen, by the place that each had in its batch: `base` and the place; less if not in the present
- * batch. So nothing has to be cleared between batches. */
+ * batch. So nothing has to be cleared between batches. The kernels write it. */
 typedef struct {
-    int32_t *column;             /* one per column of the matrix */
+    int32_t *place;              /* one per column of the matrix; the worker's */
     int32_t base;
 } fo_seen;
 
-/* The columns that a batch touches, each once, and for each entry of the batch the place of its column. */
+/* The columns that a batch touches, each once, and for each entry of the batch the place of its column among them. The
+ * memory is the worker's; the kernels write it. */
 typedef struct {
-    void *column;                /* n distinct columns, in the index type of the matrix */
+    void *columns;               /* n distinct columns, in the index type of the matrix */
     int32_t *place;              /* n_entries */
     ptrdiff_t n, n_entries;
 } fo_touched;
 
+/* A batch of CSR samples whose columns were collected. */
 typedef struct {
+    const fo_objective *objective;
+    fo_batch batch;
+    const fo_touched *touched;
+} fo_collected;
+
+/* Parameters of the touched columns, side by side, n x n_outputs; and the intercepts, or NULL. */
+typedef struct {
+    const void *weights, *intercept;
+} fo_gathered;
+
+/* Margins z, derivatives d and gradients g are of n_outputs entries for each sample or column, of the objective's dtype
+ * unless double is said. */
+typedef struct {
+    /* z of a batch at the parameters w. */
     void (*margins)(const fo_objective *it, fo_batch batch, const void *w, void *z);
+    /* g += sum of d_i x_i over the columns [lo, hi) of dense samples. */
     void (*add_dense)(const fo_objective *it, fo_batch batch, const void *d, ptrdiff_t lo, ptrdiff_t hi, void *g);
-    void (*add_sparse)(const fo_objective *it, fo_batch batch, const void *d, double *g);
+    /* The same of CSR samples, over all columns. */
+    void (*add_csr)(const fo_objective *it, fo_batch batch, const void *d, double *g);
+    /* g += sum of the d of n samples, the gradient of the intercepts. */
     void (*add_intercepts)(const fo_objective *it, ptrdiff_t n, const void *d, double *g);
     void (*add_widened)(const void *from, ptrdiff_t n, double *to);
+    /* Labels of a batch, and its weights times `scale`, in order. */
     void (*labels)(const fo_objective *it, fo_batch batch, double scale, void *labels, void *weights);
+    /* The distinct columns of a batch in the order of their first entries, and each entry's place. */
     void (*collect)(const fo_objective *it, fo_batch batch, fo_seen *seen, fo_touched *to);
+    /* Parameters w of the touched columns, side by side. */
     void (*gather)(const fo_objective *it, const fo_touched *touched, const void *w, void *to);
-    void (*margins_of_touched)(const fo_objective *it, fo_batch batch, const fo_touched *touched, ptrdiff_t lo,
-                               ptrdiff_t hi, ptrdiff_t entry, const void *gathered, const void *intercept, void *z);
-    void (*add_touched)(const fo_objective *it, fo_batch batch, const fo_touched *touched, const void *d, void *g);
+    /* z of the samples [lo, hi) of the batch; the entries of sample lo stand from `entry` on. */
+    void (*margins_of_touched)(const fo_collected *it, const fo_gathered *w, ptrdiff_t lo, ptrdiff_t hi,
+                               ptrdiff_t entry, void *z);
+    /* g += sum of d_i x_i, a row for each touched column. */
+    void (*add_touched)(const fo_collected *it, const void *d, void *g);
+    /* to[k] = sum of the d of output k over n samples. */
     void (*sum_derivatives)(const void *d, ptrdiff_t n, ptrdiff_t n_outputs, void *to);
+    /* g += l2 w + l1 sign(w) */
     void (*add_penalty)(const void *w, ptrdiff_t n, double l2, double l1, void *g);
     double (*sum_squares)(const void *values, ptrdiff_t n);
-} fo_row_kernels;
+} fo_sample_kernels;
 
-const fo_row_kernels *fo_row_kernels_of(int dtype);
+const fo_sample_kernels *fo_sample_kernels_of(int dtype);
 
 #endif

@@ -1,44 +1,43 @@
-/* row_kernels.h -- what is done with a batch of rows, written once for all losses; no threads here.
+/* sample_kernels_tmpl.h -- what is done with a batch of samples, written once for all losses; no threads here.
  *
- * Included once per (instruction set, dtype) by rows.c. */
+ * Included once per (instruction set, dtype) by sample_kernels.c; the functions are explained in sample_kernels.h. */
 #include "finite_sum/margins_tmpl.h"
 
-FO_INLINE void FN(margins_of)(const fo_objective *it, fo_batch batch, const real *w, real *z, const int sparse,
-                              const int wide)
+FO_INLINE void FN(margins_of)(const fo_objective *it, fo_batch batch, const real *w, real *z, const fo_format format)
 {
     const real *intercept = it->intercept ? w + it->n_features * it->n_outputs : NULL;
     for (ptrdiff_t i = 0; i < batch.n; ++i) {
-        fetch_after(it, batch, i, sparse, wide, sizeof(real));
-        FN(margin)(row_of(it, sample_of(batch, i), sparse, wide, sizeof(real)), w, intercept, it->n_outputs,
-                   z + i * it->n_outputs, sparse, wide);
+        prefetch_sample(it, batch, i, format, sizeof(real));
+        FN(margin)(sample_at(it, sample_of(batch, i), format, sizeof(real)), w, intercept, it->n_outputs,
+                   z + i * it->n_outputs, format);
     }
 }
 
 static void FN(margins)(const fo_objective *it, fo_batch batch, const void *w, void *z)
 {
-    FO_BY_LAYOUT(it, FN(margins_of), it, batch, w, z);
+    FO_BY_FORMAT(it, FN(margins_of), it, batch, w, z);
 }
 
-FO_INLINE const real *FN(values)(const fo_objective *it, fo_batch batch, ptrdiff_t i)
+FO_INLINE const real *FN(entries)(const fo_objective *it, fo_batch batch, ptrdiff_t i)
 {
-    return dense_row(it, sample_of(batch, i), sizeof(real)).value;
+    return dense_sample(it, sample_of(batch, i), sizeof(real)).data;
 }
 
-/* g += sum of d_i x_i over the columns [lo, hi) of dense rows, four rows at a time. */
+/* Four samples at a time. */
 FO_INLINE void FN(add_one_output)(const fo_objective *it, fo_batch batch, const real *d, ptrdiff_t lo, ptrdiff_t hi,
                                   real *FO_RESTRICT g)
 {
     ptrdiff_t i = 0;
     for (; i + 4 <= batch.n; i += 4) {
-        const real *x0 = FN(values)(it, batch, i), *x1 = FN(values)(it, batch, i + 1);
-        const real *x2 = FN(values)(it, batch, i + 2), *x3 = FN(values)(it, batch, i + 3);
+        const real *x0 = FN(entries)(it, batch, i), *x1 = FN(entries)(it, batch, i + 1);
+        const real *x2 = FN(entries)(it, batch, i + 2), *x3 = FN(entries)(it, batch, i + 3);
         const real d0 = d[i], d1 = d[i + 1], d2 = d[i + 2], d3 = d[i + 3];
         FO_SIMD
         for (ptrdiff_t j = lo; j < hi; ++j)
             g[j] += (d0 * x0[j] + d1 * x1[j]) + (d2 * x2[j] + d3 * x3[j]);
     }
     for (; i < batch.n; ++i) {
-        const real *x = FN(values)(it, batch, i), own = d[i];
+        const real *x = FN(entries)(it, batch, i), own = d[i];
         FO_SIMD
         for (ptrdiff_t j = lo; j < hi; ++j)
             g[j] += own * x[j];
@@ -56,38 +55,35 @@ static void FN(add_dense)(const fo_objective *it, fo_batch batch, const void *de
         return;
     }
     for (ptrdiff_t i = 0; i < batch.n; ++i) {
-        const real *x = FN(values)(it, batch, i);
+        const real *x = FN(entries)(it, batch, i);
         for (ptrdiff_t j = lo; j < hi; ++j)
             FN(add_product)(x[j], d + i * n_outputs, n_outputs, g + j * n_outputs);
     }
 }
 
-/* The same of CSR rows, over all columns, in double: a column may meet any number of samples. */
-FO_INLINE void FN(add_rows)(const fo_objective *it, fo_batch batch, const real *d, double *FO_RESTRICT g,
-                            const ptrdiff_t n_outputs, const int wide)
+/* In double: a column may meet any number of samples. */
+FO_INLINE void FN(add_csr_samples)(const fo_objective *it, fo_batch batch, const real *d, double *FO_RESTRICT g,
+                                   const ptrdiff_t n_outputs, const fo_format format)
 {
     for (ptrdiff_t i = 0; i < batch.n; ++i) {
-        const fo_row at = sparse_row(it, sample_of(batch, i), wide, sizeof(real));
-        const real *x = at.value, *own = d + i * n_outputs;
+        const fo_sample at = csr_sample(it, sample_of(batch, i), format, sizeof(real));
+        const real *x = at.data, *own = d + i * n_outputs;
         for (ptrdiff_t j = 0; j < at.n; ++j) {
-            double *place = g + entry_of(at.column, wide, j) * n_outputs;
+            double *place = g + column_of(at, j, format) * n_outputs;
             for (ptrdiff_t k = 0; k < n_outputs; ++k)
                 place[k] += (double)x[j] * own[k];
         }
     }
 }
 
-static void FN(add_sparse)(const fo_objective *it, fo_batch batch, const void *derivative, double *gradient)
+static void FN(add_csr)(const fo_objective *it, fo_batch batch, const void *derivative, double *gradient)
 {
     if (it->n_outputs > 1)
-        it->wide ? FN(add_rows)(it, batch, derivative, gradient, it->n_outputs, 1)
-                 : FN(add_rows)(it, batch, derivative, gradient, it->n_outputs, 0);
+        FO_BY_CSR_FORMAT(it, FN(add_csr_samples), it, batch, derivative, gradient, it->n_outputs);
     else
-        it->wide ? FN(add_rows)(it, batch, derivative, gradient, 1, 1)
-                 : FN(add_rows)(it, batch, derivative, gradient, 1, 0);
+        FO_BY_CSR_FORMAT(it, FN(add_csr_samples), it, batch, derivative, gradient, 1);
 }
 
-/* The derivatives of each output summed: the gradient of the intercepts. */
 static void FN(add_intercepts)(const fo_objective *it, ptrdiff_t n, const void *derivative, double *gradient)
 {
     const real *d = derivative;
@@ -104,7 +100,6 @@ static void FN(add_widened)(const void *from, ptrdiff_t n, double *FO_RESTRICT t
         to[j] += source[j];
 }
 
-/* Labels of a batch, and its weights times `scale`, in order. */
 static void FN(labels)(const fo_objective *it, fo_batch batch, double scale, void *labels, void *weights)
 {
     for (ptrdiff_t i = 0; i < batch.n; ++i) {
@@ -113,27 +108,26 @@ static void FN(labels)(const fo_objective *it, fo_batch batch, double scale, voi
     }
 }
 
-/* The distinct columns of a batch in the order of their first entries, and for each entry its column's place. */
 FO_INLINE void FN(collect_columns)(const fo_objective *it, fo_batch batch, fo_seen *before, fo_touched *to,
-                                   const int wide)
+                                   const fo_format format)
 {
-    int32_t *FO_RESTRICT seen = before->column, *FO_RESTRICT place = to->place;
+    int32_t *FO_RESTRICT seen = before->place, *FO_RESTRICT place = to->place;
     int32_t n = 0;
     const int32_t base = before->base;
     ptrdiff_t entry = 0;
     for (ptrdiff_t i = 0; i < batch.n; ++i) {
-        fetch_columns_after(it, batch, i, wide);
-        const fo_row at = sparse_row(it, sample_of(batch, i), wide, sizeof(real));
+        prefetch_indices(it, batch, i, format);
+        const fo_sample at = csr_sample(it, sample_of(batch, i), format, sizeof(real));
         for (ptrdiff_t j = 0; j < at.n; ++j) {
-            const ptrdiff_t column = entry_of(at.column, wide, j);
+            const ptrdiff_t column = column_of(at, j, format);
             const int32_t known = seen[column] - base, is_new = -(known < 0);
             const int32_t own = (n & is_new) | (known & ~is_new);    /* no branch: it could not be foreseen */
             seen[column] = base + own;
             place[entry++] = own;
-            if (wide)
-                ((int64_t *)to->column)[n] = column;
+            if (format == FO_CSR64)
+                ((int64_t *)to->columns)[n] = column;
             else
-                ((int32_t *)to->column)[n] = (int32_t)column;
+                ((int32_t *)to->columns)[n] = (int32_t)column;
             n -= is_new;
         }
     }
@@ -143,51 +137,46 @@ FO_INLINE void FN(collect_columns)(const fo_objective *it, fo_batch batch, fo_se
 
 static void FN(collect)(const fo_objective *it, fo_batch batch, fo_seen *seen, fo_touched *to)
 {
-    if (it->wide)
-        FN(collect_columns)(it, batch, seen, to, 1);
-    else
-        FN(collect_columns)(it, batch, seen, to, 0);
+    FO_BY_CSR_FORMAT(it, FN(collect_columns), it, batch, seen, to);
 }
 
-/* Parameters of the touched columns, side by side. */
-FO_INLINE void FN(gather_rows)(const fo_touched *touched, const real *w, const ptrdiff_t n_outputs, real *to,
-                               const int wide)
+FO_INLINE void FN(gather_columns)(const fo_touched *touched, const real *w, const ptrdiff_t n_outputs, real *to,
+                                  const fo_format format)
 {
     for (ptrdiff_t j = 0; j < touched->n; ++j)
         for (ptrdiff_t k = 0; k < n_outputs; ++k)
-            to[j * n_outputs + k] = w[entry_of(touched->column, wide, j) * n_outputs + k];
+            to[j * n_outputs + k] = w[load_index(touched->columns, format == FO_CSR64, j) * n_outputs + k];
 }
 
 static void FN(gather)(const fo_objective *it, const fo_touched *touched, const void *w, void *to)
 {
     if (it->n_outputs == 1)
-        it->wide ? FN(gather_rows)(touched, w, 1, to, 1) : FN(gather_rows)(touched, w, 1, to, 0);
+        FO_BY_CSR_FORMAT(it, FN(gather_columns), touched, w, 1, to);
     else
-        FN(gather_rows)(touched, w, it->n_outputs, to, it->wide);
+        FN(gather_columns)(touched, w, it->n_outputs, to, it->format);
 }
 
-/* Margins of the samples [lo, hi) of a collected batch, from gathered parameters. The entries of sample lo stand from
- * `entry` on. */
-static void FN(margins_of_touched)(const fo_objective *it, fo_batch batch, const fo_touched *touched, ptrdiff_t lo,
-                                   ptrdiff_t hi, ptrdiff_t entry, const void *gathered, const void *intercept, void *z)
+static void FN(margins_of_touched)(const fo_collected *it, const fo_gathered *w, ptrdiff_t lo, ptrdiff_t hi,
+                                   ptrdiff_t entry, void *z)
 {
+    const fo_objective *objective = it->objective;
+    const ptrdiff_t n_outputs = objective->n_outputs;
     for (ptrdiff_t i = lo; i < hi; ++i) {
-        fetch_values_after(it, batch, i, 1, it->wide, sizeof(real));
-        fo_row at = sparse_row(it, sample_of(batch, i), it->wide, sizeof(real));
-        at.column = touched->place + entry;
+        prefetch_data(objective, it->batch, i, objective->format, sizeof(real));
+        fo_sample at = csr_sample(objective, sample_of(it->batch, i), objective->format, sizeof(real));
+        at.indices = it->touched->place + entry;
         entry += at.n;
-        FN(margin)(at, gathered, intercept, it->n_outputs, (real *)z + i * it->n_outputs, 1, 0);
+        FN(margin)(at, w->weights, w->intercept, n_outputs, (real *)z + i * n_outputs, FO_CSR32);
     }
 }
 
-/* gradient += sum of d_i x_i over a collected batch, a row for each touched column. */
-FO_INLINE void FN(add_touched_rows)(const fo_objective *it, fo_batch batch, const fo_touched *touched, const real *d,
-                                    const ptrdiff_t n_outputs, real *FO_RESTRICT g)
+FO_INLINE void FN(add_touched_columns)(const fo_collected *it, const real *d, const ptrdiff_t n_outputs,
+                                       real *FO_RESTRICT g)
 {
-    const int32_t *place = touched->place;
-    for (ptrdiff_t i = 0; i < batch.n; ++i) {
-        const fo_row at = sparse_row(it, sample_of(batch, i), it->wide, sizeof(real));
-        const real *x = at.value, *own = d + i * n_outputs;
+    const int32_t *place = it->touched->place;
+    for (ptrdiff_t i = 0; i < it->batch.n; ++i) {
+        const fo_sample at = csr_sample(it->objective, sample_of(it->batch, i), it->objective->format, sizeof(real));
+        const real *x = at.data, *own = d + i * n_outputs;
         for (ptrdiff_t j = 0; j < at.n; ++j)
             for (ptrdiff_t k = 0; k < n_outputs; ++k)
                 g[place[j] * n_outputs + k] += x[j] * own[k];
@@ -195,15 +184,15 @@ FO_INLINE void FN(add_touched_rows)(const fo_objective *it, fo_batch batch, cons
     }
 }
 
-static void FN(add_touched)(const fo_objective *it, fo_batch batch, const fo_touched *touched, const void *d, void *g)
+static void FN(add_touched)(const fo_collected *it, const void *d, void *g)
 {
-    if (it->n_outputs == 1)
-        FN(add_touched_rows)(it, batch, touched, d, 1, g);
+    if (it->objective->n_outputs == 1)
+        FN(add_touched_columns)(it, d, 1, g);
     else
-        FN(add_touched_rows)(it, batch, touched, d, it->n_outputs, g);
+        FN(add_touched_columns)(it, d, it->objective->n_outputs, g);
 }
 
-/* to[k] = sum of the derivatives of output k, in the dtype. */
+/* In the dtype, from sums in double. */
 static void FN(sum_derivatives)(const void *derivative, ptrdiff_t n, ptrdiff_t n_outputs, void *to)
 {
     const real *d = derivative;
@@ -215,7 +204,6 @@ static void FN(sum_derivatives)(const void *derivative, ptrdiff_t n, ptrdiff_t n
     }
 }
 
-/* g += l2 w, and l1 sign(w). */
 static void FN(add_penalty)(const void *w, ptrdiff_t n, double l2, double l1, void *g)
 {
     const real *p = w, a = (real)l2, b = (real)l1;
@@ -225,12 +213,12 @@ static void FN(add_penalty)(const void *w, ptrdiff_t n, double l2, double l1, vo
         to[j] += a * p[j] + (p[j] > 0 ? b : p[j] < 0 ? -b : 0);
 }
 
-static double FN(sum_squares)(const void *values, ptrdiff_t n) { return FN(squared_norm)(values, n); }
+static double FN(sum_squares_of)(const void *values, ptrdiff_t n) { return FN(sum_squares)(values, n); }
 
-static const fo_row_kernels FN(kernels) = {
+static const fo_sample_kernels FN(kernels) = {
     .margins = FN(margins),
     .add_dense = FN(add_dense),
-    .add_sparse = FN(add_sparse),
+    .add_csr = FN(add_csr),
     .add_intercepts = FN(add_intercepts),
     .add_widened = FN(add_widened),
     .labels = FN(labels),
@@ -240,5 +228,5 @@ static const fo_row_kernels FN(kernels) = {
     .add_touched = FN(add_touched),
     .sum_derivatives = FN(sum_derivatives),
     .add_penalty = FN(add_penalty),
-    .sum_squares = FN(sum_squares),
+    .sum_squares = FN(sum_squares_of),
 };

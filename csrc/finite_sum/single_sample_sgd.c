@@ -1,46 +1,42 @@
-/* descend.c -- the kernels of descend.h in every variant. */
+/* single_sample_sgd.c -- the kernels of single_sample_sgd.h in every variant. */
 #include "finite_sum/single_sample_sgd.h"
 #include "finite_sum/samples.h"
 
 typedef struct {
-    void (*descend)(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t first);
-    void (*settle)(void *param, ptrdiff_t lo, ptrdiff_t hi, double decay, double pull);
-} descent_kernels;
+    void (*run)(const fo_segment *segment, fo_worker *worker, ptrdiff_t first);
+    void (*flush)(void *param, ptrdiff_t lo, ptrdiff_t hi, double scale, double penalty);
+} single_sample_kernels;
 
-#define RULE descent
+#define PREFIX single_sample
 #define FO_TEMPLATE "finite_sum/single_sample_sgd_tmpl.h"
 #include "core/variants.h"
+FO_KERNEL_TABLE(const single_sample_kernels);
 
-#define ENTRY(dtype, isa) &FO_SYMBOL(RULE, kernels, dtype, isa),
-static const descent_kernels *const variants[] = {FO_FOR_EACH_VARIANT(ENTRY)};
-
-static const descent_kernels *kernels_of(const fo_stretch *it)
+void fo_single_sample_sgd(const fo_segment *segment, fo_worker *worker, ptrdiff_t first)
 {
-    return variants[fo_variant_index(it->objective->dtype)];
+    FO_KERNELS(segment->objective->dtype)->run(segment, worker, first);
 }
 
-void fo_descend(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t first)
-{
-    kernels_of(stretch)->descend(stretch, worker, first);
-}
-
+/* What all threads share: the tables' entries at the end of the segment. */
 typedef struct {
-    const fo_stretch *stretch;
-    double decay, pull;
-} settlement;
+    const fo_segment *segment;
+    double scale, penalty;
+} flush_task;
 
-static void settle_entries(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+static void flush_entries(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
-    const settlement *it = context;
-    kernels_of(it->stretch)->settle(it->stretch->optimizer->work.arrays[0].param, lo, hi, it->decay, it->pull);
+    const flush_task *it = context;
+    void *param = it->segment->optimizer->work.arrays[0].param;
+    FO_KERNELS(it->segment->objective->dtype)->flush(param, lo, hi, it->scale, it->penalty);
 }
 
-void fo_settle_descent(const fo_stretch *stretch, int64_t t, int num_threads)
+void fo_flush_scaled_weights(const fo_segment *segment, int64_t t, int num_threads)
 {
-    const ptrdiff_t now = (ptrdiff_t)(t - stretch->optimizer->t), n = stretch->objective->n_features;
-    const settlement it = {stretch, stretch->penalty->decay[now],
-                           stretch->penalty->l1 != 0 ? stretch->penalty->pull[now] : 0.0};
-    const ptrdiff_t bytes = n * (ptrdiff_t)fo_itemsize(stretch->objective->dtype);
-    if (it.decay != 1.0 || it.pull != 0.0)
-        fo_parallel_for(n, fo_useful_threads(bytes, num_threads), settle_entries, &it);
+    const fo_penalty *penalty = segment->penalty;
+    const ptrdiff_t now = (ptrdiff_t)(t - segment->optimizer->t), n = segment->objective->n_features;
+    const flush_task it = {segment, penalty->weight_scale[now],
+                           penalty->l1 != 0 ? penalty->cumulative_penalty[now] : 0.0};
+    const ptrdiff_t bytes = n * (ptrdiff_t)fo_itemsize(segment->objective->dtype);
+    if (it.scale != 1.0 || it.penalty != 0.0)
+        fo_parallel_for(n, fo_useful_threads(bytes, num_threads), flush_entries, &it);
 }

@@ -1,122 +1,119 @@
-/* descend_kernels.h -- the loop of descend.h; once per (instruction set, dtype) by descend.c. */
+/* single_sample_sgd_tmpl.h -- the loop of single_sample_sgd.h; once per (instruction set, dtype). */
 #include "finite_sum/margins_tmpl.h"
 
-FO_INLINE real FN(unfold)(real folded, double decay, double pull)
+/* The entries of the tables before and after a step. */
+typedef struct {
+    double scale, next_scale;
+    double penalty;              /* cumulative, before */
+} FN(scaling);
+
+FO_INLINE real FN(from_scaled)(real v, double scale, double penalty)
 {
-    const double size = ABS(folded) - pull;
-    return size > 0 ? (real)(decay * (folded > 0 ? size : -size)) : folded != folded ? folded : 0;
+    return (real)(scale * soft_threshold(v, penalty));
 }
 
-FO_INLINE real FN(fold)(real w, double decay, double pull)
+FO_INLINE real FN(to_scaled)(real w, double scale, double penalty)
 {
-    const double size = ABS(w) / decay + pull;
+    const double size = ABS(w) / scale + penalty;
     return w == 0 ? 0 : (real)(w > 0 ? size : -size);
 }
 
-/* Margin with l1, where every parameter has to be unfolded. */
-FO_INLINE double FN(folded_dot)(fo_row at, const real *p, double decay, double pull, const int wide)
+/* Margin with l1, where every parameter has to be brought back. */
+FO_INLINE double FN(scaled_dot)(fo_sample at, const real *p, FN(scaling) c, const fo_format format)
 {
-    const real *x = at.value;
+    const real *x = at.data;
     double sum = 0.0;
     for (ptrdiff_t j = 0; j < at.n; ++j)
-        sum += (double)x[j] * FN(unfold)(p[entry_of(at.column, wide, j)], decay, pull);
+        sum += (double)x[j] * FN(from_scaled)(p[column_of(at, j, format)], c.scale, c.penalty);
     return sum;
 }
 
-FO_INLINE double FN(row_dot)(fo_row at, const real *p, double decay, double pull, const int has_l1, const int sparse,
-                             const int wide)
+/* One step on the columns of a sample; `change` is the learning rate times the derivative. Two entries of a sample are
+ * never in the same column. */
+FO_INLINE void FN(step_columns)(fo_sample at, real *FO_RESTRICT p, double change, FN(scaling) c, const int has_l1,
+                                const fo_format format)
 {
-    if (has_l1)
-        return FN(folded_dot)(at, p, decay, pull, wide);
-    return decay * (sparse ? FN(sparse_dot)(at.value, at.column, at.n, p, wide) : FN(dense_dot)(at.value, p, at.n));
-}
-
-/* One step on the columns of a row; `change` is the learning rate times the derivative. Two entries of a row are never
- * in the same column. */
-FO_INLINE void FN(descend_row)(fo_row at, real *FO_RESTRICT p, double change, const double *decay, double pull,
-                               const int has_l1, const int sparse, const int wide)
-{
-    const real *x = at.value;
-    const real plain = (real)(change / decay[1]);
-    if (!sparse) {
+    const real *x = at.data;
+    const real scaled_change = (real)(change / c.next_scale);
+    if (format == FO_DENSE_SAMPLES) {
         FO_SIMD
         for (ptrdiff_t j = 0; j < at.n; ++j)
-            p[j] -= plain * x[j];
+            p[j] -= scaled_change * x[j];
         return;
     }
     for (ptrdiff_t j = 0; j < at.n; ++j) {
-        real *place = p + entry_of(at.column, wide, j);
+        real *place = p + column_of(at, j, format);
         if (has_l1) {
-            const double w = FN(unfold)(*place, decay[0], pull);
-            *place = FN(fold)((real)(w * (decay[1] / decay[0]) - change * x[j]), decay[1], pull);
+            const double w = FN(from_scaled)(*place, c.scale, c.penalty);
+            *place = FN(to_scaled)((real)(w * (c.next_scale / c.scale) - change * x[j]), c.next_scale, c.penalty);
         } else
-            *place -= plain * x[j];
+            *place -= scaled_change * x[j];
     }
 }
 
-/* Rows to come are fetched while the loss is computed, a long chain of few instructions: a fifth faster than before
+/* Samples to come are fetched while the loss is computed, a long chain of few instructions: a fifth faster than before
  * the margin, whose loads would have to wait for theirs. */
-FO_INLINE void FN(descend_rows)(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t first, const int has_l1,
-                                const int sparse, const int wide)
+FO_INLINE void FN(run_samples)(const fo_segment *segment, fo_worker *worker, ptrdiff_t first, const int has_l1,
+                               const fo_format format)
 {
-    const fo_objective *it = stretch->objective;
-    const fo_batch samples = stretch->samples;
-    fo_loss_kernel *loss_of = it->loss->variants[fo_variant_index(it->dtype)];
-    const ptrdiff_t stride = stretch->n_workers;
+    const fo_objective *it = segment->objective;
+    const fo_penalty *penalty = segment->penalty;
+    const fo_batch samples = segment->samples;
+    const ptrdiff_t stride = segment->n_workers;
     real *p = worker->array.param, *intercept = it->intercept ? p + it->n_features : NULL;
+    fo_loss_kernel *loss_kernel = loss_of(it);
     for (ptrdiff_t i = first; i < samples.n; i += stride) {
         const ptrdiff_t sample = sample_of(samples, i);
-        const fo_row at = row_of(it, sample, sparse, wide, sizeof(real));
-        const double *decay = stretch->penalty->decay + i, pull = has_l1 ? stretch->penalty->pull[i] : 0.0;
-        const real z = (real)(FN(row_dot)(at, p, decay[0], pull, has_l1, sparse, wide) + (intercept ? *intercept : 0));
+        const fo_sample at = sample_at(it, sample, format, sizeof(real));
+        const FN(scaling) c = {penalty->weight_scale[i], penalty->weight_scale[i + 1],
+                               has_l1 ? penalty->cumulative_penalty[i] : 0.0};
+        const double product = has_l1 ? FN(scaled_dot)(at, p, c, format) : c.scale * FN(dot)(at, p, format);
+        const real z = (real)(product + (intercept ? *intercept : 0));
         real d;
-        fetch_after(it, samples, i, sparse, wide, sizeof(real));
-        const double loss = loss_of(&z, (const real *)it->label + sample, (const real *)it->weight + sample, 1, 1,
-                                    it->shape, &d);
-        if (loss - loss != 0 || !FN(gradient_is_finite)(at, d)) {
-            worker->end = loss - loss != 0 ? FO_BAD_LOSS : FO_BAD_GRADIENT;
+        prefetch_sample(it, samples, i, format, sizeof(real));
+        const double loss = loss_kernel(it, &z, (const real *)it->label + sample, (const real *)it->weight + sample, 1,
+                                        &d);
+        const double rate = segment->learning_rate[i + 1];
+        if (!IS_FINITE(loss) || !FN(gradient_is_finite)(at, d)) {
+            worker->end = IS_FINITE(loss) ? FO_BAD_GRADIENT : FO_BAD_LOSS;
             return;
         }
-        FN(descend_row)(at, p, stretch->rate[i + 1] * d, decay, pull, has_l1, sparse, wide);
+        FN(step_columns)(at, p, rate * d, c, has_l1, format);
         if (intercept)
-            *intercept -= (real)(stretch->rate[i + 1] * d);
+            *intercept -= (real)(rate * d);
         worker->loss += loss;
         worker->squared_norm = d;
         ++worker->n_done;
-        if (fo_stop_wanted(stretch->lookout))
+        if (fo_interrupted(segment->poll))
             return;
     }
 }
 
-/* Derivative and row of the last step -> the squared norm of its gradient. */
-static void FN(note_norm)(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t first)
+/* Derivative and sample of the last step -> the squared norm of its gradient. */
+static void FN(note_norm)(const fo_segment *segment, fo_worker *worker, ptrdiff_t first)
 {
-    const fo_objective *it = stretch->objective;
-    const ptrdiff_t last = first + (worker->n_done - 1) * stretch->n_workers;
-    const fo_row at = row_of(it, sample_of(stretch->samples, last), it->sparse, it->wide, sizeof(real));
-    double squares = it->intercept;
-    for (ptrdiff_t j = 0; j < at.n; ++j)
-        squares += (double)((const real *)at.value)[j] * ((const real *)at.value)[j];
-    worker->squared_norm *= worker->squared_norm * squares;
+    const fo_objective *it = segment->objective;
+    const ptrdiff_t last = first + (worker->n_done - 1) * segment->n_workers;
+    const fo_sample at = sample_at(it, sample_of(segment->samples, last), it->format, sizeof(real));
+    worker->squared_norm *= worker->squared_norm * (FN(sum_squares)(at.data, at.n) + it->intercept);
 }
 
-/* l1 comes with sparse rows alone. */
-static void FN(descend)(const fo_stretch *stretch, fo_worker *worker, ptrdiff_t first)
+/* l1 comes with CSR samples alone. */
+static void FN(run)(const fo_segment *segment, fo_worker *worker, ptrdiff_t first)
 {
-    const int wide = stretch->objective->wide;
-    if (stretch->penalty->l1 != 0)
-        wide ? FN(descend_rows)(stretch, worker, first, 1, 1, 1) : FN(descend_rows)(stretch, worker, first, 1, 1, 0);
+    if (segment->penalty->l1 != 0)
+        FO_BY_CSR_FORMAT(segment->objective, FN(run_samples), segment, worker, first, 1);
     else
-        FO_BY_LAYOUT(stretch->objective, FN(descend_rows), stretch, worker, first, 0);
+        FO_BY_FORMAT(segment->objective, FN(run_samples), segment, worker, first, 0);
     if (worker->n_done > 0)
-        FN(note_norm)(stretch, worker, first);
+        FN(note_norm)(segment, worker, first);
 }
 
-static void FN(settle_descent)(void *param, ptrdiff_t lo, ptrdiff_t hi, double decay, double pull)
+static void FN(flush)(void *param, ptrdiff_t lo, ptrdiff_t hi, double scale, double penalty)
 {
     real *p = param;
     for (ptrdiff_t j = lo; j < hi; ++j)
-        p[j] = FN(unfold)(p[j], decay, pull);
+        p[j] = FN(from_scaled)(p[j], scale, penalty);
 }
 
-static const descent_kernels FN(kernels) = {FN(descend), FN(settle_descent)};
+static const single_sample_kernels FN(kernels) = {FN(run), FN(flush)};

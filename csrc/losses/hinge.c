@@ -1,15 +1,15 @@
 /* hinge.c -- max(0, 1 - y z), y = -1 or 1. At the kink the derivative is 0. */
 #ifndef FO_VARIANT
-#define RULE hinge
+#define LOSS hinge
 #define LOSS_FILE "losses/hinge.c"
 #include "finite_sum/loss.h"
 #else
 
-FO_INLINE point FN(point)(double z, double y, double shape)
+FO_INLINE point FN(point)(double z, double y, double parameter)
 {
     const double slack = 1.0 - y * z;
     const point at = {slack <= 0 ? 0.0 : slack, slack <= 0 ? 0.0 : slack != slack ? slack : -y};
-    (void)shape;
+    (void)parameter;
     return at;
 }
 #endif

@@ -1,6 +1,6 @@
 /* huber.c -- r^2 / 2 for |r| <= delta, else delta |r| - delta^2 / 2, with r = z - y (Huber 1964). */
 #ifndef FO_VARIANT
-#define RULE huber
+#define LOSS huber
 #define LOSS_FILE "losses/huber.c"
 #include "finite_sum/loss.h"
 #else

@@ -1,15 +1,15 @@
 /* least_squares.c -- (z - y)^2 / 2. */
 #ifndef FO_VARIANT
-#define RULE least_squares
+#define LOSS least_squares
 #define LOSS_FILE "losses/least_squares.c"
 #include "finite_sum/loss.h"
 #else
 
-FO_INLINE point FN(point)(double z, double y, double shape)
+FO_INLINE point FN(point)(double z, double y, double parameter)
 {
     const double r = z - y;
     const point at = {0.5 * r * r, r};
-    (void)shape;
+    (void)parameter;
     return at;
 }
 #endif

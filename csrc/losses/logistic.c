@@ -1,16 +1,16 @@
 /* logistic.c -- log(1 + exp(-y z)), y = -1 or 1. Value and derivative share e = exp(-|z|), which cannot overflow. */
 #ifndef FO_VARIANT
-#define RULE logistic
+#define LOSS logistic
 #define LOSS_FILE "losses/logistic.c"
 #include "finite_sum/loss.h"
 #else
 
-FO_INLINE point FN(point)(double z, double y, double shape)
+FO_INLINE point FN(point)(double z, double y, double parameter)
 {
     const double m = y * z, e = exponential(m > 0 ? -m : m);
     const double wrong = (m > 0 ? e : 1.0) / (1.0 + e);      /* the probability of -y */
     const point at = {(m > 0 ? 0.0 : -m) + log1p_of_unit(e), -y * wrong};
-    (void)shape;
+    (void)parameter;
     return at;
 }
 #endif

@@ -1,6 +1,6 @@
 /* softmax.c -- log(sum_k exp(z_k)) - z_y, y = 0 ... K - 1. The largest margin is taken out of the exponentials. */
 #ifndef FO_VARIANT
-#define RULE softmax
+#define LOSS softmax
 #define LOSS_FILE "losses/softmax.c"
 #define SEVERAL_OUTPUTS
 #include "finite_sum/loss.h"
@@ -24,12 +24,12 @@ FO_INLINE double FN(exponentials)(const real *z, ptrdiff_t n_outputs, ptrdiff_t 
     return others;
 }
 
-static double FN(samples)(const void *margins, const void *labels, const void *weights, ptrdiff_t n,
-                          ptrdiff_t n_outputs, double shape, void *derivatives)
+static double FN(kernels)(const fo_objective *it, const void *margins, const void *labels, const void *weights,
+                          ptrdiff_t n, void *derivatives)
 {
     const real *label = labels, *weight = weights;
+    const ptrdiff_t n_outputs = it->n_outputs;
     double total = 0.0;
-    (void)shape;
     for (ptrdiff_t i = 0; i < n; ++i) {
         const real *z = (const real *)margins + i * n_outputs;
         real *derivative = (real *)derivatives + i * n_outputs;

@@ -9,9 +9,9 @@
 #define ZERO_GRADIENT_FACTOR rho
 #include "update/rule.h"
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
-    c->learning_rate = now->learning_rate;
+    c->learning_rate = step->learning_rate;
     c->rho = h->rho;
     c->one_minus_rho = 1.0 - h->rho;
     c->epsilon = h->epsilon;

@@ -8,9 +8,9 @@
 #define ZERO_GRADIENT(form) FO_STAYS
 #include "update/rule.h"
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
-    c->learning_rate = now->learning_rate;
+    c->learning_rate = step->learning_rate;
     c->epsilon = h->epsilon;
     c->epsilon_root = h->epsilon_root;
     c->initial = h->initial_accumulator_value;

@@ -10,14 +10,14 @@
 #define SLOTS(X) X(m, always, 0) X(v, always, 0) X(v_max, amsgrad, 0)
 #include "update/rule.h"
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
-    const double bc1 = 1.0 - power_int(h->beta_1, now->t), bc2 = 1.0 - power_int(h->beta_2, now->t);
+    const double bc1 = 1.0 - power_int(h->beta_1, step->t), bc2 = 1.0 - power_int(h->beta_2, step->t);
     c->beta_1 = h->beta_1;
     c->one_minus_beta_1 = 1.0 - h->beta_1;
     c->beta_2 = h->beta_2;
     c->one_minus_beta_2 = 1.0 - h->beta_2;
-    c->step_size = now->learning_rate * sqrt(bc2) / bc1;
+    c->step_size = step->learning_rate * sqrt(bc2) / bc1;
     c->epsilon = h->epsilon * (h->epsilon_hat ? 1.0 : sqrt(bc2));
     c->epsilon_root = h->epsilon_root * (h->epsilon_hat ? 1.0 : bc2);
 }

@@ -8,12 +8,12 @@
 #define SLOTS(X) X(m, always, 0) X(u, always, 0)
 #include "update/rule.h"
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
     c->beta_1 = h->beta_1;
     c->one_minus_beta_1 = 1.0 - h->beta_1;
     c->beta_2 = h->beta_2;
-    c->step_size = now->learning_rate / (1.0 - power_int(h->beta_1, now->t));
+    c->step_size = step->learning_rate / (1.0 - power_int(h->beta_1, step->t));
     c->epsilon = h->epsilon;
     c->epsilon_max = h->epsilon_max;
 }

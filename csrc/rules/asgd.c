@@ -8,10 +8,10 @@
 #define SLOTS(X) X(average, always, p)
 #include "update/rule.h"
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
-    const double past = (double)(now->t - 1), averaged = past - h->t0;
-    const double eta = now->learning_rate / power(1.0 + h->lambd * now->learning_rate * past, h->alpha);
+    const double past = (double)(step->t - 1), averaged = past - h->t0;
+    const double eta = step->learning_rate / power(1.0 + h->lambd * step->learning_rate * past, h->alpha);
     c->decay = 1.0 - h->lambd * eta;
     c->eta = eta;
     c->mu = averaged > 1.0 ? 1.0 / averaged : 1.0;

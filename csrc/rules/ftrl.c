@@ -11,11 +11,11 @@
     X(n, always, c->initial)
 #include "update/rule.h"
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
-    c->inverse_rate = 1.0 / now->learning_rate;
+    c->inverse_rate = 1.0 / step->learning_rate;
     c->l1 = h->l1;
-    c->constant_term = h->beta / now->learning_rate + h->l2;
+    c->constant_term = h->beta / step->learning_rate + h->l2;
     c->initial = h->initial_accumulator_value;
 }
 #include "update/export_rule.h"
@@ -27,8 +27,7 @@ FO_INLINE void FN(update)(real *p, real g, real *z, real *n, const FN(coefs) *c,
     const real n_new = *n + g * g, root = SQRT(n_new);
     *z += g - (root - SQRT(*n)) * c->inverse_rate * *p;
     *n = n_new;
-    const real shrunk = *z - c->l1 * SIGN(*z);
-    const real weight = root * c->inverse_rate + c->constant_term;
-    *p = weight == 0 ? *p : ABS(*z) <= c->l1 ? 0 : -shrunk / weight;   /* nothing is known yet: where it started */
+    const real shrunk = SOFT_THRESHOLD(*z, c->l1), weight = root * c->inverse_rate + c->constant_term;
+    *p = weight == 0 ? *p : (0 - shrunk) / weight;   /* weight 0: no gradient yet; never -0 */
 }
 #endif

@@ -7,9 +7,9 @@
 #define SLOTS(X) X(m, always, 0)
 #include "update/rule.h"
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
-    c->learning_rate = now->learning_rate;
+    c->learning_rate = step->learning_rate;
     c->beta_1 = h->beta_1;
     c->one_minus_beta_1 = 1.0 - h->beta_1;
     c->beta_2 = h->beta_2;

@@ -16,11 +16,11 @@ static double momentum_at(const hyper *h, int64_t t)
     return h->beta_1 * (1.0 - 0.5 * power(0.96, (double)t * h->momentum_decay));
 }
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
-    const double mu = momentum_at(h, now->t), mu_next = momentum_at(h, now->t + 1);
-    const double product = now->carry->mu_product * mu, bc2 = 1.0 - power_int(h->beta_2, now->t);
-    const double step_size = now->learning_rate * sqrt(bc2);   /* folded as in adam.c */
+    const double mu = momentum_at(h, step->t), mu_next = momentum_at(h, step->t + 1);
+    const double product = step->carry->mu_product * mu, bc2 = 1.0 - power_int(h->beta_2, step->t);
+    const double step_size = step->learning_rate * sqrt(bc2);   /* folded as in adam.c */
     c->beta_1 = h->beta_1;
     c->one_minus_beta_1 = 1.0 - h->beta_1;
     c->beta_2 = h->beta_2;
@@ -28,7 +28,7 @@ static void prepare(const hyper *h, const moment *now, coefs *c)
     c->m_rate = step_size * mu_next / (1.0 - product * mu_next);
     c->grad_rate = step_size * (1.0 - mu) / (1.0 - product);
     c->epsilon = h->epsilon * sqrt(bc2);
-    now->carry->mu_product = product;
+    step->carry->mu_product = product;
 }
 #include "update/export_rule.h"
 #else

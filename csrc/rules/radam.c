@@ -9,17 +9,17 @@
 #define SLOTS(X) X(m, always, 0) X(v, always, 0)
 #include "update/rule.h"
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
-    const double b2t = power_int(h->beta_2, now->t), bc1 = 1.0 - power_int(h->beta_1, now->t), bc2 = 1.0 - b2t;
-    const double r_inf = 2.0 / (1.0 - h->beta_2) - 1.0, r_t = r_inf - 2.0 * (double)now->t * b2t / bc2;
+    const double b2t = power_int(h->beta_2, step->t), bc1 = 1.0 - power_int(h->beta_1, step->t), bc2 = 1.0 - b2t;
+    const double r_inf = 2.0 / (1.0 - h->beta_2) - 1.0, r_t = r_inf - 2.0 * (double)step->t * b2t / bc2;
     const int tractable = r_t > h->threshold;
     const double rectified = sqrt((r_t - 4.0) * (r_t - 2.0) * r_inf / ((r_inf - 4.0) * (r_inf - 2.0) * r_t));
     c->beta_1 = h->beta_1;
     c->one_minus_beta_1 = 1.0 - h->beta_1;
     c->beta_2 = h->beta_2;
     c->one_minus_beta_2 = 1.0 - h->beta_2;
-    c->step_size = now->learning_rate / bc1 * (tractable ? rectified * sqrt(bc2) : 1.0);
+    c->step_size = step->learning_rate / bc1 * (tractable ? rectified * sqrt(bc2) : 1.0);
     c->adaptive = tractable;
     c->epsilon = tractable ? h->epsilon * (h->epsilon_hat ? 1.0 : sqrt(bc2)) : 1.0;
 }

@@ -11,15 +11,15 @@
 #define ZERO_GRADIENT_FACTOR rho
 #include "update/rule.h"
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
     c->rho = h->rho;
     c->one_minus_rho = 1.0 - h->rho;
     c->epsilon = h->epsilon;
     c->epsilon_root = h->epsilon_root;
     c->momentum = h->momentum;
-    c->grad_rate = h->momentum == 0 || h->scaled_velocity ? now->learning_rate : 1.0;
-    c->velocity_rate = h->scaled_velocity ? 1.0 : now->learning_rate;
+    c->grad_rate = h->momentum == 0 || h->scaled_velocity ? step->learning_rate : 1.0;
+    c->velocity_rate = h->scaled_velocity ? 1.0 : step->learning_rate;
 }
 #include "update/export_rule.h"
 #else

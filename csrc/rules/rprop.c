@@ -8,13 +8,13 @@
 #define SLOTS(X) X(prev_grad, always, 0) X(step_size, always, c->initial)
 #include "update/rule.h"
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
     c->eta_minus = h->eta_minus;
     c->eta_plus = h->eta_plus;
     c->step_min = h->step_min;
     c->step_max = h->step_max;
-    c->initial = now->learning_rate;
+    c->initial = step->learning_rate;
 }
 #include "update/export_rule.h"
 #else

@@ -11,14 +11,14 @@
 #define ZERO_GRADIENT(form) ((form) & momentum ? FO_MOVES : FO_STAYS)
 #include "update/rule.h"
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
     const int plain = h->momentum == 0;
-    const double damping = now->t == 1 ? 1.0 : 1.0 - h->dampening;   /* the first velocity is g: torch */
+    const double damping = step->t == 1 ? 1.0 : 1.0 - h->dampening;   /* the first velocity is g: torch */
     c->momentum = h->momentum;
-    c->grad_rate = plain || h->scaled_velocity ? now->learning_rate : 1.0;
+    c->grad_rate = plain || h->scaled_velocity ? step->learning_rate : 1.0;
     c->grad_rate *= plain ? 1.0 : damping;
-    c->velocity_rate = h->scaled_velocity ? 1.0 : now->learning_rate;
+    c->velocity_rate = h->scaled_velocity ? 1.0 : step->learning_rate;
 }
 #include "update/export_rule.h"
 #else

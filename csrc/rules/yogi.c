@@ -8,14 +8,14 @@
 #define SLOTS(X) X(m, always, 0) X(v, always, c->initial)
 #include "update/rule.h"
 
-static void prepare(const hyper *h, const moment *now, coefs *c)
+static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 {
-    const double bc1 = h->bias_correction ? 1.0 - power_int(h->beta_1, now->t) : 1.0;
-    const double bc2 = h->bias_correction ? 1.0 - power_int(h->beta_2, now->t) : 1.0;
+    const double bc1 = h->bias_correction ? 1.0 - power_int(h->beta_1, step->t) : 1.0;
+    const double bc2 = h->bias_correction ? 1.0 - power_int(h->beta_2, step->t) : 1.0;
     c->beta_1 = h->beta_1;
     c->one_minus_beta_1 = 1.0 - h->beta_1;
     c->one_minus_beta_2 = 1.0 - h->beta_2;
-    c->step_size = now->learning_rate * sqrt(bc2) / bc1;
+    c->step_size = step->learning_rate * sqrt(bc2) / bc1;
     c->epsilon = h->epsilon * sqrt(bc2);
     c->initial = h->initial_accumulator_value;
 }

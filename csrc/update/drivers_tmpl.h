@@ -1,25 +1,28 @@
-/* drivers.h -- the loops, written once for all rules; no threads here.
+/* drivers_tmpl.h -- the loops, written once for all rules; no threads here.
  *
  * Included once per (instruction set, dtype) of a rule. It gives the rule its `coefs` rounded to `real`,
  * includes the rule's update, and wraps it into kernels: FN(dense_k), FN(rows_k) and FN(elements_k) for each
- * form k, FN(initialise) and FN(rest). All three layouts run one loop, FN(span), over consecutive entries.
+ * form k, FN(initialise) and FN(flush). All three layouts run one loop, FN(update_range), over consecutive entries.
  * `form` is a constant in each kernel, so that absent slots and unused options cost nothing. */
-#include "update/storage.h"
+#include "update/storage.h"   /* state_t, which the streams below are made of */
 
 #define FIELD(f) real f;
 #define STREAM(slot, options, initial) state_t *slot;
+/* The scalars of a step, rounded to the dtype: those of the rule, and those that come before it. */
 typedef struct {
     COEF(FIELD)
 } FN(coefs);
 typedef struct {
-    real clip_value, grad_scale, l2, keep;
+    real clip_value, grad_scale, l2, decay_factor;
 } FN(modifiers);
+
+/* Where parameter, gradient and state begin, for one range of entries; NULL for an absent slot. */
 typedef struct {
     real *p;
     const real *g;
     SLOTS(STREAM)
 } FN(streams);
-#include RULE_FILE
+#include RULE_FILE            /* FN(update), which takes FN(coefs) */
 
 #define ROUND(f) (real)exact.f,
 #define HAS(options) ((form & (options)) == (options))
@@ -32,12 +35,15 @@ typedef struct {
 #define FROM_ARRAY(slot, options, initial) stream.slot = (state_t *)array->state[FO_SLOT_##slot];
 #define ADVANCE(slot, options, initial) if (stream.slot) stream.slot += entries;
 #define DECAY(slot, options, initial) \
-    if (stream.slot) for (ptrdiff_t i = 0; i < count; ++i) stream.slot[i] = SAVE_STATE(LOAD_STATE(stream.slot[i]) * factor);
-#define STAGE(slot, options, initial) state_t slot##_stage[ELEMENTS_STAGED]; staged.slot = all.slot ? slot##_stage : NULL;
+    if (stream.slot) \
+        for (ptrdiff_t i = 0; i < count; ++i) \
+            stream.slot[i] = SAVE_STATE(LOAD_STATE(stream.slot[i]) * factor);
+#define STAGE(slot, options, initial) \
+    state_t slot##_stage[ELEMENTS_STAGED]; staged.slot = all.slot ? slot##_stage : NULL;
 #define GATHER(slot, options, initial) if (HAS(options)) staged.slot[k] = all.slot[entry];
 #define SCATTER(slot, options, initial) if (HAS(options)) all.slot[entry] = staged.slot[k];
-#define FETCH_ROW(slot, options, initial) if (HAS(options)) fetch_row(all.slot + entry, nbytes);
-#define FETCH_ENTRY(slot, options, initial) if (HAS(options)) fetch_entry(all.slot + entry);
+#define PREFETCH_ROW(slot, options, initial) if (HAS(options)) prefetch_row(all.slot + entry, nbytes);
+#define PREFETCH_ENTRY(slot, options, initial) if (HAS(options)) prefetch_entry(all.slot + entry);
 
 FO_INLINE FN(coefs) FN(round)(const fo_step *step)
 {
@@ -49,7 +55,8 @@ FO_INLINE FN(coefs) FN(round)(const fo_step *step)
 
 FO_INLINE FN(modifiers) FN(modifiers_of)(const fo_step *step)
 {
-    const FN(modifiers) rounded = {(real)step->clip_value, (real)step->grad_scale, (real)step->l2, (real)step->keep};
+    const FN(modifiers) rounded = {(real)step->clip_value, (real)step->grad_scale, (real)step->l2,
+                                   (real)step->decay_factor};
     return rounded;
 }
 
@@ -77,13 +84,13 @@ FO_INLINE real FN(modify)(real *p, real g, const FN(modifiers) *c)
     g = g > c->clip_value ? c->clip_value : g < -c->clip_value ? -c->clip_value : g;
     g *= c->grad_scale;
     g += c->l2 != 0 ? c->l2 * *p : 0;   /* not 0 * p, which is NaN for an infinite p */
-    *p = c->keep == 1 ? *p : *p * c->keep;   /* the very bits of p, subnormal ones too */
+    *p = c->decay_factor == 1 ? *p : *p * c->decay_factor;   /* the very bits of p, subnormal ones too */
     return g;
 }
 
 /* The update of `count` consecutive entries. */
-FO_INLINE void FN(span)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c, const FN(modifiers) *modifiers,
-                        const int form)
+FO_INLINE void FN(update_range)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c, const FN(modifiers) *modifiers,
+                                const int form)
 {
     real *FO_RESTRICT p_ = stream.p;
     const real *FO_RESTRICT g_ = stream.g;
@@ -117,11 +124,11 @@ FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t l
 {
     const FN(coefs) c = FN(round)(step);
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
-    FN(span)(FN(advance)(FN(streams_of)(array), lo, lo), hi - lo, &c, &modifiers, form);
+    FN(update_range)(FN(advance)(FN(streams_of)(array), lo, lo), hi - lo, &c, &modifiers, form);
 }
 
 /* The state of `count` entries, over the zero gradients since it was last brought up to date: see fo_zero_gradient. */
-FO_INLINE void FN(decay)(FN(streams) stream, ptrdiff_t count, const fo_step *step, int64_t skipped)
+FO_INLINE void FN(lagged_decay)(FN(streams) stream, ptrdiff_t count, const fo_step *step, int64_t skipped)
 {
 #ifdef ZERO_GRADIENT_FACTOR
     coefs exact;
@@ -138,12 +145,12 @@ FO_INLINE void FN(decay)(FN(streams) stream, ptrdiff_t count, const fo_step *ste
 #endif
 }
 
-static void FN(rest)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
+static void FN(flush)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
-    const ptrdiff_t width = array->resting_width;
+    const ptrdiff_t width = array->row_width;
     for (ptrdiff_t row = lo; row < hi; ++row) {
         const FN(streams) stream = FN(advance)(FN(streams_of)(array), row * width, 0);
-        FN(decay)(stream, width, step, step->t - array->last_step[row]);
+        FN(lagged_decay)(stream, width, step, step->t - array->last_step[row]);
         array->last_step[row] = step->t;
     }
 }
@@ -158,19 +165,19 @@ FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo
         const ptrdiff_t row = position(&array->at, k);
         if (k + ROWS_AHEAD < hi) {
             const ptrdiff_t entry = position(&array->at, k + ROWS_AHEAD) * width;
-            fetch_row(all.p + entry, nbytes);
-            SLOTS(FETCH_ROW)
+            prefetch_row(all.p + entry, nbytes);
+            SLOTS(PREFETCH_ROW)
         }
         const FN(streams) stream = FN(advance)(all, row * width, k * width);
         if (array->last_step) {
-            FN(decay)(stream, width, step, step->t - 1 - array->last_step[row]);
+            FN(lagged_decay)(stream, width, step, step->t - 1 - array->last_step[row]);
             array->last_step[row] = step->t;
         }
-        FN(span)(stream, width, &c, &modifiers, form);
+        FN(update_range)(stream, width, &c, &modifiers, form);
     }
 }
 
-/* Entries at random places: gathered into the first-level cache, updated there as a span, scattered back. */
+/* Entries at random places: gathered into the first-level cache, updated there as one range, scattered back. */
 FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
 {
     const FN(coefs) c = FN(round)(step);
@@ -187,8 +194,8 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
         const ptrdiff_t ahead = start + ELEMENTS_AHEAD, stop = ahead + count < hi ? ahead + count : hi;
         for (ptrdiff_t k = ahead; k < stop; ++k) {
             const ptrdiff_t entry = position(&positions, k);
-            fetch_entry(all.p + entry);
-            SLOTS(FETCH_ENTRY)
+            prefetch_entry(all.p + entry);
+            SLOTS(PREFETCH_ENTRY)
         }
         for (int k = 0; k < count; ++k) {
             const ptrdiff_t entry = position(&positions, start + k);
@@ -199,11 +206,11 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
         if (array->last_step)
             for (int k = 0; k < count; ++k) {
                 const FN(streams) stream = FN(advance)(staged, k, 0);
-                FN(decay)(stream, 1, step, step->t - 1 - array->last_step[at[k]]);
+                FN(lagged_decay)(stream, 1, step, step->t - 1 - array->last_step[at[k]]);
                 array->last_step[at[k]] = step->t;
             }
         staged.g = all.g + start;
-        FN(span)(staged, count, &c, &modifiers, form);
+        FN(update_range)(staged, count, &c, &modifiers, form);
         for (int k = 0; k < count; ++k) {
             const ptrdiff_t entry = at[k];
             all.p[entry] = staged.p[k];
@@ -226,8 +233,8 @@ FO_FORMS(KERNELS)
 static fo_kernel *const FN(dense_forms)[] = {FO_FORMS(DENSE)};
 static fo_kernel *const FN(rows_forms)[] = {FO_FORMS(ROWS)};
 static fo_kernel *const FN(elements_forms)[] = {FO_FORMS(ELEMENTS)};
-static const fo_variant FN(variant) = {
-    FN(initialise), FN(rest), FN(dense_forms), FN(rows_forms), FN(elements_forms),
+static const fo_rule_kernels FN(kernels) = {
+    FN(initialise), FN(flush), FN(dense_forms), FN(rows_forms), FN(elements_forms),
 };
 
 #undef FIELD
@@ -245,8 +252,8 @@ static const fo_variant FN(variant) = {
 #undef STAGE
 #undef GATHER
 #undef SCATTER
-#undef FETCH_ROW
-#undef FETCH_ENTRY
+#undef PREFETCH_ROW
+#undef PREFETCH_ENTRY
 #undef KERNELS
 #undef DENSE
 #undef ROWS

@@ -1,4 +1,6 @@
-/* export_rule.h -- the kernels of a rule in every variant, and its entry for the table in dispatch.c. */
+/* export_rule.h -- the kernels of a rule in every variant, and its entry for the table in core/dispatch.c.
+ *
+ * Comes last in a rule file: the loops include the file's own update, and the entry names its prepare(). */
 
 #define FO_COUNT(name) + 1
 #if (0 OPTIONS(FO_COUNT)) == 0
@@ -19,7 +21,6 @@
 #define FO_CARRY_NAME(name, first) #name,
 #define FO_CARRY_START(name, first) start.name = first;
 #define FO_SLOT(name, options, initial) {#name, options, sizeof #initial == 2 && #initial[0] == '0'},
-#define FO_VARIANT_OF(dtype, isa) &FO_SYMBOL(RULE, variant, dtype, isa),
 
 static const char *const hyper_names[] = {HYPER(FO_NAME) NULL};
 static const char *const option_names[] = {OPTIONS(FO_NAME) NULL};
@@ -45,10 +46,10 @@ static void prepare_step(const double *hyper_values, double learning_rate, int64
     hyper h;
     coefs c;
     carried carry = {0};
-    const moment now = {learning_rate, t, &carry};
+    const step_inputs step = {learning_rate, t, &carry};
     memcpy(&h, hyper_values, sizeof h);
     memcpy(&carry, carry_values, sizeof carry - sizeof carry.end);
-    prepare(&h, &now, &c);
+    prepare(&h, &step, &c);
     memcpy(carry_values, &carry, sizeof carry - sizeof carry.end);
     memcpy(coef_values, &c, sizeof c);
 }
@@ -63,8 +64,17 @@ static fo_zero_gradient zero_gradient(int form)
     return ZERO_GRADIENT(form);
 }
 
-static const fo_variant *const variants[] = {FO_FOR_EACH_VARIANT(FO_VARIANT_OF)};
+FO_KERNEL_TABLE(const fo_rule_kernels);
 
 const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
-    FO_STRING(RULE), hyper_names, option_names, carry_names, slots, start_carry, prepare_step, zero_gradient, variants,
+    .name = FO_STRING(RULE),
+    .hyper = hyper_names,
+    .options = option_names,
+    .carry = carry_names,
+    .slots = slots,
+    .own_weight_decay = OWN_WEIGHT_DECAY,
+    .start = start_carry,
+    .prepare = prepare_step,
+    .zero_gradient = zero_gradient,
+    .kernels = kernel_table,
 };

@@ -1,12 +1,14 @@
 /* rule.h -- from the name lists of a rule (RULE, HYPER, OPTIONS, CARRY, COEF, SLOTS) to its types.
  *
- * A rule file includes this right after its lists, then defines prepare(), then includes
- * "../export_rule.h", which makes the kernels and the table entry. See csrc/README.md, "add a rule". */
+ * A rule file includes this right after its lists, then defines prepare(), then includes "update/export_rule.h", which
+ * makes the kernels and the table entry: prepare() needs the types, and the entry needs prepare(). See csrc/README.md,
+ * "add a rule". */
 #include <string.h>
 #include "fastopt.h"
 #include "core/variants.h"
 #include "core/powers.h"
 
+#define PREFIX RULE
 #define FO_DOUBLE(name) double name;
 #define FO_CARRIED(name, first) double name;
 #define FO_OPTION_INDEX(name) FO_OPTION_##name,
@@ -19,6 +21,11 @@
 #endif
 #ifndef CARRY
 #define CARRY(X)
+#endif
+
+/* Rules whose weight decay is the driver's. */
+#ifndef OWN_WEIGHT_DECAY
+#define OWN_WEIGHT_DECAY 0
 #endif
 
 typedef struct {
@@ -34,9 +41,9 @@ enum { OPTIONS(FO_OPTION_INDEX) FO_N_OPTIONS };
 enum { OPTIONS(FO_OPTION_BIT) always = 0 };
 enum { SLOTS(FO_SLOT_INDEX) FO_N_SLOTS };
 
-/* What prepare() is told about the step: t counts from 1. */
+/* What prepare() is told about the step. */
 typedef struct {
     double learning_rate;
-    int64_t t;
-    carried *carry;
-} moment;
+    int64_t t;                   /* number of the step, from 1 */
+    carried *carry;              /* read and updated */
+} step_inputs;

@@ -1,18 +1,18 @@
-/* pieces.c -- gradients that are not dense C-contiguous arrays, piece by piece as the dense kernels want them;
- * never copied or expanded as a whole. */
+/* strided_gradient.c -- gradients that are not dense C-contiguous arrays, a buffer at a time as the dense kernels want
+ * them: those with strides, and sparse ones among zeros. Never copied or expanded as a whole. */
 #include <string.h>
 #include "fastopt.h"
 #include "update/positions.h"
 
-/* Element positions of one walk in C order: how far along each axis, and the byte offset that makes. */
+/* An element on the way through an array in C order: how far along each axis, and its offset in bytes. */
 typedef struct {
     ptrdiff_t at[FO_MAX_DIMS];
     ptrdiff_t offset;
-} walk;
+} cursor;
 
-static walk walk_from(const fo_layout *layout, ptrdiff_t element)
+static cursor cursor_at(const fo_strides *layout, ptrdiff_t element)
 {
-    walk w;
+    cursor w;
     w.offset = 0;
     for (int axis = layout->ndim - 1; axis >= 0; --axis) {
         w.at[axis] = element % layout->shape[axis];
@@ -23,7 +23,7 @@ static walk walk_from(const fo_layout *layout, ptrdiff_t element)
 }
 
 /* To the start of the next row of the last axis. */
-static void next_row(walk *w, const fo_layout *layout)
+static void next_row(cursor *w, const fo_strides *layout)
 {
     int axis = layout->ndim - 1;
     w->offset -= w->at[axis] * layout->strides[axis];
@@ -51,10 +51,10 @@ static void copy_strided(char *to, const char *from, ptrdiff_t n, ptrdiff_t stri
 
 static void gather_strided(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, char *to)
 {
-    const fo_layout *layout = &array->grad_layout;
+    const fo_strides *layout = &array->grad_strides;
     const size_t itemsize = fo_itemsize(array->dtype);
     const int last = layout->ndim - 1;
-    walk w = walk_from(layout, lo);
+    cursor w = cursor_at(layout, lo);
     while (lo < hi) {
         const ptrdiff_t left_in_row = layout->shape[last] - w.at[last];
         const ptrdiff_t n = left_in_row < hi - lo ? left_in_row : hi - lo;
@@ -110,15 +110,15 @@ static void expand_rows(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, char 
     }
 }
 
-const void *fo_grad_piece(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, void *buffer)
+const void *fo_dense_gradient(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, void *buffer)
 {
-    if (array->cover == FO_SPREAD) {
+    if (array->layout == FO_EXPANDED) {
         memset(buffer, 0, (size_t)(hi - lo) * fo_itemsize(array->dtype));
         if (array->at.width == 1)
             expand_entries(array, lo, hi, buffer);
         else
             expand_rows(array, lo, hi, (char *)buffer);
-    } else if (array->grad_layout.ndim != 0)
+    } else if (array->grad_strides.ndim != 0)
         gather_strided(array, lo, hi, (char *)buffer);
     else
         return (const char *)array->grad + lo * (ptrdiff_t)fo_itemsize(array->dtype);

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -7,44 +6,34 @@ from typing_extensions import disjoint_base
 
 from .._core import Engine
 from .._types import Array
-from .objective import Sum
+from .objective import FiniteSum
+from .plan import Penalty, Plan
+from .saga_svrg import FiniteSumMethod
 
 PENALTIES: dict[str, int]
 COMPLETE: int
 BAD_LOSS: int
 BAD_GRADIENT: int
-LEAST_DECAY: float
-LEAST_FOLDED: float
-LOOK_AHEAD_ENTRIES: int
+LEAST_SCALE: float
+LEAST_DECAY_FACTOR: float
+PIPELINE_ENTRIES: int
 __test__: dict[str, str]
 
-def aligned_room(nbytes: int) -> npt.NDArray[np.uint8]: ...
+def aligned_workspace(nbytes: int) -> npt.NDArray[np.uint8]: ...
 
 @disjoint_base
-class Lookout:
+class InterruptPoll:
     stop_wanted: Callable[[], bool] | None
     def __init__(self, every: int) -> None: ...
     def check(self) -> None: ...
 
 @disjoint_base
-class BatchStretches:
+class MinibatchSegments:
     loss: float
     grad_norm: float
-    last: npt.NDArray[np.int64] | None
+    last_update: npt.NDArray[np.int64] | None
     def __init__(
-        self,
-        objective: Sum,
-        optimizer: Engine,
-        batch_size: int,
-        most_entries: int,
-        l2: float,
-        l1: float,
-        lasting: float,
-        penalty: str,
-        everywhere: bool,
-        n_workers: int,
-        lookout: Lookout,
-        names: dict[str, Any],
+        self, objective: FiniteSum, optimizer: Engine, plan: Plan, penalty: Penalty, poll: InterruptPoll
     ) -> None: ...
     def run(
         self,
@@ -58,19 +47,11 @@ class BatchStretches:
     def skip(self) -> None: ...
 
 @disjoint_base
-class ReducedStretches:
-    table: Array
-    mean: Array
+class SagaSvrgSegments:
+    gradient_memory: Array
+    mean_gradient: Array
     def __init__(
-        self,
-        objective: Sum,
-        param: Array,
-        rate: float,
-        l2: float,
-        l1: float,
-        refresh: bool,
-        longest: int,
-        lookout: Lookout,
+        self, objective: FiniteSum, method: FiniteSumMethod, learning_rate: float, longest: int, poll: InterruptPoll
     ) -> None: ...
     def fill(self, num_threads: int) -> float: ...
     def run(self, order: npt.NDArray[np.int64] | None, first: int, n_samples: int, loss: float) -> tuple[int, int]: ...

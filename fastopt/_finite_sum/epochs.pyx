@@ -1,7 +1,8 @@
 """Typed Cython between an epoch of a built-in objective and its C loops: memory and tables, no maths over samples.
 
-An epoch is run in stretches of consecutive batches. Between two stretches the parameters are as they should be and
-Python may look at them; inside, penalties of columns that no sample touches are outstanding (csrc/penalty.h).
+An epoch is run in segments of consecutive batches. Between two segments the parameters are as they should be and
+Python may look at them; inside, lagged updates of columns that no sample touches are outstanding
+(csrc/finite_sum/lagged_penalty.h).
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
@@ -13,36 +14,43 @@ import numpy as np
 
 from .. import _validation
 
-from .._core cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_DELAYED, FO_FLOW, FO_FOLDED_BYTES, FO_MOST_COLUMNS, FO_NO_PENALTY,
-                     FO_RAISE, FO_SCAN_CHUNKS, FO_SHRINK, FO_SOLVE, Engine, arranging_room, fo_array, fo_lookout,
-                     fo_penalty, fo_reduced, fo_scan, fo_stretch, fo_worker, run_reduced, run_stretch, settle)
-from .objective cimport Sum
-from .._csrc cimport fo_batch
+from .._core cimport Engine, flush, partition_workspace, run_saga_svrg, run_segment
+from .._csrc cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_CLOSED_FORM, FO_COMPLETE, FO_CSR64, FO_DENSE_SAMPLES, FO_FLOW,
+                      FO_LAGGED_GRADIENT, FO_MOST_COLUMNS, FO_NO_PENALTY, FO_PROXIMAL, FO_RAISE, FO_SCALED_COLUMN_BYTES,
+                      FO_STATS_CHUNKS, fo_array, fo_batch, fo_gradient_stats, fo_interrupt_poll, fo_penalty,
+                      fo_saga_svrg, fo_segment, fo_worker)
+from .objective cimport FiniteSum
 
 cnp.import_array()
 
-PENALTIES = {"none": FO_NO_PENALTY, "shrink": FO_SHRINK, "flow": FO_FLOW, "solve": FO_SOLVE, "delayed": FO_DELAYED}
-COMPLETE, BAD_LOSS, BAD_GRADIENT = 0, FO_BAD_LOSS, FO_BAD_GRADIENT
+PENALTIES = {
+    "none": FO_NO_PENALTY,
+    "proximal": FO_PROXIMAL,
+    "flow": FO_FLOW,
+    "closed_form": FO_CLOSED_FORM,
+    "lagged_gradient": FO_LAGGED_GRADIENT,
+}
+COMPLETE, BAD_LOSS, BAD_GRADIENT = FO_COMPLETE, FO_BAD_LOSS, FO_BAD_GRADIENT
 
-# Decay of all parameters within a stretch: from here on it is brought into the parameters themselves.
-LEAST_DECAY = 2.0**-40
+# Scale of all weights within a segment: from here on it is brought into the weights themselves.
+LEAST_SCALE = 2.0**-40
 
-# A step that leaves less of a parameter ends a stretch of SAGA and SVRG too soon for folding to pay.
-LEAST_FOLDED = 0.5
+# A step that leaves less of a parameter ends a segment of SAGA and SVRG too soon for scaled weights to pay.
+LEAST_DECAY_FACTOR = 0.5
 
-# Entries of sparse rows in a batch from which on handing its columns to a second thread pays: some 10 us of work.
-LOOK_AHEAD_ENTRIES = 2048
+# Entries of CSR samples in a batch from which on collecting its columns on a second thread pays: some 10 us of work.
+PIPELINE_ENTRIES = 2048
 
 
 cdef void *data_of(cnp.ndarray array):
     return cnp.PyArray_DATA(array)
 
 
-def aligned_room(nbytes):
+def aligned_workspace(nbytes):
     """Bytes that begin a cache line."""
-    room = np.empty(nbytes + 64, np.uint8)
-    first = -room.ctypes.data % 64
-    return room[first : first + nbytes]
+    workspace = np.empty(nbytes + 64, np.uint8)
+    first = -workspace.ctypes.data % 64
+    return workspace[first : first + nbytes]
 
 
 cdef fo_batch batch_of(cnp.ndarray order, Py_ssize_t first, Py_ssize_t n):
@@ -63,69 +71,58 @@ cdef int place_of(Engine optimizer, bytes name) except -1:
     return k
 
 
-cdef class Lookout:
-    """Lets Python's signal handlers run during a stretch, and ends it where `stop_wanted()` says so or raises.
+cdef class InterruptPoll:
+    """Lets Python's signal handlers run during a segment, and ends it where `stop_wanted()` says so or raises.
 
-    `every` is the number of batches between two glances at the clock.
+    `every` is the number of batches between two looks at the clock.
     """
 
-    cdef fo_lookout it
+    cdef fo_interrupt_poll it
     cdef public object stop_wanted
     cdef object raised
 
     def __init__(self, Py_ssize_t every):
-        self.it.stop_wanted, self.it.context, self.it.every, self.it.left = look_out, <void *>self, every, every
+        self.it.stop_wanted, self.it.context, self.it.every, self.it.left = ask, <void *>self, every, every
 
     def check(self):
-        """Raise what ended the last stretch."""
+        """Raise what ended the last segment."""
         raised, self.raised = self.raised, None
         if raised is not None:
             raise raised
 
 
-cdef int look_out(void *context) noexcept with gil:
-    lookout = <Lookout>context
+cdef int ask(void *context) noexcept with gil:
+    poll = <InterruptPoll>context
     try:
-        return bool(lookout.stop_wanted())
+        return bool(poll.stop_wanted())
     except BaseException as error:                # KeyboardInterrupt among them
-        lookout.raised = error
+        poll.raised = error
         return 1
 
 
-cdef class BatchStretches:
-    """Runs batches of an objective through an optimizer.
+cdef class MinibatchSegments:
+    """Runs mini-batches of an objective through an optimizer.
 
     Parameters
     ----------
-    objective : Sum
+    objective : FiniteSum
     optimizer : Engine
         Of the objective's parameters alone.
-    batch_size, most_entries : int
-        Samples in a batch, and the most entries of sparse rows that one has.
-    l2, l1 : float
-    lasting : float
-        Times l2 and l1, what "shrink" takes of parameters outside of the gradient.
-    penalty : str
-        A key of PENALTIES.
-    everywhere : bool
-        Whether steps on sparse rows go over all parameters too.
-    n_workers : int
-        Lock-free samplers; 1: none.
-    lookout : Lookout
-    names : dict
-        For "flow" the optimizer's accumulator, epsilon and epsilon_root.
+    plan : Plan
+    penalty : Penalty
+    poll : InterruptPoll
     """
 
-    cdef Sum objective
+    cdef FiniteSum objective
     cdef Engine optimizer
-    cdef fo_stretch stretch
+    cdef fo_segment segment
     cdef fo_penalty penalty
     cdef fo_worker *workers
     cdef list memory
     cdef double decay_l2
     cdef readonly double loss
     cdef readonly double grad_norm
-    cdef readonly object last
+    cdef readonly object last_update
 
     def __cinit__(self):
         self.workers = NULL
@@ -133,92 +130,94 @@ cdef class BatchStretches:
     def __dealloc__(self):
         PyMem_Free(self.workers)
 
-    def __init__(self, Sum objective, Engine optimizer, Py_ssize_t batch_size, Py_ssize_t most_entries, double l2,
-                 double l1, double lasting, str penalty, bint everywhere, int n_workers,
-                 Lookout lookout, dict names):
-        cdef fo_stretch *stretch = &self.stretch
-        self.objective, self.optimizer, self.memory = objective, optimizer, [lookout]
-        stretch.lookout = &lookout.it if n_workers == 1 else NULL
-        stretch.objective, stretch.optimizer, stretch.penalty = &objective.it, &optimizer.it, &self.penalty
-        stretch.batch_size, stretch.n_workers = batch_size, n_workers
-        self.penalty.l2, self.penalty.l1 = l2, l1 * (lasting if penalty == "shrink" else 1.0)
-        self.decay_l2 = l2 * lasting
-        stretch.plain = not everywhere and self.is_plain()
-        stretch.dense = everywhere or not (objective.it.sparse or stretch.plain)
-        self.bind_penalty(penalty, names)
-        self.workers = <fo_worker *>PyMem_Calloc(n_workers, sizeof(fo_worker))
+    def __init__(self, FiniteSum objective, Engine optimizer, plan, penalty, InterruptPoll poll):
+        cdef fo_segment *segment = &self.segment
+        cdef bint proximal = penalty.kind == "proximal"
+        self.objective, self.optimizer, self.memory = objective, optimizer, [poll]
+        segment.poll = &poll.it if plan.n_workers == 1 else NULL
+        segment.objective, segment.optimizer, segment.penalty = &objective.it, &optimizer.it, &self.penalty
+        segment.batch_size, segment.n_workers = plan.batch_size, plan.n_workers
+        self.penalty.l2, self.penalty.l1 = penalty.l2, penalty.l1 * (penalty.step_gain if proximal else 1.0)
+        self.decay_l2 = penalty.l2 * penalty.step_gain
+        segment.single_sample_sgd = not plan.dense_steps and self.is_single_sample_sgd()
+        segment.dense_steps = plan.dense_steps or not (self.is_sparse() or segment.single_sample_sgd)
+        self.bind_penalty(penalty)
+        self.workers = <fo_worker *>PyMem_Calloc(plan.n_workers, sizeof(fo_worker))
         if self.workers == NULL:
             raise MemoryError()
-        for k in range(n_workers):
-            self.furnish(&self.workers[k], most_entries)
+        for k in range(plan.n_workers):
+            self.allocate_worker(&self.workers[k], plan.most_entries)
 
-    cdef void *room(self, Py_ssize_t n, dtype, bint zeros=False) except NULL:
+    cdef bint is_sparse(self) noexcept:
+        return self.objective.it.format != FO_DENSE_SAMPLES
+
+    cdef void *allocate(self, Py_ssize_t n, dtype, bint zeros=False) except NULL:
         """Memory that lives as long as this object; one entry at least."""
         array = (np.zeros if zeros else np.empty)(max(n, 1), dtype)
         self.memory.append(array)
         return cnp.PyArray_DATA(<cnp.ndarray>array)
 
-    cdef int bind_penalty(self, str kind, dict names) except -1:
+    cdef int bind_penalty(self, asked) except -1:
         cdef fo_penalty *penalty = &self.penalty
-        penalty.kind = PENALTIES[kind]
+        penalty.kind = PENALTIES[asked.kind]
         penalty.n_columns, penalty.width = self.objective.it.n_features, self.objective.it.n_outputs
         penalty.dtype, penalty.param = self.objective.it.dtype, self.optimizer.it.work.arrays[0].param
-        if kind == "solve":
-            self.stretch.l1_at = place_of(self.optimizer, b"l1")
-            self.stretch.l2_at = place_of(self.optimizer, b"l2")
-        if kind == "flow":
-            penalty.accumulator = data_of(names["accumulator"])
-            penalty.epsilon, penalty.epsilon_root = names["epsilon"], names["epsilon_root"]
-        if kind in ("shrink", "flow", "delayed") and not self.stretch.dense:
-            self.last = np.full(penalty.n_columns, self.optimizer.it.t - 1, np.int64)
-            penalty.last = <int64_t *>data_of(self.last)
+        if asked.kind == "closed_form":
+            self.segment.l1_at = place_of(self.optimizer, b"l1")
+            self.segment.l2_at = place_of(self.optimizer, b"l2")
+        if asked.kind == "flow":
+            penalty.accumulator = data_of(asked.accumulator)
+            penalty.epsilon, penalty.epsilon_root = asked.epsilon, asked.epsilon_root
+        if asked.kind in ("proximal", "flow", "lagged_gradient") and not self.segment.dense_steps:
+            self.last_update = np.full(penalty.n_columns, self.optimizer.it.t - 1, np.int64)
+            penalty.last_update = <int64_t *>data_of(self.last_update)
         return 0
 
-    cdef int furnish(self, fo_worker *worker, Py_ssize_t most_entries) except -1:
+    cdef int allocate_worker(self, fo_worker *worker, Py_ssize_t most_entries) except -1:
         """Memory for the largest batch."""
         cdef Py_ssize_t n_outputs = self.objective.it.n_outputs, n_features = self.objective.it.n_features
-        cdef Py_ssize_t n_samples = self.stretch.batch_size, size = self.optimizer.it.work.arrays[0].size
+        cdef Py_ssize_t n_samples = self.segment.batch_size, size = self.optimizer.it.work.arrays[0].size
         cdef Py_ssize_t n_columns = min(most_entries, n_features) + 1
         cdef fo_array largest
         if n_columns > FO_MOST_COLUMNS:
             _validation.sparse_gradients.refuse_batch(n_samples, FO_MOST_COLUMNS)
-        dtype = self.objective.X.dtype
-        worker.derivative = self.room(n_samples * n_outputs, dtype)
-        worker.label, worker.weight = self.room(n_samples, dtype), self.room(n_samples, dtype)
-        worker.partial = <fo_scan *>self.room((FO_SCAN_CHUNKS + 1) * sizeof(fo_scan), np.uint8)
-        if not self.objective.it.sparse:
-            worker.gradient = self.room(size, dtype)
+        dtype, index_dtype = self.objective.X.dtype, np.int64 if self.objective.it.format == FO_CSR64 else np.int32
+        worker.derivative = self.allocate(n_samples * n_outputs, dtype)
+        worker.label, worker.weight = self.allocate(n_samples, dtype), self.allocate(n_samples, dtype)
+        worker.partial = <fo_gradient_stats *>self.allocate((FO_STATS_CHUNKS + 1) * sizeof(fo_gradient_stats), np.uint8)
+        if not self.is_sparse():
+            worker.gradient = self.allocate(size, dtype)
             return 0
-        worker.seen.column, worker.seen.base = <int32_t *>self.room(n_features, np.int32, True), 1
-        for k in range(1 if self.stretch.n_workers > 1 else 2):
-            worker.touched[k].column = self.room(n_columns, np.int64 if self.objective.it.wide else np.int32)
-            worker.touched[k].place = <int32_t *>self.room(most_entries, np.int32)
-        worker.gathered = self.room(n_columns * n_outputs, dtype)
-        worker.gradient = self.room(n_columns * n_outputs, dtype)
-        if self.stretch.dense:
-            worker.spread = self.room(size, dtype)
+        worker.seen.place, worker.seen.base = <int32_t *>self.allocate(n_features, np.int32, True), 1
+        for k in range(1 if self.segment.n_workers > 1 else 2):
+            worker.touched[k].columns = self.allocate(n_columns, index_dtype)
+            worker.touched[k].place = <int32_t *>self.allocate(most_entries, np.int32)
+        worker.gathered = self.allocate(n_columns * n_outputs, dtype)
+        worker.gradient = self.allocate(n_columns * n_outputs, dtype)
+        if self.segment.dense_steps:
+            worker.expanded = self.allocate(size, dtype)
         largest = self.optimizer.it.work.arrays[0]
         largest.at.n = n_columns
-        if n_outputs == 1 and arranging_room(&largest):
-            worker.room = self.room(arranging_room(&largest) // 8 + 1, np.float64)
+        if n_outputs == 1 and partition_workspace(&largest):
+            worker.workspace = self.allocate(partition_workspace(&largest) // 8 + 1, np.float64)
         return 0
 
-    cdef bint is_plain(self):
-        """Whether plain SGD on single rows will do. Folded with l1, float32 would lose digits, and dense rows time."""
-        cdef bint exact = self.objective.it.sparse and self.objective.X.dtype == np.float64
+    cdef bint is_single_sample_sgd(self):
+        """Whether SGD on scaled weights will do. With l1, float32 would lose digits, and dense samples time."""
+        cdef bint exact = self.is_sparse() and self.objective.X.dtype == np.float64
         cdef bint l1_will_do = self.penalty.l1 == 0 or exact
-        return (self.optimizer._penalty == "shrink" and self.optimizer.it.form == 0 and self.stretch.batch_size == 1
+        return (self.optimizer._penalty == "proximal" and self.optimizer.it.form == 0 and self.segment.batch_size == 1
                 and self.objective.it.n_outputs == 1 and l1_will_do
                 and self.optimizer.it.clip_norm == INFINITY and self.optimizer.it.step.clip_value == INFINITY
                 and self.optimizer.it.weight_decay == 0 and self.optimizer.it.sign == 1
                 and self.optimizer.it.nonfinite == FO_RAISE)
 
-    cdef bint worth_looking_ahead(self, int num_threads):
+    cdef bint worth_pipelining(self, int num_threads):
         """Whether a second thread should collect the columns of the next batch."""
-        cdef fo_stretch *it = &self.stretch
-        if num_threads == 1 or it.n_workers > 1 or it.plain or it.dense or not self.objective.it.sparse:
+        cdef fo_segment *it = &self.segment
+        if num_threads == 1 or it.n_workers > 1 or it.single_sample_sgd or it.dense_steps or not self.is_sparse():
             return False
-        return self.objective.X.nnz / self.objective.it.n_samples * it.batch_size >= LOOK_AHEAD_ENTRIES
+        return self.objective.X.nnz / self.objective.it.n_samples * it.batch_size >= PIPELINE_ENTRIES
 
     def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, cnp.ndarray rates, int num_threads,
             double loss):
@@ -226,37 +225,37 @@ cdef class BatchStretches:
 
         Returns how many were run and how many left out, and why it ended.
 
-        `rates` has the learning rate of the step before, and that of each batch. The stretch may be shorter than
+        `rates` has the learning rate of the step before, and that of each batch. The segment may be shorter than
         asked for. Afterwards `loss` is what was given plus the losses, and `grad_norm` that of the last batch.
         """
-        cdef fo_stretch *it = &self.stretch
+        cdef fo_segment *it = &self.segment
         cdef Engine engine = self.optimizer
         cdef int64_t start
         cdef Py_ssize_t n_batches, n_done = 0, n_skipped = 0, reached = 0, n_passed
         cdef int end = 0, k
         engine.acquire("minimize()")          # a callback may have handed the optimizer to another thread
         try:
-            self.objective._check_places()
-            engine.check_place(0)
+            self.objective._check_memory()
+            engine.check_memory(0)
             tables = self.tables(np.asarray(rates[1:]))
             n_batches, start = len(tables[0]) - 1, engine.it.t
             it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))
             it.n_batches, it.loss = n_batches, loss
-            it.look_ahead = self.worth_looking_ahead(num_threads)
-            it.num_threads = 1 if it.look_ahead or it.n_workers > 1 else num_threads
-            it.rate = <const double *>cnp.PyArray_DATA(rates)
+            it.pipelined = self.worth_pipelining(num_threads)
+            it.num_threads = 1 if it.pipelined or it.n_workers > 1 else num_threads
+            it.learning_rate = <const double *>cnp.PyArray_DATA(rates)
             self.penalty.start = start
-            self.penalty.decay = <const double *>data_of(tables[0])
-            self.penalty.pull = <const double *>data_of(tables[1])
+            self.penalty.weight_scale = <const double *>data_of(tables[0])
+            self.penalty.cumulative_penalty = <const double *>data_of(tables[1])
             with nogil:
-                run_stretch(it, self.workers)
+                run_segment(it, self.workers)
                 for k in range(it.n_workers):
                     n_passed = self.workers[k].n_done + self.workers[k].n_skipped
                     reached = max(reached, k + (n_passed - 1) * it.n_workers + 1 if n_passed else 0)
                     n_done += self.workers[k].n_done
                     n_skipped += self.workers[k].n_skipped
                     end = end or self.workers[k].end
-                settle(it, &self.workers[0], start + reached, num_threads)
+                flush(it, &self.workers[0], start + reached, num_threads)
             self.take_over(rates, start, n_done, n_skipped)
         finally:
             engine.release()
@@ -265,18 +264,18 @@ cdef class BatchStretches:
     cdef int take_over(self, cnp.ndarray rates, int64_t start, Py_ssize_t n_done, Py_ssize_t n_skipped) except -1:
         """What the workers leave behind, into the optimizer."""
         cdef Engine engine = self.optimizer
-        cdef Py_ssize_t k, last = (self.stretch.n_batches - 1) % self.stretch.n_workers
-        self.loss = sum([self.workers[k].loss for k in range(self.stretch.n_workers)])
+        cdef Py_ssize_t k, last = (self.segment.n_batches - 1) % self.segment.n_workers
+        self.loss = sum([self.workers[k].loss for k in range(self.segment.n_workers)])
         self.grad_norm = self.workers[last].squared_norm ** 0.5
         engine.it.t = start + n_done
         engine.skipped += n_skipped
-        if n_skipped and self.last is not None:
-            self.last[...] = engine.it.t - 1  # all are up to date, and the steps counted anew
+        if n_skipped and self.last_update is not None:
+            self.last_update[...] = engine.it.t - 1  # all are up to date, and the steps counted anew
         if n_done:
             engine.last_rate = rates[n_done]
-        if not self.stretch.plain:
+        if not self.segment.single_sample_sgd:
             engine.it.norm = self.workers[last].optimizer.norm
-            if self.stretch.n_workers == 1:
+            if self.segment.n_workers == 1:
                 engine.it.carried = self.workers[0].optimizer.carried
             elif engine.it.rule.carry[0] != NULL:  # none of the workers has made the last step for certain
                 for k in range(n_done):
@@ -285,75 +284,96 @@ cdef class BatchStretches:
         return 0
 
     cdef tuple tables(self, rates):
-        """The tables of the penalty over as many steps as one stretch may have."""
+        """The tables of the penalty over as many steps as one segment may have."""
         kind, start = self.penalty.kind, np.ones(1)
         if kind == FO_FLOW:
             return np.ones(len(rates) + 1), np.concatenate([np.zeros(1), np.cumsum(rates)])
-        if kind != FO_SHRINK or self.stretch.dense:
+        if kind != FO_PROXIMAL or self.segment.dense_steps:
             return np.ones(len(rates) + 1), np.zeros(len(rates) + 1)
         decay = np.cumprod(np.concatenate([start, 1.0 - rates * self.decay_l2]))
         n = len(rates)
-        if decay.min() < LEAST_DECAY:
-            n = max(1, int(np.searchsorted(-decay, -LEAST_DECAY, side="right")))
+        if decay.min() < LEAST_SCALE:
+            n = max(1, int(np.searchsorted(-decay, -LEAST_SCALE, side="right")))
         decay = decay[: n + 1].copy()
         return decay, np.concatenate([np.zeros(1), np.cumsum(rates[:n] * self.penalty.l1 / decay[1:])])
 
     def skip(self):
-        """Count the batch that ended a stretch as left out."""
+        """Count the batch that ended a segment as left out."""
         self.optimizer.skipped += 1
 
 
-cdef class ReducedStretches:
-    """Runs SAGA or SVRG over samples of an objective; owns the table of derivatives and its mean gradient."""
+cdef class SagaSvrgSegments:
+    """Runs SAGA or SVRG over samples of an objective; owns the gradient memory and its mean gradient.
 
-    cdef Sum objective
-    cdef fo_reduced it
-    cdef readonly object table
-    cdef readonly object mean
+    Parameters
+    ----------
+    objective : FiniteSum
+        With its `l2` and `l1`.
+    method : FiniteSumMethod
+        Whose `params` are updated.
+    learning_rate : float
+    longest : int
+        Most steps in a segment.
+    poll : InterruptPoll
+    """
+
+    cdef FiniteSum objective
+    cdef fo_saga_svrg it
+    cdef readonly object gradient_memory
+    cdef readonly object mean_gradient
     cdef object param
     cdef list memory
     cdef Py_ssize_t longest
 
-    def __init__(self, Sum objective, cnp.ndarray param, double rate, double l2, double l1, bint refresh,
-                 Py_ssize_t longest, Lookout lookout):
-        cdef fo_reduced *it = &self.it
-        cdef double decay = 1.0 - rate * l2
-        cdef bint folds = objective.it.sparse and objective.it.n_outputs == 1 and l1 == 0.0 and decay >= LEAST_FOLDED
-        if folds and decay < 1.0:
-            longest = min(longest, int(log(LEAST_DECAY) / log(decay)))
-        self.objective, self.param, self.longest = objective, param, longest
-        self.table = np.zeros((objective.it.n_samples, objective.it.n_outputs), param.dtype)
-        self.mean = np.zeros_like(param)
-        powers = np.cumprod(np.concatenate([np.ones(1), np.full(longest, decay)]))
-        sums = np.concatenate([np.zeros(1), np.cumsum(powers[:longest])])
-        self.memory = [powers, sums, np.empty(2 * objective.it.n_outputs, param.dtype),
-                       np.zeros(objective.it.n_features, np.int32), lookout]
-        if folds:
-            self.memory.append(aligned_room(objective.it.n_features * FO_FOLDED_BYTES))
-            it.folded = data_of(self.memory[5])
-        it.lookout = &lookout.it
-        it.objective, it.rate, it.l2, it.l1, it.refresh = &objective.it, rate, l2, l1, refresh
-        it.param, it.table, it.mean = data_of(param), data_of(self.table), data_of(self.mean)
-        it.power, it.sum = <const double *>data_of(powers), <const double *>data_of(sums)
-        it.margin, it.done = data_of(self.memory[2]), <int32_t *>data_of(self.memory[3])
+    def __init__(self, FiniteSum objective, method, double learning_rate, Py_ssize_t longest, InterruptPoll poll):
+        cdef fo_saga_svrg *it = &self.it
+        cdef cnp.ndarray param = method.params
+        self.objective, self.param, self.longest, self.memory = objective, param, longest, [poll]
+        self.gradient_memory = np.zeros((objective.it.n_samples, objective.it.n_outputs), param.dtype)
+        self.mean_gradient = np.zeros_like(param)
+        it.poll, it.objective, it.updates_memory = &poll.it, &objective.it, method.updates_memory
+        it.learning_rate, it.l2, it.l1 = learning_rate, objective.l2, objective.l1
+        it.param, it.workspace = data_of(param), data_of(self.keep(np.empty(2 * objective.it.n_outputs, param.dtype)))
+        it.gradient_memory, it.mean_gradient = data_of(self.gradient_memory), data_of(self.mean_gradient)
+        it.n_updates = <int32_t *>data_of(self.keep(np.zeros(objective.it.n_features, np.int32)))
+        self.make_tables(1.0 - learning_rate * it.l2)
+
+    cdef cnp.ndarray keep(self, cnp.ndarray array):
+        """Let an array live as long as this object."""
+        self.memory.append(array)
+        return array
+
+    cdef int make_tables(self, double decay_factor) except -1:
+        """Powers of what a step leaves of a parameter, and their sums; and whether weights are scaled by them."""
+        cdef fo_saga_svrg *it = &self.it
+        cdef bint one_output = it.objective.format != FO_DENSE_SAMPLES and it.objective.n_outputs == 1
+        cdef bint scales = one_output and it.l1 == 0.0 and decay_factor >= LEAST_DECAY_FACTOR
+        if scales and decay_factor < 1.0:
+            self.longest = min(self.longest, int(log(LEAST_SCALE) / log(decay_factor)))
+        powers = np.cumprod(np.concatenate([np.ones(1), np.full(self.longest, decay_factor)]))
+        sums = np.concatenate([np.zeros(1), np.cumsum(powers[:self.longest])])
+        it.weight_scale, it.cumulative_scale = <double *>data_of(self.keep(powers)), <double *>data_of(self.keep(sums))
+        if scales:
+            it.scaled_columns = data_of(self.keep(aligned_workspace(it.objective.n_features * FO_SCALED_COLUMN_BYTES)))
+        return 0
 
     def fill(self, int num_threads):
-        """Table and mean at the present parameters; returns their mean loss."""
-        loss, gradient = self.objective._evaluate(self.param, None, True, num_threads, self.table)
+        """Gradient memory and mean at the present parameters; returns their mean loss."""
+        loss, gradient = self.objective._evaluate(self.param, None, True, num_threads, self.gradient_memory)
         with np.errstate(over="ignore"):
-            self.mean[...] = gradient
+            self.mean_gradient[...] = gradient
         return loss
 
     def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, double loss):
         """One step for each sample; returns the number of steps and why it ended. Losses are added to `loss`."""
-        self.objective._check_places()
+        self.objective._check_memory()
         self.it.loss = loss
         self.it.samples = batch_of(order, first, min(n_samples, self.longest))
         with nogil:
-            run_reduced(&self.it)
+            run_saga_svrg(&self.it)
         return self.it.n_done, self.it.end
 
     @property
     def loss(self):
-        """What was given plus the losses of the last stretch, each before its step."""
+        """What was given plus the losses of the last segment, each before its step."""
         return self.it.loss

@@ -12,16 +12,15 @@ FAULTS: dict[int, str]
 def faults(X: Samples, num_threads: int) -> set[str]: ...
 
 @disjoint_base
-class Sum:
+class FiniteSum:
     def _bind(
         self,
-        loss: str,
         X: Samples,
+        loss: tuple[str, float],
         labels: Array,
         weights: Array,
         n_outputs: int,
         intercept: bool,
-        shape: float,
     ) -> None: ...
     def _evaluate(
         self,

@@ -8,8 +8,9 @@ import numpy as np
 
 from .. import _core, _validation
 
-from .._core cimport evaluate, evaluation_room, find_loss, inspect_samples, largest_norm
-from .._csrc cimport FO_NOT_ASCENDING, FO_NOT_FINITE, FO_OUT_OF_RANGE, fo_batch, fo_objective
+from .._core cimport evaluate, find_loss, gradient_workspace, largest_norm, validate_samples
+from .._csrc cimport (FO_CSR32, FO_CSR64, FO_DENSE_SAMPLES, FO_NOT_ASCENDING, FO_NOT_FINITE, FO_OUT_OF_RANGE, fo_batch,
+                      fo_objective)
 
 cnp.import_array()
 
@@ -26,15 +27,15 @@ cdef fo_objective samples_of(X):
     memset(&it, 0, sizeof(it))
     it.n_samples, it.n_features = X.shape
     it.dtype = _core.dtype_names().index(X.dtype.name)
-    it.sparse = not isinstance(X, np.ndarray)
-    if it.sparse:
-        it.value = cnp.PyArray_DATA(<cnp.ndarray?>X.data)
-        it.column = cnp.PyArray_DATA(<cnp.ndarray?>X.indices)
-        it.row_start = cnp.PyArray_DATA(<cnp.ndarray?>X.indptr)
-        it.wide = X.indices.itemsize == 8
+    if isinstance(X, np.ndarray):
+        it.format = FO_DENSE_SAMPLES
+        it.data = cnp.PyArray_DATA(<cnp.ndarray?>X)
+        it.sample_stride = X.strides[0] // X.itemsize
     else:
-        it.value = cnp.PyArray_DATA(<cnp.ndarray?>X)
-        it.row_stride = X.strides[0] // X.itemsize
+        it.format = FO_CSR64 if X.indices.itemsize == 8 else FO_CSR32
+        it.data = cnp.PyArray_DATA(<cnp.ndarray?>X.data)
+        it.indices = cnp.PyArray_DATA(<cnp.ndarray?>X.indices)
+        it.indptr = cnp.PyArray_DATA(<cnp.ndarray?>X.indptr)
     return it
 
 
@@ -43,27 +44,28 @@ def faults(X, int num_threads):
     cdef fo_objective it = samples_of(X)
     cdef int found
     with nogil:
-        found = inspect_samples(&it, num_threads)
+        found = validate_samples(&it, num_threads)
     return {fault for bit, fault in FAULTS.items() if found & bit}
 
 
-cdef class Sum:
+cdef class FiniteSum:
     """Binds validated data to a loss; base class of the objectives."""
 
-    def _bind(self, str loss, X, cnp.ndarray labels, cnp.ndarray weights, Py_ssize_t n_outputs, bint intercept,
-              double shape):
-        """Take the data, which are read only and kept alive."""
+    def _bind(self, X, loss, cnp.ndarray labels, cnp.ndarray weights, Py_ssize_t n_outputs, bint intercept):
+        """Take the data, which are read only and kept alive. `loss` is its name and its own parameter."""
+        name, parameter = loss
         self.it = samples_of(X)
-        self.it.n_outputs, self.it.intercept, self.it.shape = n_outputs, intercept, shape
+        self.it.n_outputs, self.it.intercept = n_outputs, intercept
         self.it.label, self.it.weight = cnp.PyArray_DATA(labels), cnp.PyArray_DATA(weights)
-        self.it.loss, self.labels, self.weights = find_loss(loss.encode()), labels, weights
-        if self.it.sparse:
-            self.owned = {"X.data": X.data, "X.indices": X.indices, "X.indptr": X.indptr}
-        else:
+        self.it.loss, self.it.loss_parameter = find_loss(name.encode()), parameter
+        self.labels, self.weights = labels, weights
+        if isinstance(X, np.ndarray):
             self.owned = {"X": X}
+        else:
+            self.owned = {"X.data": X.data, "X.indices": X.indices, "X.indptr": X.indptr}
         self.places = {name: place_of(array) for name, array in self.owned.items()}
 
-    cpdef int _check_places(self) except -1:
+    cpdef int _check_memory(self) except -1:
         """Refuse arrays that the caller has resized: their memory is no longer what was bound."""
         for name, array in self.owned.items():
             if place_of(<cnp.ndarray>array) != self.places[name]:
@@ -86,25 +88,25 @@ cdef class Sum:
         cdef double total
         cdef double *gradient = NULL
         cdef void *derivative
-        room = None
-        self._check_places()
+        workspace = None
+        self._check_memory()
         if derivatives is None:
             derivatives = np.empty(batch.n * self.it.n_outputs, w.dtype)
         derivative = cnp.PyArray_DATA(derivatives)
         if want_gradient:
-            room = np.empty(evaluation_room(&self.it, batch))
-            gradient = <double *>cnp.PyArray_DATA(<cnp.ndarray>room)
+            workspace = np.empty(gradient_workspace(&self.it, batch))
+            gradient = <double *>cnp.PyArray_DATA(<cnp.ndarray>workspace)
         with nogil:
             total = evaluate(&self.it, cnp.PyArray_DATA(w), batch, derivative, gradient, num_threads)
-        if room is None:
+        if workspace is None:
             return total / batch.n, None
-        mean = room[: cnp.PyArray_SIZE(w)] / batch.n
+        mean = workspace[: cnp.PyArray_SIZE(w)] / batch.n
         return total / batch.n, mean
 
     def _largest_norm(self, int num_threads):
         """The largest weight * (|x|^2, and 1 for an intercept) of a sample."""
         cdef double largest
-        self._check_places()
+        self._check_memory()
         with nogil:
             largest = largest_norm(&self.it, num_threads)
         return largest

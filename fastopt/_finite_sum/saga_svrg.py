@@ -1,4 +1,4 @@
-"""SVRG and SAGA: methods for finite sums, whose steps are csrc/reduced.c."""
+"""SVRG and SAGA: methods for finite sums, whose steps are csrc/finite_sum/saga_svrg_tmpl.h."""
 
 import inspect
 from typing import Any
@@ -8,6 +8,9 @@ import numpy as np
 from .. import _validation
 from .._types import Array
 from ..optimizers._hyperparameters import Hyperparameter, LearningRate, ThreadCount
+
+#: Of the state in checkpoints that versions before 0.2 wrote.
+FORMER_NAMES = {"table": "gradient_memory", "mean": "mean_gradient"}
 
 
 class AutomaticRate(LearningRate):
@@ -29,7 +32,7 @@ class FiniteSumMethod:
         float32 or float64; updated in place.
     """
 
-    refresh = None
+    updates_memory = None
     learning_rate = AutomaticRate(None)
     num_threads = ThreadCount(None, keyword_only=True)
 
@@ -40,7 +43,7 @@ class FiniteSumMethod:
         cls.__signature__ = inspect.Signature([params, *(each.parameter() for each in cls._declared.values())])
 
     def __init__(self, params: Array, learning_rate: float | None = None, *, num_threads: int | None = None) -> None:
-        if self.refresh is None:
+        if self.updates_memory is None:
             raise TypeError(f"{type(self).__name__} is a base class; use fastopt.SAGA or fastopt.SVRG.")
         self.params = params
         given = {"learning_rate": learning_rate, "num_threads": num_threads}
@@ -53,11 +56,11 @@ class FiniteSumMethod:
         rate = self._values["learning_rate"]
         return np.nan if rate is None or self.step_count == 0 else rate
 
-    def _bind(self, table, mean, rate):
+    def _bind(self, gradient_memory, mean_gradient, rate):
         """Take the arrays that the steps work on, into which a state that was loaded goes; and the rate they use."""
-        loaded, self.state = self.state, {"table": table, "mean": mean}
+        loaded, self.state = self.state, {"gradient_memory": gradient_memory, "mean_gradient": mean_gradient}
         for name, array in loaded.items():
-            self.state[name][...] = array
+            self.state[FORMER_NAMES.get(name, name)][...] = array
         self._values["learning_rate"] = rate
 
     def _snapshot(self):
@@ -123,7 +126,7 @@ class SAGA(FiniteSumMethod):
     array([1., 1.])
     """
 
-    refresh = True
+    updates_memory = True
 
 
 class SVRG(FiniteSumMethod):
@@ -166,7 +169,7 @@ class SVRG(FiniteSumMethod):
     array([1., 1.])
     """
 
-    refresh = False
+    updates_memory = False
 
 
 #: Name -> class of the methods that need a built-in objective.

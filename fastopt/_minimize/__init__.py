@@ -14,7 +14,7 @@ from .averages import Ema, Polyak
 from .batches import Batches, NoSamples
 from .bounds import Projection
 from .evaluation import Combined, Differences, Native, Separate, Spsa
-from .finite_sums import FiniteSumRun, Whole
+from .finite_sums import FiniteSumRun, WholeObjective
 from .report import History, Progress, callback_of, show
 from .run import Run
 from .scipy_method import scipy_method
@@ -208,7 +208,10 @@ def minimize(
     if saved is not None:
         generator = _generator(rng, saved["run"]["rng"]["bit_generator"])
     batches = NoSamples(settings.epoch_length) if samples is None else Batches(*samples, generator)
-    evaluate = Whole(fun) if built_in else _evaluator(fun, jac, args, x, batches, projection, settings, generator)
+    if built_in:
+        evaluate = WholeObjective(fun)
+    else:
+        evaluate = _evaluator(fun, jac, args, x, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     if projection is not None and saved is None:
         projection.start(x)  # first: some optimizers make their state of the parameters

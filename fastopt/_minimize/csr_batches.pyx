@@ -6,13 +6,8 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 import numpy as np
 
+from .._csrc cimport MOST_PREFETCHED, ROWS_AHEAD, prefetch_range
 from .._fused cimport index_t, real_t
-
-cdef extern from "update/positions.h" nogil:
-    enum:
-        ROWS_AHEAD
-        MOST_FETCHED
-    void fetch_run(const void *start, Py_ssize_t nbytes, Py_ssize_t most)
 
 cnp.import_array()
 
@@ -31,8 +26,8 @@ cdef void copy_rows(const index_t *indptr, const index_t *indices, const real_t 
         if k + ROWS_AHEAD < n:
             ahead = k + ROWS_AHEAD
             count = starts[ahead + 1] - starts[ahead]
-            fetch_run(indices + indptr[order[ahead]], count * sizeof(index_t), MOST_FETCHED)
-            fetch_run(data + indptr[order[ahead]], count * sizeof(real_t), MOST_FETCHED)
+            prefetch_range(indices + indptr[order[ahead]], count * sizeof(index_t), MOST_PREFETCHED)
+            prefetch_range(data + indptr[order[ahead]], count * sizeof(real_t), MOST_PREFETCHED)
         count = starts[k + 1] - starts[k]
         memcpy(to_indices + starts[k], indices + indptr[order[k]], count * sizeof(index_t))
         memcpy(to_data + starts[k], data + indptr[order[k]], count * sizeof(real_t))

@@ -16,7 +16,7 @@ def flat_positions(
 
 @disjoint_base
 class Coalescer:
-    def room(self, nbytes: int) -> npt.NDArray[np.int64] | None: ...
+    def workspace(self, nbytes: int) -> npt.NDArray[np.int64] | None: ...
     def distinct(
         self,
         index: npt.NDArray[Any],

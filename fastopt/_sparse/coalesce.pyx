@@ -97,9 +97,9 @@ cdef class Coalescer:
             memory = self.scratch[name] = np.empty(2 * n, dtype)
         return memory
 
-    def room(self, Py_ssize_t nbytes):
+    def workspace(self, Py_ssize_t nbytes):
         """Scratch memory of some bytes, until the next call; None for no bytes."""
-        return self.buffer("room", (nbytes + 7) // 8, np.int64) if nbytes else None
+        return self.buffer("workspace", (nbytes + 7) // 8, np.int64) if nbytes else None
 
     def distinct(self, cnp.ndarray index, cnp.ndarray values, Py_ssize_t n_rows, bint promised, bint in_order,
                  allowed_threads):

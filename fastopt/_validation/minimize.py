@@ -131,7 +131,7 @@ def no_parallel_samples(settings):
         raise ValueError('`parallel` must be "batch" unless `fun` is an object of fastopt.objectives, got "hogwild".')
 
 
-def reduced_rate(rate, objective):
+def saga_svrg_rate(rate, objective):
     """Return the learning rate of SAGA and SVRG."""
     if rate is None:
         smoothness = objective.max_smoothness  # a pass over the samples
@@ -144,7 +144,7 @@ def reduced_rate(rate, objective):
     return rate
 
 
-def reduced_settings(settings, batches):
+def saga_svrg_settings(settings, batches):
     """Refuse what SAGA and SVRG cannot do."""
     if settings.parallel != "batch":
         raise ValueError('`parallel` must be "batch" for SAGA and SVRG, got "hogwild".')

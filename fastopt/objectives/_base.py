@@ -46,7 +46,7 @@ def _samples(X):
     return X
 
 
-class Objective(finite_sum.Sum):
+class Objective(finite_sum.FiniteSum):
     """Mean loss of a linear model over samples, with penalties: a function for `fastopt.minimize`.
 
     Base class of the losses in `fastopt.objectives`. With margins ``z = X @ w`` (plus the intercept) it is the mean
@@ -90,7 +90,7 @@ class Objective(finite_sum.Sum):
 
     def _attach(self):
         """Hand the data to the C kernels."""
-        self._bind(self.loss, self.X, *self._bound, self.n_outputs, self.fit_intercept, self._shape())
+        self._bind(self.X, (self.loss, self._loss_parameter()), *self._bound, self.n_outputs, self.fit_intercept)
 
     def __reduce__(self):
         return _restored, (type(self), self.__dict__)
@@ -99,8 +99,8 @@ class Objective(finite_sum.Sum):
         """The labels as the loss wants them, and the number of outputs."""
         return y, 1
 
-    def _shape(self):
-        """The loss's own parameter."""
+    def _loss_parameter(self):
+        """The loss's own parameter, 0 if it has none."""
         return 0.0
 
     def __call__(self, x: ArrayLike, idx: ArrayLike | None = None) -> float:

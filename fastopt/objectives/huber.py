@@ -52,5 +52,5 @@ class Huber(Objective):
         self.delta = real("delta", delta, "(0, inf)")
         super().__init__(X, y, l2=l2, l1=l1, fit_intercept=fit_intercept, sample_weight=sample_weight)
 
-    def _shape(self):
+    def _loss_parameter(self):
         return self.delta

@@ -67,8 +67,8 @@ class Optimizer(_core.Engine):
 
     rule = None
     learning_rate: Any  # of each subclass, with its own default
-    _lasting = 1.0  # by how many times its step a gradient that stays moves the parameters: with velocity, more
-    _penalty = "delayed"  # how penalties of a built-in objective reach columns that are not touched: csrc/penalty.h
+    _step_gain = 1.0  # how much further than one step a constant gradient moves the parameters: with momentum, more
+    _penalty = "lagged_gradient"  # how l1 and l2 reach columns that no sample touches: a key of `epochs.PENALTIES`
     weight_decay = Real(0.0, "[0, inf)", keyword_only=True)
     decoupled_weight_decay = Flag(False, keyword_only=True)
     maximize = Flag(False, keyword_only=True)
@@ -142,7 +142,7 @@ class Optimizer(_core.Engine):
 
         With ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now.
         """
-        self._end_rest()
+        self._flush()
         # Views: what a caller does to their flags, shape or dtype does not reach the arrays that are bound.
         return {
             name: self._structured(tuple([array.view() for array in arrays]))
@@ -215,7 +215,7 @@ class Optimizer(_core.Engine):
         """
         own = self._snapshot()
         _validation.state_dicts.check_entries(state_dict, own)
-        _validation.state_dicts.last_steps(state_dict, self._resting_sizes)
+        _validation.state_dicts.last_steps(state_dict, self._n_rows)
         _validation.state_dicts.learning_rate_state(state_dict, own, self._declared["learning_rate"])
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
         values = self._validated((), kept | state_dict["hyperparameters"])

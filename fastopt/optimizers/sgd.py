@@ -54,7 +54,7 @@ class SGD(Optimizer):
     """
 
     rule = "sgd"
-    _penalty = "shrink"
+    _penalty = "proximal"
     learning_rate = LearningRate(0.01)
     momentum = Real(0.0, "[0, 1)")
     nesterov = Flag(False)
@@ -63,5 +63,5 @@ class SGD(Optimizer):
     _check_combination = staticmethod(_validation.optimizers.no_nesterov_without_momentum)
 
     @property
-    def _lasting(self):
+    def _step_gain(self):
         return (1.0 - self.dampening) / (1.0 - self.momentum) if self.momentum else 1.0

@@ -328,9 +328,9 @@ def test_clipping_with_a_regulariser(method, mode):
 @pytest.mark.parametrize("penalty", [{}, dict(l1=0.02, l2=0.5)], ids=["none", "l1-l2"])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("method", REGULARISED, ids=regularised_id)
-def test_epoch_in_several_stretches(method, mode, penalty, entries, monkeypatch):
+def test_epoch_in_several_segments(method, mode, penalty, entries, monkeypatch):
     """An epoch is interrupted now and then, to look for Ctrl-C."""
-    monkeypatch.setattr(finite_sums, "STRETCH_ENTRIES", entries)
+    monkeypatch.setattr(finite_sums, "SEGMENT_ENTRIES", entries)
     name, hyperparameters = method
     p = problem("logistic", MODES[mode][0], fit_intercept=True, **penalty)
     assert_as_expected(p, name, mode, size=2, epochs=4, learning_rate=RATE, **hyperparameters)

@@ -119,7 +119,7 @@ def test_parameters_resized_by_a_callback(layout):
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that interrupts")
-def test_python_has_subnormals_while_it_is_asked_during_a_stretch(rng):
+def test_python_has_subnormals_while_it_is_asked_during_a_segment(rng):
     """The loops of C flush them to zero; a signal handler that runs in between does not notice."""
     objective = objectives.LeastSquares(rng.normal(size=(20_000, 300)), rng.normal(size=20_000))
     seen = []

@@ -503,8 +503,8 @@ class Pressing:
 @pytest.mark.parametrize("at", [1, 5, 8, 15])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("method", METHODS, ids=method_id)
-def test_ctrl_c_between_two_stretches_of_an_epoch(method, mode, at, path, no_sync, monkeypatch):
-    monkeypatch.setattr(finite_sums, "STRETCH_ENTRIES", 60)
+def test_ctrl_c_between_two_segments_of_an_epoch(method, mode, at, path, no_sync, monkeypatch):
+    monkeypatch.setattr(finite_sums, "SEGMENT_ENTRIES", 60)
     p, (name, hyperparameters) = regularised(mode), method
     options = {"learning_rate": Pressing(), "checkpoint": path, **hyperparameters}
     expected = outcome(minimized(p, name, mode, size=2, options=options))
@@ -595,20 +595,20 @@ LONG_STRETCHES = [
 
 
 @pytest.fixture
-def stretches(monkeypatch):
-    """Steps asked for and made in each stretch; an epoch is one of them."""
+def segments(monkeypatch):
+    """Steps asked for and made in each segment; an epoch is one of them."""
     seen = []
 
     def recorded(run):
-        def stretch(self, first, n, *rest):
+        def segment(self, first, n, *rest):
             seen.append((n, run(self, first, n, *rest)))
             return seen[-1][1]
 
-        return stretch
+        return segment
 
-    monkeypatch.setattr(finite_sums, "STRETCH_ENTRIES", 10**15)
-    monkeypatch.setattr(finite_sums, "REDUCED_ENTRIES", 10**15)
-    for cls in (finite_sums.Batched, finite_sums.Reduced):
+    monkeypatch.setattr(finite_sums, "SEGMENT_ENTRIES", 10**15)
+    monkeypatch.setattr(finite_sums, "SAGA_SVRG_ENTRIES", 10**15)
+    for cls in (finite_sums.MinibatchEpochs, finite_sums.SagaSvrgEpochs):
         monkeypatch.setattr(cls, "run", recorded(cls.run))
     return seen
 
@@ -616,7 +616,7 @@ def stretches(monkeypatch):
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("checkpoint", [False, True])
 @pytest.mark.parametrize(("method", "data", "l2"), LONG_STRETCHES, ids=["adam-csr", "adam", "saga", "svrg"])
-def test_ctrl_c_ends_a_stretch_before_its_last_batch(method, data, l2, checkpoint, path, press_ctrl_c_soon, stretches):
+def test_ctrl_c_ends_a_segment_before_its_last_batch(method, data, l2, checkpoint, path, press_ctrl_c_soon, segments):
     objective = data(l2)
     x0 = np.zeros(objective.n_parameters, objective.dtype)
     options = {"epochs": 10**6} | ({"checkpoint": path} if checkpoint else {})
@@ -624,11 +624,11 @@ def test_ctrl_c_ends_a_stretch_before_its_last_batch(method, data, l2, checkpoin
     press_ctrl_c_soon()
     with pytest.raises(KeyboardInterrupt):
         minimize(objective, x0, method=method, batch_size=1, rng=0, options=options)
-    assert stretches
-    for wanted, (done, *_) in stretches:
+    assert segments
+    for wanted, (done, *_) in segments:
         assert done < wanted == objective.n_samples
     if checkpoint:
-        assert _checkpoint.read(path, "minimize")["run"]["nit"] == sum(done for _, (done, *_) in stretches)
+        assert _checkpoint.read(path, "minimize")["run"]["nit"] == sum(done for _, (done, *_) in segments)
 
 
 @pytest.fixture
@@ -646,28 +646,28 @@ def raise_soon():
 
 
 @pytest.mark.timeout(30)
-def test_what_is_raised_in_a_stretch_ends_it(stretches, raise_soon):
+def test_what_is_raised_in_a_segment_ends_it(segments, raise_soon):
     raise_soon(error := ArithmeticError("mine"))
     with pytest.raises(ArithmeticError) as caught:
         minimize(long_epoch(), np.zeros(20_000), method="adam", batch_size=1, options={"sparse": "exact"})
     assert caught.value is error
-    ((wanted, (done, *_)),) = stretches
+    ((wanted, (done, *_)),) = segments
     assert done < wanted
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize(("method", "l2", "seamless"), [("adam", 0.0, True), ("adam", 0.1, False)])
-def test_what_is_raised_in_a_stretch_leaves_a_checkpoint_only_if_bits_are_kept(
-    method, l2, seamless, path, stretches, raise_soon
+@pytest.mark.parametrize(("method", "l2", "segment_independent"), [("adam", 0.0, True), ("adam", 0.1, False)])
+def test_what_is_raised_in_a_segment_leaves_a_checkpoint_only_if_bits_are_kept(
+    method, l2, segment_independent, path, segments, raise_soon
 ):
-    """With penalties they depend on where stretches end."""
+    """With penalties they depend on where segments end."""
     raise_soon(KeyboardInterrupt())
     options = {"sparse": "exact", "checkpoint": path}
     with pytest.raises(KeyboardInterrupt):
         minimize(long_epoch(l2), np.zeros(20_000), method=method, batch_size=1, rng=0, options=options)
-    ((_, (done, *_)),) = stretches
-    assert os.path.exists(path) == seamless
-    assert not seamless or _checkpoint.read(path, "minimize")["run"]["nit"] == done
+    ((_, (done, *_)),) = segments
+    assert os.path.exists(path) == segment_independent
+    assert not segment_independent or _checkpoint.read(path, "minimize")["run"]["nit"] == done
 
 
 @pytest.mark.timeout(30)

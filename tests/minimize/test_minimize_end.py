@@ -93,7 +93,7 @@ def filled(buffer):
     return fun
 
 
-def row_of(buffer):
+def sample_at(buffer):
     """A sparse gradient that holds the same array each time."""
 
     def fun(x):
@@ -113,7 +113,7 @@ def test_gradient_of_the_result_is_its_own(average):
     assert not np.shares_memory(res.jac, res.x) and res.jac.flags.writeable
     assert res.jac.tolist() == res.x.tolist()
     buffer = np.zeros(1)
-    res = minimize(row_of(buffer), np.ones(3), jac=True, options=options)
+    res = minimize(sample_at(buffer), np.ones(3), jac=True, options=options)
     assert not np.shares_memory(res.jac.rows, buffer)
 
 

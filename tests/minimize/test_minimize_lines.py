@@ -76,8 +76,8 @@ RUNS = {
 
 @pytest.mark.parametrize("name", RUNS)
 def test_interrupt_at_each_line(name, path, no_sync, monkeypatch):
-    monkeypatch.setattr(finite_sums, "STRETCH_ENTRIES", 20)
-    monkeypatch.setattr(finite_sums, "REDUCED_ENTRIES", 20)
+    monkeypatch.setattr(finite_sums, "SEGMENT_ENTRIES", 20)
+    monkeypatch.setattr(finite_sums, "SAGA_SVRG_ENTRIES", 20)
 
     def run(seed=3, resume=None, **more):
         options = {"learning_rate": rate(), "epochs": 2, **RUNS[name].get("options", {}), **more}

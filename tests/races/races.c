@@ -46,7 +46,7 @@ int fo_useful_threads(ptrdiff_t bytes, int num_threads) { return bytes > 0 ? num
 
 /* --- memory ----------------------------------------------------------------------------------------------------- */
 
-static void *room(size_t n, size_t itemsize)
+static void *allocate(size_t n, size_t itemsize)
 {
     void *memory = calloc(n ? n : 1, itemsize);
     if (!memory)
@@ -57,7 +57,7 @@ static void *room(size_t n, size_t itemsize)
 /* Numbers in (0, 1], the same in each run. */
 static void *numbers(size_t n, int dtype)
 {
-    void *memory = room(n, fo_itemsize(dtype));
+    void *memory = allocate(n, fo_itemsize(dtype));
     for (size_t k = 0; k < n; ++k) {
         const double x = (double)(k * 2654435761u % 1000 + 1) / 1000.0;
         if (fo_itemsize(dtype) == sizeof(float))
@@ -83,10 +83,10 @@ static const ptrdiff_t shape[] = {N_ROWS, WIDTH};
 
 static fo_array new_array(const fo_rule *rule, int form, int dtype)
 {
-    fo_array array = {.size = SIZE, .dtype = dtype, .param = numbers(SIZE, dtype), .resting_width = 1};
+    fo_array array = {.size = SIZE, .dtype = dtype, .param = numbers(SIZE, dtype), .row_width = 1};
     for (int k = 0; rule->slots[k].name; ++k)
         if ((rule->slots[k].options & form) == rule->slots[k].options)
-            array.state[k] = room(SIZE, fo_itemsize(dtype));
+            array.state[k] = allocate(SIZE, fo_itemsize(dtype));
     return array;
 }
 
@@ -97,23 +97,23 @@ static void free_array(fo_array *array)
         free(array->state[k]);
 }
 
-/* One step of each cover that a gradient may have, after the state was filled, and a rest. */
-static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_threads, fo_scan *norm)
+/* One step of each layout that a gradient may have, after the state was filled, and a rest. */
+static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_threads, fo_gradient_stats *norm)
 {
     const size_t itemsize = fo_itemsize(array->dtype);
     const ptrdiff_t strides[] = {2 * WIDTH * (ptrdiff_t)itemsize, (ptrdiff_t)itemsize};
-    const fo_layout plain = {0, NULL, NULL}, strided = {2, shape, strides};
-    const struct { fo_cover cover; fo_layout layout; ptrdiff_t width; } covers[] = {
-        {FO_DENSE, plain, 1}, {FO_DENSE, strided, 1}, {FO_SPREAD, plain, 1}, {FO_SPREAD, plain, WIDTH},
+    const fo_strides plain = {0, NULL, NULL}, strided = {2, shape, strides};
+    const struct { fo_layout layout; fo_strides strides; ptrdiff_t width; } gradients[] = {
+        {FO_DENSE, plain, 1}, {FO_DENSE, strided, 1}, {FO_EXPANDED, plain, 1}, {FO_EXPANDED, plain, WIDTH},
         {FO_ROWS, plain, WIDTH}, {FO_ELEMENTS, plain, 1}};
     ptrdiff_t first_block[2];
     const fo_work work = {array, first_block, 1};
-    fo_step step = {.t = 1, .clip_value = 0.5, .grad_scale = 1.0, .l2 = 0.01, .keep = 0.99};
+    fo_step step = {.t = 1, .clip_value = 0.5, .grad_scale = 1.0, .l2 = 0.01, .decay_factor = 0.99};
     double hyper[FO_MAX_HYPER], carry[FO_MAX_CARRY + 1] = {0};
     int32_t index[TOUCHED];
-    int64_t *last_step = room(SIZE, sizeof *last_step);
+    int64_t *last_step = allocate(SIZE, sizeof *last_step);
     void *grad = numbers(2 * SIZE, array->dtype);
-    fo_scan *partial = room(FO_SCAN_CHUNKS + 1, sizeof *partial);
+    fo_gradient_stats *partial = allocate(FO_STATS_CHUNKS + 1, sizeof *partial);
     for (int k = 0; k < FO_MAX_HYPER; ++k)
         hyper[k] = 0.5;
     for (int k = 0; k < TOUCHED; ++k)
@@ -122,20 +122,20 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
     rule->prepare(hyper, 0.1, 1, carry, step.coef);
     fo_plan(&work, FO_INITIALISE);
     fo_update(&work, rule, FO_INITIALISE, &step, n_threads);
-    for (size_t k = 0; k < sizeof covers / sizeof covers[0]; ++k) {
-        array->cover = covers[k].cover;
-        array->grad_layout = covers[k].layout;
+    for (size_t k = 0; k < sizeof gradients / sizeof gradients[0]; ++k) {
+        array->layout = gradients[k].layout;
+        array->grad_strides = gradients[k].strides;
         array->grad = grad;
-        array->at = (fo_positions){index, 0, TOUCHED, covers[k].width, NULL};
+        array->at = (fo_positions){index, 0, TOUCHED, gradients[k].width, NULL};
         step.t = (int64_t)k + 1;
         fo_plan(&work, form);
-        *norm = fo_scan_gradients(&work, 0.5, 1, partial, n_threads);
+        *norm = fo_measure_gradients(&work, 0.5, 1, partial, n_threads);
         fo_update(&work, rule, form | FO_MODIFIED, &step, n_threads);
     }
     array->last_step = last_step;
     step.t = 10;
-    fo_plan(&work, FO_REST);
-    fo_update(&work, rule, FO_REST, &step, n_threads);
+    fo_plan(&work, FO_FLUSH);
+    fo_update(&work, rule, FO_FLUSH, &step, n_threads);
     array->last_step = NULL;
     free(partial);
     free(grad);
@@ -145,7 +145,7 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
 static void check_rule(const fo_rule *rule, int form, int dtype)
 {
     fo_array one = new_array(rule, form, dtype), many = new_array(rule, form, dtype);
-    fo_scan norms[2];
+    fo_gradient_stats norms[2];
     run_steps(rule, form, &one, 1, &norms[0]);
     run_steps(rule, form, &many, THREADS, &norms[1]);
     same(one.param, many.param, SIZE * fo_itemsize(dtype), rule->name);
@@ -163,7 +163,7 @@ static void check_rules(const void *context, ptrdiff_t lo, ptrdiff_t hi)
     (void)context;
     for (ptrdiff_t k = lo; k < hi; ++k) {
         fo_array array = new_array(fo_rules[k], 0, 0);
-        fo_scan norm;
+        fo_gradient_stats norm;
         run_steps(fo_rules[k], 0, &array, 2, &norm);
         free_array(&array);
     }
@@ -171,7 +171,7 @@ static void check_rules(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 
 /* --- objectives ------------------------------------------------------------------------------------------------- */
 
-static int32_t columns[SAMPLES * ENTRIES_EACH], row_start[SAMPLES + 1];
+static int32_t columns[SAMPLES * ENTRIES_EACH], indptr[SAMPLES + 1];
 
 static fo_objective new_objective(const fo_loss *loss, int dtype, int sparse)
 {
@@ -180,12 +180,12 @@ static fo_objective new_objective(const fo_loss *loss, int dtype, int sparse)
     for (int k = 0; k < SAMPLES * ENTRIES_EACH; ++k)
         columns[k] = k / ENTRIES_EACH % (FEATURES / ENTRIES_EACH) + k % ENTRIES_EACH * (FEATURES / ENTRIES_EACH);
     for (int k = 0; k <= SAMPLES; ++k)
-        row_start[k] = ENTRIES_EACH * k;
+        indptr[k] = ENTRIES_EACH * k;
     const fo_objective objective = {
         .n_samples = SAMPLES, .n_features = FEATURES, .n_outputs = several ? OUTPUTS : 1, .dtype = dtype,
-        .sparse = sparse, .intercept = 1, .value = numbers(n_values, dtype), .row_stride = FEATURES,
-        .column = columns, .row_start = row_start, .label = room(SAMPLES, fo_itemsize(dtype)),
-        .weight = numbers(SAMPLES, dtype), .loss = loss, .shape = 1.0};
+        .format = sparse ? FO_CSR32 : FO_DENSE_SAMPLES, .intercept = 1, .data = numbers(n_values, dtype), .sample_stride = FEATURES,
+        .indices = columns, .indptr = indptr, .label = allocate(SAMPLES, fo_itemsize(dtype)),
+        .weight = numbers(SAMPLES, dtype), .loss = loss, .loss_parameter = 1.0};
     return objective;
 }
 
@@ -193,61 +193,61 @@ static void check_evaluation(const fo_objective *it)
 {
     const fo_batch all = {NULL, 0, SAMPLES, 0};
     const size_t n = (size_t)((FEATURES + 1) * it->n_outputs), itemsize = fo_itemsize(it->dtype);
-    void *w = numbers(n, it->dtype), *derivative = room((size_t)(SAMPLES * it->n_outputs), itemsize);
+    void *w = numbers(n, it->dtype), *derivative = allocate((size_t)(SAMPLES * it->n_outputs), itemsize);
     double *gradients[2], losses[2];
     for (int k = 0; k < 2; ++k) {
-        gradients[k] = room(fo_evaluation_room(it, all), sizeof **gradients);
+        gradients[k] = allocate(fo_gradient_workspace(it, all), sizeof **gradients);
         losses[k] = fo_evaluate(it, w, all, derivative, gradients[k], k ? THREADS : 1);
     }
     same(&losses[0], &losses[1], sizeof losses[0], it->loss->name);
     same(gradients[0], gradients[1], n * sizeof **gradients, "its gradient");
-    const int found[] = {fo_inspect(it, 1), fo_inspect(it, THREADS)};
+    const int found[] = {fo_validate_samples(it, 1), fo_validate_samples(it, THREADS)};
     const double norms[] = {fo_largest_norm(it, 1), fo_largest_norm(it, THREADS)};
     same(&found[0], &found[1], sizeof found[0], "what is wrong with samples");
-    same(&norms[0], &norms[1], sizeof norms[0], "their longest row");
+    same(&norms[0], &norms[1], sizeof norms[0], "the largest of them");
     free(gradients[0]);
     free(gradients[1]);
     free(derivative);
     free(w);
 }
 
-/* An epoch of SGD in batches whose work is shared; of sparse rows, by looking ahead. The parameters are to be freed. */
+/* An epoch of SGD in batches whose work is shared; of CSR samples, pipelined. The parameters are to be freed. */
 static void *run_epoch(const fo_objective *it, const fo_rule *sgd, int n_threads)
 {
     const size_t n = (size_t)((FEATURES + 1) * it->n_outputs), itemsize = fo_itemsize(it->dtype);
     const size_t n_batch = (size_t)(BATCH * it->n_outputs);
     const double rate[] = {0.1, 0.1, 0.1};
     ptrdiff_t first_block[2];
-    fo_array array = {.size = (ptrdiff_t)n, .dtype = it->dtype, .param = numbers(n, it->dtype), .resting_width = 1};
+    fo_array array = {.size = (ptrdiff_t)n, .dtype = it->dtype, .param = numbers(n, it->dtype), .row_width = 1};
     const fo_penalty penalty = {.kind = FO_NO_PENALTY, .n_columns = FEATURES, .width = it->n_outputs,
                                 .dtype = it->dtype, .param = array.param};
     const fo_optimizer optimizer = {
         .rule = sgd, .work = {&array, first_block, 1}, .step = {.clip_value = __builtin_inf()}, .sign = 1.0,
         .clip_norm = __builtin_inf(), .nonfinite = FO_RAISE};
-    const int look_ahead = it->sparse && n_threads > 1;
-    const fo_stretch stretch = {
+    const int sparse = it->format != FO_DENSE_SAMPLES, pipelined = sparse && n_threads > 1;
+    const fo_segment segment = {
         .objective = it, .penalty = &penalty, .optimizer = &optimizer, .samples = {NULL, 0, SAMPLES, 0},
-        .batch_size = BATCH, .n_batches = SAMPLES / BATCH, .rate = rate, .dense = !it->sparse,
-        .look_ahead = look_ahead, .num_threads = look_ahead ? 1 : n_threads, .n_workers = 1};
+        .batch_size = BATCH, .n_batches = SAMPLES / BATCH, .learning_rate = rate, .dense_steps = !sparse,
+        .pipelined = pipelined, .num_threads = pipelined ? 1 : n_threads, .n_workers = 1};
     fo_worker worker = {
-        .seen = {room(FEATURES, sizeof(int32_t)), 1},
-        .gathered = room(n, itemsize), .gradient = room(n, itemsize), .derivative = room(n_batch, itemsize),
-        .label = room(BATCH, itemsize), .weight = room(BATCH, itemsize),
-        .partial = room(FO_SCAN_CHUNKS + 1, sizeof(fo_scan))};
-    void *const owned[] = {worker.seen.column, worker.gathered, worker.gradient, worker.derivative, worker.label,
+        .seen = {allocate(FEATURES, sizeof(int32_t)), 1},
+        .gathered = allocate(n, itemsize), .gradient = allocate(n, itemsize), .derivative = allocate(n_batch, itemsize),
+        .label = allocate(BATCH, itemsize), .weight = allocate(BATCH, itemsize),
+        .partial = allocate(FO_STATS_CHUNKS + 1, sizeof(fo_gradient_stats))};
+    void *const owned[] = {worker.seen.place, worker.gathered, worker.gradient, worker.derivative, worker.label,
                            worker.weight, worker.partial};
     for (int k = 0; k < 2; ++k) {
-        worker.touched[k].column = room(FEATURES + 1, sizeof(int32_t));
-        worker.touched[k].place = room(BATCH * ENTRIES_EACH, sizeof(int32_t));
+        worker.touched[k].columns = allocate(FEATURES + 1, sizeof(int32_t));
+        worker.touched[k].place = allocate(BATCH * ENTRIES_EACH, sizeof(int32_t));
     }
-    fo_run_stretch(&stretch, &worker);
-    fo_settle(&stretch, &worker, worker.n_done, n_threads);
+    fo_run_segment(&segment, &worker);
+    fo_flush(&segment, &worker, worker.n_done, n_threads);
     if (worker.n_done != SAMPLES / BATCH)
         same("", "?", 1, "an epoch that ended early");
     for (size_t k = 0; k < sizeof owned / sizeof owned[0]; ++k)
         free(owned[k]);
     for (int k = 0; k < 2; ++k) {
-        free(worker.touched[k].column);
+        free(worker.touched[k].columns);
         free(worker.touched[k].place);
     }
     return array.param;
@@ -262,7 +262,7 @@ static void check_loss(const fo_loss *loss, const fo_rule *sgd, int dtype)
         check_evaluation(&it);
         free(one);
         free(many);
-        free((void *)it.value);
+        free((void *)it.data);
         free((void *)it.label);
         free((void *)it.weight);
     }

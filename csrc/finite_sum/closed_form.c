@@ -1,0 +1,67 @@
+/* closed_form.c -- steps of a rule that gives its parameters from its state and the penalties so far. */
+#include "finite_sum/closed_form.h"
+#include "finite_sum/samples.h"
+
+/* FO_CLOSED_FORM: the worker's optimizer over a part of its array, with the penalties of n_steps steps. */
+static fo_optimizer penalised_part(const fo_minibatch *it, fo_work part, int64_t n_steps)
+{
+    const fo_segment *segment = it->segment;
+    const double *own = segment->optimizer->hyper;
+    fo_optimizer optimizer = it->worker->optimizer;
+    optimizer.work = part;
+    optimizer.hyper[segment->l1_at] = own[segment->l1_at] + (double)n_steps * segment->penalty->l1;
+    optimizer.hyper[segment->l2_at] = own[segment->l2_at]
+                                    + (segment->dense_steps ? 0.0 : (double)n_steps * segment->penalty->l2);
+    return optimizer;
+}
+
+void fo_solve_closed_form(const fo_minibatch *it, fo_array part, int64_t t, double learning_rate, int num_threads)
+{
+    ptrdiff_t first_block[2];
+    const fo_work work = {&part, first_block, 1};
+    fo_optimizer optimizer = penalised_part(it, work, t);
+    if (t == 0)
+        return;
+    optimizer.rule->prepare(optimizer.hyper, learning_rate, t, optimizer.carried, optimizer.step.coef);
+    fo_plan(&work, optimizer.form);
+    fo_update(&work, optimizer.rule, optimizer.form, &optimizer.step, num_threads);
+}
+
+/* The parameters of a view without the intercepts, or these alone with their own dense gradient. */
+static fo_array weights_of(const fo_minibatch *it, fo_array array)
+{
+    if (array.layout == FO_DENSE)
+        array.size = (ptrdiff_t)weights_size(it->objective);
+    else
+        array.at.n = it->touched->n;
+    return array;
+}
+
+static fo_array intercepts_of(const fo_minibatch *it, fo_array array)
+{
+    const ptrdiff_t n = array.layout == FO_DENSE ? it->objective->n_features : it->touched->n;
+    const size_t offset = weights_size(it->objective) * it->itemsize;
+    array.grad = (const char *)array.grad + fo_rows_size(it, n);
+    array.param = fo_param_of(it) + offset;
+    for (int k = 0; k < FO_MAX_SLOTS; ++k)
+        if (array.state[k])
+            array.state[k] = (char *)array.state[k] + offset;
+    array.size -= (ptrdiff_t)weights_size(it->objective);
+    array.layout = FO_DENSE;
+    return array;
+}
+
+/* FO_CLOSED_FORM penalises in the rule itself, so the intercepts need a step of their own. */
+void fo_step_closed_form(const fo_minibatch *it, double learning_rate)
+{
+    fo_array weights = weights_of(it, it->worker->array), intercepts = intercepts_of(it, it->worker->array);
+    ptrdiff_t first_block[2];
+    fo_optimizer optimizer = penalised_part(it, (fo_work){&weights, first_block, 1}, it->t + 1);
+    fo_prepare(&optimizer, learning_rate);
+    fo_run_planned(&optimizer, it->segment->num_threads);
+    if (!it->objective->intercept)
+        return;
+    optimizer = penalised_part(it, (fo_work){&intercepts, first_block, 1}, 0);
+    fo_prepare(&optimizer, learning_rate);
+    fo_run_planned(&optimizer, 1);
+}

@@ -1,0 +1,94 @@
+/* scaled_weights_tmpl.h -- SAGA and SVRG on scaled weights, for CSR samples of one output without l1, which need no
+ * lagged updates. A part of saga_svrg_tmpl.h. */
+
+/* What SAGA and SVRG keep of a column of one output, side by side: one miss where three arrays would have three. With
+ * P = weight_scale of the steps so far and G = sum of rate / P over them, the parameter is P (v - mean (G - reached)).
+ */
+typedef struct {
+    real v, mean;
+    double reached;              /* G when v was written */
+} FN(scaled_column);
+
+FO_INLINE FN(scaled_column) *FN(scaled_at)(const fo_saga_svrg *it, ptrdiff_t column)
+{
+    _Static_assert(sizeof(FN(scaled_column)) <= FO_SCALED_COLUMN_BYTES, "raise FO_SCALED_COLUMN_BYTES");
+    return (FN(scaled_column) *)((char *)it->scaled_columns + column * FO_SCALED_COLUMN_BYTES);
+}
+
+FO_INLINE void FN(scale_all)(fo_saga_svrg *it)
+{
+    for (ptrdiff_t j = 0; j < it->objective->n_features; ++j) {
+        const FN(scaled_column) start = {((const real *)it->param)[j], ((const real *)it->mean_gradient)[j], 0.0};
+        *FN(scaled_at)(it, j) = start;
+    }
+}
+
+FO_INLINE void FN(flush_all)(fo_saga_svrg *it, double scale, double reached)
+{
+    for (ptrdiff_t j = 0; j < it->objective->n_features; ++j) {
+        const FN(scaled_column) at = *FN(scaled_at)(it, j);
+        ((real *)it->param)[j] = (real)(scale * (at.v - at.mean * (reached - at.reached)));
+        ((real *)it->mean_gradient)[j] = at.mean;
+    }
+}
+
+/* Columns of a sample to come, which has been fetched itself by now, and its place in the gradient memory. */
+FO_INLINE void FN(prefetch_scaled)(const fo_saga_svrg *it, ptrdiff_t i, const fo_format format)
+{
+    const ptrdiff_t sample = sample_after(it->samples, i, COLUMNS_AHEAD);
+    if (sample < 0)
+        return;
+    const fo_sample at = csr_sample(it->objective, sample, format, 0);
+    PREFETCH_TO_L2((const real *)it->gradient_memory + sample);
+    for (ptrdiff_t j = 0; j < at.n; ++j)
+        PREFETCH_TO_L2(FN(scaled_at)(it, column_of(at, j, format)));
+}
+
+FO_INLINE double FN(scaled_dot)(const fo_saga_svrg *it, fo_sample at, double reached, const fo_format format)
+{
+    const real *x = at.data;
+    double a = 0.0, b = 0.0;                     /* two chains of additions side by side */
+    for (ptrdiff_t j = 0; j < at.n; ++j) {
+        const FN(scaled_column) *column = FN(scaled_at)(it, column_of(at, j, format));
+        const double product = x[j] * (column->v - column->mean * (reached - column->reached));
+        if (j % 2)
+            b += product;
+        else
+            a += product;
+    }
+    return a + b;
+}
+
+FO_INLINE void FN(run_scaled)(fo_saga_svrg *it, const fo_format format)
+{
+    const fo_objective *objective = it->objective;
+    const FN(scalars) c = FN(scalars_of)(it);
+    const real *change = (real *)it->workspace + 1, *intercept = (const real *)it->param + objective->n_features;
+    double scale = 1.0, reached = 0.0;
+    FN(scale_all)(it);
+    for (ptrdiff_t i = 0; i < it->samples.n; ++i) {
+        const ptrdiff_t sample = sample_of(it->samples, i);
+        const fo_sample at = csr_sample(objective, sample, format, sizeof(real));
+        const double margin = scale * FN(scaled_dot)(it, at, reached, format);
+        *(real *)it->workspace = (real)(margin + (objective->intercept ? *intercept : 0));
+        prefetch_sample(objective, it->samples, i, format, sizeof(real));
+        FN(prefetch_scaled)(it, i, format);
+        if (!FN(derive)(it, at, sample))
+            break;
+        scale = it->weight_scale[i + 1];
+        const double pace = it->learning_rate / scale, own = *change;   /* not per entry: its stores might alias */
+        reached += pace;
+        for (ptrdiff_t j = 0; j < at.n; ++j) {
+            FN(scaled_column) *column = FN(scaled_at)(it, column_of(at, j, format));
+            const double g = own * ((const real *)at.data)[j];
+            column->v = (real)(column->v - column->mean * (reached - column->reached) - pace * g);
+            column->mean += (real)(c.share * g);
+            column->reached = reached;
+        }
+        FN(step_intercepts)(it, change, c);
+        ++it->n_done;
+        if (fo_interrupted(it->poll))
+            break;
+    }
+    FN(flush_all)(it, scale, reached);
+}

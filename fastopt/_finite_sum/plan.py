@@ -1,0 +1,46 @@
+"""What an epoch in C is told beside its data: how batches are run, and how the penalties reach the parameters."""
+
+from typing import Any, NamedTuple
+
+
+class Plan(NamedTuple):
+    """How the mini-batches of a segment are run.
+
+    Attributes
+    ----------
+    batch_size, most_entries : int
+        Samples in a batch, and the most entries of CSR samples that one has.
+    dense_steps : bool
+        Whether steps on CSR samples go over all parameters, too.
+    n_workers : int
+        Lock-free workers; 1: none.
+    """
+
+    batch_size: int
+    most_entries: int
+    dense_steps: bool
+    n_workers: int
+
+
+class Penalty(NamedTuple):
+    """The penalties of an objective, and how an optimizer applies them: csrc/finite_sum/lagged_penalty.h.
+
+    Attributes
+    ----------
+    kind : {"none", "proximal", "flow", "closed_form", "lagged_gradient"}
+        A key of `epochs.PENALTIES`.
+    l2, l1 : float
+        Those of the objective.
+    step_gain : float
+        Times l2 and l1, what "proximal" takes of parameters outside of the gradient: with momentum more than a step's.
+    accumulator : ndarray or None
+        For "flow", Adagrad's, with its `epsilon` and `epsilon_root`.
+    """
+
+    kind: str
+    l2: float
+    l1: float
+    step_gain: float = 1.0
+    accumulator: Any = None
+    epsilon: float = 0.0
+    epsilon_root: float = 0.0
