@@ -6,7 +6,9 @@ FASTOPT_SANITIZE=1 under AddressSanitizer and UndefinedBehaviorSanitizer (gcc an
 """
 
 import glob
+import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,8 +19,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # No -march, no -ffast-math, and no contraction to fused multiply-add: results must be the same bits on every
-# processor (docs/adr/0002). The instruction sets are chosen per function in csrc/core/variants.h.
-GNU_FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
+# processor (docs/adr/0002). The instruction sets are chosen per function in csrc/core/variants.h. The file is that of
+# the checks, too, and of clangd; its -I. is include_dirs here.
+GNU_FLAGS = ["-O3", *(flag for flag in Path("csrc/compile_flags.txt").read_text().split() if not flag.startswith("-I"))]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 DEBUG_FLAGS = ["-UNDEBUG", "-O1", "-g"]
 SANITIZE_FLAGS = [
@@ -89,14 +92,39 @@ def probe_openmp(compiler, compile_flags, link_flags):
             raise SystemExit(OPENMP_MISSING.format(stage=stage, flags=flags, error=error)) from error
 
 
-def compile_in_parallel(compiler):
-    """Let a compiler work on as many sources at a time as there are processors; all of csrc is one extension."""
+def files_behind(source, known):
+    """A C file and all files of csrc that it includes, directly or not, also those that macros name as templates."""
+    if source not in known:
+        known.add(source)
+        for name in re.findall(r'"([\w/]+\.(?:h|c|def))"', Path(source).read_text(encoding="utf-8")):
+            if (included := os.path.join("csrc", name)) not in known and os.path.exists(included):
+                files_behind(included, known)
+    return known
+
+
+def is_current(compiled, source):
+    """Whether an object file is newer than everything that it was compiled from."""
+    if not os.path.exists(compiled):
+        return False
+    return all(os.path.getmtime(each) < os.path.getmtime(compiled) for each in files_behind(source, set()))
+
+
+def compile_what_changed(compiler, force):
+    """Let a compiler work on as many sources at a time as there are processors, and only on those that have changed.
+
+    All of csrc is one extension, which setuptools would compile as a whole.
+    """
     compile_some = compiler.compile
 
-    def compile_all(sources, **options):
+    def compile_all(sources, output_dir=None, **options):
+        def compile_one(source):
+            (compiled,) = compiler.object_filenames([source], output_dir=output_dir)
+            if force or not is_current(compiled, source):
+                compile_some([source], output_dir=output_dir, **options)
+            return compiled
+
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            objects = pool.map(lambda source: compile_some([source], **options), sources)
-            return [each for some in objects for each in some]
+            return list(pool.map(compile_one, sources))
 
     compiler.compile = compile_all
 
@@ -125,7 +153,11 @@ class BuildExt(build_ext):
             extension.include_dirs.append(numpy.get_include())
             extension.extra_compile_args += compile_flags
             extension.extra_link_args += link_flags
-        compile_in_parallel(self.compiler)
+        # Object files stay for the next build of the same kind; `pip install -e .` would put them into a folder that
+        # is gone afterwards.
+        kind = repr((sys.version, numpy.__version__, compile_flags))
+        self.build_temp = os.path.join("build", "objects-" + hashlib.sha256(kind.encode()).hexdigest()[:12])
+        compile_what_changed(self.compiler, self.force)
         super().build_extensions()
 
 
