@@ -73,12 +73,9 @@ class Engine(Bound):
         self,
         values: dict[str, Any],
         copies: tuple[Any, ...],
-        step_count: int,
-        skipped_steps: int,
-        carry: dict[str, float],
+        saved: dict[str, Any],
         last_steps: list[npt.NDArray[np.int64] | None],
         schedule: Any,
-        schedule_state: Any,
     ) -> None: ...
     def _load_schedule(self, schedule: Any, state: Any) -> None: ...
     @property

@@ -240,8 +240,7 @@ cdef class Engine(Bound):
         cdef Py_ssize_t k
         return {name: self.it.carried[k] for k, name in enumerate(names(self.it.rule.carry))}
 
-    def _take_over(self, dict values, tuple copies, int64_t step_count, int64_t skipped_steps, dict carry,
-                   list last_steps, schedule, schedule_state):
+    def _take_over(self, dict values, tuple copies, dict saved, list last_steps, schedule):
         """Become what was saved: the last part of loading, after all checks and allocations.
 
         Parameters
@@ -250,21 +249,27 @@ cdef class Engine(Bound):
             Hyper-parameters, the learning rate included.
         copies : tuple of pairs of ndarrays
             Where to, and what from.
-        step_count, skipped_steps, carry, last_steps
-            The counters and the carried scalars; the arrays of `last_steps` are kept.
-        schedule, schedule_state
-            A learning rate that has state, and that state; or None.
+        saved : dict
+            The state dictionary, of which the counters, the carried scalars and the schedule's state are read.
+        last_steps : list of ndarray or None
+            Kept, not copied.
+        schedule
+            A learning rate that takes over the schedule's state, or None.
 
         Notes
         -----
         Once the schedule, which is the caller's code, has taken its state, nothing is left that can fail, and no Python
         code runs before the end, at which the interpreter could let Ctrl-C in: all is loaded, or nothing is.
         """
+        cdef int64_t step_count = saved["step_count"], skipped_steps = saved["skipped_steps"]
+        cdef double[FO_MAX_CARRY + 1] carried
         cdef Py_ssize_t k
+        for k, name in enumerate(names(self.it.rule.carry)):  # before the schedule, which could change the dict
+            carried[k] = saved["carry"][name]
         if schedule is not None:
-            self._load_schedule(schedule, schedule_state)
-        for array, saved in copies:
-            array[...] = saved
+            self._load_schedule(schedule, saved["schedule"])
+        for array, source in copies:
+            array[...] = source
         self._values = values
         self._set_values(values)
         for k, last_step in enumerate(last_steps):
@@ -272,8 +277,8 @@ cdef class Engine(Bound):
             if last_step is not None:
                 self.keep_last_steps(k, last_step)
         self.it.t, self.skipped, self.it.norm, self.last_rate = step_count, skipped_steps, NAN, NAN
-        for k, name in enumerate(names(self.it.rule.carry)):
-            self.it.carried[k] = carry[name]
+        for k in range(len(names(self.it.rule.carry))):
+            self.it.carried[k] = carried[k]
 
     def _load_schedule(self, schedule, state):
         before = schedule.state_dict()

@@ -31,7 +31,7 @@ class CsrRows:
     def __getitem__(self, rows):
         if type(rows) is not np.ndarray:
             return self.matrix[rows]
-        arrays = csr_batches.take_rows(self.matrix.indptr, self.matrix.indices, self.matrix.data, rows)
+        arrays = csr_batches.take_samples(self.matrix.indptr, self.matrix.indices, self.matrix.data, rows)
         return type(self.matrix)(arrays, shape=(len(rows), self.shape[1]))
 
 

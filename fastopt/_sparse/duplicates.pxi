@@ -53,21 +53,6 @@ cdef Py_ssize_t repeated(const index_t *index, Py_ssize_t n, uint64_t *bitmap, i
     return n_repeats
 
 
-cdef void add_repeats(const index_t *index, const real_t *values, Py_ssize_t n, const int64_t *table, int bits,
-                      int64_t *place, index_t *rows, real_t *sums) noexcept nogil:
-    """Copy entries but for those whose position has been copied before: they are added to it. `place` starts at -1."""
-    cdef Py_ssize_t k, slot, n_rows = 0
-    for k in range(n):
-        slot = slot_of(index[k], table, bits)
-        if table[slot] != -1 and place[slot] != -1:
-            sums[place[slot]] += values[k]
-            continue
-        if table[slot] != -1:
-            place[slot] = n_rows
-        rows[n_rows], sums[n_rows] = index[k], values[k]
-        n_rows += 1
-
-
 ctypedef struct merge_pass:
     const void *index
     const void *values
@@ -83,6 +68,24 @@ ctypedef struct merge_pass:
     int bits
 
 
+cdef void add_repeats(const merge_pass *it, const index_t *index, const real_t *values, index_t *rows,
+                      real_t *sums) noexcept nogil:
+    """Copy entries but for those whose position has been copied before: they are added to it. `place` starts at -1."""
+    cdef const int64_t *table = it.table
+    cdef int64_t *place = it.place
+    cdef int bits = it.bits
+    cdef Py_ssize_t k, slot, n_rows = 0
+    for k in range(it.n):
+        slot = slot_of(index[k], table, bits)
+        if table[slot] != -1 and place[slot] != -1:
+            sums[place[slot]] += values[k]
+            continue
+        if table[slot] != -1:
+            place[slot] = n_rows
+        rows[n_rows], sums[n_rows] = index[k], values[k]
+        n_rows += 1
+
+
 cdef Py_ssize_t merge(const merge_pass *it, index_t *rows) noexcept nogil:
     """Merge repeated entries, if there are a few only; how many, or -1."""
     cdef const index_t *index = <const index_t *>it.index
@@ -94,7 +97,7 @@ cdef Py_ssize_t merge(const merge_pass *it, index_t *rows) noexcept nogil:
         return n_repeats
     memset(it.place, 0xff, <Py_ssize_t>8 << it.bits)
     if it.double_precision:
-        add_repeats(index, <const double *>it.values, it.n, it.table, it.bits, it.place, rows, <double *>it.sums)
+        add_repeats(it, index, <const double *>it.values, rows, <double *>it.sums)
     else:
-        add_repeats(index, <const float *>it.values, it.n, it.table, it.bits, it.place, rows, <float *>it.sums)
+        add_repeats(it, index, <const float *>it.values, rows, <float *>it.sums)
     return n_repeats

@@ -227,8 +227,7 @@ class Optimizer(_core.Engine):
             schedule = values["learning_rate"]
         for name, arrays in own["state"].items():
             copies = (*copies, *zip(arrays, state_dict["state"][name], strict=True))
-        counters = [state_dict[key] for key in ("step_count", "skipped_steps", "carry")]
-        self._take_over(values, copies, *counters, _copies(state_dict["last_steps"]), schedule, state_dict["schedule"])
+        self._take_over(values, copies, dict(state_dict), _copies(state_dict["last_steps"]), schedule)
 
     def __reduce__(self):
         with self._claim("__reduce__()"):
