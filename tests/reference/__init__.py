@@ -6,7 +6,8 @@ One module per optimizer, with two functions:
     update(p, g, state, t, lr, h) -> the new parameter; `state` gets new arrays, `t` counts from 1
 
 `h` holds every hyper-parameter of the optimizer, the common ones included, and `learning_rate` as the number
-in force at t = 1. What happens to the gradient before the update is the same for all and lives here.
+in force at t = 1. What happens to the gradient before the update is the same for all and lives here; an oracle with
+OWN_WEIGHT_DECAY = True sees to weight decay itself.
 """
 
 import importlib
@@ -44,6 +45,7 @@ class Reference:
     def __init__(self, name, params, h):
         self._rule = importlib.import_module(f".{name}", __name__)
         self._h = h
+        self._before = h | {"weight_decay": 0.0} if getattr(self._rule, "OWN_WEIGHT_DECAY", False) else h
         self._slots = [self._rule.initial(p, h) for p in float64_copies(params)]
         self.params = float64_copies(params)
         self.step_count = 0
@@ -57,7 +59,7 @@ class Reference:
     def step(self, grads, learning_rate=None):
         lr = self._h["learning_rate"] if learning_rate is None else learning_rate
         self.step_count += 1
-        params, grads, self.last_grad_norm = prelude(self.params, float64_copies(grads), lr, self._h)
+        params, grads, self.last_grad_norm = prelude(self.params, float64_copies(grads), lr, self._before)
         self.params = [
             self._rule.update(p, g, slots, self.step_count, lr, self._h)
             for p, g, slots in zip(params, grads, self._slots, strict=True)
