@@ -1,5 +1,7 @@
 """What this installation is made of, for bug reports."""
 
+from __future__ import annotations
+
 import platform
 
 import numpy

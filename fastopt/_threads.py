@@ -1,4 +1,6 @@
-"""How many threads a call may use. How they run is csrc/parallel.c's business."""
+"""How many threads a call may use; csrc/core/parallel.c runs them."""
+
+from __future__ import annotations
 
 import contextlib
 import contextvars

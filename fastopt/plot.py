@@ -4,6 +4,8 @@ Every function draws into the axes `ax`, or into a new figure of pyplot's, and r
 limits and scales are set on what it returns.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +30,8 @@ def __dir__():
 
 
 def trace(
-    result: Mapping[str, Any], x: str = "iteration", *, minimum: float = 0.0, ax: "Axes | None" = None, **line: Any
-) -> "Axes":
+    result: Mapping[str, Any], x: str = "iteration", *, minimum: float = 0.0, ax: Axes | None = None, **line: Any
+) -> Axes:
     """Draw the loss of a run: one point per epoch.
 
     Parameters
@@ -92,9 +94,9 @@ def compare(
     x: str = "iteration",
     *,
     minimum: float = 0.0,
-    ax: "Axes | None" = None,
+    ax: Axes | None = None,
     **line: Any,
-) -> "Axes":
+) -> Axes:
     """Draw the losses of several runs, with a legend.
 
     Parameters
@@ -154,9 +156,9 @@ def path(
     *,
     bounds: Sequence[tuple[float, float]] | None = None,
     levels: int = 25,
-    ax: "Axes | None" = None,
+    ax: Axes | None = None,
     **line: Any,
-) -> "Axes":
+) -> Axes:
     """Draw the path of an optimizer over the plane, from a circle to a star.
 
     Parameters

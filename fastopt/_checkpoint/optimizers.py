@@ -1,15 +1,18 @@
 """`save` and `load`: an optimizer and its parameters in a checkpoint."""
 
+from __future__ import annotations
+
 import os
 
 import numpy as np
 
-from .. import _core, _validation
-from .._types import Path
+from .. import _validation
+from .._types import StrPath
+from ..optimizers import Optimizer
 from .files import read, write
 
 
-def save(path: Path, optimizer: "_core.Engine") -> None:
+def save(path: StrPath, optimizer: Optimizer) -> None:
     """Write an optimizer and its parameters to a file, from which `load` goes on with the same bits.
 
     Parameters
@@ -63,7 +66,7 @@ def save(path: Path, optimizer: "_core.Engine") -> None:
         write(path, "optimizer", optimizer._snapshot() | params)
 
 
-def load(path: Path, optimizer: "_core.Engine") -> None:
+def load(path: StrPath, optimizer: Optimizer) -> None:
     """Take over the parameters and the state that `save` wrote; the next step has the bits of a run without a break.
 
     Parameters
@@ -132,7 +135,7 @@ def load(path: Path, optimizer: "_core.Engine") -> None:
 
 
 def _check_optimizer(optimizer):
-    if not isinstance(optimizer, _core.Engine):  # the base class of fastopt.Optimizer, which may not be imported yet
+    if not isinstance(optimizer, Optimizer):
         raise TypeError(f"`optimizer` must be a fastopt.Optimizer, got {type(optimizer).__name__}.")
 
 

@@ -1,13 +1,14 @@
 """SVRG and SAGA: methods for finite sums, whose steps are csrc/finite_sum/saga_svrg_tmpl.h."""
 
-import inspect
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
 
 from .. import _validation
 from .._types import Array
-from ..optimizers._hyperparameters import Hyperparameter, LearningRate, ThreadCount
+from ..optimizers._hyperparameters import LearningRate, ThreadCount, declare
 
 #: Of the state in checkpoints that versions before 0.2 wrote.
 FORMER_NAMES = {"table": "gradient_memory", "mean": "mean_gradient"}
@@ -38,9 +39,7 @@ class FiniteSumMethod:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        cls._declared = {name: each for name, each in vars(FiniteSumMethod).items() if isinstance(each, Hyperparameter)}
-        params = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        cls.__signature__ = inspect.Signature([params, *(each.parameter() for each in cls._declared.values())])
+        declare(cls)
 
     def __init__(self, params: Array, learning_rate: float | None = None, *, num_threads: int | None = None) -> None:
         if self.updates_memory is None:

@@ -1,12 +1,14 @@
 """`minimize`: from its arguments to a run, and from the run to a result."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from .. import _checkpoint
-from .._types import ArrayLike, Path
+from .._types import ArrayLike, StrPath
 from .._validation import minimize as validation
 from ..objectives._base import Objective
 from . import stopping
@@ -38,12 +40,12 @@ def minimize(
     n_samples: int | None = None,
     batch_size: int | None = None,
     rng: int | np.random.Generator | None = None,
-    resume: Path | None = None,
+    resume: StrPath | None = None,
 ) -> Any:
     """Minimize a function whose values or gradients are noisy, or a mean over samples.
 
     The signature, the result and the conventions are those of `scipy.optimize.minimize`; `data`, `n_samples`,
-    `batch_size`, `rng` and `resume` are new. See docs/minimize.md for a guide.
+    `batch_size`, `rng` and `resume` are new. For a guide see "minimize" in the documentation.
 
     Parameters
     ----------
@@ -52,7 +54,7 @@ def minimize(
         is a read-only int64 array: the batch; with ``data=(A, b, ...)`` ``fun(x, A[index], b[index], ...,
         *args)``. It may draw samples of its own. Over samples it must be a mean, not a sum. `x` is a read-only view
         of the parameters, which the next step overwrites: copy what is to be kept. For compiled objectives see
-        docs/native_objectives.md.
+        "Native objectives" in the documentation.
     x0 : array_like, shape (n,)
         Where to start. float32 stays float32, everything else becomes float64. Never written.
     args : tuple, optional

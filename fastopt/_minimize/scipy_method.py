@@ -1,5 +1,7 @@
 """The adapter that makes an optimizer a method of scipy.optimize.minimize."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

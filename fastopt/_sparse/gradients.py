@@ -1,5 +1,7 @@
 """What may be passed as a sparse gradient, and how it becomes positions and values."""
 
+from __future__ import annotations
+
 import sys
 
 import numpy as np

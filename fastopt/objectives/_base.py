@@ -1,5 +1,7 @@
 """The base class of all objectives: everything that does not depend on the loss."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from .. import _threads

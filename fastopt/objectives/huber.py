@@ -1,5 +1,7 @@
 """The Huber loss: documentation and parameter; the loss itself is csrc/losses/huber.c."""
 
+from __future__ import annotations
+
 from .._types import ArrayLike, Samples
 from .._validation.scalars import real
 from ._base import Objective

@@ -1,5 +1,7 @@
 """Softmax regression: documentation and labels; the loss itself is csrc/losses/softmax.c."""
 
+from __future__ import annotations
+
 from .._types import ArrayLike, Samples
 from .._validation import objectives as validation
 from .._validation.scalars import integer

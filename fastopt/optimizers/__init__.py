@@ -1,5 +1,7 @@
 """The optimizers, one per file, and their registry."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from .. import _validation

@@ -1,12 +1,13 @@
 """The base class of all optimizers: everything that does not depend on the rule."""
 
-import inspect
+from __future__ import annotations
+
 from typing import Any
 
 from .. import _core, _threads, _validation
 from .._sparse import coalesce, gradients
 from .._types import Structure
-from ._hyperparameters import Choice, Flag, Hyperparameter, Real, ThreadCount
+from ._hyperparameters import Choice, Flag, Real, ThreadCount, declare
 from ._state import allocate
 
 STATE_FORMAT = 1
@@ -55,7 +56,8 @@ def sparse_note(rule, values):
 class Optimizer(_core.Engine):
     """In-place stochastic optimizer of NumPy arrays; the base class of all.
 
-    A subclass names its C rule in `rule` and declares its hyper-parameters; see docs/contributing.md.
+    A subclass names its C rule in `rule` and declares its hyper-parameters: see
+    "Contributing" in the documentation.
 
     Parameters
     ----------
@@ -80,12 +82,7 @@ class Optimizer(_core.Engine):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        declared = {}
-        for base in reversed(cls.__mro__):
-            declared |= {name: each for name, each in vars(base).items() if isinstance(each, Hyperparameter)}
-        cls._declared = dict(sorted(declared.items(), key=lambda item: item[1].keyword_only))
-        params = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        cls.__signature__ = inspect.Signature([params, *(each.parameter() for each in cls._declared.values())])
+        declare(cls)
         if "<common parameters>" in (cls.__doc__ or ""):
             defaults = {name: each.default for name, each in cls._declared.items()}
             texts = defaults | {"sparse": sparse_note(cls.rule, defaults)}

@@ -1,5 +1,7 @@
 """What the schedules share: the base class, a check of sequences and two curves."""
 
+from __future__ import annotations
+
 import inspect
 import math
 

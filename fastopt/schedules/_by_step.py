@@ -1,5 +1,7 @@
 """The schedules whose rate depends on the step number alone."""
 
+from __future__ import annotations
+
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 

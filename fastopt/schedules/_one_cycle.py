@@ -1,5 +1,7 @@
 """The one-cycle learning-rate schedule."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 from .._validation.scalars import choice, integer, real

@@ -1,5 +1,7 @@
 """The one schedule that listens: it reacts to the values it is told, not to the step number."""
 
+from __future__ import annotations
+
 import math
 import numbers
 from typing import Any, Literal
