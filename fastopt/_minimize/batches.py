@@ -4,6 +4,8 @@ import copy
 
 import numpy as np
 
+from .._types import DTYPES
+from .._validation.parameters import is_native
 from . import csr_batches
 
 # Least number of samples in one call when the objective is evaluated on all of them.
@@ -24,7 +26,7 @@ class CsrRows:
         """The matrix in this wrapping, or as it is where SciPy is to be left alone with it."""
         indptr, indices, data = matrix.indptr, matrix.indices, matrix.data
         plain = all(each.flags.c_contiguous and each.flags.aligned for each in (indptr, indices, data))
-        usual = indptr.dtype == indices.dtype and data.dtype.name in ("float32", "float64") and data.dtype.isnative
+        usual = indptr.dtype == indices.dtype and is_native(data.dtype, DTYPES)
         valid = indptr[0] == 0 and indptr[-1] <= min(len(indices), len(data)) and bool((np.diff(indptr) >= 0).all())
         return cls(matrix) if plain and usual and valid and matrix.ndim == 2 else matrix
 

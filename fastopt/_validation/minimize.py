@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from .parameters import DTYPES
+from .._types import DTYPES
 from .scalars import integer, real
 
 # --- the objective ---------------------------------------------------------------------------------------

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .parameters import DTYPES, is_masked
+from .._types import DTYPES, INDEX_DTYPES
+from .parameters import is_masked, is_native
 from .scalars import real
-from .sparse_gradients import INDEX_DTYPES
 
 
 def samples(X):
@@ -39,7 +39,7 @@ def _two_dimensions(X):
 
 
 def _dtype(X):
-    if X.dtype not in (np.float32, np.float64) or not X.dtype.isnative:
+    if not is_native(X.dtype, DTYPES):
         raise TypeError(f"`X` must be float32 or float64, got {X.dtype}; pass X.astype(np.float64).")
 
 
@@ -48,7 +48,7 @@ def _sparse_samples(X):
         raise TypeError(f"`X` must be a NumPy array or in CSR format, got {X.format}; pass X.tocsr().")
     _two_dimensions(X)
     _dtype(X)
-    if X.indices.dtype not in INDEX_DTYPES or X.indptr.dtype != X.indices.dtype:
+    if not is_native(X.indices.dtype, INDEX_DTYPES) or X.indptr.dtype != X.indices.dtype:
         raise TypeError(
             f"`X` must have int32 or int64 indices of one dtype, got {X.indices.dtype} and {X.indptr.dtype}."
         )

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-DTYPES = ("float32", "float64")
+from .._types import DTYPES
 
 
 def label(name, keys, k):
@@ -37,6 +37,11 @@ def flat_parameters(params):
         _check_parameter(label("params", keys, k), array)
     _check_disjoint(arrays, keys)
     return arrays, keys
+
+
+def is_native(dtype, names):
+    """Whether a dtype has one of the names and the byte order of the machine."""
+    return dtype.name in names and dtype.isnative
 
 
 def is_masked(array):

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from .parameters import DTYPES
-
-INDEX_DTYPES = (np.dtype(np.int32), np.dtype(np.int64))
+from .._types import DTYPES, INDEX_DTYPES
+from .parameters import is_native
 
 
 def row_indices(indices):
@@ -19,7 +18,7 @@ def row_indices(indices):
 def row_values(rows, indices):
     """Return the rows of a RowSparse as an array with one row per index."""
     rows = np.asarray(rows)
-    if rows.dtype.name not in DTYPES or not rows.dtype.isnative:
+    if not is_native(rows.dtype, DTYPES):
         raise TypeError(f"`rows` must be float32 or float64, got {rows.dtype}; pass rows.astype(np.float64).")
     if rows.ndim == 0 or len(rows) != len(indices):
         raise ValueError(f"`rows` must have one row for each of the {len(indices)} indices, got shape {rows.shape}.")
@@ -91,7 +90,7 @@ def refuse_sparse_size(n, n_positions):
 
 
 def _index_array(name, attribute, indices):
-    if indices.dtype not in INDEX_DTYPES:
+    if not is_native(indices.dtype, INDEX_DTYPES):
         raise TypeError(
             f"{name}{attribute} must be int32 or int64, got {indices.dtype}; pass indices.astype(np.int64)."
         )
