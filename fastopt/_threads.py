@@ -41,7 +41,7 @@ def set_num_threads(n: int | None) -> None:
 
 
 def get_num_threads() -> int:
-    """Return the number of threads that an optimizer without `num_threads` may use here and now.
+    """Return the number of threads that an optimizer without `num_threads` may use at present.
 
     Small work uses fewer. In a build without OpenMP it is 1.
 

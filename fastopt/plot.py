@@ -1,7 +1,7 @@
 """Pictures of results, drawn with matplotlib, which is imported when a function is called.
 
-Every function draws into the axes `ax`, or into a new figure of pyplot's, and returns the axes, so that titles,
-limits and scales are set on what it returns.
+Every function draws into the axes `ax`, or into a new figure of pyplot's, and returns the axes, on which titles,
+limits and scales can be set.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def path(
     ax: Axes | None = None,
     **line: Any,
 ) -> Axes:
-    """Draw the path of an optimizer over the plane, from a circle to a star.
+    """Draw the path of an optimizer in the plane; a circle marks its start, a star its end.
 
     Parameters
     ----------
@@ -307,7 +307,7 @@ def _surface(fun, region):
 def _draw_contours(ax, region, surface, levels):
     """Contours through equal shares of the area, but closer together where the function is small.
 
-    Equal steps in the function would put all contours of a steep one (Beale's, a ravine) on its slopes.
+    With equal steps of the values, all contours of a steep function, such as Beale's, would lie on its slopes.
     """
     from matplotlib import colormaps
 

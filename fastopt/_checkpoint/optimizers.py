@@ -13,7 +13,7 @@ from .files import read, write
 
 
 def save(path: StrPath, optimizer: Optimizer) -> None:
-    """Write an optimizer and its parameters to a file, from which `load` goes on with the same bits.
+    """Write an optimizer and its parameters to a file, from which `load` continues with the same bits.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def save(path: StrPath, optimizer: Optimizer) -> None:
 
     See Also
     --------
-    load : Go on from the file.
+    load : Continue from the file.
 
     Notes
     -----
-    The file is replaced as a whole once all of it is on disk: whenever the machine stops, it is the old one or the
-    new one. A process that is killed while it writes may leave a file ``.fastopt-*.tmp`` beside it.
+    The file is replaced atomically once all of the new one is on disk: whenever the machine stops, the file is the old
+    one or the new one. A process that is killed while it writes may leave a file ``.fastopt-*.tmp`` beside it.
 
     In the file are the parameters and what `Optimizer.state_dict` returns. A learning-rate schedule and `num_threads`
     are not; the counters of a schedule that has `state_dict` are. ``numpy.load`` reads the file, as it is an
@@ -67,7 +67,7 @@ def save(path: StrPath, optimizer: Optimizer) -> None:
 
 
 def load(path: StrPath, optimizer: Optimizer) -> None:
-    """Take over the parameters and the state that `save` wrote; the next step has the bits of a run without a break.
+    """Load the parameters and the state that `save` wrote; the next step has the same bits as without the interruption.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def load(path: StrPath, optimizer: Optimizer) -> None:
         The file.
     optimizer : Optimizer
         Of the class of the saved one, over arrays of the same shapes and dtypes, which are overwritten in place. Its
-        learning rate must be of the same sort, a number or a schedule. The saved hyper-parameters replace its own,
+        learning rate must be of the same kind, a number or a schedule. The saved hyper-parameters replace its own,
         but for `num_threads`; so does a learning rate that is a number.
 
     Raises
@@ -111,7 +111,7 @@ def load(path: StrPath, optimizer: Optimizer) -> None:
     >>> opt.step(2 * x)
     >>> fastopt.save(path, opt)
 
-    A later run makes the optimizer over arrays of its own, and goes on:
+    A later run makes the optimizer over arrays of its own, and continues:
 
     >>> y = np.zeros(2)
     >>> resumed = fastopt.Adam(y, learning_rate=0.1)
@@ -155,7 +155,7 @@ def _fitting_params(tree, optimizer):
         raise ValueError(f"`params` must be saved as a list of {len(own)} arrays, got {got}.")
     saved, names = tree.get("names"), _names(optimizer)
     if saved is not None and names is not None and saved != names:
-        # Arrays of one shape whose names have changed places would be taken for each other.
+        # Arrays of one shape whose names were exchanged would be mistaken for each other.
         raise ValueError(f"`params` must have the keys {saved!r} in this order, got {names!r}.")
     for k, (array, mine) in enumerate(zip(given, own, strict=True)):
         _check_same_kind(_validation.parameters.label("params", keys, k), array, mine)

@@ -1,4 +1,4 @@
-"""Sparse gradients: `RowSparse` and those of SciPy."""
+"""Checks of sparse gradients: `RowSparse` and those of SciPy."""
 
 import numpy as np
 
@@ -48,7 +48,10 @@ def scipy_gradient(name, grad, param):
 
 
 def compressed(name, grad):
-    """Check the index arrays of a CSR or CSC gradient as far as their bounds go; return the number of its rows."""
+    """Check the index arrays of a CSR or CSC gradient, except the bounds of its indices.
+
+    Returns the number of rows of CSR, of columns of CSC.
+    """
     indptr, n_major = grad.indptr, grad.shape[0] if grad.format == "csr" else grad.shape[1]
     if grad.ndim == 1:
         n_major = 1
@@ -70,7 +73,7 @@ def compressed(name, grad):
 
 
 def coordinates(name, grad):
-    """Check the index arrays of a COO gradient but for their bounds."""
+    """Check the index arrays of a COO gradient, except their bounds."""
     for index in grad.coords:
         _index_array(name, ".coords", index)
         _one_value_each(name, grad.data, index)

@@ -8,7 +8,7 @@ from ._base import Objective
 
 
 class Huber(Objective):
-    r"""Robust linear regression (Huber 1964): squares of small residuals, sizes of large ones.
+    r"""Robust linear regression (Huber 1964): squares of small residuals, absolute values of large ones.
 
     .. math::
 
