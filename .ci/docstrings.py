@@ -7,13 +7,14 @@ from pathlib import Path
 
 from numpydoc.validate import validate
 
-import fastopt
-import fastopt.data
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs/_ext"))
+
+from public_names import MODULES
 
 
 def public_names():
     """Dotted names of all that users call, public methods and properties included."""
-    for module in (fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules):
+    for module in MODULES:
         for name in module.__all__:
             each = getattr(module, name)
             if not callable(each) or name.startswith("_"):

@@ -21,15 +21,15 @@ def _imported_classes(path):
     return [alias.name for each in public for alias in each.names]
 
 
-def _keys(path, name):
-    """The keys of a dict that a module writes out."""
+def _assigned(path, name):
+    """The expression that a module assigns to a name."""
     for each in _statements(path):
         if isinstance(each, ast.Assign) and [target.id for target in each.targets] == [name]:
-            return [key.value for key in each.value.keys]
-    raise LookupError(f"{PACKAGE / path} has no dict {name}.")
+            return each.value
+    raise LookupError(f"{PACKAGE / path} assigns nothing to {name}.")
 
 
 OPTIMIZERS = sorted(name.lower() for name in _imported_classes("optimizers/__init__.py"))
 LOSSES = sorted(_imported_classes("objectives/__init__.py"))
-FINITE_SUM_METHODS = sorted(_keys("_finite_sum/saga_svrg.py", "FINITE_SUM_METHODS"))
-DTYPES = ["float32", "float64"]
+FINITE_SUM_METHODS = sorted(key.value for key in _assigned("_finite_sum/saga_svrg.py", "FINITE_SUM_METHODS").keys)
+DTYPES = list(ast.literal_eval(_assigned("_types.py", "DTYPES")))

@@ -28,7 +28,7 @@ def _parser():
 
 
 def _silence_stdout():
-    """Point standard output at nothing, or the interpreter's last flush would fail again, noisily."""
+    """Point standard output at the null device: else the interpreter's last flush fails again and prints an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,6 @@
-"""What this installation is made of, for bug reports."""
+"""Versions and build of this installation, for bug reports."""
+
+from __future__ import annotations
 
 import platform
 
@@ -36,7 +38,7 @@ def show_versions() -> None:
 
 
 def _thread_pools():
-    """One line per native thread pool in the process, if threadpoolctl is there to tell."""
+    """One line per native thread pool in the process, if threadpoolctl is installed."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:

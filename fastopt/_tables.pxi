@@ -27,7 +27,7 @@ cdef int form_of(const fo_rule *rule, dict values):
 
 
 def rule_names():
-    """Names of the rules, as csrc/rules.def lists them."""
+    """Names of the rules, as csrc/rules/rules.def lists them."""
     cdef Py_ssize_t k = 0
     result = []
     while fo_rules[k] != NULL:

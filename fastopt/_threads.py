@@ -1,4 +1,6 @@
-"""How many threads a call may use. How they run is csrc/parallel.c's business."""
+"""How many threads a call may use; csrc/core/parallel.c runs them."""
+
+from __future__ import annotations
 
 import contextlib
 import contextvars
@@ -39,7 +41,7 @@ def set_num_threads(n: int | None) -> None:
 
 
 def get_num_threads() -> int:
-    """Return the number of threads that an optimizer without `num_threads` may use here and now.
+    """Return the number of threads that an optimizer without `num_threads` may use at present.
 
     Small work uses fewer. In a build without OpenMP it is 1.
 

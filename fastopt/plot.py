@@ -1,8 +1,10 @@
 """Pictures of results, drawn with matplotlib, which is imported when a function is called.
 
-Every function draws into the axes `ax`, or into a new figure of pyplot's, and returns the axes, so that titles,
-limits and scales are set on what it returns.
+Every function draws into the axes `ax`, or into a new figure of pyplot's, and returns the axes, on which titles,
+limits and scales can be set.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,8 +30,8 @@ def __dir__():
 
 
 def trace(
-    result: Mapping[str, Any], x: str = "iteration", *, minimum: float = 0.0, ax: "Axes | None" = None, **line: Any
-) -> "Axes":
+    result: Mapping[str, Any], x: str = "iteration", *, minimum: float = 0.0, ax: Axes | None = None, **line: Any
+) -> Axes:
     """Draw the loss of a run: one point per epoch.
 
     Parameters
@@ -92,9 +94,9 @@ def compare(
     x: str = "iteration",
     *,
     minimum: float = 0.0,
-    ax: "Axes | None" = None,
+    ax: Axes | None = None,
     **line: Any,
-) -> "Axes":
+) -> Axes:
     """Draw the losses of several runs, with a legend.
 
     Parameters
@@ -154,10 +156,10 @@ def path(
     *,
     bounds: Sequence[tuple[float, float]] | None = None,
     levels: int = 25,
-    ax: "Axes | None" = None,
+    ax: Axes | None = None,
     **line: Any,
-) -> "Axes":
-    """Draw the path of an optimizer over the plane, from a circle to a star.
+) -> Axes:
+    """Draw the path of an optimizer in the plane; a circle marks its start, a star its end.
 
     Parameters
     ----------
@@ -305,7 +307,7 @@ def _surface(fun, region):
 def _draw_contours(ax, region, surface, levels):
     """Contours through equal shares of the area, but closer together where the function is small.
 
-    Equal steps in the function would put all contours of a steep one (Beale's, a ravine) on its slopes.
+    With equal steps of the values, all contours of a steep function, such as Beale's, would lie on its slopes.
     """
     from matplotlib import colormaps
 

@@ -1,7 +1,7 @@
 """Writes the pages of the API reference, from the lists of public names that the package itself keeps.
 
-The optimizers, schedules and so on are not listed here again. What is listed are the other names of `fastopt`, as
-they belong to different pages; `missing` says what was forgotten, and a test that nothing was.
+Optimizers, objectives, schedules and methods are read from those lists. The other names of `fastopt` are listed here,
+as they belong to different pages. `missing` returns the names without a page; a test checks that there are none.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from pathlib import Path
 import fastopt
 import fastopt.data
 
+MODULES = (fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules)
 DATA = {
     "OPTIMIZERS": "Name -> class of every optimizer, a dict; the name is the class's in lower case.",
     "FINITE_SUM_METHODS": "Name -> class of the methods that need an objective of `fastopt.objectives`, a dict.",
@@ -74,7 +75,7 @@ PAGES = [
     Page("data", "fastopt.data", "Data that come with the package.", fastopt.data.__all__, "fastopt.data"),
 ]
 
-# Classes whose page lists methods; the optimizers' are on that of their base.
+# Classes whose page lists methods; those of the optimizers are on the page of their base class.
 CLASSES_WITH_MEMBERS = [
     "fastopt.Optimizer",
     "fastopt.schedules.reduce_on_plateau",
@@ -85,8 +86,7 @@ CLASSES_WITH_MEMBERS = [
 def missing():
     """Public names of the package that no page has; its public modules have pages of their own."""
     shown = {f"{page.module}.{name}" for page in PAGES for name in page.names} | {page.module for page in PAGES}
-    modules = (fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules)
-    public = [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
+    public = [f"{module.__name__}.{name}" for module in MODULES for name in module.__all__]
     return [name for name in public if name not in shown]
 
 
@@ -110,7 +110,7 @@ def index_text():
 
 
 def write_pages(app, config):
-    """Write what has changed, so that Sphinx reads nothing twice."""
+    """Write the pages that have changed; Sphinx reads no other again."""
     if missing():
         raise RuntimeError(f"docs/_ext/public_names.py: no page of the reference has {', '.join(missing())}.")
     folder = Path(app.srcdir) / "api"

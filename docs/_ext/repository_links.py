@@ -1,7 +1,7 @@
 """Links of the Markdown files are paths in the repository; here they become links between the pages.
 
-So one text serves both: a viewer of the repository follows the paths, and the site leads to the page that the file
-has become. Files that are no pages (sources, tests) become downloads.
+So one text serves both: a viewer of the repository follows the paths, and the site links to the page that is made of
+the file. Files that are no pages (sources, tests) become downloads.
 """
 
 import os
@@ -32,7 +32,7 @@ def page_of(path):
 
 
 def rewritten(text, read_from, shown_in):
-    """Turn links that are relative to the folder `read_from` into such that are relative to `shown_in`."""
+    """Make links that are relative to the folder `read_from` relative to `shown_in`."""
 
     def replace(match):
         path = os.path.relpath(os.path.normpath(read_from / match[2]), ROOT)

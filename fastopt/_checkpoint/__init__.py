@@ -1,4 +1,4 @@
-"""Checkpoints of runs and of optimizers: files without pickle that are read as they were written, or not at all."""
+"""Checkpoints of runs and of optimizers: files without pickle; a damaged file is never read in part."""
 
 from .files import CheckpointError, read, write
 from .optimizers import load, save

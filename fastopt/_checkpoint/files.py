@@ -1,11 +1,11 @@
-"""Checkpoint files: trees of plain values and arrays in an .npz without pickle, sealed, and replaced as a whole.
+"""Checkpoint files: trees of plain values and arrays in an .npz without pickle, with a checksum, replaced atomically.
 
     header.npy    JSON as uint8: format, version, kind, version of fastopt, number of arrays, and the tree
     array_0.npy   the arrays, in the order in which they stand in the tree
     ...
 
-The archive's comment is a seal: the BLAKE2b digest of all bytes before it. A flipped bit anywhere, or a missing end,
-breaks it, so nothing is interpreted that was not written like this.
+The archive's comment is a checksum: the BLAKE2b digest of all bytes before it. A file with a flipped bit or without
+its end is refused before its contents are read.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from . import trees
 
 FORMAT = "fastopt checkpoint"
 VERSION = 1
-SEAL = 64  # bytes: hexadecimal digits, among which no reader of zip files finds one of its signatures
+CHECKSUM_BYTES = 64  # hexadecimal digits, in which no signature of the zip format can occur
 CHUNK = 2**20
 MAGIC = b"PK\3\4"
 
@@ -48,7 +48,7 @@ class CheckpointError(ValueError):
     """
 
     def __init__(self, path, reason, remedy="resume from another copy"):
-        super().__init__(path, reason, remedy)  # what pickle makes it from again
+        super().__init__(path, reason, remedy)  # the arguments that pickle makes it from
         self.path, self.reason = path, reason
 
     def __str__(self):
@@ -57,12 +57,12 @@ class CheckpointError(ValueError):
 
 
 def write(path, kind, tree):
-    """Write a tree to a file, which is replaced as a whole or not at all.
+    """Write a tree to a file, which is replaced atomically.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file, by this very name. A link is followed.
+        The file; no suffix is added. A link is followed.
     kind : str
         What the tree is, for `read` to ask for.
     tree : dict, list, tuple, None, bool, int, float, str, numpy scalar or ndarray
@@ -80,10 +80,10 @@ def write(path, kind, tree):
             for name, array in zip(_names(len(arrays)), [trees.to_json(header), *arrays], strict=True):
                 with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, array, allow_pickle=False)
-            archive.comment = b"0" * SEAL
-        seal = _digest(file)
-        file.seek(-SEAL, os.SEEK_END)
-        file.write(seal)
+            archive.comment = b"0" * CHECKSUM_BYTES
+        checksum = _digest(file)
+        file.seek(-CHECKSUM_BYTES, os.SEEK_END)
+        file.write(checksum)
 
 
 def read(path, kind):
@@ -108,7 +108,7 @@ def read(path, kind):
     """
     path = os.fsdecode(path)
     with open(path, "rb") as file:
-        _check_seal(file, path)
+        _check_checksum(file, path)
         try:
             with zipfile.ZipFile(file) as archive:
                 header = _header(archive, path, kind)
@@ -116,12 +116,13 @@ def read(path, kind):
                 return trees.decode(header["tree"], arrays)
         except CheckpointError:
             raise
-        except _HOSTILE:
-            raise CheckpointError(path, "it is sealed, but not as fastopt writes it") from None
+        except _ERRORS_OF_CONTENTS:
+            reason = "its checksum is right, but its contents are not those of a checkpoint"
+            raise CheckpointError(path, reason) from None
 
 
-# What a file can lead to whose seal is intact and whose contents are made to do harm.
-_HOSTILE = (
+# Exceptions that a file may cause whose checksum is right, but which was made by others to do harm.
+_ERRORS_OF_CONTENTS = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
     struct.error, zipfile.BadZipFile,
 )  # fmt: skip
@@ -132,8 +133,8 @@ def _names(n_arrays):
 
 
 def _digest(file):
-    """The seal of what a file holds before its last SEAL bytes."""
-    digest, left = hashlib.blake2b(digest_size=SEAL // 2), file.seek(0, os.SEEK_END) - SEAL
+    """The checksum of what a file holds before its last CHECKSUM_BYTES bytes."""
+    digest, left = hashlib.blake2b(digest_size=CHECKSUM_BYTES // 2), file.seek(0, os.SEEK_END) - CHECKSUM_BYTES
     file.seek(0)
     while left > 0:
         chunk = file.read(min(left, CHUNK))
@@ -142,13 +143,13 @@ def _digest(file):
     return digest.hexdigest().encode()
 
 
-def _check_seal(file, path):
+def _check_checksum(file, path):
     start = file.read(len(MAGIC))
     if not start:
         raise CheckpointError(path, "it is empty")
     if not MAGIC.startswith(start):
         raise CheckpointError(path, "it is not a checkpoint of fastopt", "pass the file that was written")
-    if file.seek(0, os.SEEK_END) <= SEAL or _digest(file) != file.read(SEAL):
+    if file.seek(0, os.SEEK_END) <= CHECKSUM_BYTES or _digest(file) != file.read(CHECKSUM_BYTES):
         raise CheckpointError(path, "it is damaged, truncated, or not a checkpoint of fastopt")
 
 
@@ -169,19 +170,19 @@ def _header(archive, path, kind):
 
 
 def _array(archive, name):
-    """A stored array of numbers, for which memory is set aside only if the file has as much."""
+    """A stored array of numbers; memory is allocated only if the file holds as many bytes."""
     info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > archive.start_dir:
         raise ValueError
     with archive.open(info) as member:
-        shape, _, dtype = _FIRST_LINES[np.lib.format.read_magic(member)](member)
+        shape, _, dtype = _HEADER_READERS[np.lib.format.read_magic(member)](member)
         if dtype.hasobject or member.tell() + dtype.itemsize * math.prod(shape) != info.file_size:
             raise ValueError
     with archive.open(info) as member:
         return np.array(np.lib.format.read_array(member, allow_pickle=False), order="C", copy=None)
 
 
-_FIRST_LINES = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 # --- replacement -----------------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ _FIRST_LINES = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.form
 
 @contextlib.contextmanager
 def _replacement(path):
-    """A new file that takes the place of `path` when all of it is on disk, or leaves no trace."""
+    """A new file that takes the place of `path` when all of it is on disk, or is removed."""
     target = os.path.realpath(path)
     mode = _mode(target)
     temporary = os.path.join(os.path.dirname(target), f".fastopt-{os.urandom(16).hex()}.tmp")
@@ -209,7 +210,7 @@ def _replacement(path):
 
 
 def _mode(target):
-    """Permissions of the file to be replaced, None if there is none; what is not a file is not replaced."""
+    """Permissions of the file to be replaced, None if there is none; raises for a folder or a device."""
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
@@ -222,7 +223,7 @@ def _mode(target):
 
 
 def _sync_folder(folder):
-    """Put the new name on disk, where the platform opens folders and the file system knows how."""
+    """Put the new name on disk, where platform and file system can synchronize folders."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except PermissionError:

@@ -1,16 +1,19 @@
 """`save` and `load`: an optimizer and its parameters in a checkpoint."""
 
+from __future__ import annotations
+
 import os
 
 import numpy as np
 
-from .. import _core, _validation
-from .._types import Path
+from .. import _validation
+from .._types import StrPath
+from ..optimizers import Optimizer
 from .files import read, write
 
 
-def save(path: Path, optimizer: "_core.Engine") -> None:
-    """Write an optimizer and its parameters to a file, from which `load` goes on with the same bits.
+def save(path: StrPath, optimizer: Optimizer) -> None:
+    """Write an optimizer and its parameters to a file, from which `load` continues with the same bits.
 
     Parameters
     ----------
@@ -32,12 +35,12 @@ def save(path: Path, optimizer: "_core.Engine") -> None:
 
     See Also
     --------
-    load : Go on from the file.
+    load : Continue from the file.
 
     Notes
     -----
-    The file is replaced as a whole once all of it is on disk: whenever the machine stops, it is the old one or the
-    new one. A process that is killed while it writes may leave a file ``.fastopt-*.tmp`` beside it.
+    The file is replaced atomically once all of the new one is on disk: whenever the machine stops, the file is the old
+    one or the new one. A process that is killed while it writes may leave a file ``.fastopt-*.tmp`` beside it.
 
     In the file are the parameters and what `Optimizer.state_dict` returns. A learning-rate schedule and `num_threads`
     are not; the counters of a schedule that has `state_dict` are. ``numpy.load`` reads the file, as it is an
@@ -63,8 +66,8 @@ def save(path: Path, optimizer: "_core.Engine") -> None:
         write(path, "optimizer", optimizer._snapshot() | params)
 
 
-def load(path: Path, optimizer: "_core.Engine") -> None:
-    """Take over the parameters and the state that `save` wrote; the next step has the bits of a run without a break.
+def load(path: StrPath, optimizer: Optimizer) -> None:
+    """Load the parameters and the state that `save` wrote; the next step has the same bits as without the interruption.
 
     Parameters
     ----------
@@ -72,7 +75,7 @@ def load(path: Path, optimizer: "_core.Engine") -> None:
         The file.
     optimizer : Optimizer
         Of the class of the saved one, over arrays of the same shapes and dtypes, which are overwritten in place. Its
-        learning rate must be of the same sort, a number or a schedule. The saved hyper-parameters replace its own,
+        learning rate must be of the same kind, a number or a schedule. The saved hyper-parameters replace its own,
         but for `num_threads`; so does a learning rate that is a number.
 
     Raises
@@ -108,7 +111,7 @@ def load(path: Path, optimizer: "_core.Engine") -> None:
     >>> opt.step(2 * x)
     >>> fastopt.save(path, opt)
 
-    A later run makes the optimizer over arrays of its own, and goes on:
+    A later run makes the optimizer over arrays of its own, and continues:
 
     >>> y = np.zeros(2)
     >>> resumed = fastopt.Adam(y, learning_rate=0.1)
@@ -132,7 +135,7 @@ def load(path: Path, optimizer: "_core.Engine") -> None:
 
 
 def _check_optimizer(optimizer):
-    if not isinstance(optimizer, _core.Engine):  # the base class of fastopt.Optimizer, which may not be imported yet
+    if not isinstance(optimizer, Optimizer):
         raise TypeError(f"`optimizer` must be a fastopt.Optimizer, got {type(optimizer).__name__}.")
 
 
@@ -152,7 +155,7 @@ def _fitting_params(tree, optimizer):
         raise ValueError(f"`params` must be saved as a list of {len(own)} arrays, got {got}.")
     saved, names = tree.get("names"), _names(optimizer)
     if saved is not None and names is not None and saved != names:
-        # Arrays of one shape whose names have changed places would be taken for each other.
+        # Arrays of one shape whose names were exchanged would be mistaken for each other.
         raise ValueError(f"`params` must have the keys {saved!r} in this order, got {names!r}.")
     for k, (array, mine) in enumerate(zip(given, own, strict=True)):
         _check_same_kind(_validation.parameters.label("params", keys, k), array, mine)

@@ -1,7 +1,7 @@
 """Trees of plain values and arrays as JSON and a list of arrays, and back, bit for bit.
 
-What JSON has no word for is an object with one key, which says what it is. So are dicts, for a key of a user's not to
-be taken for one.
+A value that JSON lacks becomes an object with one key, which names its type. So does a dict, or a key of the user's
+could be mistaken for the name of a type.
 """
 
 import json
@@ -12,8 +12,8 @@ import numpy as np
 
 from .._validation.parameters import is_masked
 
-DEEPEST = 64  # levels of a tree; well inside Python's limit of recursion, and no tree without an end gets past it
-LARGEST_NUMBER = 2**53  # the readers of JSON agree on integers up to here
+DEEPEST = 64  # levels of a tree: far below Python's recursion limit, and a tree that contains itself is refused
+LARGEST_NUMBER = 2**53  # up to here all readers of JSON read integers exactly
 DTYPES = {
     text: np.dtype(text)
     for code in "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"]
@@ -21,43 +21,43 @@ DTYPES = {
 }
 
 
-def encode(value, trail, arrays):
-    """What a tree is in JSON; its arrays go into `arrays`. `trail` holds the keys that lead to it."""
+def encode(value, keys, arrays):
+    """What a tree is in JSON; its arrays go into `arrays`. `keys` are those that lead to it."""
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, (np.generic, np.ndarray)):
-        return _encode_numpy(value, trail, arrays)
+        return _encode_numpy(value, keys, arrays)
     if isinstance(value, int):
         return value if abs(value) <= LARGEST_NUMBER else {"int": hex(value)}
-    if isinstance(value, float):  # JSON has the shortest digits, which give the same bits, but no NaN
+    if isinstance(value, float):  # JSON writes the digits that give the same bits, but has no NaN
         return value if math.isfinite(value) else {"float": struct.pack("<d", value).hex()}
     if not isinstance(value, (list, tuple, dict)):
         raise TypeError(
-            f"`{_place(trail)}` must be a dict, a list, a number, a string, None or a NumPy array, "
+            f"`{_place(keys)}` must be a dict, a list, a number, a string, None or a NumPy array, "
             f"got {type(value).__name__}."
         )
-    if len(trail) >= DEEPEST:
-        raise ValueError(f"`tree` must have at most {DEEPEST} levels, got more at `{_place(trail)}`.")
+    if len(keys) >= DEEPEST:
+        raise ValueError(f"`tree` must have at most {DEEPEST} levels, got more at `{_place(keys)}`.")
     if not isinstance(value, dict):
-        return [encode(item, (*trail, k), arrays) for k, item in enumerate(value)]
+        return [encode(item, (*keys, k), arrays) for k, item in enumerate(value)]
     for key in value:
         if not isinstance(key, str):
-            raise TypeError(f"`{_place(trail)}` must have strings as keys, got {key!r}.")
-    return {"dict": {key: encode(item, (*trail, key), arrays) for key, item in value.items()}}
+            raise TypeError(f"`{_place(keys)}` must have strings as keys, got {key!r}.")
+    return {"dict": {key: encode(item, (*keys, key), arrays) for key, item in value.items()}}
 
 
-def _encode_numpy(value, trail, arrays):
+def _encode_numpy(value, keys, arrays):
     if value.dtype.str not in DTYPES or is_masked(value):
         got = "a masked array" if is_masked(value) else f"dtype {value.dtype}"
-        raise TypeError(f"`{_place(trail)}` must hold numbers or booleans, got {got}.")
+        raise TypeError(f"`{_place(keys)}` must hold numbers or booleans, got {got}.")
     if isinstance(value, np.generic):
         return {"scalar": [value.dtype.str, value.tobytes().hex()]}
     arrays.append(value.view(np.ndarray))
     return {"array": len(arrays) - 1}
 
 
-def _place(trail):
-    return "tree" + "".join(f"[{key!r}]" for key in trail)
+def _place(keys):
+    return "tree" + "".join(f"[{key!r}]" for key in keys)
 
 
 def decode(node, arrays):
@@ -66,8 +66,8 @@ def decode(node, arrays):
         return [decode(item, arrays) for item in node]
     if not isinstance(node, dict):
         return node
-    ((sort, value),) = node.items()
-    return _DECODERS[sort](value, arrays)
+    ((kind, value),) = node.items()
+    return _DECODERS[kind](value, arrays)
 
 
 def _scalar(value, arrays):

@@ -1,4 +1,4 @@
-"""What the commands of the command line share: arguments, and refusals that a user reads."""
+"""What the commands of the command line share: argument types, and the error of wrong use."""
 
 import argparse
 

@@ -1,7 +1,7 @@
 """``fastopt bench``: how fast each optimizer is on this machine, against its memory and against NumPy.
 
-The gauge makes the same in-place passes over as many arrays as a step, without arithmetic. Beyond the caches, the share
-of its bandwidth that an optimizer reaches is what there is to be had.
+The gauge makes the same in-place passes over as many arrays as a step, without arithmetic. For parameters that the
+caches do not hold, its bandwidth is the most that an optimizer can reach.
 """
 
 import dataclasses
@@ -19,10 +19,10 @@ from .arguments import UsageError, at_least
 from .bench_numpy import NUMPY_UPDATES
 
 DEFAULT_SIZE = 2**24  # 64 MiB in float32: more than the caches of most machines hold
-BUDGET_SECONDS = 20.0  # for all rounds together; allocations and first passes come on top
-TURN_SECONDS = 1e-3  # at least, so that the clock does not matter
+BUDGET_SECONDS = 20.0  # for all rounds together, without allocations and first passes
+TURN_SECONDS = 1e-3  # least time of a measurement, so that the resolution of the clock does not matter
 LEAST_ROUNDS, MOST_ROUNDS = 3, 25
-GAUGE_FROM = 256 * 1024  # bytes of parameters: below, a pass of the gauge is mostly the call
+GAUGE_FROM = 256 * 1024  # bytes of parameters: below, a pass of the gauge is mostly the overhead of the call
 WARM_UP_CALLS = 3  # touch the memory for the first time, wake the threads
 PAGE, LINE = 4096, 64
 UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
@@ -67,7 +67,7 @@ def problem(size, dtype):
 def gauge_streams(nbytes, n):
     """Byte arrays in one block, each starting further into a page than the one before.
 
-    They are written once: memory that never was is read from one shared page of zeros, in the cache.
+    They are written once: memory that was never written is read from one shared page of zeros, in the cache.
     """
     apart = nbytes + PAGE - nbytes % PAGE + 12 * LINE
     block = np.empty(n * apart + LINE, np.uint8)
@@ -95,7 +95,7 @@ def medians(runs, budget, clock=time.perf_counter):
 
 
 def measure(name, hyper, x, g, num_threads, budget):
-    """The row of one optimizer. The parameters `x` move."""
+    """The row of one optimizer. The parameters `x` are updated."""
     opt = fastopt.get_optimizer(name)(x, num_threads=num_threads, **hyper)
     streams = 1 + len(opt.state)  # that a step reads and writes; the gradient is read alone
     runs = {"fastopt": lambda: opt.step(g)}
@@ -103,8 +103,8 @@ def measure(name, hyper, x, g, num_threads, budget):
         read, *readwrite = gauge_streams(x.nbytes, 1 + streams)
         runs["gauge"] = lambda: _core.gauge(read, readwrite, num_threads)
     if name in NUMPY_UPDATES:
-        theirs = NUMPY_UPDATES[name](x.copy(), **hyper)
-        runs["numpy"] = lambda: theirs.step(g)
+        numpy_update = NUMPY_UPDATES[name](x.copy(), **hyper)
+        runs["numpy"] = lambda: numpy_update.step(g)
     seconds = medians(runs, budget)
     label = " ".join([name, *(f"{key}={value}" for key, value in hyper.items())])
     moved = (1 + 2 * streams) * x.itemsize
@@ -112,7 +112,7 @@ def measure(name, hyper, x, g, num_threads, budget):
 
 
 def format_time(seconds):
-    """Three or four figures with the unit that suits them."""
+    """Three or four figures with a suitable unit."""
     unit, scale = next((each for each in UNITS if seconds >= each[1]), UNITS[-1])
     return f"{seconds / scale:.3g} {unit}" if seconds < 999 * scale else f"{seconds / scale:.0f} {unit}"
 
@@ -126,12 +126,12 @@ HEAD = (
 def format_row(row):
     """A line under `HEAD`."""
     share = "-" if row.share is None else f"{row.share:.0%}"
-    theirs = ("-", "-")
+    numpy_texts = ("-", "-")
     if row.numpy_seconds is not None:
-        theirs = format_time(row.numpy_seconds), f"{row.numpy_seconds / row.seconds:.1f}x"
+        numpy_texts = format_time(row.numpy_seconds), f"{row.numpy_seconds / row.seconds:.1f}x"
     return (
         f"{row.label:<20}{format_time(row.seconds):>10}{row.bytes_per_parameter:>11}{row.bandwidth / 1e9:>9.1f}"
-        f"{share:>11}{theirs[0]:>10}{theirs[1]:>10}"
+        f"{share:>11}{numpy_texts[0]:>10}{numpy_texts[1]:>10}"
     )
 
 
@@ -141,7 +141,7 @@ def bytes_needed(size, dtype):
 
 
 def check_memory(size, dtype):
-    """Refuse what does not fit, which the operating system would notice only when it is too late."""
+    """Refuse sizes that do not fit into memory before the operating system ends the process."""
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

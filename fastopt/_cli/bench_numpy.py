@@ -1,13 +1,13 @@
-"""Updates in NumPy, written as well as they can be there: in place, with out=, no temporaries.
+"""Updates in NumPy, as fast as NumPy allows: in place, with out=, without temporary arrays.
 
-What ``fastopt bench`` and the benchmarks compare with. Hyper-parameters have the names and defaults of the optimizer.
+``fastopt bench`` and the benchmarks compare with them. Hyper-parameters have the names and defaults of the optimizer.
 """
 
 import numpy as np
 
 
 class NumpySGD:
-    """Gradient descent, with momentum on request."""
+    """Gradient descent, optionally with momentum."""
 
     def __init__(self, p, learning_rate=0.01, momentum=0.0):
         real = p.dtype.type
@@ -68,7 +68,7 @@ class NumpyRMSprop:
 
 
 class NumpyAdam:
-    """Adam with both bias corrections folded into scalars."""
+    """Adam with both bias corrections merged into scalar factors."""
 
     def __init__(self, p, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
         self.p, self.hyper, self.t = p, (learning_rate, beta_1, beta_2, epsilon), 0

@@ -1,1 +1,1 @@
-"""Finite sums: what lies between the objectives, `minimize` and the epochs in C."""
+"""Finite sums: the data of an objective in C, SAGA and SVRG, and the segments of epochs that `minimize` runs."""

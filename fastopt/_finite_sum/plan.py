@@ -1,4 +1,4 @@
-"""What an epoch in C is told beside its data: how batches are run, and how the penalties reach the parameters."""
+"""The settings of an epoch in C: how batches are run, and how the penalties are applied."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ class Plan(NamedTuple):
     dense_steps : bool
         Whether steps on CSR samples go over all parameters, too.
     n_workers : int
-        Lock-free workers; 1: none.
+        Number of lock-free workers; 1 for one batch after the other.
     """
 
     batch_size: int
@@ -32,7 +32,8 @@ class Penalty(NamedTuple):
     l2, l1 : float
         Those of the objective.
     step_gain : float
-        Times l2 and l1, what "proximal" takes of parameters outside of the gradient: with momentum more than a step's.
+        Factor of l2 and l1 in the "proximal" step; above 1 with momentum, where a constant gradient moves
+        the parameters further than one step does.
     accumulator : ndarray or None
         For "flow", Adagrad's, with its `epsilon` and `epsilon_root`.
     """

@@ -1,15 +1,16 @@
-"""SVRG and SAGA: methods for finite sums, whose steps are csrc/finite_sum/saga_svrg_tmpl.h."""
+"""SVRG and SAGA: variance-reduced methods for finite sums; their steps are in csrc/finite_sum/saga_svrg_tmpl.h."""
 
-import inspect
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
 
 from .. import _validation
 from .._types import Array
-from ..optimizers._hyperparameters import Hyperparameter, LearningRate, ThreadCount
+from ..optimizers._hyperparameters import LearningRate, ThreadCount, declare
 
-#: Of the state in checkpoints that versions before 0.2 wrote.
+#: Names of the state in checkpoints of versions before 0.2 -> present names.
 FORMER_NAMES = {"table": "gradient_memory", "mean": "mean_gradient"}
 
 
@@ -38,9 +39,7 @@ class FiniteSumMethod:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        cls._declared = {name: each for name, each in vars(FiniteSumMethod).items() if isinstance(each, Hyperparameter)}
-        params = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        cls.__signature__ = inspect.Signature([params, *(each.parameter() for each in cls._declared.values())])
+        declare(cls)
 
     def __init__(self, params: Array, learning_rate: float | None = None, *, num_threads: int | None = None) -> None:
         if self.updates_memory is None:
@@ -57,7 +56,7 @@ class FiniteSumMethod:
         return np.nan if rate is None or self.step_count == 0 else rate
 
     def _bind(self, gradient_memory, mean_gradient, rate):
-        """Take the arrays that the steps work on, into which a state that was loaded goes; and the rate they use."""
+        """Take the arrays that the steps update, and their learning rate; a loaded state is copied into the arrays."""
         loaded, self.state = self.state, {"gradient_memory": gradient_memory, "mean_gradient": mean_gradient}
         for name, array in loaded.items():
             self.state[FORMER_NAMES.get(name, name)][...] = array
@@ -72,7 +71,7 @@ class FiniteSumMethod:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take over the state of an interrupted run of the same shape, to be bound by the run that goes on."""
+        """Load the state of an interrupted run of the same shape; the run that continues binds it."""
         self.step_count = saved["step_count"]
         self._values["learning_rate"] = saved["learning_rate"]
         self.state = dict(saved["state"])
@@ -83,7 +82,7 @@ class FiniteSumMethod:
 
 
 class SAGA(FiniteSumMethod):
-    r"""SAGA: gradients of single samples, less what a table remembers of them.
+    r"""SAGA: gradients of single samples, less those in a gradient memory, plus their mean.
 
     .. math::
 
@@ -91,10 +90,10 @@ class SAGA(FiniteSumMethod):
         \eta \lambda_1\right), \\
         m &\leftarrow m + (d_i - t_i) x_i / n, \qquad t_i \leftarrow d_i
 
-    with the derivatives :math:`d_i` of the loss by the margin, and the mean gradient :math:`m` that the table
-    :math:`t` stands for; :math:`\mathrm{soft}` moves each entry towards zero by its second argument, at most to zero,
-    and :math:`\lambda_1, \lambda_2` are the objective's ``l1`` and ``l2``. Converges linearly at a constant rate where
-    the objective is strongly convex.
+    with the derivatives :math:`d_i` of the loss by the margin, the gradient memory :math:`t`, which holds the last
+    derivative of each sample, and the mean gradient :math:`m` of the memory. :math:`\mathrm{soft}` moves each entry
+    towards zero by its second argument, at most to zero, and :math:`\lambda_1, \lambda_2` are the objective's ``l1``
+    and ``l2``. Converges linearly at a constant rate where the objective is strongly convex.
 
     Parameters
     ----------
@@ -109,7 +108,7 @@ class SAGA(FiniteSumMethod):
     -----
     Needs an objective of `fastopt.objectives`, and goes through the samples one by one, each epoch in another order.
     State: one number per sample and output, and a gradient. On CSR data a step takes time proportional to the
-    entries of the row, penalties included. The table starts with a pass over all samples.
+    entries of the sample, penalties included. A pass over all samples fills the gradient memory at the start.
 
     References
     ----------
@@ -130,7 +129,7 @@ class SAGA(FiniteSumMethod):
 
 
 class SVRG(FiniteSumMethod):
-    r"""SVRG: gradients of single samples, less those at the start of the epoch.
+    r"""SVRG: gradients of single samples, less those at the start of the epoch, plus their mean.
 
     .. math::
 
@@ -152,7 +151,7 @@ class SVRG(FiniteSumMethod):
     Notes
     -----
     Needs an objective of `fastopt.objectives`. State: one number per sample and output, and a gradient. On CSR data a
-    step takes time proportional to the entries of the row, penalties included.
+    step takes time proportional to the entries of the sample, penalties included.
 
     References
     ----------

@@ -1,4 +1,6 @@
-"""`minimize`: from its arguments to a run, and from the run to a result."""
+"""`minimize`: makes a run of its arguments, and a result of the run."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,17 +8,15 @@ from typing import Any
 import numpy as np
 
 from .. import _checkpoint
-from .._types import ArrayLike, Path
+from .._types import ArrayLike, StrPath
 from .._validation import minimize as validation
 from ..objectives._base import Objective
-from . import stopping
-from .averages import Ema, Polyak
+from . import arguments, stopping
 from .batches import Batches, NoSamples
 from .bounds import Projection
-from .evaluation import Combined, Differences, Native, Separate, Spsa
-from .finite_sums import FiniteSumRun, WholeObjective
+from .finite_sums import BuiltInEvaluator, FiniteSumRun
 from .report import History, Progress, callback_of, show
-from .run import Run
+from .run import Run, RunParts
 from .scipy_method import scipy_method
 from .settings import Method, Settings
 
@@ -38,12 +38,12 @@ def minimize(
     n_samples: int | None = None,
     batch_size: int | None = None,
     rng: int | np.random.Generator | None = None,
-    resume: Path | None = None,
+    resume: StrPath | None = None,
 ) -> Any:
     """Minimize a function whose values or gradients are noisy, or a mean over samples.
 
     The signature, the result and the conventions are those of `scipy.optimize.minimize`; `data`, `n_samples`,
-    `batch_size`, `rng` and `resume` are new. See docs/minimize.md for a guide.
+    `batch_size`, `rng` and `resume` are new. For a guide see "minimize" in the documentation.
 
     Parameters
     ----------
@@ -52,17 +52,17 @@ def minimize(
         is a read-only int64 array: the batch; with ``data=(A, b, ...)`` ``fun(x, A[index], b[index], ...,
         *args)``. It may draw samples of its own. Over samples it must be a mean, not a sum. `x` is a read-only view
         of the parameters, which the next step overwrites: copy what is to be kept. For compiled objectives see
-        docs/native_objectives.md.
+        "Native objectives" in the documentation.
     x0 : array_like, shape (n,)
-        Where to start. float32 stays float32, everything else becomes float64. Never written.
+        Starting point. float32 stays float32, everything else becomes float64. Never written.
     args : tuple, optional
         Further arguments of `fun` and `jac`.
     method : str, Optimizer class, callable or None, default="adam"
-        A name in `fastopt.OPTIMIZERS`, a class, or whatever makes an optimizer when called with the parameters.
+        A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters.
         None needs no tuning where parameters are of the order of 1: Adam, with a learning rate that falls from 0.05
         to 0 along half a cosine over the whole budget.
     jac : {True, callable, None, "2-point", "3-point", "spsa"}, optional
-        How the gradient is had. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
+        How the gradient is computed. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
         A gradient is an array with shape and dtype of `x`, or any sparse one that `Optimizer.step` takes. None or
         "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2; in
         float64. "spsa": two evaluations on the same batch at random shifts (Spall 1992), for any n.
@@ -76,8 +76,8 @@ def minimize(
         with an OptimizeResult with `x`, `fun` (of the iteration's batch, before its step), `nit` and `nepoch`; else
         as ``callback(x)``. Both are given copies of x. It may raise StopIteration to end the run.
     options : dict, optional
-        Hyper-parameters of the method (`learning_rate` may be a schedule, `reduce_on_plateau` is told the epoch
-        losses), and:
+        Hyper-parameters of the method (`learning_rate` may be a schedule; `reduce_on_plateau` is given the losses
+        of the epochs), and:
 
         maxiter, epochs : int
             The budget; the smaller one counts. If neither is given: 100 epochs over samples, else 10,000 iterations.
@@ -187,9 +187,9 @@ def minimize(
     (640, 20, True)
     """
     x = validation.starting_point(x0)
-    rest = validation.options(options)
-    settings = Settings.take(rest)
-    chosen = Method(method, rest)
+    remaining = validation.options(options)
+    settings = Settings.take(remaining)
+    chosen = Method(method, remaining)
     built_in = isinstance(fun, Objective)
     if built_in:
         x = x.astype(fun.dtype, copy=False)
@@ -200,91 +200,37 @@ def minimize(
         validation.needs_objective(chosen.name.lower())
     else:
         validation.no_parallel_samples(settings)
-    samples = _samples(data, n_samples, batch_size)
+    samples = arguments.samples(data, n_samples, batch_size)
     tol = validation.tolerance(tol)
     projection = None if bounds is None else Projection.of(bounds, x)
     saved = None if resume is None else _checkpoint.read(validation.path("resume", resume), "minimize")
     generator = validation.generator(rng)
     if saved is not None:
-        generator = _generator(rng, saved["run"]["rng"]["bit_generator"])
+        generator = arguments.resumed_generator(rng, saved["run"]["rng"]["bit_generator"])
     batches = NoSamples(settings.epoch_length) if samples is None else Batches(*samples, generator)
     if built_in:
-        evaluate = WholeObjective(fun)
+        evaluate = BuiltInEvaluator(fun)
     else:
-        evaluate = _evaluator(fun, jac, args, x, batches, projection, settings, generator)
+        functions = arguments.UserFunctions(fun, jac, args)
+        evaluate = arguments.evaluator(functions, x, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     if projection is not None and saved is None:
         projection.start(x)  # first: some optimizers make their state of the parameters
     optimizer = chosen.optimizer(x, limit)
-    identity = _identity(x, optimizer, batches, settings) | evaluate.identity()
+    identity = arguments.identity(x, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         validation.same_run(saved["identity"], identity, resume)
-    run = (FiniteSumRun if built_in else Run)(
-        x, evaluate, batches, optimizer, generator, settings=settings, limit=limit, identity=identity,
-        bounds=projection, average=_average(settings, x), callback=callback_of(callback), history=History(),
+    parts = RunParts(
+        x, evaluate, batches, optimizer, generator, settings, limit, identity, bounds=projection,
+        average=arguments.average(settings, x), callback=callback_of(callback), history=History(),
         watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
     )  # fmt: skip
+    run = FiniteSumRun(parts) if built_in else Run(parts)
     if saved is None:
         run.begin()
     else:
         run.restore(saved["run"])
     return _result(run, _finish(run), unit, tol)
-
-
-def _samples(data, n_samples, batch_size):
-    """None, or number of samples, size of a batch and the arrays of the samples, None for indices."""
-    validation.one_source(data, n_samples)
-    arrays, n = None, None
-    if data is not None:
-        arrays, n = validation.sample_arrays(data)
-    elif n_samples is not None:
-        n = validation.n_samples(n_samples)
-    size = validation.batch_size(batch_size, n)
-    return None if n is None else (n, size, arrays)
-
-
-def _evaluator(fun, jac, args, x, batches, projection, settings, generator):
-    from scipy import LowLevelCallable
-
-    args = validation.extra_arguments(args)
-    if isinstance(fun, LowLevelCallable):
-        validation.native_arguments(jac, args, batches)
-        return Native(fun, x, batches)
-    validation.function("fun", fun)
-    jac = validation.jac(jac)
-    if jac is True:
-        return Combined(fun, args)
-    if callable(jac):
-        return Separate(fun, jac, args)
-    if jac == "spsa":
-        return Spsa(fun, args, settings.spsa_step, generator, projection)
-    return Differences(fun, args, x.dtype, jac == "3-point", projection)
-
-
-def _average(settings, x):
-    if settings.average is None:
-        return None
-    return Polyak(x) if settings.average == "polyak" else Ema(x, settings.average_decay)
-
-
-def _identity(x, optimizer, batches, settings):
-    """What a checkpoint and the call that resumes it must have in common."""
-    return {
-        "method": type(optimizer).__name__,
-        "x0.dtype": x.dtype.name,
-        "x0.size": x.size,
-        "n_samples": batches.n_samples,
-        "batch_size": None if batches.n_samples is None else batches.size,
-        "epoch_length": batches.per_epoch if batches.n_samples is None else None,
-        "average": settings.average,
-    }
-
-
-def _generator(rng, kind):
-    """The caller's generator if it is of the checkpoint's kind, else a new one; its state is restored later."""
-    if isinstance(rng, np.random.Generator) and type(rng.bit_generator).__name__ == kind:
-        return rng
-    return np.random.Generator(validation.bit_generator(kind)())
 
 
 def _finish(run):

@@ -1,4 +1,4 @@
-"""Averages of the iterates, kept in float64. Each answers for the parameters until it has seen some."""
+"""Averages of the iterates, kept in float64. Before the first update the answer is the parameters."""
 
 import numpy as np
 

@@ -4,16 +4,18 @@ import copy
 
 import numpy as np
 
+from .._types import DTYPES
+from .._validation.parameters import is_native
 from . import csr_batches
 
 # Least number of samples in one call when the objective is evaluated on all of them.
 EVALUATION_SIZE = 1024
 
 
-class CsrRows:
-    """A CSR matrix of which batches of rows are taken faster than SciPy takes them, for the same result.
+class CsrSamples:
+    """A CSR matrix whose batches are taken faster than by SciPy, with the same result.
 
-    The arrays are those that were checked, whatever the caller's matrix is given in their place.
+    It keeps the arrays that were checked, even if the caller gives the matrix others.
     """
 
     def __init__(self, matrix):
@@ -21,10 +23,10 @@ class CsrRows:
 
     @classmethod
     def of(cls, matrix):
-        """The matrix in this wrapping, or as it is where SciPy is to be left alone with it."""
+        """The matrix in this wrapper; as it is where only SciPy can select from it."""
         indptr, indices, data = matrix.indptr, matrix.indices, matrix.data
         plain = all(each.flags.c_contiguous and each.flags.aligned for each in (indptr, indices, data))
-        usual = indptr.dtype == indices.dtype and data.dtype.name in ("float32", "float64") and data.dtype.isnative
+        usual = indptr.dtype == indices.dtype and is_native(data.dtype, DTYPES)
         valid = indptr[0] == 0 and indptr[-1] <= min(len(indices), len(data)) and bool((np.diff(indptr) >= 0).all())
         return cls(matrix) if plain and usual and valid and matrix.ndim == 2 else matrix
 
@@ -36,9 +38,9 @@ class CsrRows:
 
 
 class NoSamples:
-    """For an objective that has no samples, or draws its own: every iteration is alike.
+    """For an objective that has no samples, or draws its own.
 
-    What else counts in epochs (history, stopping, checkpoints) takes `length` iterations for one.
+    History, stopping and checkpoints count `length` iterations as an epoch.
     """
 
     n_samples = None
@@ -82,8 +84,8 @@ class Batches:
         self.n_samples, self.size, self.data, self.rng = n_samples, size, data, rng
         self.per_epoch = -(-n_samples // size)
         if data is not None:
-            self.whole = data
-            self.data = tuple([CsrRows.of(each) if getattr(each, "format", "") == "csr" else each for each in data])
+            self.all_samples = data
+            self.data = tuple([CsrSamples.of(each) if getattr(each, "format", "") == "csr" else each for each in data])
         self.order = _read_only(np.arange(n_samples)) if size == n_samples else None
         self.state_before = rng.bit_generator.state
 
@@ -98,7 +100,7 @@ class Batches:
         if self.data is None:
             return (self.order[k * self.size : (k + 1) * self.size],)
         if self.size == self.n_samples:
-            return self.whole
+            return self.all_samples
         index = self.order[k * self.size : (k + 1) * self.size]
         return tuple([array[index] for array in self.data])
 
@@ -115,7 +117,7 @@ class Batches:
             if self.data is None:
                 batch = (np.arange(start, stop),)
             else:
-                batch = tuple([_stretch(array, start, stop) for array in self.data])
+                batch = tuple([_consecutive(array, start, stop) for array in self.data])
             total += value(batch) * (stop - start)
         return total / self.n_samples
 
@@ -124,18 +126,18 @@ class Batches:
         return self.state_before
 
     def restore(self, saved):
-        """Shuffle the running epoch as it was; the generator's present state is restored by its owner."""
+        """Shuffle the running epoch as it was; the run restores the generator's present state."""
         self.rng.bit_generator.state = saved
         self.begin_epoch()
 
 
 def _read_only(order):
-    """For an objective that is given parts of it."""
+    """Protect an order against an objective that is given parts of it."""
     order.flags.writeable = False
     return order
 
 
-def _stretch(array, start, stop):
-    """Consecutive samples: as a slice, without a copy, where slices are known to mean that."""
-    plain = isinstance(array, (np.ndarray, CsrRows)) or hasattr(array, "tocsr")
+def _consecutive(array, start, stop):
+    """Consecutive samples: as a slice, without a copy, of types whose slices are known to select samples."""
+    plain = isinstance(array, (np.ndarray, CsrSamples)) or hasattr(array, "tocsr")
     return array[start:stop] if plain else array[np.arange(start, stop)]

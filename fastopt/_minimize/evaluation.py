@@ -1,4 +1,4 @@
-"""How value and gradient of an objective are had: one class for each meaning of `jac`.
+"""Evaluation of the value and the gradient of an objective: one class for each meaning of `jac`.
 
 An evaluator is called with the parameters and the batch's leading arguments, and returns value and gradient; `value`
 returns the value alone. It counts the calls of the user's functions. Nothing is memoised: a stochastic objective
@@ -33,7 +33,7 @@ class Evaluator:
         """Begin an iteration."""
 
     def roll_back(self):
-        """Take back what was drawn at random since the mark, for an iteration that was not completed."""
+        """Restore the random generator as it was at the mark, for an iteration that was not completed."""
 
     def identity(self):
         """What a checkpoint and the call that resumes it must have in common."""
@@ -75,7 +75,7 @@ class Separate(Evaluator):
 
 
 class Native(Evaluator):
-    """A compiled objective, which writes its gradient into an array of ours."""
+    """A compiled objective, which writes its gradient into an array that is given to it."""
 
     def __init__(self, fun, x, batches):
         from .native import NativeObjective
@@ -97,8 +97,8 @@ class Native(Evaluator):
 class Differences(Evaluator):
     """Finite differences on the same batch, in float64 whatever the parameters are.
 
-    The steps are those of scipy.optimize: a power of the rounding error times ``max(1, |x|)``. Where a step would
-    leave the bounds it is taken to the other side.
+    The steps are those of scipy.optimize: a power of the rounding error times ``max(1, |x|)``. A step that
+    would leave the bounds is reversed.
     """
 
     def __init__(self, fun, args, dtype, central, bounds):
@@ -116,19 +116,19 @@ class Differences(Evaluator):
         return value, gradient.astype(self.dtype)
 
     def inside(self, x, step):
-        """Steps that do not leave the bounds: turned round, or shortened where there is no room on either side."""
+        """Steps that do not leave the bounds: reversed, or shortened where neither direction fits."""
         if self.bounds is None:
             return step
         low, high = self.bounds.low - x, self.bounds.high - x
         fits = (step >= low) & (step <= high)
-        turned = (-step >= low) & (-step <= high)
+        reversed_fits = (-step >= low) & (-step <= high)
         longest = np.where(high >= -low, high, low)
-        step = np.where(fits, step, np.where(turned, -step, longest))
+        step = np.where(fits, step, np.where(reversed_fits, -step, longest))
         point = x + step  # may be rounded to the other side of a bound
         return np.where((point < self.bounds.low) | (point > self.bounds.high), step / 2, step)
 
     def slope(self, x, batch, step):
-        """Value, and forward differences for the steps of each sign, by SciPy; zero where there is no room."""
+        """Value, and forward differences for the steps of each sign, by SciPy; zero where both bounds are equal."""
         from scipy.optimize import approx_fprime
 
         values, gradient, free = [], np.zeros_like(x), x + step != x
@@ -138,28 +138,28 @@ class Differences(Evaluator):
             point[free] = free_part
             try:
                 values.append(self.value(point, batch))
-            except StopIteration as error:  # SciPy would take it for the end of its own iteration
-                raise _Carried(error) from None
+            except StopIteration as error:  # in SciPy it would end a loop
+                raise _Wrapped(error) from None
             if not math.isfinite(values[-1]):
                 raise Stop(NONFINITE_LOSS)
             return values[-1]
 
         try:
             gradient[free] = approx_fprime(x[free], fun, step[free])
-        except _Carried as carried:
-            raise carried.args[0] from None
+        except _Wrapped as wrapped:
+            raise wrapped.args[0] from None
         return values[0], gradient
 
 
-class _Carried(Exception):
-    """Brings another exception through code that would swallow it."""
+class _Wrapped(Exception):
+    """Takes another exception through code that would catch it."""
 
 
 class Spsa(Evaluator):
     """Simultaneous perturbation (Spall 1992): two evaluations on the same batch, whatever the dimension.
 
     All parameters are moved at once by ``step / k**0.101`` up or down at random in iteration k (Spall 1998), and the
-    difference of the two values is shared by all. The value of the iteration is the mean of the two.
+    difference of the two values gives the whole gradient. The value of the iteration is the mean of the two.
     """
 
     DECAY = 0.101

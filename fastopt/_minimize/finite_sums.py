@@ -1,4 +1,4 @@
-"""Runs over built-in objectives: segments of an epoch in C in the place of single iterations."""
+"""Runs over built-in objectives: each call of C makes the iterations of a segment of an epoch."""
 
 import math
 
@@ -14,20 +14,20 @@ from .evaluation import Evaluator
 from .run import Run
 from .stopping import Stop
 
-# Entries of samples in a segment: some 20 ms of work. SAGA and SVRG look at more for each.
+# Entries of samples in a segment: about 20 ms of work. SAGA and SVRG take more time for each entry.
 SEGMENT_ENTRIES = 4_000_000
 SAGA_SVRG_ENTRIES = 1_000_000
 
-# Entries between two looks at the clock, for Ctrl-C in the middle of a segment.
+# Entries between two interrupt polls, for Ctrl-C in the middle of a segment.
 POLL_ENTRIES = 1 << 16
 
-# Below this share of a parameter left by one step's decay, sparse steps are made over all parameters.
+# Where the decay of one step leaves less than this share of a parameter, steps on CSR samples go over all parameters.
 LEAST_DECAY_FACTOR = 0.1
 
 STATUS = {epochs.BAD_LOSS: stopping.NONFINITE_LOSS, epochs.BAD_GRADIENT: stopping.NONFINITE_GRADIENT}
 
 
-class WholeObjective(Evaluator):
+class BuiltInEvaluator(Evaluator):
     """Value and gradient of a built-in objective over all samples; counts the batches that were evaluated in C."""
 
     def __init__(self, objective):
@@ -54,12 +54,13 @@ class MinibatchEpochs:
         self.objective, self.optimizer, self.batches = objective, optimizer, batches
         self.hogwild = settings.parallel == "hogwild"
         self.threads = optimizer._allowed_threads()
-        self.segments = {}  # whether steps are dense -> what runs them
+        self.segments = {}  # whether steps are dense -> MinibatchSegments
         self.entries = np.diff(objective.X.indptr) if hasattr(objective.X, "tocsr") else None
         per_sample = objective.n_features if self.entries is None else max(1, self.entries.mean())
         self.kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
-        self.segment_independent = self.kind == "none"  # bits do not depend on where segments end
-        self.dense = self.exact() or (self.kind == "closed_form" and bounded)  # which would step out of the bounds
+        self.segment_independent = self.kind == "none"  # results are the same bits wherever segments end
+        # A closed form of several steps would leave the bounds between them.
+        self.dense = self.exact() or (self.kind == "closed_form" and bounded)
         per_batch = per_sample * objective.n_outputs * batches.size
         if self.entries is None or self.dense:
             per_batch += objective.n_parameters
@@ -68,7 +69,7 @@ class MinibatchEpochs:
         self.rate_before = optimizer._last_rate
 
     def start(self):
-        """Of an optimizer whose state was loaded: the rate of its last step, as near as can be known."""
+        """Find the rate of the last step of an optimizer whose state was loaded, as far as it can be known."""
         rate, t = self.optimizer._values["learning_rate"], self.optimizer.step_count
         if math.isnan(self.rate_before) and t > 0:
             self.rate_before = self.optimizer._rate_at(t - 1) if callable(rate) else rate
@@ -82,7 +83,7 @@ class MinibatchEpochs:
         Returns the number done, `loss` plus their losses, the gradient norm, the status and the number left out.
         """
         rates = self.rates(n)
-        segments = self.of(self.dense_steps(rates))
+        segments = self.segments_with(self.dense_steps(rates))
         order, size = self.batches.order, self.batches.size
         n_samples = min(n * size, self.batches.n_samples - first * size)
         done, skipped, end = segments.run(_int64(order), first * size, n_samples, rates, self.threads, loss)
@@ -104,8 +105,8 @@ class MinibatchEpochs:
             return self.dense
         return bool(np.any(1.0 - rates[1:] * self.objective.l2 * self.optimizer._step_gain < LEAST_DECAY_FACTOR))
 
-    def of(self, dense_steps):
-        """What runs dense steps, or steps over touched columns only; made when it is first needed."""
+    def segments_with(self, dense_steps):
+        """The segments with dense steps, or with steps over touched columns only; made when first needed."""
         if dense_steps not in self.segments:
             plan = Plan(self.batches.size, self.most_entries(), dense_steps, self.threads if self.hogwild else 1)
             self.segments[dense_steps] = epochs.MinibatchSegments(
@@ -114,7 +115,7 @@ class MinibatchEpochs:
         return self.segments[dense_steps]
 
     def exact(self):
-        """Whether untouched columns must be treated as with a gradient of zeros, and that is not nothing."""
+        """Whether columns that no sample touches need the update of a zero gradient, and it would change them."""
         optimizer = self.optimizer
         values = {name: getattr(optimizer, name) for name in optimizer._declared}
         stays = _core.on_zero_gradient(optimizer.rule, values) == "stays" and optimizer.weight_decay == 0
@@ -148,8 +149,8 @@ class MinibatchEpochs:
     def restore(self, saved):
         self.rate_before = saved["rate_before"]
         for dense, last in saved["touched"].items():
-            segments = self.of(bool(int(dense)))
-            if segments.last_update is not None:  # the data or the penalties of this call may have nothing outstanding
+            segments = self.segments_with(bool(int(dense)))
+            if segments.last_update is not None:  # else the data or penalties of this call need no lagged updates
                 segments.last_update[...] = last
 
 
@@ -204,46 +205,46 @@ def _int64(order):
 class FiniteSumRun(Run):
     """A run over a built-in objective."""
 
-    def __init__(self, x, evaluate, batches, optimizer, rng, **parts):
-        super().__init__(x, evaluate, batches, optimizer, rng, **parts)
-        self.objective = evaluate.objective
+    def __init__(self, parts):
+        super().__init__(parts)
+        self.objective = self.evaluate.objective
         self.objective._check_memory()
         self.last_norm = math.nan
 
     def begin(self):
-        """Make what runs the segments, for hyper-parameters that may be those of a checkpoint."""
+        """Prepare the segments, once the hyper-parameters are known: a checkpoint may have brought others."""
         kind = SagaSvrgEpochs if isinstance(self.optimizer, FiniteSumMethod) else MinibatchEpochs
         self.epochs_in_c = kind(self.objective, self.optimizer, self.batches, self.settings, self.bounds is not None)
         self.epochs_in_c.evaluate = self.evaluate
         one_by_one = self.callback is not None or self.bounds is not None or self.average is not None
-        self.most = 1 if one_by_one else self.epochs_in_c.length
+        self.longest_segment = 1 if one_by_one else self.epochs_in_c.length
 
     def iterate(self, interrupts):
-        # Where bits depend on the ends of segments, a run with a checkpoint goes on to the next one.
+        # Where results depend on the ends of segments, a run with a checkpoint finishes its segment before it stops.
         may_end = self.epochs_in_c.segment_independent
         self.epochs_in_c.poll.stop_wanted = lambda: interrupts.noted and may_end
         with np.errstate(over="ignore", invalid="ignore"):
             if self.status() is None:
-                self.whole = False
+                self.consistent = False
                 self.epochs_in_c.start()
-                self.whole = True
+                self.consistent = True
             return super().iterate(interrupts)
 
     def epoch(self, interrupts):
-        """The rest of the running epoch, or as much as the budget allows, segment by segment."""
+        """Run the segments that the epoch still needs, or as much as the budget allows."""
         if not self.in_epoch:
             self.begin_epoch()
         k, per_epoch = self.nit - self.nepoch * self.batches.per_epoch, self.batches.per_epoch
         stop = min(per_epoch, k + self.limit - self.nit)
         while k < stop:
-            wanted = min(stop - k, self.most - k % self.most)
+            wanted = min(stop - k, self.longest_segment - k % self.longest_segment)
             done, status = self.segment(k, wanted)
             k += done
             if k == per_epoch:
                 self.end_epoch()
-            self.whole = self.epochs_in_c.segment_independent or done == wanted
+            self.consistent = self.epochs_in_c.segment_independent or done == wanted
             self.epochs_in_c.poll.check()
-            self.whole = True
+            self.consistent = True
             if status is not None:
                 raise Stop(status)
             if self.progress is not None:
@@ -257,24 +258,26 @@ class FiniteSumRun(Run):
         self.epochs_in_c.begin_epoch()
 
     def segment(self, k, n):
-        """Run batches from the k-th of the epoch on, and count; returns how many, and why the run ends or None."""
+        """Run batches from the k-th of the epoch on, and count; returns how many, and the status if the run ends."""
         before = self.objective._penalty(self.x) if self.callback is not None else 0.0
-        self.whole = False
+        self.consistent = False
         loss_before = self.loss_sum
-        # One sum over an epoch, wherever its segments end; of single batches each has a sum of its own, for callbacks.
-        done, loss, norm, status, skipped = self.epochs_in_c.run(k, n, 0.0 if self.most == 1 else loss_before)
+        # The losses of an epoch are summed in one order wherever its segments end. Single batches have a sum each, for
+        # callbacks.
+        sum_so_far = 0.0 if self.longest_segment == 1 else loss_before
+        done, loss, norm, status, skipped = self.epochs_in_c.run(k, n, sum_so_far)
         if self.bounds is not None:
             self.bounds.project(self.x)
         if self.average is not None and done and self.nepoch >= self.settings.average_start:
             self.average.update(self.x)
         size = self.batches.size
         weight = min((k + done) * size, self.batches.n_samples) - k * size
-        self.loss_sum = loss_before + loss if self.most == 1 else loss
+        self.loss_sum = loss_before + loss if self.longest_segment == 1 else loss
         self.weight_sum += weight
         self.nit += done + skipped
         self.evaluate.count(done + skipped)
         if done:
-            own = loss if self.most == 1 else loss - loss_before
+            own = loss if self.longest_segment == 1 else loss - loss_before
             self.last_value, self.last_norm = own / weight + before, norm
         return done + skipped, status
 
@@ -298,4 +301,5 @@ class FiniteSumRun(Run):
     def restore(self, saved):
         super().restore(saved)
         self.begin()
-        self.epochs_in_c.restore(saved["segments" if "segments" in saved else "stretches"])  # before version 0.2
+        name = "segments" if "segments" in saved else "stretches"  # the second one before version 0.2
+        self.epochs_in_c.restore(saved[name])

@@ -1,11 +1,11 @@
-"""Ctrl-C at a step boundary, so that a checkpoint written then has whole steps only."""
+"""Ctrl-C is deferred to the end of an iteration, so that a checkpoint written then has complete steps only."""
 
 import signal
 import threading
 
 
-class AtBoundary:
-    """While active, the first Ctrl-C is only noted; `check` raises it. The second one interrupts at once.
+class DeferredInterrupt:
+    """While active, the first Ctrl-C is noted, and `check` raises it; a second one interrupts at once.
 
     Does nothing outside the main thread, or where the program handles Ctrl-C in its own way.
     """

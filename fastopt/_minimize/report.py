@@ -1,4 +1,4 @@
-"""What a run tells on its way: history, callback, progress bar and the lines of `disp`."""
+"""What a run reports: history, callback, progress bar and the lines of `disp`."""
 
 import inspect
 import time
@@ -47,7 +47,7 @@ class History:
 def callback_of(callback):
     """The user's callback as a function of an intermediate OptimizeResult; None if there is none.
 
-    As SciPy has it: one whose only parameter is called `intermediate_result` is given the result, any other a copy
+    As in SciPy: one whose only parameter is called `intermediate_result` is given the result, any other a copy
     of x; StopIteration ends the run.
     """
     if callback is None:

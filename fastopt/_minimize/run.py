@@ -1,39 +1,84 @@
-"""The loop: batches, evaluations, steps, and what happens at the ends of epochs.
+"""The loop of `minimize`: batches, evaluations, steps, and what happens at the ends of epochs.
 
-Everything that the rest of a run depends on is in `snapshot`, and only there.
+Everything that later iterations depend on is in `snapshot`.
 """
 
 import copy
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _checkpoint
 from .._validation import minimize as validation
 from . import stopping
-from .interrupts import AtBoundary
+from .interrupts import DeferredInterrupt
 from .report import gradient_norm
 from .stopping import BUDGET, Stop
 
 
-class Run:
-    """One minimisation under way. `x` are the parameters, `view` what the objective sees: not to be written."""
+class RunParts(NamedTuple):
+    """What a run works with.
 
-    def __init__(self, x, evaluate, batches, optimizer, rng, **parts):
-        self.x, self.view = x, x.view()
+    Attributes
+    ----------
+    x : ndarray
+        The parameters, which the optimizer updates in place.
+    evaluate : Evaluator
+        Computes value and gradient on a batch.
+    batches : Batches or NoSamples
+        The batches of an epoch.
+    optimizer : Optimizer or FiniteSumMethod
+        Of the parameters `x`.
+    rng : numpy.random.Generator
+        Source of all that is random.
+    settings : Settings
+        The options of `minimize`.
+    limit : int
+        Most iterations.
+    identity : dict
+        What a checkpoint and the call that resumes it must have in common.
+    bounds : Projection or None
+    average : Polyak, Ema or None
+        Of the iterates.
+    callback : callable or None
+        As `callback_of` returns it.
+    history : History
+    watch : LossWatch or None
+        The stopping rule.
+    """
+
+    x: np.ndarray
+    evaluate: Any
+    batches: Any
+    optimizer: Any
+    rng: np.random.Generator
+    settings: Any
+    limit: int
+    identity: dict
+    bounds: Any
+    average: Any
+    callback: Any
+    history: Any
+    watch: Any
+
+
+class Run:
+    """The state of one call of `minimize`; `view` is the read-only view of the parameters that the objective gets."""
+
+    def __init__(self, parts):
+        vars(self).update(parts._asdict())
+        self.view = self.x.view()
         self.view.flags.writeable = False
-        self.evaluate, self.batches, self.optimizer, self.rng = evaluate, batches, optimizer, rng
-        self.bounds, self.average, self.watch = parts["bounds"], parts["average"], parts["watch"]
-        self.history, self.callback, self.progress = parts["history"], parts["callback"], None
-        self.settings, self.limit, self.identity = parts["settings"], parts["limit"], parts["identity"]
+        self.progress = None
         self.nit = self.nepoch = 0
         self.saved_nit = None
         self.in_epoch = False
-        self.whole = True  # no iteration is half done: what Ctrl-C leaves may be saved
+        self.consistent = True  # no iteration is half done: after Ctrl-C the state may be saved
         self.loss_sum = self.weight_sum = 0.0
         self.last_value, self.last_gradient = math.nan, None
         self.earlier_rate_and_norm = [math.nan, math.nan]
-        self.finite_x, self.best_x, self.best_loss = x.copy(), None, math.inf
+        self.finite_x, self.best_x, self.best_loss = self.x.copy(), None, math.inf
 
     def begin(self):
         """Nothing to prepare in a run from the start."""
@@ -42,19 +87,19 @@ class Run:
 
     def to_the_end(self):
         """Iterate until something ends the run; returns the status."""
-        with AtBoundary(self.settings.checkpoint is not None) as interrupts:
+        with DeferredInterrupt(self.settings.checkpoint is not None) as interrupts:
             try:
                 status = self.iterate(interrupts)
                 interrupts.check()
             except KeyboardInterrupt:
-                if self.whole:
+                if self.consistent:
                     self.save()
                 raise
         if np.isfinite(self.x).all():
             if status in stopping.RESUMABLE and (self.nit != self.saved_nit or self.callback is not None):
                 self.save()  # a callback may have changed the optimizer since
             return status
-        self.x[...] = self.finite_x  # the rest of the state has overflowed with it: nothing to save
+        self.x[...] = self.finite_x  # the state has overflowed as well and is not saved
         return stopping.NONFINITE_PARAMETERS if status in (BUDGET, stopping.CONVERGED) else status
 
     def iterate(self, interrupts):
@@ -73,7 +118,7 @@ class Run:
         return BUDGET if self.nit >= self.limit else None
 
     def epoch(self, interrupts):
-        """The rest of the running epoch, or as much as the budget allows."""
+        """Run the iterations that the epoch still needs, or as many as the budget allows."""
         if not self.in_epoch:
             self.begin_epoch()
         first, per_epoch = self.nit - self.nepoch * self.batches.per_epoch, self.batches.per_epoch
@@ -81,7 +126,7 @@ class Run:
             self.iteration(k)
             if k == per_epoch - 1:
                 self.end_epoch()
-            self.whole = True
+            self.consistent = True
             if self.progress is not None:
                 self.progress.advance()
             if self.callback is not None:
@@ -90,15 +135,15 @@ class Run:
                 interrupts.check()
 
     def iteration(self, k):
-        """Evaluate on batch k of the epoch, step and count; the caller then says that the run is whole again."""
+        """Evaluate on batch k of the epoch, step and count; the caller then sets `consistent` again."""
         batch = self.batches.arguments(k)
         self.evaluate.mark()
-        self.whole = False
+        self.consistent = False
         try:
             value, gradient = self.evaluate_on(batch)
         except BaseException:
             self.evaluate.roll_back()
-            self.whole = True  # all is as it was
+            self.consistent = True  # nothing has changed
             raise
         self.step(gradient)
         if self.bounds is not None:
@@ -131,7 +176,7 @@ class Run:
             self.optimizer.step(gradient)
         except FloatingPointError:
             self.evaluate.roll_back()
-            self.whole = True  # the optimizer has changed nothing
+            self.consistent = True  # the optimizer has changed nothing
             raise Stop(stopping.NONFINITE_GRADIENT) from None
         except BaseException:
             self.evaluate.roll_back()
@@ -140,16 +185,16 @@ class Run:
     # --- epochs ------------------------------------------------------------------------------------------
 
     def begin_epoch(self):
-        """Draw the batches; what was drawn is in a checkpoint if the epoch has begun."""
-        self.whole = False
+        """Draw the batches; a checkpoint of an epoch that has begun holds what was drawn."""
+        self.consistent = False
         self.draw()
-        self.in_epoch = self.whole = True
+        self.in_epoch = self.consistent = True
 
     def draw(self):
         self.batches.begin_epoch()
 
     def end_epoch(self):
-        """Count, note and judge the epoch; write a checkpoint if one is due."""
+        """Update history, schedule and stopping rule with the epoch; write a checkpoint if one is due."""
         loss = self.epoch_loss()
         self.note_epoch()
         self.nepoch += 1
@@ -165,12 +210,12 @@ class Run:
             self.progress.epoch(loss)
         if self.watch is not None:
             self.watch.update(loss)
-        self.whole = True
+        self.consistent = True
         if self.nepoch % self.settings.checkpoint_every == 0:
             self.save()
 
     def note_epoch(self):
-        """Add the epoch, or what there was of it, to the history."""
+        """Add the epoch, which may be incomplete, to the history."""
         self.history.add(self.nit, self.nepoch + 1, self.epoch_loss(), *self.rate_and_norm())
 
     def epoch_loss(self):
@@ -178,7 +223,7 @@ class Run:
         return self.loss_sum / self.weight_sum
 
     def rate_and_norm(self):
-        """Learning rate and gradient norm of the last iteration; it may have been before the run was resumed."""
+        """Learning rate and gradient norm of the last iteration, which a resumed run has from the checkpoint."""
         rate, norm = self.earlier_rate_and_norm
         if self.last_gradient is not None:
             norm = gradient_norm(self.last_gradient)
@@ -187,7 +232,7 @@ class Run:
         return rate, norm
 
     def answer(self):
-        """The parameters, or their average, unless it was spoilt by parameters that overflowed."""
+        """The parameters, or their average; not the average if parameters that overflowed are in it."""
         if self.average is None:
             return self.x
         average = self.average.answer(self.x)
@@ -201,7 +246,7 @@ class Run:
         try:
             value, gradient = self.at_end(view, gradient, status)
             finite = math.isfinite(value)
-        except Stop:  # of differences: the function is not finite nearby, at least
+        except Stop:  # finite differences: the function is not finite at a neighbouring point
             value, finite = self.evaluate.value(view, ()), False
         failed = not finite and status in (stopping.CONVERGED, BUDGET)
         return value, gradient, stopping.NONFINITE_LOSS if failed else status
@@ -216,7 +261,7 @@ class Run:
     # --- checkpoints -------------------------------------------------------------------------------------
 
     def save(self):
-        """Write a checkpoint, unless it would replace a good one by parameters that have overflowed."""
+        """Write a checkpoint, unless the parameters have overflowed: an earlier checkpoint is of more use."""
         if self.settings.checkpoint is not None and np.isfinite(self.x).all():
             _checkpoint.write(self.settings.checkpoint, "minimize", {"identity": self.identity, "run": self.snapshot()})
             self.saved_nit = self.nit

@@ -1,5 +1,7 @@
 """The adapter that makes an optimizer a method of scipy.optimize.minimize."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
@@ -27,8 +29,8 @@ def scipy_method(name: Any = "adam", **hyper: Any) -> Callable[..., Any]:
 
     Notes
     -----
-    With ``jac=True`` SciPy wraps the objective so that it is called once for value and gradient, and called not at all
-    while x stays the same. A stochastic objective gives another value at the same x: the wrapper is taken off.
+    With ``jac=True`` SciPy wraps the objective so that it is called once for value and gradient, and not again
+    while x stays the same. As a stochastic objective gives another value at the same x, the wrapper is removed.
 
     Constraints are refused; `hess` and `hessp` are ignored with a RuntimeWarning.
 

@@ -21,7 +21,7 @@ def option(default, check, **limits):
 
 @dataclasses.dataclass
 class Settings:
-    """minimize's own options; None among the defaults is one that depends on the rest."""
+    """minimize's own options; a default of None depends on the other options."""
 
     maxiter: int | None = option(None, integer, minimum=0)
     epochs: int | None = option(None, integer, minimum=0)
@@ -47,7 +47,7 @@ class Settings:
         taken = {}
         for each in dataclasses.fields(cls):
             value = options.pop(each.name, None)
-            if value is not None:  # as if it were not there
+            if value is not None:  # None is the same as no option
                 taken[each.name] = each.metadata["check"](each.name, value)
         return cls(**taken)
 

@@ -1,4 +1,4 @@
-"""Why a run ends: the statuses with their messages, and the watch over the loss."""
+"""Why a run ends: the statuses with their messages, and the stopping rule."""
 
 import math
 
@@ -27,7 +27,7 @@ class Stop(Exception):
 
 
 class LossWatch:
-    """Finds the end of progress in noisy epoch losses.
+    """The stopping rule: ends a run when the noisy losses of epochs make no progress.
 
     The loss of an epoch is the mean over its iterations, each weighted with its samples. It is smoothed as
     ``s = 0.7 * s + 0.3 * loss``, and counts as progress if it is below the best so far by more than

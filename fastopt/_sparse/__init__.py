@@ -1,1 +1,1 @@
-"""Sparse gradients: what may be passed as one, and how it becomes distinct positions and values."""
+"""Sparse gradients: their formats, and their conversion to distinct positions and values."""

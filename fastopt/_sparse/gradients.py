@@ -1,4 +1,6 @@
-"""What may be passed as a sparse gradient, and how it becomes positions and values."""
+"""The formats of sparse gradients, and their conversion to positions and values."""
+
+from __future__ import annotations
 
 import sys
 
@@ -10,22 +12,22 @@ from . import coalesce
 
 
 class RowSparse:
-    """A gradient that is zero but for some rows of its parameter.
+    """A gradient that is zero except for some rows of its parameter.
 
     Parameters
     ----------
     indices : array_like of int32 or int64, shape (k,)
-        Rows that are not zero, in [0, N) for a parameter of shape (N, ...). Need not be sorted; the rows of one that
-        stands more than once are added, in the order in which they stand.
+        Rows that are not zero, in [0, N) for a parameter of shape (N, ...). Need not be sorted; the rows of an
+        index that occurs more than once are added, in the order in which they occur.
     rows : array_like, shape (k, ...)
         Their values, with the dtype of the parameter. For a parameter of shape (N,) one number each.
     unique : bool, default=False
-        A promise that no index stands twice, which saves the check. If it is broken the result may be wrong, but no
-        memory outside the parameter is touched.
+        A promise that no index occurs twice, which saves the check. Otherwise the result may be wrong, but no memory
+        outside the parameter is touched.
 
     Notes
     -----
-    The arrays are held, not copied; the gradient means what they hold when `step` is called.
+    The arrays are kept, not copied; `step` uses what they contain when it is called.
 
     Examples
     --------
@@ -51,7 +53,7 @@ class RowSparse:
 
 
 def is_sparse(grad):
-    """Whether a gradient is a RowSparse or comes from scipy.sparse, which is not imported for the question."""
+    """Whether a gradient is a RowSparse or comes from scipy.sparse, which this check does not import."""
     if type(grad) is RowSparse:
         return True
     scipy_sparse = sys.modules.get("scipy.sparse")
@@ -59,9 +61,9 @@ def is_sparse(grad):
 
 
 def positions_and_values(name, grad, param):
-    """Return the positions of a sparse gradient, its values, the width of a row, and a promise: all checked.
+    """Return the positions of a sparse gradient, its values, the width of a row, and `unique`: all checked.
 
-    Positions count rows of `width` entries of the flat parameter; they do not repeat if the caller promised so.
+    Positions count rows of `width` entries of the flat parameter; they do not repeat if the caller promised `unique`.
     Both arrays are contiguous.
     """
     promised = False
@@ -73,14 +75,14 @@ def positions_and_values(name, grad, param):
         _validation.sparse_gradients.scipy_gradient(name, grad, param)
         index, values = _flat(name, grad, param)
         width, n_positions = 1, param.size
-    index, values = _plain(index), _plain(values)
+    index, values = _contiguous(index), _contiguous(values)
     wrong = coalesce.outside(index, n_positions)
     if wrong >= 0:
         _validation.sparse_gradients.refuse_index(name, index, wrong, n_positions)
     return index, values, width, promised
 
 
-def _plain(array):
+def _contiguous(array):
     """The array, or a copy of one that is not contiguous and aligned."""
     return array if array.flags.c_contiguous and array.flags.aligned else array.copy()
 
@@ -93,7 +95,7 @@ def _flat(name, grad, param):
     coords = grad.coords
     _validation.sparse_gradients.coordinates(name, grad)
     for axis, index in enumerate(coords):
-        wrong = coalesce.outside(_plain(index), grad.shape[axis])
+        wrong = coalesce.outside(_contiguous(index), grad.shape[axis])
         if wrong >= 0:
             _validation.sparse_gradients.refuse_index(name, index, wrong, grad.shape[axis])
     if len(coords) == 1:
@@ -108,10 +110,10 @@ def _flat_compressed(name, grad, param):
     nnz = int(grad.indptr[-1])
     indices, data = grad.indices[:nnz], grad.data[:nnz]
     n_minor = grad.shape[-1] if grad.format == "csr" else grad.shape[0]
-    wrong = coalesce.outside(_plain(indices), n_minor)
+    wrong = coalesce.outside(_contiguous(indices), n_minor)
     if wrong >= 0:
         _validation.sparse_gradients.refuse_index(name, indices, wrong, n_minor)
     if n_major == 1 and n_minor == param.size:
         return indices, data  # a vector along the compressed axis: no copy
     steps = (n_minor, 1) if grad.format == "csr" else (1, grad.shape[1])
-    return coalesce.flat_positions(_plain(grad.indptr), _plain(indices), *steps), data
+    return coalesce.flat_positions(_contiguous(grad.indptr), _contiguous(indices), *steps), data

@@ -1,7 +1,7 @@
-"""Every check of what users pass in, and every message they get, in one voice.
+"""Every check of what users pass in, and every message they get, in one style.
 
 A message names the argument, the constraint, the value it got and, where there is one, the remedy. Nothing
-here changes anything: callers validate first and mutate after.
+here changes an argument: callers validate first and mutate after.
 """
 
 from . import (

@@ -26,7 +26,7 @@ def flat_gradients(grad, keys):
 
 
 def gradient_array(name, grad, param):
-    """Return a gradient that is not plainly an ndarray as one, without a copy, or refuse it."""
+    """Return a gradient of another type than ndarray as an ndarray, without a copy, or refuse it."""
     if isinstance(grad, np.generic) and param.ndim == 0:
         return np.asarray(grad)  # NumPy's arithmetic on 0-d arrays returns scalars
     if isinstance(grad, np.ndarray) and not is_masked(grad):
@@ -37,7 +37,7 @@ def gradient_array(name, grad, param):
 
 
 def refuse_gradient(name, grad, param):
-    """Raise with the reason why a gradient does not fit its parameter, or the parameter no longer does."""
+    """Raise with the reason why a gradient does not fit its parameter, or why its parameter cannot be updated."""
     if not param.flags.writeable:
         refuse_read_only(name.replace("grad", "params", 1))
     if grad.dtype.newbyteorder("=") == param.dtype and not grad.dtype.isnative:
@@ -54,7 +54,7 @@ def refuse_gradient(name, grad, param):
 
 
 def refuse_overlap(name, grad, owners):
-    """Raise if a gradient shares memory with a parameter or a state array; its outer bounds are known to."""
+    """Raise if a gradient shares memory with a parameter or a state array; their ranges of addresses overlap."""
     for array in (array for arrays in owners for array in arrays):
         try:
             shared = np.shares_memory(grad, array, max_work=100_000)

@@ -1,4 +1,4 @@
-"""What the process is told about the machine."""
+"""Settings that depend on the machine: number of threads and instruction set."""
 
 from .scalars import integer
 

@@ -1,4 +1,4 @@
-"""Checks of what `minimize` is given, and their messages; see fastopt/_validation for the voice."""
+"""Checks of what `minimize` is given, and their messages; fastopt/_validation/__init__.py says in which style."""
 
 import math
 import os
@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from .parameters import DTYPES
+from .._types import DTYPES
 from .scalars import integer, real
 
 # --- the objective ---------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def scalar(value):
 
 
 def pair(returned):
-    """Return the value and the gradient that an objective gave in something else than a tuple of two."""
+    """Return value and gradient of an objective that returned another type than a tuple of two."""
     try:
         value, gradient = returned
     except (TypeError, ValueError):
@@ -83,7 +83,7 @@ def pair(returned):
 
 
 def gradient(value, x):
-    """Return a gradient that step() did not take as what SciPy would make of it: lists and plain numbers."""
+    """Return a gradient as an array, as SciPy does with lists and plain numbers; other types are left to step()."""
     if isinstance(value, (list, tuple, float, int, np.generic)):
         return np.asarray(value, x.dtype).reshape(np.shape(value) or (1,))
     return value
@@ -100,7 +100,7 @@ def native_arguments(jac, args, batches):
 
 
 def native_batch(takes_batch, has_samples):
-    """Refuse a signature with a batch without samples, and the other way round."""
+    """Refuse a signature with a batch without samples, and a signature without a batch where there are samples."""
     if takes_batch and not has_samples:
         raise ValueError("`n_samples` must be given for a LowLevelCallable whose signature takes a batch, got None.")
     if has_samples and not takes_batch:
@@ -108,7 +108,7 @@ def native_batch(takes_batch, has_samples):
 
 
 def objective_arguments(objective, x, jac, args, data, n_samples):
-    """Refuse what a built-in objective has of its own."""
+    """Refuse arguments that a built-in objective replaces: gradient, extra arguments and samples."""
     if jac not in (None, True):
         raise ValueError(f"`jac` must be None or True for a built-in objective, which gives its gradient, got {jac!r}.")
     if args:
@@ -126,7 +126,7 @@ def needs_objective(name):
 
 
 def no_parallel_samples(settings):
-    """Refuse lock-free samples where Python evaluates."""
+    """Refuse lock-free threads for an objective that Python evaluates."""
     if settings.parallel != "batch":
         raise ValueError('`parallel` must be "batch" unless `fun` is an object of fastopt.objectives, got "hogwild".')
 
@@ -134,7 +134,7 @@ def no_parallel_samples(settings):
 def saga_svrg_rate(rate, objective):
     """Return the learning rate of SAGA and SVRG."""
     if rate is None:
-        smoothness = objective.max_smoothness  # a pass over the samples
+        smoothness = objective.max_smoothness  # takes a pass over the samples
         rate = 1.0 / (3.0 * smoothness) if smoothness > 0 else 1.0
         if not rate > 0:
             raise ValueError(
@@ -145,7 +145,7 @@ def saga_svrg_rate(rate, objective):
 
 
 def saga_svrg_settings(settings, batches):
-    """Refuse what SAGA and SVRG cannot do."""
+    """Refuse settings that SAGA and SVRG do not support."""
     if settings.parallel != "batch":
         raise ValueError('`parallel` must be "batch" for SAGA and SVRG, got "hogwild".')
     if batches.size != 1:
@@ -164,7 +164,7 @@ def sample_arrays(data):
     lengths = [array.shape[0] for array in arrays]
     if len(set(lengths)) > 1:
         raise ValueError(f"`data` must hold arrays of equal length, got lengths {lengths}.")
-    return arrays, _some_samples("data", lengths[0])
+    return arrays, _at_least_one("data", lengths[0])
 
 
 def _sample_array(name, array):
@@ -180,10 +180,10 @@ def _sample_array(name, array):
 
 
 def n_samples(value):
-    return _some_samples("n_samples", integer("n_samples", value, 0))
+    return _at_least_one("n_samples", integer("n_samples", value, 0))
 
 
-def _some_samples(name, n):
+def _at_least_one(name, n):
     if n == 0:
         raise ValueError(f"`{name}` must hold at least one sample, got none.")
     return n
@@ -238,7 +238,7 @@ def made_optimizer(optimizer, x, expected):
 
 
 def options(value):
-    """Return the options as a dict of our own."""
+    """Return a copy of the options."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -259,7 +259,7 @@ def warn_unknown_options(names):
 
 
 def _warn(message, category):
-    """Warn at the line of whoever called fastopt, be it through SciPy."""
+    """Warn at the line that called fastopt, directly or through SciPy."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("fastopt", "scipy"):
         frame, level = frame.f_back, level + 1
@@ -271,7 +271,7 @@ def refuse_constraints():
 
 
 def warn_unused_derivative(name):
-    """SciPy's warning for a second derivative that is of no use."""
+    """SciPy's warning for a second derivative, which is not used."""
     _warn(f"Method does not use Hessian information ({name}).", RuntimeWarning)
 
 
@@ -298,7 +298,7 @@ def bounds(value, x):
 
 
 def _rounded_inwards(low, high, dtype):
-    """Bounds in the dtype of the parameters, none of which is outside the given ones unless they are too close."""
+    """Bounds in the dtype of the parameters, rounded inwards unless the given ones are too close for that."""
     with np.errstate(over="ignore"):
         nearest = low.astype(dtype), high.astype(dtype)
     inside = (
@@ -349,7 +349,7 @@ def path(name, value):
 
 
 def same_run(saved, own, path):
-    """Refuse to resume a run that was another one."""
+    """Refuse to resume a run with other settings than the saved one."""
     for name, mine in own.items():
         if saved.get(name) != mine:
             raise ValueError(

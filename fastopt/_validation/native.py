@@ -1,4 +1,4 @@
-"""Objectives in C."""
+"""Compiled objectives."""
 
 
 def refuse_signature(signature, real):

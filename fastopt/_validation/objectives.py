@@ -1,10 +1,10 @@
-"""Checks of what an objective is given, and their messages; see fastopt/_validation for the voice."""
+"""Checks of what an objective is given, and their messages; fastopt/_validation/__init__.py says in which style."""
 
 import numpy as np
 
-from .parameters import DTYPES, is_masked
+from .._types import DTYPES, INDEX_DTYPES
+from .parameters import is_masked, is_native
 from .scalars import real
-from .sparse_gradients import INDEX_DTYPES
 
 
 def samples(X):
@@ -39,7 +39,7 @@ def _two_dimensions(X):
 
 
 def _dtype(X):
-    if X.dtype not in (np.float32, np.float64) or not X.dtype.isnative:
+    if not is_native(X.dtype, DTYPES):
         raise TypeError(f"`X` must be float32 or float64, got {X.dtype}; pass X.astype(np.float64).")
 
 
@@ -48,7 +48,7 @@ def _sparse_samples(X):
         raise TypeError(f"`X` must be a NumPy array or in CSR format, got {X.format}; pass X.tocsr().")
     _two_dimensions(X)
     _dtype(X)
-    if X.indices.dtype not in INDEX_DTYPES or X.indptr.dtype != X.indices.dtype:
+    if not is_native(X.indices.dtype, INDEX_DTYPES) or X.indptr.dtype != X.indices.dtype:
         raise TypeError(
             f"`X` must have int32 or int64 indices of one dtype, got {X.indices.dtype} and {X.indptr.dtype}."
         )
@@ -71,7 +71,7 @@ def finite_samples(faults):
 
 
 def _row_pointers(X):
-    """What SciPy does not check when a matrix is made from its three arrays."""
+    """Check the row pointers, which SciPy does not when a matrix is made from its three arrays."""
     starts = X.indptr
     n_entries = int(starts.flat[-1]) if starts.size else 0
     one_dimensional = starts.ndim == X.indices.ndim == X.data.ndim == 1
@@ -159,7 +159,7 @@ def weights(values, n):
     array = vector("sample_weight", values, n)
     if (array <= 0).any():
         raise ValueError(f"`sample_weight` must be positive, got {array.min()}; leave such samples out.")
-    array = array / array.max()  # whose sum cannot overflow
+    array = array / array.max()  # so that their sum cannot overflow
     return array / array.mean()
 
 
@@ -186,13 +186,13 @@ def _array(name, value, kind="numbers"):
 
 
 def describe(objective):
-    """How the length of the parameters comes about."""
+    """Describe in words what the length of the parameters consists of."""
     rows = f"{objective.n_features} features" + (" and an intercept" if objective.fit_intercept else "")
     return rows if objective.n_outputs == 1 else f"({rows}) x {objective.n_outputs} classes"
 
 
 def result_dtype(x):
-    """The dtype of a gradient at x: that of x if it is one of ours."""
+    """The dtype of a gradient at x: that of x if it is one of DTYPES, else float64."""
     dtype = np.asarray(x).dtype
     return dtype if dtype.name in DTYPES else np.dtype(np.float64)
 

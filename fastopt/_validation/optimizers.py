@@ -43,7 +43,7 @@ def refuse_assignment(name):
 
 
 def refuse_concurrent_use(call):
-    """Raise for what starts while a step, or a look at the whole, of the same optimizer is under way."""
+    """Raise for a call that begins while a step, save or load of the same optimizer is under way."""
     raise RuntimeError(
         f"{call} must not be called while another step, save or load of this optimizer is under way; "
         "use one optimizer per thread, or a lock."
@@ -91,6 +91,6 @@ def no_decoupled_decay(values):
 
 
 def ordered_steps(values):
-    """Refuse a step range without room."""
+    """Refuse an empty range of step sizes."""
     if values["step_min"] > values["step_max"]:
         raise ValueError(f"`step_min` must be at most `step_max`, got {values['step_min']!r} > {values['step_max']!r}.")

@@ -5,11 +5,11 @@ import sys
 
 import numpy as np
 
-DTYPES = ("float32", "float64")
+from .._types import DTYPES
 
 
 def label(name, keys, k):
-    """How messages call array k of an argument: `grad`, `grad[2]` or `grad['w']`."""
+    """The name of array k of an argument in messages: `grad`, `grad[2]` or `grad['w']`."""
     if keys is None:
         return f"`{name}`"
     return f"`{name}[{keys[k]!r}]`" if isinstance(keys, tuple) else f"`{name}[{k}]`"
@@ -39,9 +39,17 @@ def flat_parameters(params):
     return arrays, keys
 
 
+def is_native(dtype, names):
+    """Whether a dtype has one of the names and the byte order of the machine."""
+    return dtype.name in names and dtype.isnative
+
+
 def is_masked(array):
-    """Whether it is a masked array. None exist before numpy.ma is imported, which NumPy leaves to the first who says
-    `np.ma`: a child forked meanwhile from another thread would wait for that import for ever."""
+    """Whether it is a masked array, without an import of numpy.ma: before that no masked array exists.
+
+    NumPy imports numpy.ma at the first use of `np.ma`. A child process that another thread forks during that import
+    would wait for it for ever.
+    """
     return isinstance(array, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ()))
 
 
@@ -81,7 +89,7 @@ def _check_disjoint(arrays, keys):
 
 
 def refuse_moved(name, owner):
-    """Raise for an array whose memory is no longer where its owner, an optimizer or an objective, bound it."""
+    """Raise for an array that was resized after an optimizer or an objective was made of it."""
     raise ValueError(
         f"{name} must stay where it was when the {owner} was made, got an array that has been resized; "
         f"make a new {owner}."

@@ -28,7 +28,7 @@ def inside(value, interval):
 
 @functools.lru_cache
 def _ends(interval):
-    """Lower and upper end of an interval, each with the comparison that it stands for: read once, not in each step."""
+    """Lower and upper end of an interval, each with its comparison; cached, as every step needs them."""
     low, high = (float(end) for end in interval[1:-1].split(","))
     above = operator.ge if interval[0] == "[" else operator.gt
     below = operator.le if interval[-1] == "]" else operator.lt

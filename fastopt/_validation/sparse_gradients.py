@@ -1,10 +1,9 @@
-"""Sparse gradients: `RowSparse` and those of SciPy."""
+"""Checks of sparse gradients: `RowSparse` and those of SciPy."""
 
 import numpy as np
 
-from .parameters import DTYPES
-
-INDEX_DTYPES = (np.dtype(np.int32), np.dtype(np.int64))
+from .._types import DTYPES, INDEX_DTYPES
+from .parameters import is_native
 
 
 def row_indices(indices):
@@ -19,7 +18,7 @@ def row_indices(indices):
 def row_values(rows, indices):
     """Return the rows of a RowSparse as an array with one row per index."""
     rows = np.asarray(rows)
-    if rows.dtype.name not in DTYPES or not rows.dtype.isnative:
+    if not is_native(rows.dtype, DTYPES):
         raise TypeError(f"`rows` must be float32 or float64, got {rows.dtype}; pass rows.astype(np.float64).")
     if rows.ndim == 0 or len(rows) != len(indices):
         raise ValueError(f"`rows` must have one row for each of the {len(indices)} indices, got shape {rows.shape}.")
@@ -49,7 +48,10 @@ def scipy_gradient(name, grad, param):
 
 
 def compressed(name, grad):
-    """Check the index arrays of a CSR or CSC gradient as far as their bounds go; return the number of its rows."""
+    """Check the index arrays of a CSR or CSC gradient, except the bounds of its indices.
+
+    Returns the number of rows of CSR, of columns of CSC.
+    """
     indptr, n_major = grad.indptr, grad.shape[0] if grad.format == "csr" else grad.shape[1]
     if grad.ndim == 1:
         n_major = 1
@@ -71,7 +73,7 @@ def compressed(name, grad):
 
 
 def coordinates(name, grad):
-    """Check the index arrays of a COO gradient but for their bounds."""
+    """Check the index arrays of a COO gradient, except their bounds."""
     for index in grad.coords:
         _index_array(name, ".coords", index)
         _one_value_each(name, grad.data, index)
@@ -91,7 +93,7 @@ def refuse_sparse_size(n, n_positions):
 
 
 def _index_array(name, attribute, indices):
-    if indices.dtype not in INDEX_DTYPES:
+    if not is_native(indices.dtype, INDEX_DTYPES):
         raise TypeError(
             f"{name}{attribute} must be int32 or int64, got {indices.dtype}; pass indices.astype(np.int64)."
         )

@@ -1,10 +1,10 @@
-"""Saved states, before they are loaded."""
+"""Checks of saved states, before they are loaded."""
 
 import numpy as np
 
 from .scalars import integer, real
 
-MOST_STEPS = 2**53  # up to here a float64 holds every step number
+MOST_STEPS = 2**53  # up to here float64 represents every integer
 
 
 def check_entries(given, own):
@@ -50,7 +50,7 @@ def last_steps(given, sizes):
 
 
 def same_slots(given, own):
-    """Refuse hyper-parameters with which the state would have slots `given` instead of `own`."""
+    """Refuse hyper-parameters that need the state arrays `given` where the optimizer has `own`."""
     if list(given) != list(own):
         raise ValueError(
             f"`state_dict['hyperparameters']` must go with the state {list(own)!r}, got values for {list(given)!r}."

@@ -17,7 +17,7 @@ def load_digits():
     Returns
     -------
     X : ndarray of float32, shape (1797, 64)
-        One image per row, rows of pixels one after the other, 0 for paper to 1 for ink.
+        One image per row, its pixels row by row, from 0 (paper) to 1 (ink).
     y : ndarray of int64, shape (1797,)
         The digits, 0 to 9.
 

@@ -1,4 +1,7 @@
-"""Losses of linear models over dense and sparse data, for `fastopt.minimize` and SciPy's: see docs/objectives.md."""
+"""Losses of linear models over dense and sparse data, for `fastopt.minimize` and SciPy's `minimize`.
+
+For a guide see "Objectives" in the documentation.
+"""
 
 from .hinge import Hinge
 from .huber import Huber

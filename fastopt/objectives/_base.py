@@ -1,5 +1,7 @@
 """The base class of all objectives: everything that does not depend on the loss."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from .. import _threads
@@ -17,8 +19,8 @@ COMMON_PARAMETERS = """l2, l1 : float, default=0.0
         Positive; divided by their mean."""
 
 COMMON_X = """X : ndarray or scipy.sparse CSR matrix of shape (n_samples, n_features)
-        Of float32 or float64, rows contiguous. Used in place, and not to be changed while the objective lives. A CSR
-        matrix with duplicates or unsorted rows is copied."""
+        Of float32 or float64, rows contiguous. Used in place, and must not be changed while the objective is in use.
+        A CSR matrix with duplicates or unsorted rows is copied."""
 
 METHODS = """Calling the objective with `x`, of shape (n_parameters,), gives its value; see `gradient` and
     `value_and_gradient`. All run on several threads, and give the same bits for any number of them. Sums are taken in
@@ -89,14 +91,14 @@ class Objective(finite_sum.FiniteSum):
         self._attach()
 
     def _attach(self):
-        """Hand the data to the C kernels."""
+        """Bind the data for the C kernels."""
         self._bind(self.X, (self.loss, self._loss_parameter()), *self._bound, self.n_outputs, self.fit_intercept)
 
     def __reduce__(self):
         return _restored, (type(self), self.__dict__)
 
     def _labels(self, y):
-        """The labels as the loss wants them, and the number of outputs."""
+        """The labels in the form that the loss needs, and the number of outputs."""
         return y, 1
 
     def _loss_parameter(self):
@@ -114,7 +116,7 @@ class Objective(finite_sum.FiniteSum):
         Parameters
         ----------
         x : array_like of shape (n_parameters,)
-            The parameters; computed with in the dtype of `X`.
+            The parameters; converted to the dtype of `X`.
         idx : array_like of int, optional
             Samples to take the mean over, repeats allowed; by default all.
 
@@ -126,7 +128,7 @@ class Objective(finite_sum.FiniteSum):
         return self.value_and_gradient(x, idx)[1]
 
     def value_and_gradient(self, x: ArrayLike, idx: ArrayLike | None = None) -> tuple[float, Array]:
-        """Return value and gradient at x, in the time of one; arguments as for `gradient`."""
+        """Return value and gradient at x, in the time of the gradient alone; arguments as for `gradient`."""
         w, index = validation.parameters(x, self), self._index(idx)
         value, gradient = self._evaluate(w, index, True, _threads.resolve(None))
         with np.errstate(over="ignore", invalid="ignore"):

@@ -1,12 +1,14 @@
 """The Huber loss: documentation and parameter; the loss itself is csrc/losses/huber.c."""
 
+from __future__ import annotations
+
 from .._types import ArrayLike, Samples
 from .._validation.scalars import real
 from ._base import Objective
 
 
 class Huber(Objective):
-    r"""Robust linear regression (Huber 1964): squares of small residuals, sizes of large ones.
+    r"""Robust linear regression (Huber 1964): squares of small residuals, absolute values of large ones.
 
     .. math::
 

@@ -1,5 +1,7 @@
 """Softmax regression: documentation and labels; the loss itself is csrc/losses/softmax.c."""
 
+from __future__ import annotations
+
 from .._types import ArrayLike, Samples
 from .._validation import objectives as validation
 from .._validation.scalars import integer
@@ -52,7 +54,7 @@ class Softmax(Objective):
         fit_intercept: bool = False,
         sample_weight: ArrayLike | None = None,
     ) -> None:
-        self._wanted = None if n_classes is None else integer("n_classes", n_classes, 2)
+        self._given_n_classes = None if n_classes is None else integer("n_classes", n_classes, 2)
         super().__init__(X, y, l2=l2, l1=l1, fit_intercept=fit_intercept, sample_weight=sample_weight)
 
     @property
@@ -61,4 +63,4 @@ class Softmax(Objective):
         return self.n_outputs
 
     def _labels(self, y):
-        return validation.classes(y, self._wanted)
+        return validation.classes(y, self._given_n_classes)

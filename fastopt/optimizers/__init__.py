@@ -1,5 +1,7 @@
 """The optimizers, one per file, and their registry."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from .. import _validation
@@ -27,7 +29,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     if isinstance(each, type) and issubclass(each, Optimizer) and each is not Optimizer
 }
 
-if not TYPE_CHECKING:  # who cannot evaluate it, and would take it for empty
+if not TYPE_CHECKING:  # type checkers cannot evaluate it and would take it for empty
     __all__ = ["OPTIMIZERS", "Optimizer", "get_optimizer", *(each.__name__ for each in OPTIMIZERS.values())]
 
 

@@ -1,12 +1,13 @@
 """The base class of all optimizers: everything that does not depend on the rule."""
 
-import inspect
+from __future__ import annotations
+
 from typing import Any
 
 from .. import _core, _threads, _validation
 from .._sparse import coalesce, gradients
 from .._types import Structure
-from ._hyperparameters import Choice, Flag, Hyperparameter, Real, ThreadCount
+from ._hyperparameters import Choice, Flag, Real, ThreadCount, declare
 from ._state import allocate
 
 STATE_FORMAT = 1
@@ -16,13 +17,13 @@ COMMON_PARAMETERS = """weight_decay : float, default={weight_decay}
     decoupled_weight_decay : bool, default={decoupled_weight_decay}
         Multiply the parameter by ``1 - learning_rate * weight_decay`` before the update instead.
     maximize : bool, default=False
-        Go uphill: the gradient's sign is turned.
+        Maximize instead of minimize: the sign of the gradient is reversed.
     clip_value : float, optional
         Limit each entry of the gradient to [-clip_value, clip_value] first; in (0, inf).
     clip_norm : float, optional
         Then scale the gradient so that its Euclidean norm over all arrays is at most this; in (0, inf).
     nonfinite : {{"propagate", "skip", "raise"}}
-        What to do with a gradient that has NaN or infinite entries: use it, leave the step out (it does not
+        What to do with a gradient that has NaN or infinite entries: use it, skip the step (it does not
         count), or raise FloatingPointError. The last two read the gradient once more.
     sparse : {{"lazy", "exact"}}
         What a sparse gradient does to entries that it does not touch: nothing, nor to their state, or what zeros
@@ -31,16 +32,16 @@ COMMON_PARAMETERS = """weight_decay : float, default={weight_decay}
         Most threads to use; by default what `fastopt.get_num_threads` says. Results do not depend on it."""
 
 
-# How the two meanings of a sparse gradient compare, by what a zero gradient does.
+# How "lazy" and "exact" compare, by what the rule does where the gradient is zero.
 SPARSE_NOTES = {
     "stays": "Without weight decay the two are the same, as zeros change nothing.",
     "decays": (
         "The two differ, as zeros let the state decay.\n"
         "        Without weight decay an exact step takes time proportional to the gradient, and 8 bytes are kept for\n"
         "        each row, or for each entry of a vector. With a `scipy.sparse` gradient of a\n"
-        "        matrix, which touches parts of rows, it is a pass over the whole."
+        "        matrix, which touches parts of rows, it is a pass over all entries."
     ),
-    "moves": "The two differ, and an exact step is a pass over the whole, as zeros move the parameter.",
+    "moves": "The two differ, and an exact step is a pass over all entries, as zeros move the parameter.",
 }
 
 
@@ -48,14 +49,15 @@ def sparse_note(rule, values):
     """What a docstring says about sparse gradients; momentum, where it is an option, changes it."""
     note = SPARSE_NOTES[_core.on_zero_gradient(rule, values)]
     if "momentum" in values:
-        note += "\n        With momentum the two differ, and an exact step is a pass over the whole."
+        note += "\n        With momentum the two differ, and an exact step is a pass over all entries."
     return note
 
 
 class Optimizer(_core.Engine):
     """In-place stochastic optimizer of NumPy arrays; the base class of all.
 
-    A subclass names its C rule in `rule` and declares its hyper-parameters; see docs/contributing.md.
+    A subclass names its C rule in `rule` and declares its hyper-parameters: see
+    "Contributing" in the documentation.
 
     Parameters
     ----------
@@ -66,9 +68,9 @@ class Optimizer(_core.Engine):
     """
 
     rule = None
-    learning_rate: Any  # of each subclass, with its own default
-    _step_gain = 1.0  # how much further than one step a constant gradient moves the parameters: with momentum, more
-    _penalty = "lagged_gradient"  # how l1 and l2 reach columns that no sample touches: a key of `epochs.PENALTIES`
+    learning_rate: Any  # declared by each subclass with its own default
+    _step_gain = 1.0  # how much further than one step a constant gradient moves the parameters; above 1 with momentum
+    _penalty = "lagged_gradient"  # how l1 and l2 of an objective are applied: a key of `epochs.PENALTIES`
     weight_decay = Real(0.0, "[0, inf)", keyword_only=True)
     decoupled_weight_decay = Flag(False, keyword_only=True)
     maximize = Flag(False, keyword_only=True)
@@ -80,12 +82,7 @@ class Optimizer(_core.Engine):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        declared = {}
-        for base in reversed(cls.__mro__):
-            declared |= {name: each for name, each in vars(base).items() if isinstance(each, Hyperparameter)}
-        cls._declared = dict(sorted(declared.items(), key=lambda item: item[1].keyword_only))
-        params = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        cls.__signature__ = inspect.Signature([params, *(each.parameter() for each in cls._declared.values())])
+        declare(cls)
         if "<common parameters>" in (cls.__doc__ or ""):
             defaults = {name: each.default for name, each in cls._declared.items()}
             texts = defaults | {"sparse": sparse_note(cls.rule, defaults)}
@@ -116,7 +113,7 @@ class Optimizer(_core.Engine):
 
     @staticmethod
     def _check_combination(values):
-        """Raise if hyper-parameters that are fine one by one do not go together."""
+        """Raise if hyper-parameters that are valid one by one cannot be combined."""
 
     def _rate_at(self, t):
         """The scheduled learning rate of the step that follows t completed ones."""
@@ -126,7 +123,7 @@ class Optimizer(_core.Engine):
     def _rates_from(self, t, n):
         """The scheduled learning rates of n steps, the first of which follows t completed ones."""
         schedule, interval = self._values["learning_rate"], self._declared["learning_rate"].interval
-        rates = [schedule(t + k) for k in range(n)]  # a list: StopIteration passes
+        rates = [schedule(t + k) for k in range(n)]  # a list: a generator would change StopIteration
         return _validation.optimizers.scheduled_rates(rates, interval, t)
 
     def _allowed_threads(self):
@@ -171,7 +168,7 @@ class Optimizer(_core.Engine):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all but the parameters that a later optimizer needs to go on with the same bits.
+        """Return all that an optimizer needs to continue with the same bits, except the parameters.
 
         Returns
         -------
@@ -191,7 +188,7 @@ class Optimizer(_core.Engine):
             return snapshot
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned: counters, hyper-parameters, learning rate and state.
+        """Load what `state_dict` returned: counters, hyper-parameters, learning rate and state.
 
         Parameters
         ----------
@@ -209,7 +206,7 @@ class Optimizer(_core.Engine):
             self._load(state_dict, ())
 
     def _load(self, state_dict, copies):
-        """Take over a state dictionary together with other arrays: pairs of where to and what from, checked.
+        """Load a checked state dictionary, and copy other arrays: pairs of target and source.
 
         The caller has claimed the optimizer.
         """

@@ -1,13 +1,25 @@
 """Declarations of hyper-parameters: default, range and place in the signature, each stated once.
 
-A class body lists its hyper-parameters as these descriptors; `Optimizer` makes the signature, the validation,
-the read-only attributes, the repr and the state dictionary from them.
+A class body lists its hyper-parameters as these descriptors. `declare` makes the signature from them; `Optimizer` the
+validation, the read-only attributes, the repr and the state dictionary.
 """
+
+from __future__ import annotations
 
 import inspect
 from typing import Any
 
 from .. import _validation
+
+
+def declare(cls):
+    """Give a class its hyper-parameters by name, those of its bases first, and the signature that they make."""
+    declared = {}
+    for base in reversed(cls.__mro__):
+        declared |= {name: each for name, each in vars(base).items() if isinstance(each, Hyperparameter)}
+    cls._declared = dict(sorted(declared.items(), key=lambda item: item[1].keyword_only))
+    params = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    cls.__signature__ = inspect.Signature([params, *(each.parameter() for each in cls._declared.values())])
 
 
 class Hyperparameter:

@@ -1,4 +1,4 @@
-"""The memory of an optimizer's state: one block for all slots, laid out for the memory system."""
+"""The memory of an optimizer's state: one block for all slots, whose addresses suit the caches."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from .. import _core
 
 ALIGNMENT = 64
 PAGE = 4096
-# An update walks through the parameter, the gradient and the slots side by side. Two streams whose distance is
-# a multiple of a page meet in one set of the first-level cache all the way; with an unlucky distance (on Zen
-# 2^27 bytes plus one page) they also get one way tag and throw each other out at every access, which costs up
-# to 2x. So each slot of a large array starts this much further into a page than the one before it, and the
-# first this much further than the parameter. docs/performance/README.md has the measurements.
+# An update reads the parameter, the gradient and the slots side by side. Two arrays whose distance is a multiple of a
+# page use the same set of the first-level cache at any time. At some distances (on Zen 2^27 bytes plus one page) the
+# way predictor cannot tell them apart either: they evict each other at every access, and a step takes up to twice as
+# long. So each slot of a large array starts this much further into a page than the one before it, and the first this
+# much further than the parameter. docs/performance/README.md has the measurements.
 STAGGER = 12 * ALIGNMENT
 STAGGER_FROM = 64 * 1024
 
@@ -18,11 +18,11 @@ STAGGER_FROM = 64 * 1024
 def allocate(arrays, slot_names):
     """Return slot name -> tuple of zeroed arrays with the shapes and dtypes of `arrays`.
 
-    All are 64-byte aligned views of one block of zero pages, which the operating system hands out when the
-    first step touches them, in the thread that will use them.
+    All are 64-byte aligned views of one block of zero pages, which the operating system provides when the
+    first step touches them, close to the thread that touches them.
     """
-    room = sum(array.nbytes + ALIGNMENT + (PAGE if array.nbytes >= STAGGER_FROM else 0) for array in arrays)
-    block = np.zeros(room * len(slot_names) + ALIGNMENT, np.uint8)
+    per_slot = sum(array.nbytes + ALIGNMENT + (PAGE if array.nbytes >= STAGGER_FROM else 0) for array in arrays)
+    block = np.zeros(per_slot * len(slot_names) + ALIGNMENT, np.uint8)
     _core.advise_huge_pages(block)
     start = block.ctypes.data
     at = start + -start % ALIGNMENT

@@ -22,7 +22,7 @@ class AdaBelief(Optimizer):
     beta_1 : float, default=0.9
         Decay of the first moment per step, in [0, 1).
     beta_2 : float, default=0.999
-        Decay of the mean squared surprise per step, in [0, 1).
+        Decay of :math:`s` per step, in [0, 1).
     epsilon : float, default=1e-16
         Added to the root in the denominator, in [0, inf).
     epsilon_root : float, default=1e-16

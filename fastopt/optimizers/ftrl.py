@@ -33,7 +33,7 @@ class FTRL(Optimizer):
 
     Notes
     -----
-    The paper starts :math:`z` at 0, which throws a non-zero starting point away. Here it starts where the
+    The paper starts :math:`z` at 0, which discards a non-zero starting point. Here it starts where the
     parameters are the minimiser, so that a zero gradient leaves them in place, to rounding.
 
     The learning rate should be constant, as it is in the paper. Each step computes :math:`p` from :math:`z` with its

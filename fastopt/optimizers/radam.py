@@ -5,7 +5,7 @@ from ._hyperparameters import Flag, LearningRate, Real
 
 
 class RAdam(Optimizer):
-    r"""RAdam: Adam that waits until its adaptive rate has a variance to speak of.
+    r"""RAdam: Adam with a correction for the variance of its adaptive rate in the first steps.
 
     .. math::
 

@@ -25,8 +25,8 @@ class RMSprop(Optimizer):
     momentum : float, default=0.0
         Share of a velocity of such steps that is kept, in [0, 1). With 0 there is no velocity.
     centered : bool, default=False
-        Divide by an estimate of the standard deviation: the square of the running mean is taken off
-        :math:`s`. The difference is limited to 0 from below.
+        Divide by an estimate of the standard deviation: the square of the running mean is subtracted
+        from :math:`s`. The difference is limited to 0 from below.
     epsilon_root : float, default=0.0
         Added inside the root, in [0, inf).
     scaled_velocity : bool, default=True

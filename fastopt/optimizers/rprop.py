@@ -31,7 +31,7 @@ class Rprop(Optimizer):
     Notes
     -----
     For full-batch gradients: the sign of a mini-batch gradient flips by chance. This is the form iRprop- of [2]_:
-    after a change of sign the entry rests for one step. State: ``prev_grad`` and ``step_size``; 8 bytes per
+    after a change of sign the entry stays as it is for one step. State: ``prev_grad`` and ``step_size``; 8 bytes per
     float32 parameter, twice that for float64.
 
     References

@@ -1,5 +1,7 @@
 """What the schedules share: the base class, a check of sequences and two curves."""
 
+from __future__ import annotations
+
 import inspect
 import math
 
@@ -51,7 +53,7 @@ class Schedule:
         return tuple(getattr(self, name) for name in self._names)
 
     def __call__(self, t: int) -> float:
-        # Optimizers pass an int at every step and need not wait half a microsecond for the full check.
+        # Optimizers pass an int at every step: for that the full check, of half a microsecond, is left out.
         return self._rate(t if type(t) is int and t >= 0 else integer("t", t, 0))
 
     def __repr__(self):

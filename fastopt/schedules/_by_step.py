@@ -1,5 +1,7 @@
 """The schedules whose rate depends on the step number alone."""
 
+from __future__ import annotations
+
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 
@@ -232,7 +234,7 @@ class warmup(Schedule):
     """Rise linearly to the first rate of a schedule, then follow it (Goyal et al. 2017).
 
     ``schedule(0) * (t + 1) / steps`` for ``t < steps``, then ``schedule(t - steps)``: the inner schedule
-    does not see the warm-up, so a decay over ``n`` steps ends at step ``steps + n``. The methods of a
+    does not count the steps of the warm-up, so a decay over ``n`` steps ends at step ``steps + n``. The methods of a
     `reduce_on_plateau` are reached through its warm-up.
 
     Parameters

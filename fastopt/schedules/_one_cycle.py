@@ -1,5 +1,7 @@
 """The one-cycle learning-rate schedule."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 from .._validation.scalars import choice, integer, real
@@ -7,11 +9,11 @@ from ._base import Schedule, blend, half_cosine
 
 
 class one_cycle(Schedule):
-    """Rise to a large rate, then fall to almost nothing (Smith 2018, without the momentum cycle).
+    """Rise to a large rate, then fall to almost zero (Smith 2018, without the momentum cycle).
 
     From ``peak / start_divisor`` at ``t = 0`` to `peak` at ``t = warmup_fraction * (total_steps - 1)``, then
-    to ``peak / end_divisor`` at ``t = total_steps - 1``, where it stays. Between two of these rates ``a`` and
-    ``b``, a fraction ``s`` of the way: ``b + (a - b) * (1 + cos(pi * s)) / 2`` or ``a + (b - a) * s``.
+    to ``peak / end_divisor`` at ``t = total_steps - 1``, where it stays. After a fraction ``s`` of the steps
+    between two of these rates ``a`` and ``b``: ``b + (a - b) * (1 + cos(pi * s)) / 2`` or ``a + (b - a) * s``.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""The one schedule that listens: it reacts to the values it is told, not to the step number."""
+"""The schedule that depends on a monitored value and not on the step number."""
+
+from __future__ import annotations
 
 import math
 import numbers
@@ -36,7 +38,7 @@ class reduce_on_plateau(Schedule):
     Notes
     -----
     Unlike the other schedules it changes: two are equal if their parameters and their state are, and it has
-    no hash. `repr` shows the parameters, `state_dict` has the rest.
+    no hash. `repr` shows the parameters, `state_dict` returns the state.
 
     Examples
     --------
@@ -88,7 +90,7 @@ class reduce_on_plateau(Schedule):
         return gain > (self.threshold * abs(self.best) if math.isfinite(self.best) else 0.0)
 
     def update(self, value: float) -> None:
-        """Tell the schedule the monitored value; takes effect at the next step.
+        """Take the monitored value into account, from the next step on.
 
         Parameters
         ----------

@@ -137,13 +137,13 @@ def test_foreign_files(case, small, tmp_path):
     assert not trap.exists()
 
 
-# --- files with a seal that is right, made to do harm ----------------------------------------------------
+# --- files with a right checksum, made to do harm -------------------------------------------------------
 
-HOSTILE = "it is sealed, but not as fastopt writes it"
+HOSTILE = "its checksum is right, but its contents are not those of a checkpoint"
 
 
 def forge(path, header, members, compression=zipfile.ZIP_STORED):
-    """Seal an archive of a header and other members: lists of (name, bytes of an .npy file)."""
+    """Write, with its checksum, an archive of a header and other members: lists of (name, bytes of an .npy file)."""
     encoded = header if isinstance(header, bytes) else json.dumps(header).encode()
     members = [("header.npy", bytes_of(np.save, np.frombuffer(encoded, np.uint8))), *members]
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from helpers import exactly, run_python
 
 import fastopt
 import fastopt.data
-from fastopt import _core, _info, _validation
+from fastopt import _core, _info, _types, _validation
 
 NAMES = ["baseline", "v3", "v4"]
 PUBLIC_MODULES = [fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules]
@@ -122,6 +122,6 @@ def test_tables_of_the_kernels():
     """What Python reads from the C side is what the tests above rely on."""
     assert _core.isa_names()[0] == "baseline" and set(_core.isa_names()) <= set(NAMES)
     assert _core.isa_supported("baseline") and _core.isa_in_use() in ISAS
-    assert _core.dtype_names() == list(_validation.parameters.DTYPES)
+    assert _core.dtype_names() == list(_types.DTYPES)
     with pytest.raises(KeyError, match="nosuchrule"):
         _core.rule_slots("nosuchrule", {})

@@ -1,16 +1,27 @@
-"""The examples in docstrings run and print what they say."""
+"""Docstrings and signatures as users see them: examples run, names are short, and what they point to exists."""
 
+import ast
 import dataclasses
 import doctest
+import functools
 import importlib
 import inspect
+import io
 import pkgutil
+import pydoc
 import re
+import tokenize
+from pathlib import Path
 
 import pytest
 
 import fastopt
+import fastopt.data
 from fastopt._minimize.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PUBLIC_MODULES = (fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules)
+PATH = re.compile(r"\b(?:csrc|docs|fastopt|tests|asv_benchmarks)/[\w./-]*\w")
 
 MODULES = [
     "fastopt",
@@ -40,3 +51,71 @@ def test_options_of_minimize_are_those_that_it_takes():
         default = re.search(r"default=(.*)$|^\{(.*?)[,}]", form)  # of several strings, the first
         assert default is None or (default[1] or default[2]) in (repr(fields[name]), f'"{fields[name]}"')
         assert default is not None or fields[name] is None
+
+
+def public_objects():
+    """Dotted name -> every public module, function, class, method and property."""
+    found = {module.__name__: module for module in PUBLIC_MODULES}
+    for module in PUBLIC_MODULES:
+        named = {name: getattr(module, name) for name in module.__all__}
+        found |= {f"{module.__name__}.{name}": each for name, each in named.items() if callable(each)}
+    for name, each in [*found.items()]:
+        if inspect.isclass(each):
+            members = [member for member in dir(each) if not member.startswith("_") or member == "__call__"]
+            found |= {f"{name}.{member}": getattr(each, member) for member in members}
+    return found
+
+
+PUBLIC = public_objects()
+CALLABLES = {name: each for name, each in PUBLIC.items() if callable(each)}
+
+
+@pytest.mark.parametrize("each", CALLABLES.values(), ids=list(CALLABLES))
+def test_signatures_have_short_names(each):
+    """No annotation is expanded to what its name stands for, and the only module that one names is NumPy, as np."""
+    try:
+        signature = str(inspect.signature(each))
+    except ValueError:  # a method in C
+        return
+    lines = [line for line in pydoc.plain(pydoc.render_doc(each)).splitlines() if re.search(r"\w\(.*\)( ->|$)", line)]
+    for text in (signature, *lines):
+        assert not re.search(r"\bUnion\[|\bOptional\[|\bForwardRef\(|numpy\._typing|\btyping\.|collections\.abc", text)
+    for parameter in inspect.signature(each).parameters.values():
+        if parameter.annotation is not parameter.empty:
+            assert set(re.findall(r"(?<![\w.])([a-z_]\w*)\.", parameter.annotation)) <= {"np"}
+
+
+@functools.cache
+def page_titles():
+    """The titles of all pages, in lower case."""
+    pages = [page.read_text(encoding="utf-8") for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]]
+    return {match[1].casefold() for text in pages if (match := re.search(r"^# (.*)$", text, re.MULTILINE))}
+
+
+@pytest.mark.parametrize("each", PUBLIC.values(), ids=list(PUBLIC))
+def test_docstrings_name_pages_and_not_paths(each):
+    """An installed package has no folder of documentation: pages are named by their titles."""
+    text = inspect.getdoc(each) or ""
+    assert not re.search(r"\b(docs|csrc)/", text)
+    titles = re.findall(r'"([^"]*)"\s+in\s+the\s+documentation', text)
+    assert {title.casefold() for title in titles} <= page_titles()
+
+
+def prose(file):
+    """The comments and docstrings of a source file; of Cython all of it, which Python cannot parse."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix != ".py":
+        return text
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = [ast.get_docstring(each) or "" for each in ast.walk(ast.parse(text)) if isinstance(each, documented)]
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    return "\n".join([*comments, *docstrings])
+
+
+SOURCES = sorted(file for file in (ROOT / "fastopt").rglob("*") if file.suffix in (".py", ".pyx", ".pxi", ".pxd"))
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_paths_of_the_repository_exist(file):
+    assert [path for path in PATH.findall(prose(file)) if not (ROOT / path).exists()] == []

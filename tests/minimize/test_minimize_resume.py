@@ -13,7 +13,7 @@ from scipy.optimize import Bounds
 
 import fastopt
 from fastopt import CheckpointError, RowSparse, _checkpoint, minimize, schedules
-from fastopt._minimize.interrupts import AtBoundary
+from fastopt._minimize.interrupts import DeferredInterrupt
 
 TABLE = np.random.default_rng(0).standard_normal((11, 3))
 RIGHT = np.random.default_rng(1).standard_normal(11)
@@ -502,7 +502,7 @@ def test_interrupt_while_the_checkpoint_is_written_leaves_a_good_one(path, monke
 
 
 def test_boundary_is_not_active_without_a_checkpoint():
-    assert not AtBoundary(False).active and AtBoundary(True).active
+    assert not DeferredInterrupt(False).active and DeferredInterrupt(True).active
 
 
 # --- files that do not fit ---------------------------------------------------------------------------------------

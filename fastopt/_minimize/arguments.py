@@ -1,0 +1,83 @@
+"""From the arguments of `minimize` to the parts of a run."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._validation import minimize as validation
+from .averages import Ema, Polyak
+from .evaluation import Combined, Differences, Native, Separate, Spsa
+
+
+class UserFunctions(NamedTuple):
+    """The objective as the user gives it.
+
+    Attributes
+    ----------
+    fun, jac : object
+        As in `minimize`; not yet checked.
+    args : tuple
+        Further arguments of both.
+    """
+
+    fun: Any
+    jac: Any
+    args: Any
+
+
+def samples(data, n_samples, batch_size):
+    """None, or number of samples, size of a batch and the arrays of the samples, None for indices."""
+    validation.one_source(data, n_samples)
+    arrays, n = None, None
+    if data is not None:
+        arrays, n = validation.sample_arrays(data)
+    elif n_samples is not None:
+        n = validation.n_samples(n_samples)
+    size = validation.batch_size(batch_size, n)
+    return None if n is None else (n, size, arrays)
+
+
+def evaluator(functions, x, batches, projection, settings, generator):
+    """What computes value and gradient of the user's objective."""
+    from scipy import LowLevelCallable
+
+    fun, jac, args = functions.fun, functions.jac, validation.extra_arguments(functions.args)
+    if isinstance(fun, LowLevelCallable):
+        validation.native_arguments(jac, args, batches)
+        return Native(fun, x, batches)
+    validation.function("fun", fun)
+    jac = validation.jac(jac)
+    if jac is True:
+        return Combined(fun, args)
+    if callable(jac):
+        return Separate(fun, jac, args)
+    if jac == "spsa":
+        return Spsa(fun, args, settings.spsa_step, generator, projection)
+    return Differences(fun, args, x.dtype, jac == "3-point", projection)
+
+
+def average(settings, x):
+    """The average of the iterates that was asked for, or None."""
+    if settings.average is None:
+        return None
+    return Polyak(x) if settings.average == "polyak" else Ema(x, settings.average_decay)
+
+
+def identity(x, optimizer, batches, settings):
+    """What a checkpoint and the call that resumes it must have in common."""
+    return {
+        "method": type(optimizer).__name__,
+        "x0.dtype": x.dtype.name,
+        "x0.size": x.size,
+        "n_samples": batches.n_samples,
+        "batch_size": None if batches.n_samples is None else batches.size,
+        "epoch_length": batches.per_epoch if batches.n_samples is None else None,
+        "average": settings.average,
+    }
+
+
+def resumed_generator(rng, kind):
+    """The caller's generator if it is of the checkpoint's kind, else a new one; its state is restored later."""
+    if isinstance(rng, np.random.Generator) and type(rng.bit_generator).__name__ == kind:
+        return rng
+    return np.random.Generator(validation.bit_generator(kind)())
