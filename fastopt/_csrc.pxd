@@ -72,6 +72,7 @@ cdef extern from "fastopt.h" nogil:
         const char *const *options
         const char *const *carry
         const fo_slot *slots
+        int own_weight_decay
         void (*start)(double *carry)
         void (*prepare)(const double *hyper, double learning_rate, int64_t t, double *carry, double *coef)
         fo_zero_gradient (*zero_gradient)(int form)

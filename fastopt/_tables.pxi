@@ -42,6 +42,11 @@ def rule_hyperparameters(str rule):
     return sorted({*names(found.hyper), *names(found.options)})
 
 
+def owns_weight_decay(str rule):
+    """Whether the rule sees to weight decay itself, which the loops do for all others."""
+    return bool(find_rule(rule).own_weight_decay)
+
+
 def rule_slots(str rule, dict values):
     """Name -> whether it starts at zero, for the state slots that exist with these hyper-parameters."""
     cdef const fo_rule *found = find_rule(rule)

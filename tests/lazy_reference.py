@@ -33,7 +33,7 @@ class LazyReference(Reference):
         masks = [touched(g, p.shape) for g, p in zip(grads, self.params, strict=True)]
         values = [densified(g, m.shape)[m] for g, m in zip(grads, masks, strict=True)]
         params, values, self.last_grad_norm = prelude(
-            [p[m] for p, m in zip(self.params, masks, strict=True)], float64_copies(values), lr, self._h
+            [p[m] for p, m in zip(self.params, masks, strict=True)], float64_copies(values), lr, self._before
         )
         for k, mask in enumerate(masks):
             state = {slot: np.asarray(array)[mask] for slot, array in self._slots[k].items()}

@@ -81,7 +81,9 @@ def all_options(cls):
 @pytest.mark.parametrize("cls", fastopt.OPTIMIZERS.values())
 def test_class_declares_what_the_rule_reads(cls):
     own = {name for name, each in cls._declared.items() if not each.keyword_only} - {"learning_rate"}
-    assert own == set(_core.rule_hyperparameters(cls.rule))
+    read = set(_core.rule_hyperparameters(cls.rule))
+    decay = read & {"weight_decay", "decoupled_weight_decay"}
+    assert own == read - decay and bool(decay) == _core.owns_weight_decay(cls.rule)
 
 
 @pytest.mark.parametrize("cls", fastopt.OPTIMIZERS.values())
