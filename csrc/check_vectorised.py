@@ -16,7 +16,7 @@ from fastopt import _core
 
 REGISTER = {"baseline": "xmm", "v3": "ymm", "v4": "zmm"}
 SUFFIX = {"f32": "ps", "f64": "pd"}
-FOLDED = re.compile(r"\n\s*\w+:\s+jmp\s+\w+ <\w+_dense_\w+>")  # the compiler found two kernels to be the same
+MERGED = re.compile(r"\n\s*\w+:\s+jmp\s+\w+ <\w+_dense_\w+>")  # the compiler found two kernels to be the same
 KERNEL = re.compile(r"^[0-9a-f]+ <(\w+_dense_\d+_(f32|f64)_(\w+?))>:$", re.MULTILINE)
 
 
@@ -38,7 +38,7 @@ def main():
     for name, dtype, isa, code in kernels():
         packed = rf"\sv?(?:add|sub|mul|div|sqrt){SUFFIX[dtype]}\s.*%{REGISTER[isa]}"
         counts[isa] += 1
-        if not FOLDED.match(code, code.index("\n")) and not re.search(packed, code):
+        if not MERGED.match(code, code.index("\n")) and not re.search(packed, code):
             scalar.append(name)
     print(", ".join(f"{isa}: {n} dense kernels" for isa, n in sorted(counts.items())))
     expected = {isa: counts["baseline"] for isa in _core.isa_names()}

@@ -108,7 +108,7 @@ typedef struct {
     const char *const *options;  /* names of hyper-parameters; one that is non-zero sets its form bit */
     const char *const *carry;    /* names of the scalars that pass from step to step */
     const fo_slot *slots;
-    int own_weight_decay;        /* weight decay is among its hyper-parameters: fo_step's l2 and decay_factor rest */
+    int own_weight_decay;        /* it decays the parameter itself, and fo_step's l2 and decay_factor are not used */
     void (*start)(double *carry);
     /* Hyper-parameters, learning rate and step number t (from 1) -> the scalars of this step. Those in `carry` are
      * updated. */
@@ -133,7 +133,7 @@ int fo_variant_index(int dtype);                             /* of the instructi
 /* --- one pass over all arrays ----------------------------------------------------------------------------------- */
 
 /* update/step.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for the
- * gradients that are bound, and comes before the rest; it returns the bytes of work. */
+ * gradients that are bound, and must be called first; it returns the bytes of work. */
 enum { FO_INITIALISE = -1, FO_FLUSH = -2 };                  /* in the place of a form */
 ptrdiff_t fo_plan(const fo_work *work, int form);
 void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads);

@@ -78,9 +78,9 @@ cdef class Engine(Bound):
         ----------
         grad : ndarray, scipy.sparse array or matrix, RowSparse, or list or dict of them
             Mirrors the structure given at construction: same shapes and dtypes. Never written. A gradient
-            that is not C-contiguous is read piece by piece, without a copy of the whole. A sparse one may
-            have the shapes (1, N) and (N, 1) for a parameter of shape (N,); entries that stand more than
-            once are added, in the order in which they stand.
+            that is not C-contiguous is read through a small buffer, without a copy of the whole. A sparse
+            one may have the shapes (1, N) and (N, 1) for a parameter of shape (N,); entries with the same
+            index are added in their order.
 
         Raises
         ------

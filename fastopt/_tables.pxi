@@ -43,7 +43,7 @@ def rule_hyperparameters(str rule):
 
 
 def owns_weight_decay(str rule):
-    """Whether the rule sees to weight decay itself, which the loops do for all others."""
+    """Whether the rule applies weight decay itself, which the loops do for all others."""
     return bool(find_rule(rule).own_weight_decay)
 
 

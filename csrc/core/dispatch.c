@@ -3,7 +3,7 @@
  * The instruction set is chosen once, when the package is imported; afterwards only tests change it. */
 #include <string.h>
 #include "fastopt.h"
-#include "finite_sum/objective.h"   /* for the table of losses: the one look upwards from core/ */
+#include "finite_sum/objective.h"   /* for the table of losses: the only header from above core/ */
 #include "core/variants.h"
 
 #define RULE(name) extern const fo_rule fo_##name##_rule;

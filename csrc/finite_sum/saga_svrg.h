@@ -4,7 +4,7 @@
  * Each sample i has a derivative in the gradient memory; the mean gradient is what the memory stands for. A step is
  *     w = soft((1 - rate l2) w - rate ((d_i - memory_i) x_i + mean), rate l1),
  * and with `updates_memory` (SAGA) d_i takes its place in memory and mean. Columns that the sample has no entry in only
- * follow the mean; on CSR data a lagged update makes up for it when they are read the next time. */
+ * follow the mean; on CSR data by a lagged update when they are read the next time. */
 #ifndef FO_SAGA_SVRG_H
 #define FO_SAGA_SVRG_H
 

@@ -1,4 +1,4 @@
-/* sample_kernels.h -- what is done with a batch of samples of a matrix: the table of its kernels, serial all. */
+/* sample_kernels.h -- what is done with a batch of samples: the table of the kernels, all of them serial. */
 #ifndef FO_SAMPLE_KERNELS_H
 #define FO_SAMPLE_KERNELS_H
 

@@ -1,7 +1,7 @@
 """Typed Cython on the positions of sparse gradients: ranges, duplicates, sums of duplicates.
 
 A sparse gradient is an array of positions (int32 or int64) and an array with one row of values per position. The
-kernels want distinct positions, because an update is not linear in the gradient. A `Coalescer` sees to that in time
+kernels want distinct positions, because an update is not linear in the gradient. A `Coalescer` makes them so in time
 proportional to the gradient, whatever the size of the parameter, and keeps its scratch memory between steps.
 """
 
@@ -145,20 +145,20 @@ cdef class Coalescer:
     cdef bint repeats(self, cnp.ndarray index, Py_ssize_t n_rows):
         cdef Py_ssize_t n = cnp.PyArray_SIZE(index), n_words = n_rows // 64 + 1
         cdef const void *positions = cnp.PyArray_DATA(index)
-        cdef bint wide = cnp.PyArray_ITEMSIZE(index) == 8
+        cdef bint index64 = cnp.PyArray_ITEMSIZE(index) == 8
         cdef int bits = bits_of(2 * n)
         cdef void *seen
         if n_rows <= MOST_BITS_EACH * n:
             seen = cnp.PyArray_DATA(self.buffer("bitmap", n_words, np.uint64))
             with nogil:
                 memset(seen, 0, n_words * 8)
-                if wide:
+                if index64:
                     return marked_twice(<const int64_t *>positions, n, <uint64_t *>seen)
                 return marked_twice(<const int32_t *>positions, n, <uint64_t *>seen)
         seen = cnp.PyArray_DATA(self.buffer("table", <Py_ssize_t>1 << bits, np.int64))
         with nogil:
             memset(seen, 0xff, <Py_ssize_t>8 << bits)
-            if wide:
+            if index64:
                 return entered_twice(<const int64_t *>positions, n, <int64_t *>seen, bits)
             return entered_twice(<const int32_t *>positions, n, <int64_t *>seen, bits)
 
@@ -166,7 +166,7 @@ cdef class Coalescer:
         """What `distinct` returns, unsorted, if no positions repeat or only a few single entries; else None."""
         cdef Py_ssize_t n = cnp.PyArray_SIZE(index), n_repeats, most = n // 8
         cdef int bits = bits_of(4 * most + 4)
-        cdef bint wide = cnp.PyArray_ITEMSIZE(index) == 8
+        cdef bint index64 = cnp.PyArray_ITEMSIZE(index) == 8
         cdef merge_pass it
         if n_rows > MOST_BITS_EACH * n or cnp.PyArray_SIZE(values) != n:
             return None if self.repeats(index, n_rows) else (index, values, False)
@@ -179,7 +179,7 @@ cdef class Coalescer:
         it.place = <int64_t *>cnp.PyArray_DATA(self.buffer("place", 1 << bits, np.int64))
         it.index, it.rows = cnp.PyArray_DATA(index), cnp.PyArray_DATA(<cnp.ndarray>rows)
         with nogil:
-            n_repeats = merge(&it, <int64_t *>it.rows) if wide else merge(&it, <int32_t *>it.rows)
+            n_repeats = merge(&it, <int64_t *>it.rows) if index64 else merge(&it, <int32_t *>it.rows)
         if n_repeats <= 0:
             return None if n_repeats < 0 else (index, values, False)
         return rows[: n - n_repeats], sums[: n - n_repeats], False
@@ -194,17 +194,17 @@ cdef class Coalescer:
         rows, sums = self.buffer("rows", n, index.dtype), self.buffer("sums", n * width, values.dtype)
         cdef void *rows_data = cnp.PyArray_DATA(<cnp.ndarray>rows)
         cdef const void *positions = cnp.PyArray_DATA(index)
-        cdef bint wide = cnp.PyArray_ITEMSIZE(index) == 8
+        cdef bint index64 = cnp.PyArray_ITEMSIZE(index) == 8
         cdef sum_pass it
         if low_bits + row_bits > 64:
             _validation.sparse_gradients.refuse_sparse_size(n, n_rows)
         with nogil:
-            if wide:
+            if index64:
                 fill_entries(entries, <const int64_t *>positions, n, low_bits)
             else:
                 fill_entries(entries, <const int32_t *>positions, n, low_bits)
             entries = sort_entries(entries, spare, n, low_bits, row_bits)
-            if wide:
+            if index64:
                 n_groups = group_entries(entries, n, low_bits, <int64_t *>rows_data, start)
             else:
                 n_groups = group_entries(entries, n, low_bits, <int32_t *>rows_data, start)

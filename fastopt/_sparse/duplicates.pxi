@@ -1,11 +1,11 @@
-# Part of coalesce.pyx: positions that stand more than once are found; a few of them, among single entries, are merged.
+# Part of coalesce.pyx: repeated positions are found; where they are few, among single entries, they are merged.
 
 # Positions seen are marked in a bitmap where it takes at most this many bits a position, else in a hash table.
 cdef Py_ssize_t MOST_BITS_EACH = 256
 
 
 cdef bint marked_twice(const index_t *index, Py_ssize_t n, uint64_t *bitmap) noexcept nogil:
-    """Mark positions in a bitmap of zeros; whether one was marked before. Looks up now and then, to end early."""
+    """Mark positions in a bitmap of zeros; whether one was marked before. Asks every 1,024, to end early."""
     cdef Py_ssize_t k, stop, start = 0
     cdef uint64_t bit, twice = 0
     while start < n and not twice:
@@ -19,7 +19,7 @@ cdef bint marked_twice(const index_t *index, Py_ssize_t n, uint64_t *bitmap) noe
 
 
 cdef Py_ssize_t slot_of(int64_t row, const int64_t *table, int bits) noexcept nogil:
-    """Where a position stands in a hash table of 2^bits slots, or the free slot (-1) where it would."""
+    """The slot of a position in a hash table of 2^bits slots, or the free slot (-1) that it would take."""
     cdef Py_ssize_t slot = <Py_ssize_t>((<uint64_t>row * <uint64_t>0x9E3779B97F4A7C15) >> (64 - bits))
     while table[slot] != -1 and table[slot] != row:
         slot = (slot + 1) & ((<Py_ssize_t>1 << bits) - 1)
@@ -39,7 +39,7 @@ cdef bint entered_twice(const index_t *index, Py_ssize_t n, int64_t *table, int 
 
 cdef Py_ssize_t repeated(const index_t *index, Py_ssize_t n, uint64_t *bitmap, int64_t *table, Py_ssize_t most,
                          int bits) noexcept nogil:
-    """Enter the positions that stand more than once into a table; how many entries too many, or -1 for over `most`."""
+    """Enter the repeated positions into a table; how many entries too many, or -1 for over `most`."""
     cdef Py_ssize_t k, n_repeats = 0
     cdef uint64_t bit
     for k in range(n):

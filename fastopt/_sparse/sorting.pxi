@@ -1,9 +1,9 @@
-# Part of coalesce.pyx: many positions are sorted, and the values of equal ones added in the order in which they stand.
+# Part of coalesce.pyx: many positions are sorted, and the values of equal ones added in their order.
 
 cdef enum:
     MOST_DIGIT_BITS = 12              # of a pass of the radix sort: its counters fill the first-level cache
 
-# An entry of the sort is a position and, in its low bits, where it stands in the gradient.
+# An entry of the sort is a position and, in its low bits, its place in the gradient.
 
 
 cdef int bits_of(uint64_t value) noexcept nogil:
@@ -39,7 +39,7 @@ cdef void sort_pass(const uint64_t *source, uint64_t *target, Py_ssize_t n, int 
 
 cdef uint64_t *sort_entries(uint64_t *entries, uint64_t *spare, Py_ssize_t n, int low_bits,
                             int row_bits) noexcept nogil:
-    """Sort by position, equal ones in the order they stand in; the result is in one of the two buffers."""
+    """Sort by position, equal ones in their order; the result is in one of the two buffers."""
     cdef int n_passes = (row_bits + MOST_DIGIT_BITS - 1) // MOST_DIGIT_BITS
     cdef int digit_bits = (row_bits + n_passes - 1) // n_passes if n_passes else 0, turn
     for turn in range(n_passes):
@@ -75,7 +75,7 @@ ctypedef struct sum_pass:
 
 cdef void sum_rows(const sum_pass *it, const real_t *values, real_t *sums, Py_ssize_t first,
                    Py_ssize_t last) noexcept nogil:
-    """Add the values of each group in the order in which they stand in the gradient."""
+    """Add the values of each group in their order in the gradient."""
     cdef Py_ssize_t group, k, j, width = it.width
     cdef const real_t *row
     cdef real_t *total
