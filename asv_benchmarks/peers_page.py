@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import platform
+import textwrap
 from pathlib import Path
 
 from contenders.problems import ADAM_SIZES, TARGETS
@@ -11,26 +12,28 @@ PACKAGES = ("fastopt", "numpy", "scipy", "torch", "jax", "optax", "scikit-learn"
 ADAM_BYTES = 28  # moved by a step for each float32 parameter: p, m and v are read and written, g is read
 QUIET = 0.05  # of the processors for others: beyond, no target is said to be reached or missed
 UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
-INTRODUCTION = """# fastopt beside other libraries
+INTRODUCTION = """# fastopt compared with other libraries
 
-Written by `python asv_benchmarks/peers.py`, which explains how it measures: the same work in float32, compared before
-it is timed, each contender in a process of its own with the same number of threads, in turns, medians. The number in
-brackets is how many times as long a contender took as fastopt, the median over the rounds; below 1 it was faster.
-optax runs under `jax.jit` with donated buffers, torch as a loop over tensors, with `foreach` and with `fused`.
+This page is written by `python asv_benchmarks/peers.py`, whose first lines explain the method. All contenders do the
+same work in float32, and their results are compared before the timing. Each one runs in a process of its own with the
+same number of threads; they take turns, and the figures are medians. The number in brackets is the time of a contender
+divided by that of fastopt, the median over the rounds; below 1 the contender was faster. optax runs under `jax.jit`
+with donated buffers, torch as a loop over tensors, with `foreach` and with `fused`.
 
-*Busy with others* is the share of the processors that neither idled nor worked for these processes. Where it is not
-near 0, or not known, two threads that wait for each other lose much more than one, and the figures of small steps are
-no measure of a library.
+*Busy with others* is the share of the processors' time that other programs used. Where it is not near 0, or not known,
+two threads that wait for each other lose much more time than one thread, and the figures of small steps are not
+meaningful.
 
 {machine}
 
 ![Adam against the number of parameters, and the other problems](peers.png)
 """
 TARGET_NOTE = f"""
-## Against what was hoped for
+## Comparison with the targets
 
-Dense Adam, float32. *Measured* is the median ratio of a round. *Moved* is what fastopt reads and writes in a second, at
-{ADAM_BYTES} bytes a parameter: beyond the caches, from ten million parameters on, what the memory gave at that time.
+Dense Adam, float32. *Measured* is the median over the rounds of the ratio. *Moved* is what fastopt reads and writes per
+second, at {ADAM_BYTES} bytes per parameter: beyond the caches, from ten million parameters on, this is the bandwidth
+that the memory had at that time.
 """
 
 
@@ -72,6 +75,10 @@ def processor():
     return f"{names[0]}, {len(names)} cores" if names else platform.processor() or platform.machine()
 
 
+def paragraph(text):
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def of_kind(kept, kind):
     return [each for each in kept["problems"].values() if each["kind"] == kind]
 
@@ -107,8 +114,8 @@ def linear_table(problem):
         [name, it["threads"], time(it["seconds"]), f"{it['value']:.6f}", f"{it['ratio']:.2f}"]
         for name, it in problem["contenders"].items()
     ]
-    head = ["contender", "threads", "time", "objective", "by the fastest of fastopt"]
-    return f"\n{problem['title']}:\n{table(head, rows)}"
+    head = ["contender", "threads", "time", "objective", "relative to fastopt"]
+    return f"\n{paragraph(problem['title'] + ':')}\n{table(head, rows)}"
 
 
 def targets_table(kept):
@@ -132,7 +139,7 @@ def page(kept):
     it = kept["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in it["versions"].items())
     where = f"{it['processor']}; threads: {it['threads']}. Python {it['python']}, {versions}."
-    parts = [INTRODUCTION.format(machine=where)]
+    parts = [INTRODUCTION.format(machine=paragraph(where))]
     for kind, head in (("dense", "Dense steps"), ("sparse", "Sparse steps")):
         if problems := of_kind(kept, kind):
             parts.append(f"\n## {head}\n{steps_table(problems)}")

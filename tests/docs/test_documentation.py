@@ -1,4 +1,4 @@
-"""The documentation names what there is: public names in the reference, links to files that exist."""
+"""The documentation names what there is: public names in the reference, links and paths of files that exist."""
 
 import importlib.util
 import inspect
@@ -16,6 +16,10 @@ MODULES = (fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.sche
 PUBLIC = [getattr(module, name) for module in MODULES for name in module.__all__]
 DOCUMENTED = [each for each in PUBLIC if inspect.isclass(each) or inspect.isroutine(each)]
 PAGES = [*ROOT.glob("*.md"), ROOT / "csrc/README.md", *(ROOT / "docs").rglob("*.md")]
+MARKDOWN = [*PAGES, ROOT / "asv_benchmarks/README.md", ROOT / "fastopt/data/README.md"]
+FENCED = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
+PATH = re.compile(r"`((?:\.ci|asv_benchmarks|csrc|docs|fastopt|tests)/[^`\s]*)`")
+EXAMPLE_RULES = ("NAME", "fromage", "signum")  # files of rules that the instructions for contributors add
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)(?:#([^)\s]*))?\)")
 
 
@@ -66,6 +70,23 @@ def test_links_lead_to_files_and_headings(path):
         if heading:
             titles = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
             assert heading in [re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles]
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_paths_in_backticks_exist(path):
+    """Of `tests/x.py::test_y` the file; a pattern such as `plot_*.py` has to find one."""
+    text = FENCED.sub("", path.read_text(encoding="utf-8"))
+    named = [each.split("::")[0] for each in PATH.findall(text)]
+    existing = [each for each in named if Path(each).stem not in EXAMPLE_RULES]
+    assert [each for each in existing if not any(ROOT.glob(each.rstrip("/")))] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_lines_of_text_fit_into_an_editor(path):
+    """At most 120 characters; rows of tables and code may be longer, and so may a word that cannot be broken."""
+    text = FENCED.sub("", path.read_text(encoding="utf-8"))
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("|")]
+    assert [line for line in lines if len(line) > 120 and " " in line[:120].strip()] == []
 
 
 def test_links_of_the_repository_become_links_of_the_site(repository_links):

@@ -1,10 +1,15 @@
-"""The examples run, and so does every Python block of the README, of the user's guide and of two pages beside it."""
+"""The examples run, and so does every complete Python block of the README and of the documentation.
+
+A block whose first line is `# needs: package` runs where the package is installed. One that begins with `# fragment:`
+and says there what it leaves out runs only if `left_out` has the names that it needs.
+"""
 
 import importlib.util
 import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +20,10 @@ import fastopt
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
-GUIDE = [
-    *("docs/index.md", "docs/objectives.md", "docs/sparse.md"),
-    *(f"docs/guide/{path.name}" for path in (ROOT / "docs/guide").glob("*.md")),
-]
+FILES_SHOWN = ROOT / "docs/contributing.md"  # its blocks are files of the package, not programs
+PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").rglob("*.md")} - {FILES_SHOWN})]
 NEEDS = re.compile(r"# needs: (\w+)\n")  # first line of a block
+FRAGMENT = re.compile(r"# fragment: leaves out \S.*\n")  # the same
 PRINTED_HERE = re.compile(r"^ *print\(.*\)  # (.*)$")
 PRINTED_ABOVE = re.compile(r"^# (.*)$")
 
@@ -28,11 +32,11 @@ def line_of(match):
     return match.string.count("\n", 0, match.start()) + 1
 
 
-def python_blocks(name):
-    """The ```python blocks of a file, each with its line number as id."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    blocks = re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [pytest.param(block[1], id=f"{name}:{line_of(block)}") for block in blocks]
+def python_blocks(path):
+    """The ```python blocks of a file, each as (page, code) with its line number as id; also those of lists."""
+    page = path.relative_to(ROOT).as_posix()
+    blocks = re.finditer(r"^( *)```python\n(.*?)^\1```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [pytest.param(page, textwrap.dedent(block[2]), id=f"{page}:{line_of(block)}") for block in blocks]
 
 
 @pytest.fixture
@@ -43,8 +47,8 @@ def no_figures_left():
         plt.close("all")
 
 
-def guide_blocks():
-    return [block for name in sorted(GUIDE) for block in python_blocks(name)]
+def all_blocks():
+    return [block for path in PAGES for block in python_blocks(path)]
 
 
 def run(code, **names):
@@ -58,7 +62,9 @@ def announced(code):
 
 
 def test_there_is_something_to_run():
-    assert EXAMPLES and python_blocks("README.md") and all(python_blocks(name) for name in GUIDE if "index" not in name)
+    pages = {block.values[0] for block in all_blocks()}
+    guide = {f"docs/guide/{path.name}" for path in (ROOT / "docs/guide").glob("*.md")} - {"docs/guide/index.md"}
+    assert EXAMPLES and pages >= {"README.md", "docs/index.md", "docs/minimize.md", "docs/sparse.md", *guide}
 
 
 @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="the examples draw with matplotlib")
@@ -73,38 +79,36 @@ def test_example(path, tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("code", guide_blocks())
-@pytest.mark.usefixtures("no_figures_left")
-def test_guide(code, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MPLBACKEND", "Agg")
-    if needs := NEEDS.match(code):
-        pytest.importorskip(needs[1])
-        code = code[needs.end() :]
-    run(code)
-    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == announced(code)
+def least_squares(w, X, y):
+    residual = X @ w - y
+    return residual @ residual / (2 * len(y)), X.T @ residual / len(y)
 
 
 @pytest.fixture
-def in_short():
-    """The names that the block "In short" of the README does not define."""
-    params = np.zeros(50)
+def left_out():
+    """Of each page, the names that its fragments leave out."""
+    params, X = np.zeros(50), np.random.default_rng(0).standard_normal((200, 5))
     saved = fastopt.Adam(params, learning_rate=fastopt.schedules.cosine_decay(0.01, 1000)).state_dict()
+    modules = {"np": np, "scipy": scipy, "fastopt": fastopt}
+    gradients = {"grad": np.ones(50), "grad_row": np.eye(1, 50), "rows": np.array([3, 1, 3]), "values": np.ones(3)}
+    problem = {"loss": least_squares, "w0": np.zeros(5), "X": X, "y": X @ np.ones(5)}
     return {
-        "np": np,
-        "scipy": scipy,
-        "fastopt": fastopt,
-        "params": params,
-        "grad": np.ones(50),
-        "grad_row": np.eye(1, 50),
-        "rows": np.array([3, 1, 3]),
-        "values": np.ones(3),
-        "saved": saved,
+        "README.md": {**modules, **gradients, "params": params, "saved": saved},
+        "docs/minimize.md": {**modules, **problem},
     }
 
 
-@pytest.mark.parametrize("code", python_blocks("README.md"))
-def test_readme(code, in_short, capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("page", "code"), all_blocks())
+@pytest.mark.usefixtures("no_figures_left")
+def test_page(page, code, left_out, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where fastopt.save writes
-    run(code, **({} if code.startswith("import") else in_short))
-    assert capsys.readouterr().out.splitlines() == announced(code)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    fragment = FRAGMENT.match(code)
+    if fragment and page not in left_out:
+        pytest.skip("a fragment")
+    if needs := NEEDS.match(code):
+        pytest.importorskip(needs[1])
+    if first := fragment or needs:
+        code = code[first.end() :]
+    run(code, **(left_out[page] if fragment else {}))
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == announced(code)
