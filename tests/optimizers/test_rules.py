@@ -89,7 +89,7 @@ def test_large_arrays_in_every_instruction_set(cls, dtype, isa, rng, use_isa):
     assert_follows_reference(cls, dict(num_threads=2), params, rng, steps=3)
 
 
-@pytest.mark.parametrize("modified", [False, True])
+@pytest.mark.parametrize("modified", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES, ids=form_id)
 def test_same_bits_for_every_instruction_set_and_thread_count(case, dtype, modified, use_isa):
