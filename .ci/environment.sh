@@ -36,8 +36,8 @@ import sys, tomllib
 print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'][sys.argv[1]])" "$1"
 }
 
-# run_tests WHAT PYTEST-ARGUMENTS...
+# run_tests WHAT PYTEST-ARGUMENTS...: slow tests are not left out.
 run_tests() {
     echo "== $1"
-    python -m pytest --quiet -p no:cacheprovider "${@:2}"
+    python -m pytest --quiet -p no:cacheprovider -m "" "${@:2}"
 }

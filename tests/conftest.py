@@ -20,6 +20,11 @@ hypothesis.settings.load_profile(os.environ.get("FASTOPT_HYPOTHESIS", "ci"))
 _core.always_share(True)  # tests of threads mean threads, however busy the machine is
 
 
+def pytest_report_header(config):
+    if config.option.markexpr == "not slow":
+        return "slow tests are left out; `pytest -m ''` runs all tests, `pytest -m slow` those alone"
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(20260801)

@@ -169,7 +169,7 @@ def sparse_gradient(g, touched):
 
 
 def lazy_sgd(f, oracle, g, touched, h, t):
-    """The dense step, but velocity rests where there is no gradient."""
+    """The dense step, but velocity stays as it is where there is no gradient."""
     lr, w = rate_of(h, t), oracle.params[0]
     oracle.params[0] = np.where(touched, w, (1 - lasting(h) * lr * f.l2) * w)
     oracle.step(sparse_gradient(g + f.l2 * w, touched), lr)
@@ -184,7 +184,7 @@ def lazy_adagrad(f, oracle, g, touched, h, t):
 
 
 def flow(w, l1, l2, time):
-    """Where w' = -l2 w - l1 sign(w) leads in some time, resting at zero."""
+    """Where w' = -l2 w - l1 sign(w) leads in some time, staying at zero."""
     if not l2.any():
         return soft(w, time * l1)
     bound = np.divide(l1, l2, out=np.zeros_like(l1), where=l2 > 0)
@@ -202,7 +202,7 @@ def lazy_ftrl(f, oracle, g, touched, h, t):
 
 
 def lazy_other(f, oracle, g, touched, h, t):
-    """A touched column makes up for the steps that it rested."""
+    """Lagged updates: a touched column is given the regulariser of all steps since it was touched last."""
     w, steps = oracle.params[0], t - oracle.seen
     oracle.step(sparse_gradient(g + steps * (f.l2 * w + f.l1 * np.sign(w)), touched), rate_of(h, t))
     oracle.seen[touched] = t
@@ -230,22 +230,22 @@ def assert_close(x, expected, **more):
 # --- variance reduction ----------------------------------------------------------------------------------------
 
 
-def reduced_step(f, w, i, old, mean, lr):
+def variance_reduced_step(f, w, i, old, mean_gradient, lr):
     """One step with sample i: the new parameters, and the sample's derivatives before it."""
     new = f.losses(w, [i])[1]
-    g = (f.X[[i]].T @ (new - old)).ravel() + mean
+    g = (f.X[[i]].T @ (new - old)).ravel() + mean_gradient
     return soft((1 - lr * f.l2) * w - lr * g, lr * f.l1), new
 
 
 def saga_run(f, x, all_batches, rate, after=None):
-    """The parameters after each step; the table starts with a full pass."""
+    """The parameters after each step; the gradient memory starts with a full pass."""
     w = np.array(x, np.float64)
-    table = f.losses(w, np.arange(f.n))[1]
-    mean = (f.X.T @ table).ravel() / f.n
+    memory = f.losses(w, np.arange(f.n))[1]
+    mean_gradient = (f.X.T @ memory).ravel() / f.n
     for t, (i,) in enumerate(all_batches):
-        w, new = reduced_step(f, w, i, table[[i]], mean, rate(t))
-        mean = mean + (f.X[[i]].T @ (new - table[[i]])).ravel() / f.n
-        table[i] = new
+        w, new = variance_reduced_step(f, w, i, memory[[i]], mean_gradient, rate(t))
+        mean_gradient = mean_gradient + (f.X[[i]].T @ (new - memory[[i]])).ravel() / f.n
+        memory[i] = new
         w = w if after is None else after(w)
         yield w.copy()
 
@@ -255,8 +255,8 @@ def svrg_run(f, x, all_batches, rate, after=None):
     w = np.array(x, np.float64)
     for t, (i,) in enumerate(all_batches):
         if t % f.n == 0:
-            table = f.losses(w, np.arange(f.n))[1]
-            mean = (f.X.T @ table).ravel() / f.n
-        w, _ = reduced_step(f, w, i, table[[i]], mean, rate(t))
+            memory = f.losses(w, np.arange(f.n))[1]
+            mean_gradient = (f.X.T @ memory).ravel() / f.n
+        w, _ = variance_reduced_step(f, w, i, memory[[i]], mean_gradient, rate(t))
         w = w if after is None else after(w)
         yield w.copy()

@@ -99,6 +99,7 @@ def test_what_is_read_from_the_sources_is_the_registry(read, registered):
     assert sorted(read) == sorted(registered) != []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TIMED_CLASSES)
 def test_benchmarks_run(name, monkeypatch):
     cls = CLASSES[name]
@@ -257,6 +258,7 @@ def test_growth_is_told_from_what_is_new_gone_or_smaller():
     assert instruction_counts.grown(before, after) == {"more": (2.0, 2.05)}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(instruction_counts.unavailable() is not None, reason="needs valgrind and a C compiler")
 def test_valgrind_counts_a_vectorised_step():
     (count,) = instruction_counts.count(["dense sgd float32"]).values()
@@ -280,6 +282,7 @@ def test_thresholds_are_spelled_as_asv_reads_them():
             assert [thresholds[pattern] for pattern in matching] == [0.02]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("asv_runner") is None, reason="needs asv")
 def test_asv_finds_and_checks_all_of_them(tmp_path):
     code = """

@@ -190,7 +190,7 @@ def test_zip_tools_agree(small):
 
 
 def test_memory_of_a_large_array(path):
-    """Neither direction makes a copy of an array, but for pieces of 16 MiB."""
+    """Neither direction makes a copy of an array, but for buffers of 16 MiB."""
     large = np.zeros((4000, 2000))
     for array in (large, large[:, ::2]):
         tracemalloc.start()

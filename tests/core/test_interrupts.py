@@ -97,6 +97,7 @@ def whole(opt):
     return values, opt.learning_rate.state_dict(), opt._carry, last_steps, raw(opt)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [fastopt.Adam, fastopt.NAdam, fastopt.RMSprop])
 @pytest.mark.parametrize("way", ["state_dict", "file"])
 def test_loading(way, cls, path, no_sync, interrupted):
@@ -156,6 +157,7 @@ def test_schedule_that_is_interrupted_while_it_loads(error, path):
         assert (bits(opt), opt.learning_rate.state_dict()) == (bits(other), {"first": 3, "second": 4})
 
 
+@pytest.mark.slow
 def test_saving(path, no_sync, interrupted):
     """The file is the old one or the new one, and the optimizer can be used again."""
     old, new = pair()
@@ -173,6 +175,7 @@ def test_saving(path, no_sync, interrupted):
     assert whole(new) == before
 
 
+@pytest.mark.slow
 def test_saving_leaves_no_trace(path, no_sync, interrupted):
     opt, _ = pair()
     save(path, opt)
@@ -180,6 +183,7 @@ def test_saving_leaves_no_trace(path, no_sync, interrupted):
     assert alone(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", OPTIMIZERS.values())
 def test_stepping(cls, interrupted):
     """After whole steps only: what of a step is Python comes before anything is written."""

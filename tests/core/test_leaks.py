@@ -11,6 +11,8 @@ from scipy import sparse
 
 import fastopt
 
+pytestmark = pytest.mark.slow
+
 STEPS = 100_000
 FEW = 1_000  # of what writes files or starts runs
 PAGE = 4096

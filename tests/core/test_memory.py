@@ -130,7 +130,7 @@ def test_csr_gradient_resized_since_it_was_made(part, n):
     opt.step(grad)
     setattr(grad, part, getattr(grad, part).copy())  # views cannot be resized
     resized(getattr(grad, part), n)
-    if part != "indptr" and n > 4:  # scipy allows more room than entries
+    if part != "indptr" and n > 4:  # scipy allows more memory than entries need
         opt.step(grad)
         assert opt.step_count == 2
     else:

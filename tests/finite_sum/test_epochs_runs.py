@@ -220,7 +220,7 @@ def test_gradient_that_is_not_finite(method, mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("method", METHODS, ids=method_id)
 def test_callback_hears_of_every_iteration(method, mode, dtype):
-    """With the parameters up to date, those of columns that rest, too."""
+    """With all parameters up to date, lagged updates included."""
     p, (name, hyperparameters) = regularised(mode, dtype), method
     heard = []
     minimized(
@@ -238,7 +238,7 @@ def test_callback_hears_of_every_iteration(method, mode, dtype):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("method", CASES, ids=form_id)
 def test_callback_changes_nothing(method, mode, penalty):
-    """Not a bit, where nothing is outstanding for columns that rest."""
+    """Not a bit, where no update of a column lags."""
     cls, keywords = method
     p = problem("logistic", MODES[mode][0], fit_intercept=True, **penalty)
     plain = minimized(p, cls, mode, options=keywords)
@@ -586,7 +586,7 @@ def many_outputs(l2, n=40_000, d=64, n_classes=300):
     return objectives.Softmax(X, y, l2=l2, n_classes=n_classes)
 
 
-LONG_STRETCHES = [
+LONG_SEGMENTS = [
     ("adam", long_epoch, 0.0),
     ("adam", many_outputs, 0.0),
     ("saga", many_outputs, 0.01),
@@ -615,7 +615,7 @@ def segments(monkeypatch):
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("checkpoint", [False, True])
-@pytest.mark.parametrize(("method", "data", "l2"), LONG_STRETCHES, ids=["adam-csr", "adam", "saga", "svrg"])
+@pytest.mark.parametrize(("method", "data", "l2"), LONG_SEGMENTS, ids=["adam-csr", "adam", "saga", "svrg"])
 def test_ctrl_c_ends_a_segment_before_its_last_batch(method, data, l2, checkpoint, path, press_ctrl_c_soon, segments):
     objective = data(l2)
     x0 = np.zeros(objective.n_parameters, objective.dtype)

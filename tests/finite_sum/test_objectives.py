@@ -879,6 +879,7 @@ def test_ridge(layout, weighted, fit_intercept):
     np.testing.assert_allclose(best(objective).x, coefficients(model), rtol=1e-6, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["dense", "csr32"])
 @WITH_INTERCEPT
 def test_multinomial_logistic_regression(layout, fit_intercept):

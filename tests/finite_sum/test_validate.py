@@ -11,7 +11,7 @@ import fastopt
 from fastopt import objectives
 from fastopt._finite_sum import objective
 
-# More rows than the pieces that are looked at, rows longer than the widest registers, and empty ones.
+# More samples than are validated in one block, samples longer than the widest registers, and empty ones.
 N_ROWS, N_COLUMNS = 300, 90
 THREADS = [1, 2]
 

@@ -50,7 +50,7 @@ def test_run_is_that_of_the_oracle(method, loss, layout, dtype, penalty):
 @each_layout
 @each_method
 def test_every_step_of_a_run(method, layout, penalty):
-    """The callback is given columns that rest up to date."""
+    """The callback is given parameters after all lagged updates."""
     p = problem("logistic", layout, **penalty)
     heard = []
     res = run(p, method, callback=lambda intermediate_result: heard.append(intermediate_result))

@@ -6,6 +6,7 @@ import pytest
 from kill_checkpoints import survive
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no signal that cannot be caught")
 @pytest.mark.timeout(300)
 def test_killed_runs_are_resumed_with_the_same_bits():

@@ -74,6 +74,7 @@ RUNS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_interrupt_at_each_line(name, path, no_sync, monkeypatch):
     monkeypatch.setattr(finite_sums, "SEGMENT_ENTRIES", 20)

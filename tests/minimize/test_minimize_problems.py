@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import reference
 import scipy.optimize
 from cases import OPTIMIZERS
 from objectives import outcome
@@ -52,11 +53,8 @@ def test_rosenbrock_in_bounds():
 
 # --- a quadratic -----------------------------------------------------------------------------------------------
 
-# Learning rates at the start; they fall along half a cosine.
-RATES = {
-    "adabelief": 0.1, "adadelta": 10.0, "adagrad": 1.0, "adam": 0.1, "adamax": 0.1, "adamw": 0.1, "asgd": 0.1,
-    "ftrl": 0.5, "lion": 0.03, "nadam": 0.1, "radam": 0.1, "rmsprop": 0.05, "rprop": 0.1, "sgd": 0.1, "yogi": 0.1,
-}  # fmt: skip
+# At the start; they fall along half a cosine.
+RATES = reference.learning_rates("quadratic")
 
 
 @functools.cache
@@ -102,10 +100,7 @@ def test_every_method_minimizes_a_noisy_quadratic(method):
 
 # --- softmax regression on handwritten digits ------------------------------------------------------------------
 
-DIGITS_RATES = {
-    "adabelief": 0.03, "adadelta": 10.0, "adagrad": 1.0, "adam": 0.03, "adamax": 0.1, "adamw": 0.03, "asgd": 1.0,
-    "ftrl": 1.0, "lion": 0.01, "nadam": 0.03, "radam": 0.1, "rmsprop": 0.03, "rprop": 0.1, "sgd": 1.0, "yogi": 0.03,
-}  # fmt: skip
+DIGITS_RATES = reference.learning_rates("digits")
 
 
 def softmax_loss(params, X, y):

@@ -711,6 +711,7 @@ run(10**9, sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_real_ctrl_c_at_random_moments(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     paths = [str(tmp_path / f"{k}.npz") for k in range(6)]

@@ -20,6 +20,7 @@ COPIES = {"deepcopy": copy.deepcopy} | {
     f"pickle {protocol}": lambda opt, protocol=protocol: pickle.loads(pickle.dumps(opt, protocol))
     for protocol in PROTOCOLS
 }
+NEWEST = f"pickle {PROTOCOLS[-1]}"
 SHAPES = {"w": (3, 7), "b": (), "none": (0,)}
 
 
@@ -34,9 +35,15 @@ def share_memory(opt, other):
     return any(np.shares_memory(a, b) for a in arrays[0] for b in arrays[1])
 
 
-@pytest.mark.parametrize("how", COPIES)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", CASES, ids=form_id)
+# The older protocols differ in what NumPy and pickle write; the optimizer gives them the same.
+@pytest.mark.parametrize(
+    "case, dtype, how",
+    [
+        *((case, dtype, how) for case in CASES for dtype in DTYPES for how in ("deepcopy", NEWEST)),
+        *(((fastopt.Adam, {}), dtype, how) for dtype in DTYPES for how in COPIES if how not in ("deepcopy", NEWEST)),
+    ],
+    ids=form_id,
+)
 def test_copy_goes_on_with_the_same_bits(case, dtype, how, rng):
     cls, keywords = case
     opt = cls(draw(rng, dtype), 0.02, weight_decay=0.1, clip_norm=2.0, num_threads=2, **keywords)

@@ -17,7 +17,7 @@ LARGE = 7 * 128 * 1024 // 4 + 13
 
 
 def positions(n):
-    """First, last, and around the edges of vectors, pieces and blocks."""
+    """First, last, and around the edges of vectors, buffers and blocks."""
     return [0, 1, 15, 16, 2047, 2048, n // 2, n - 2, n - 1]
 
 

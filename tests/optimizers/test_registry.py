@@ -46,6 +46,11 @@ def test_every_optimizer_has_an_oracle():
     assert reference.available() == sorted(fastopt.OPTIMIZERS)
 
 
+@pytest.mark.parametrize("name", fastopt.OPTIMIZERS)
+def test_every_oracle_has_the_learning_rates_of_the_problems(name):
+    assert sorted(reference.rule(name).LEARNING_RATES) == ["digits", "quadratic"]
+
+
 def test_every_optimizer_is_documented():
     assert list(documented()) == sorted(fastopt.OPTIMIZERS)
     recipes = (ROOT / "docs/recipes.md").read_text()

@@ -9,7 +9,7 @@ from reference import Reference
 
 import fastopt
 
-# Around the widths of vectors (4 to 16 elements), of a block and of a gathered piece.
+# Around the widths of vectors (4 to 16 elements), of a block and of a buffer of gathered entries.
 SMALL_SIZES = [0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33, 64, 1023, 1025, 2049]
 # Shared by 1, 2, 3 and 7 threads: seven need 7 * 128 KiB.
 LARGE_SIZE = 7 * 128 * 1024 // 4 + 13
@@ -89,7 +89,7 @@ def test_large_arrays_in_every_instruction_set(cls, dtype, isa, rng, use_isa):
     assert_follows_reference(cls, dict(num_threads=2), params, rng, steps=3)
 
 
-@pytest.mark.parametrize("modified", [False, True])
+@pytest.mark.parametrize("modified", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES, ids=form_id)
 def test_same_bits_for_every_instruction_set_and_thread_count(case, dtype, modified, use_isa):

@@ -338,6 +338,7 @@ def sequences(path, no_sync):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(0)
 def test_any_sequence_of_calls(sequences):
     hypothesis.stateful.run_state_machine_as_test(AnOptimizer, settings=sequences)

@@ -13,8 +13,12 @@ from fastopt.optimizers._hyperparameters import Choice, Flag, LearningRate, Real
 
 
 def declared(kind):
-    """Every (class, hyper-parameter) of one kind."""
-    return [(cls, each) for cls in OPTIMIZERS.values() for each in cls._declared.values() if isinstance(each, kind)]
+    """Every hyper-parameter of one kind, and the first class that has it: one that is inherited is checked once."""
+    classes = {}
+    for cls in OPTIMIZERS.values():
+        for each in cls._declared.values():
+            classes.setdefault(each, cls)
+    return [(cls, each) for each, cls in classes.items() if isinstance(each, kind)]
 
 
 def name_of(value):

@@ -1,9 +1,11 @@
 """Slow float64 oracle: each optimizer in textbook NumPy, written from the papers and docs/optimizers.md.
 
-One module per optimizer, with two functions:
+One module per optimizer, with two functions and a dict:
 
     initial(p, h)                 -> the state slots those hyper-parameters call for, as name -> float64 array
     update(p, g, state, t, lr, h) -> the new parameter; `state` gets new arrays, `t` counts from 1
+    LEARNING_RATES                -> a learning rate for each problem that test_minimize_problems.py solves with
+                                     every optimizer: "quadratic" and "digits"
 
 `h` holds every hyper-parameter of the optimizer, the common ones included, and `learning_rate` as the number
 in force at t = 1. What happens to the gradient before the update is the same for all and lives here; an oracle with
@@ -39,11 +41,21 @@ def prelude(params, grads, lr, h):
     return params, grads, norm
 
 
+def learning_rates(problem):
+    """Optimizer name -> its learning rate for a problem of test_minimize_problems.py."""
+    return {name: rule(name).LEARNING_RATES[problem] for name in available()}
+
+
+def rule(name):
+    """The module of this package that has the formulas of an optimizer."""
+    return importlib.import_module(f".{name}", __name__)
+
+
 class Reference:
     """An optimizer over a list of arrays, at any speed but with every formula in plain sight."""
 
     def __init__(self, name, params, h):
-        self._rule = importlib.import_module(f".{name}", __name__)
+        self._rule = rule(name)
         self._h = h
         self._before = h | {"weight_decay": 0.0} if getattr(self._rule, "OWN_WEIGHT_DECAY", False) else h
         self._slots = [self._rule.initial(p, h) for p in float64_copies(params)]

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+LEARNING_RATES = {"quadratic": 10.0, "digits": 10.0}
+
 
 def initial(p, h):
     return {"accumulator": np.zeros_like(p), "delta_accumulator": np.zeros_like(p)}

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+LEARNING_RATES = {"quadratic": 1.0, "digits": 1.0}
+
 
 def initial(p, h):
     return {"accumulator": np.full_like(p, h["initial_accumulator_value"])}

@@ -5,6 +5,8 @@ AMSGrad: Reddi, Kale & Kumar, "On the Convergence of Adam and Beyond", 2018.
 
 import numpy as np
 
+LEARNING_RATES = {"quadratic": 0.1, "digits": 0.03}
+
 
 def initial(p, h):
     slots = ["m", "v", "v_max"] if h["amsgrad"] else ["m", "v"]

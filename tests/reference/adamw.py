@@ -5,4 +5,6 @@ The update is Adam's; the decay of the parameter comes before it and is the same
 
 from .adam import initial, update
 
-__all__ = ["initial", "update"]
+__all__ = ["LEARNING_RATES", "initial", "update"]
+
+LEARNING_RATES = {"quadratic": 0.1, "digits": 0.03}

@@ -3,6 +3,8 @@
 The step size and the start of the average follow the schedule of Bottou's SGD.
 """
 
+LEARNING_RATES = {"quadratic": 0.1, "digits": 1.0}
+
 
 def initial(p, h):
     return {"average": p.copy()}

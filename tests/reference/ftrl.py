@@ -5,6 +5,8 @@ The paper starts from p = 0; z starts where the closed form gives back whatever 
 
 import numpy as np
 
+LEARNING_RATES = {"quadratic": 0.5, "digits": 1.0}
+
 
 def initial(p, h):
     n = np.full_like(p, h["initial_accumulator_value"])

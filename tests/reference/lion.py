@@ -2,6 +2,8 @@
 
 import numpy as np
 
+LEARNING_RATES = {"quadratic": 0.03, "digits": 0.01}
+
 
 def initial(p, h):
     return {"m": np.zeros_like(p)}

@@ -5,6 +5,8 @@ The paper's algorithm 2 lets m decay with mu(t), torch and Keras with beta_1; th
 
 import numpy as np
 
+LEARNING_RATES = {"quadratic": 0.1, "digits": 0.03}
+
 
 def initial(p, h):
     return {"m": np.zeros_like(p), "v": np.zeros_like(p)}

@@ -5,6 +5,8 @@ Centered: Graves, "Generating Sequences With Recurrent Neural Networks", 2013, e
 
 import numpy as np
 
+LEARNING_RATES = {"quadratic": 0.05, "digits": 0.03}
+
 
 def initial(p, h):
     slots = ["mean_square"]

@@ -5,6 +5,8 @@ In the form iRprop- of Igel & Huesken, "Improving the Rprop Learning Algorithm",
 
 import numpy as np
 
+LEARNING_RATES = {"quadratic": 0.1, "digits": 0.1}
+
 
 def initial(p, h):
     return {"prev_grad": np.zeros_like(p), "step_size": np.full_like(p, h["learning_rate"])}

@@ -6,6 +6,8 @@ Nesterov: Sutskever et al., "On the Importance of Initialization and Momentum in
 
 import numpy as np
 
+LEARNING_RATES = {"quadratic": 0.1, "digits": 1.0}
+
 
 def initial(p, h):
     return {"velocity": np.zeros_like(p)} if h["momentum"] else {}

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+LEARNING_RATES = {"quadratic": 0.1, "digits": 0.03}
+
 
 def initial(p, h):
     return {"m": np.zeros_like(p), "v": np.full_like(p, h["initial_accumulator_value"])}

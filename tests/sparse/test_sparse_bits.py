@@ -182,7 +182,7 @@ def test_dense_pass_leaves_no_trace_of_a_refused_step(rng):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("cls", [fastopt.Adagrad, fastopt.RMSprop], ids=lambda cls: cls.__name__)
-def test_entries_of_a_large_vector_that_are_arranged_first(cls, dtype, mode, rng):
+def test_entries_of_a_large_vector_that_are_partitioned_first(cls, dtype, mode, rng):
     """From 8 MiB and 16,384 positions on, entries are updated in another order: same bits, gradient untouched."""
     n, k = 2_100_000, 20_000
     index, values = gradient(rng, (n,), dtype, k, repeats=False)

@@ -140,7 +140,7 @@ def test_unsorted_and_repeated_entries(mode, name, index_dtype, rng):
 
 @pytest.mark.parametrize("name", ["csr", "csc", "coo"])
 def test_longer_arrays_than_entries(name, rng):
-    """Room behind the entries of a compressed matrix, as scipy leaves it before `prune`, is not looked at."""
+    """Unused memory behind the entries of a compressed matrix, as scipy leaves it before `prune`, is not looked at."""
     values = dense(rng, (15, 6), "float64")
     grad = scipy.sparse.coo_array(values).asformat(name)
     if name != "coo":

@@ -67,7 +67,7 @@ def test_coalescer(calls):
 @pytest.mark.parametrize("k", [2, 3, 17, 200, 5000])
 @pytest.mark.parametrize("n_rows", [1, 2, 2**12, 2**12 + 1, 2**13, 2**24, 2**24 + 1, 2**31, 2**36, 2**40])
 def test_each_path(n_rows, k, in_order, rng):
-    """One to four passes of the sort, bitmap and hash table; duplicates first, last, everywhere and nowhere."""
+    """One to four passes of the sort, bitmap and hash table; duplicates first, last, of all entries and of none."""
     coalescer = Coalescer()
     values = rng.standard_normal((k, 2))
     anywhere = rng.integers(0, n_rows, k)
