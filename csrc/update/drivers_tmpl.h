@@ -4,10 +4,10 @@
  * includes the rule's update, and wraps it into kernels: FN(dense_k), FN(rows_k) and FN(elements_k) for each
  * form k, FN(initialise) and FN(flush). All three layouts run one loop, FN(update_range), over consecutive entries.
  * `form` is a constant in each kernel, so that absent slots and unused options cost nothing. */
-#include "update/storage.h"   /* state_t, which the streams below are made of */
 
 #define FIELD(f) real f;
 #define STREAM(slot, options, initial) state_t *slot;
+
 /* The scalars of a step, rounded to the dtype: those of the rule, and those that come before it. */
 typedef struct {
     COEF(FIELD)

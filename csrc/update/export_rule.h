@@ -14,6 +14,7 @@
 #endif
 
 #include "update/positions.h"
+#include "update/storage.h"
 #define FO_TEMPLATE "update/drivers_tmpl.h"
 #include "core/variants.h"
 
