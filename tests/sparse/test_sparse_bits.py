@@ -197,7 +197,7 @@ def test_entries_of_a_large_vector_that_are_partitioned_first(cls, dtype, mode, 
             np.testing.assert_array_equal(grad.rows, values)
 
 
-def test_a_broken_promise_about_arranged_entries_stays_inside(rng):
+def test_a_broken_promise_about_partitioned_entries_stays_inside(rng):
     """Each parameter is the one of some order of the updates: none, one or more of the equal entries arrived."""
     n, k = 2_100_000, 20_000
     p = np.zeros(n, np.float32)
