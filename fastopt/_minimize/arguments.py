@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._validation import minimize as validation
+from .._validation import samples as sample_checks
 from .averages import Ema, Polyak
 from .evaluation import Combined, Differences, Native, Separate, Spsa
 
@@ -27,13 +28,13 @@ class UserFunctions(NamedTuple):
 
 def samples(data, n_samples, batch_size):
     """None, or number of samples, size of a batch and the arrays of the samples, None for indices."""
-    validation.one_source(data, n_samples)
+    sample_checks.one_source(data, n_samples)
     arrays, n = None, None
     if data is not None:
-        arrays, n = validation.sample_arrays(data)
+        arrays, n = sample_checks.sample_arrays(data)
     elif n_samples is not None:
-        n = validation.n_samples(n_samples)
-    size = validation.batch_size(batch_size, n)
+        n = sample_checks.n_samples(n_samples)
+    size = sample_checks.batch_size(batch_size, n)
     return None if n is None else (n, size, arrays)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._validation import minimize as validation
+from .._validation import bounds as validation
 
 
 class Projection:

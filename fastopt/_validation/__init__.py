@@ -5,6 +5,7 @@ here changes an argument: callers validate first and mutate after.
 """
 
 from . import (
+    bounds,
     gradients,
     machine,
     minimize,
@@ -12,12 +13,14 @@ from . import (
     objectives,
     optimizers,
     parameters,
+    samples,
     scalars,
     sparse_gradients,
     state_dicts,
 )
 
 __all__ = [
+    "bounds",
     "gradients",
     "machine",
     "minimize",
@@ -25,6 +28,7 @@ __all__ = [
     "objectives",
     "optimizers",
     "parameters",
+    "samples",
     "scalars",
     "sparse_gradients",
     "state_dicts",

@@ -1,6 +1,5 @@
 """Checks of what `minimize` is given, and their messages; fastopt/_validation/__init__.py says in which style."""
 
-import math
 import os
 import sys
 import warnings
@@ -8,7 +7,7 @@ import warnings
 import numpy as np
 
 from .._types import DTYPES
-from .scalars import integer, real
+from .scalars import real
 
 # --- the objective ---------------------------------------------------------------------------------------
 
@@ -152,56 +151,7 @@ def saga_svrg_settings(settings, batches):
         raise ValueError(f"`batch_size` must be 1 for SAGA and SVRG, got {batches.size}.")
 
 
-# --- samples ---------------------------------------------------------------------------------------------
-
-
-def sample_arrays(data):
-    """Return `data` as a tuple of objects that an index array selects samples from, and their number."""
-    data = data if isinstance(data, (tuple, list)) else (data,)
-    if not data:
-        raise ValueError("`data` must hold at least one array, got an empty tuple.")
-    arrays = tuple(_sample_array(f"data[{k}]", each) for k, each in enumerate(data))
-    lengths = [array.shape[0] for array in arrays]
-    if len(set(lengths)) > 1:
-        raise ValueError(f"`data` must hold arrays of equal length, got lengths {lengths}.")
-    return arrays, _at_least_one("data", lengths[0])
-
-
-def _sample_array(name, array):
-    if hasattr(array, "iloc"):
-        array = array.to_numpy()  # a pandas object: its index plays no part
-    if hasattr(array, "tocsr"):
-        return array if array.format == "csr" else array.tocsr()
-    if not hasattr(array, "shape") or not hasattr(array, "__getitem__"):
-        array = np.asarray(array)
-    if len(array.shape) == 0:
-        raise ValueError(f"`{name}` must have samples along its first axis, got {array!r}.")
-    return array
-
-
-def n_samples(value):
-    return _at_least_one("n_samples", integer("n_samples", value, 0))
-
-
-def _at_least_one(name, n):
-    if n == 0:
-        raise ValueError(f"`{name}` must hold at least one sample, got none.")
-    return n
-
-
-def batch_size(value, n):
-    """Return the number of samples in a batch; by default 200, or all if there are fewer."""
-    if n is None:
-        if value is not None:
-            raise ValueError(f"`batch_size` needs `data` or `n_samples`, got {value!r} without either.")
-        return None
-    return min(200, n) if value is None else integer("batch_size", value, 1, n)
-
-
-def one_source(data, n):
-    """Refuse two descriptions of the samples."""
-    if data is not None and n is not None:
-        raise ValueError("`n_samples` must be None when `data` is given, which tells the number; pass one of them.")
+# --- random numbers -----------------------------------------------------------------------------------------
 
 
 def generator(rng):
@@ -255,10 +205,10 @@ def warn_unknown_options(names):
     from scipy.optimize import OptimizeWarning
 
     if names:
-        _warn(f"Unknown solver options: {', '.join(map(str, names))}", OptimizeWarning)
+        warn_caller(f"Unknown solver options: {', '.join(map(str, names))}", OptimizeWarning)
 
 
-def _warn(message, category):
+def warn_caller(message, category):
     """Warn at the line that called fastopt, directly or through SciPy."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("fastopt", "scipy"):
@@ -272,59 +222,7 @@ def refuse_constraints():
 
 def warn_unused_derivative(name):
     """SciPy's warning for a second derivative, which is not used."""
-    _warn(f"Method does not use Hessian information ({name}).", RuntimeWarning)
-
-
-# --- bounds ----------------------------------------------------------------------------------------------
-
-
-def bounds(value, x):
-    """Return lower and upper bounds as arrays like x."""
-    low, high = (value.lb, value.ub) if hasattr(value, "lb") else _from_pairs(value, x)
-    try:
-        low, high = (np.broadcast_to(np.asarray(end, np.float64), x.shape) for end in (low, high))
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"`bounds` must give a lower and an upper end for each of the {x.size} parameters, got {value!r}."
-        ) from None
-    if np.isnan(low).any() or np.isnan(high).any():
-        raise ValueError("`bounds` must not be NaN; None or infinity stands for no bound.")
-    if np.any(low > high):
-        at = int(np.argmax(low > high))
-        raise ValueError(
-            f"`bounds` must not have a lower end above the upper one, got ({low[at]}, {high[at]}) at {at}."
-        )
-    return _rounded_inwards(low, high, x.dtype)
-
-
-def _rounded_inwards(low, high, dtype):
-    """Bounds in the dtype of the parameters, rounded inwards unless the given ones are too close for that."""
-    with np.errstate(over="ignore"):
-        nearest = low.astype(dtype), high.astype(dtype)
-    inside = (
-        np.where(nearest[0] < low, np.nextafter(nearest[0], dtype.type(np.inf)), nearest[0]),
-        np.where(nearest[1] > high, np.nextafter(nearest[1], dtype.type(-np.inf)), nearest[1]),
-    )
-    return tuple(np.where(inside[0] > inside[1], each, other) for each, other in zip(nearest, inside, strict=True))
-
-
-def _from_pairs(value, x):
-    try:
-        pairs = [(low, high) for low, high in value]
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"`bounds` must be a scipy.optimize.Bounds or a sequence of (low, high) pairs, got {value!r}."
-        ) from None
-    if len(pairs) != x.size:
-        raise ValueError(f"The length of `bounds` must be that of `x0`, {x.size}, got {len(pairs)}.")
-    low = [-math.inf if low is None else low for low, _ in pairs]
-    return low, [math.inf if high is None else high for _, high in pairs]
-
-
-def warn_outside_bounds():
-    from scipy.optimize import OptimizeWarning
-
-    _warn("Initial guess is not within the specified bounds; it is moved there.", OptimizeWarning)
+    warn_caller(f"Method does not use Hessian information ({name}).", RuntimeWarning)
 
 
 # --- checkpoints -----------------------------------------------------------------------------------------

@@ -1,0 +1,77 @@
+# Part of epochs.pyx: segments of SAGA and SVRG.
+
+cdef class SagaSvrgSegments:
+    """Runs SAGA or SVRG over samples of an objective; owns the gradient memory and its mean gradient.
+
+    Parameters
+    ----------
+    objective : FiniteSum
+        With its `l2` and `l1`.
+    method : FiniteSumMethod
+        Whose `params` are updated.
+    learning_rate : float
+    longest : int
+        Most steps in a segment.
+    poll : InterruptPoll
+    """
+
+    cdef FiniteSum objective
+    cdef fo_saga_svrg it
+    cdef readonly object gradient_memory
+    cdef readonly object mean_gradient
+    cdef object param
+    cdef list memory
+    cdef Py_ssize_t longest
+
+    def __init__(self, FiniteSum objective, method, double learning_rate, Py_ssize_t longest, InterruptPoll poll):
+        cdef fo_saga_svrg *it = &self.it
+        cdef cnp.ndarray param = method.params
+        self.objective, self.param, self.longest, self.memory = objective, param, longest, [poll]
+        self.gradient_memory = np.zeros((objective.it.n_samples, objective.it.n_outputs), param.dtype)
+        self.mean_gradient = np.zeros_like(param)
+        it.poll, it.objective, it.updates_memory = &poll.it, &objective.it, method.updates_memory
+        it.learning_rate, it.l2, it.l1 = learning_rate, objective.l2, objective.l1
+        it.param, it.workspace = data_of(param), data_of(self.keep(np.empty(2 * objective.it.n_outputs, param.dtype)))
+        it.gradient_memory, it.mean_gradient = data_of(self.gradient_memory), data_of(self.mean_gradient)
+        it.n_updates = <int32_t *>data_of(self.keep(np.zeros(objective.it.n_features, np.int32)))
+        self.make_tables(1.0 - learning_rate * it.l2)
+
+    cdef cnp.ndarray keep(self, cnp.ndarray array):
+        """Let an array live as long as this object."""
+        self.memory.append(array)
+        return array
+
+    cdef int make_tables(self, double decay_factor) except -1:
+        """Powers of what a step leaves of a parameter, and their sums; and whether weights are scaled by them."""
+        cdef fo_saga_svrg *it = &self.it
+        cdef bint one_output = it.objective.format != FO_DENSE_SAMPLES and it.objective.n_outputs == 1
+        cdef bint scales = one_output and it.l1 == 0.0 and decay_factor >= LEAST_DECAY_FACTOR
+        if scales and decay_factor < 1.0:
+            self.longest = min(self.longest, int(log(LEAST_SCALE) / log(decay_factor)))
+        powers = np.cumprod(np.concatenate([np.ones(1), np.full(self.longest, decay_factor)]))
+        sums = np.concatenate([np.zeros(1), np.cumsum(powers[:self.longest])])
+        it.weight_scale, it.cumulative_scale = <double *>data_of(self.keep(powers)), <double *>data_of(self.keep(sums))
+        if scales:
+            it.scaled_columns = data_of(self.keep(aligned_workspace(it.objective.n_features * FO_SCALED_COLUMN_BYTES)))
+        return 0
+
+    def fill(self, int num_threads):
+        """Gradient memory and mean at the present parameters; returns their mean loss."""
+        loss, gradient = self.objective._evaluate(self.param, None, True, num_threads, self.gradient_memory)
+        with np.errstate(over="ignore"):
+            self.mean_gradient[...] = gradient
+        return loss
+
+    def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, double loss):
+        """One step for each sample; returns the number of steps and why it ended. Losses are added to `loss`."""
+        self.objective._check_memory()
+        self.it.loss = loss
+        self.it.samples = batch_of(order, first, min(n_samples, self.longest))
+        with nogil:
+            run_saga_svrg(&self.it)
+        return self.it.n_done, self.it.end
+
+    @property
+    def loss(self):
+        """What was given plus the losses of the last segment, each before its step."""
+        return self.it.loss
