@@ -39,7 +39,8 @@ def python_function():
 
 def rows():
     rng = np.random.default_rng(1)
-    X = scipy.sparse.random_array((300, 20_000), density=0.01, format="csr", rng=rng, dtype=np.float64)
+    at = np.repeat(np.arange(300), 200), rng.integers(0, 20_000, 60_000)
+    X = scipy.sparse.csr_array((rng.random(60_000), at), shape=(300, 20_000))
     return X, rng.integers(0, 2, 300)
 
 
