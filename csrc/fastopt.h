@@ -1,8 +1,8 @@
 /* fastopt.h -- the C ABI: what a rule, a kernel, an array and a step are.
  *
- * The only header of updates that Cython sees. Nothing here allocates, prints or checks user data: pointers and
- * sizes were validated by the caller, and all arrays of one optimizer are disjoint. Sizes are in entries unless bytes
- * are named. */
+ * The main header that Cython sees; fastopt/_csrc.pxd names all. Nothing here allocates, prints or checks user data:
+ * pointers and sizes were validated by the caller, and all arrays of one optimizer are disjoint. Sizes are in entries
+ * unless bytes are named. */
 #ifndef FASTOPT_H
 #define FASTOPT_H
 
@@ -40,12 +40,13 @@ typedef struct {
 } fo_positions;
 
 /* One parameter array with its gradient and its state. `param` and each `state[k]` are C-contiguous, of `size` entries
- * of `dtype`, disjoint, and belong to the caller; kernels write them and nothing else. */
+ * of `dtype`, disjoint, and belong to the caller; kernels write them, and last_step, and nothing else. `layout`,
+ * `grad`, `grad_strides` and `at` are bound anew for each step. */
 typedef struct {
     ptrdiff_t size;
     int dtype;                   /* index into the dtypes of core/variants.h */
-    fo_layout layout;            /* of the gradient, as is all down to `positions`: bound anew for each step */
     void *param;
+    fo_layout layout;            /* of the gradient */
     const void *grad;            /* read only; may not overlap param or state */
     fo_strides grad_strides;     /* of a dense gradient */
     fo_positions at;             /* of a sparse gradient */
@@ -109,7 +110,7 @@ typedef struct {
     const char *const *carry;    /* names of the scalars that pass from step to step */
     const fo_slot *slots;
     int own_weight_decay;        /* it decays the parameter itself, and fo_step's l2 and decay_factor are not used */
-    void (*start)(double *carry);
+    void (*start)(double *carry);    /* writes the first values of carry */
     /* Hyper-parameters, learning rate and step number t (from 1) -> the scalars of this step. Those in `carry` are
      * updated. */
     void (*prepare)(const double *hyper, double learning_rate, int64_t t, double *carry, double *coef);
@@ -128,7 +129,7 @@ void fo_use_isa(int isa);                                    /* must be supporte
 const fo_rule_kernels *fo_kernels_of(const fo_rule *rule, int dtype);
 const char *fo_dtype_name(int dtype);                        /* NULL past the last one */
 size_t fo_itemsize(int dtype);
-int fo_variant_index(int dtype);                             /* of the instruction set in use */
+int fo_variant_index(int dtype);                             /* in a kernel table, for the instruction set in use */
 
 /* --- one pass over all arrays ----------------------------------------------------------------------------------- */
 
@@ -171,8 +172,8 @@ typedef struct {
     const fo_rule *rule;
     fo_work work;
     fo_step step;                /* clip_value is set once, the rest by the three parts of a step below */
-    double hyper[FO_MAX_HYPER];  /* in the order of the rule's names; set once, like all down to `partial` */
-    double carried[FO_MAX_CARRY + 1];   /* fo_prepare writes them */
+    double carried[FO_MAX_CARRY];   /* scalars that pass from step to step; fo_prepare writes them */
+    double hyper[FO_MAX_HYPER];  /* in the order of the rule's names; set once, like all down to nonfinite */
     int form;                    /* the options alone; fo_apply adds FO_MODIFIED */
     double sign;                 /* -1 to maximize */
     double clip_norm;            /* infinity: none */
@@ -197,7 +198,7 @@ typedef void fo_task(const void *context, ptrdiff_t lo, ptrdiff_t hi);
 void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context);
 int fo_has_openmp(void);
 int fo_openmp_max_threads(void);     /* of the calling thread: OMP_NUM_THREADS, threadpoolctl; else 1 */
-int fo_useful_threads(ptrdiff_t bytes, int num_threads);   /* fewer while the workers are slow to wake */
+int fo_useful_threads(ptrdiff_t bytes, int num_threads);   /* fewer for little work, or while workers wake slowly */
 void fo_always_share(int flag);      /* whether slow workers are overlooked: for tests of shared work */
 int fo_try_acquire(int *busy);       /* atomic: 1 and *busy set, or 0 if it was set already */
 void fo_release(int *busy);

@@ -40,7 +40,7 @@ cdef class Engine(Bound):
     def _bind(self, str rule, tuple arrays, keys, dict slots, dict values):
         """Take validated parameters, their state arrays by slot name, and validated hyper-parameters."""
         self._bind_arrays(rule, arrays, keys, slots)
-        self.bytes = fo_plan(&self.it.work, 0)
+        self.bytes = fo_plan(&self.it.work, 0)  # of dense gradients, and of the pass that fills the state
         self._set_values(values)
         self.it.rule.start(self.it.carried)
 
@@ -262,7 +262,7 @@ cdef class Engine(Bound):
         code runs before the end, at which the interpreter could let Ctrl-C in: all is loaded, or nothing is.
         """
         cdef int64_t step_count = saved["step_count"], skipped_steps = saved["skipped_steps"]
-        cdef double[FO_MAX_CARRY + 1] carried
+        cdef double[FO_MAX_CARRY] carried
         cdef Py_ssize_t k
         for k, name in enumerate(names(self.it.rule.carry)):  # before the schedule, which could change the dict
             carried[k] = saved["carry"][name]

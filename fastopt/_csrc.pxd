@@ -92,7 +92,7 @@ cdef extern from "fastopt.h" nogil:
         fo_work work
         fo_step step
         double hyper[FO_MAX_HYPER]
-        double carried[FO_MAX_CARRY + 1]
+        double carried[FO_MAX_CARRY]
         int form
         double sign
         double clip_norm

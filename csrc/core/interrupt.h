@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include "core/subnormals.h"
 
-/* Owned by whoever starts the loop, who sets the first three before it starts. */
+/* Owned by whoever starts the loop, who sets the first four before it starts. */
 typedef struct {
     int (*stop_wanted)(void *context);   /* asked every 50 ms at most: it may wait for the interpreter */
     void *context;

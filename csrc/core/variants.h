@@ -1,4 +1,4 @@
-/* variants.h -- the instruction sets and the dtypes: the only place where either is spelled.
+/* variants.h -- the instruction sets and the dtypes: the only place where either is listed.
  *
  * Without FO_TEMPLATE it gives the two lists. With `#define FO_TEMPLATE "file"` it includes that file, a template
  * (NAME_tmpl.h, or the file of a rule or a loss itself), once per (instruction set, dtype), compiled for that

@@ -2,7 +2,8 @@
 #include "finite_sum/closed_form.h"
 #include "finite_sum/samples.h"
 
-/* FO_CLOSED_FORM: the worker's optimizer over a part of its array, with the penalties of n_steps steps. */
+/* FO_CLOSED_FORM: a copy of the worker's optimizer over a part of its array, with the penalties of n_steps steps. What
+ * its steps carry is lost with it: the rules of this kind have no CARRY. */
 static fo_optimizer penalised_part(const fo_minibatch *it, fo_work part, int64_t n_steps)
 {
     const fo_segment *segment = it->segment;

@@ -10,7 +10,7 @@
 /* Distinct columns in a batch: what is noted of a column is 31 bits wide. */
 enum { FO_MOST_COLUMNS = 1 << 30 };
 
-/* Why a segment ended before its last batch. */
+/* What ended a segment: FO_COMPLETE is no fault; after an interrupt n_done is smaller than the number of batches. */
 typedef enum { FO_COMPLETE, FO_BAD_LOSS, FO_BAD_GRADIENT } fo_segment_end;
 
 /* What all workers share; read only during a segment. The arrays belong to the caller. */
@@ -47,12 +47,13 @@ typedef struct {
     fo_gradient_stats *partial;          /* of fo_check_gradient: FO_STATS_CHUNKS + 1 */
     void *workspace;                     /* of fo_partition_workspace bytes, or NULL */
     double loss;                         /* sum over the batches of their mean loss times their size */
-    double squared_norm;                 /* of the last gradient */
+    double squared_norm;                 /* of the gradient of the segment's last batch */
     ptrdiff_t n_done;                    /* batches */
     ptrdiff_t n_skipped;                 /* batches with a bad gradient, lock-free */
     fo_segment_end end;
 } fo_worker;
 
+/* All batches, by n_workers workers. */
 void fo_run_segment(const fo_segment *segment, fo_worker *workers);
 
 /* The end of a segment: lagged updates of all parameters, for the steps before t. */

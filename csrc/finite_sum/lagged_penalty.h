@@ -7,7 +7,12 @@
 
 #include "fastopt.h"
 
-/* How the penalties act on the parameters of an optimizer.
+/* How the penalties act on the parameters of an optimizer, and how they reach a column that no sample of a batch
+ * touches: FO_PROXIMAL, FO_FLOW   fo_lagged_update, before the column is read again or at the end of the segment
+ *   FO_CLOSED_FORM         fo_solve_closed_form (closed_form.h), at the same moments
+ *   FO_LAGGED_GRADIENT     only when it is touched again: fo_add_lagged_gradient
+ * Dense steps apply them to all columns (dense_gradient in minibatch.c); SGD over single samples and SAGA and SVRG have
+ * scaled weights and lagged updates of their own. The kinds:
  *   FO_NO_PENALTY
  *   FO_PROXIMAL         each step: w = soft((1 - rate l2) w, rate l1), the decay before the gradient, the threshold
  *                       after it (Duchi & Singer 2009; Langford, Li & Zhang 2009)
@@ -21,12 +26,12 @@ typedef enum { FO_NO_PENALTY, FO_PROXIMAL, FO_FLOW, FO_CLOSED_FORM, FO_LAGGED_GR
  * those of parameters have n_columns x width entries of the dtype. */
 typedef struct {
     fo_penalty_kind kind;
-    double l2, l1;
+    double l2, l1;               /* of the objective; FO_PROXIMAL: l1 times the optimizer's step gain */
     ptrdiff_t n_columns, width;  /* of the penalised parameters: a row of `width` entries for each column */
     int dtype;
     void *param;                 /* written */
-    int64_t *last_update;        /* n_columns: the step after whose gradient each was left; written; or NULL */
-    int64_t start;               /* the number of the step with which the segment begins */
+    int64_t *last_update;        /* n_columns, written: the last step, from 0, whose gradient each got; or NULL */
+    int64_t start;               /* the steps made before the segment */
     const double *weight_scale;  /* FO_PROXIMAL: product of 1 - rate l2 over the steps before */
     const double *cumulative_penalty;   /* FO_PROXIMAL: sum of rate l1 / weight_scale; FO_FLOW: sum of the rates */
     const void *accumulator;     /* FO_FLOW: like param */
@@ -51,7 +56,7 @@ void fo_add_lagged_gradient(const fo_penalty *penalty, const void *columns, int 
 /* The columns of a list were left after the gradient of step t. */
 void fo_mark_updated(const fo_penalty *penalty, const void *columns, int index64, ptrdiff_t n, int64_t t);
 
-/* All of [lo, hi) of the entries, by the threshold of one step with this rate: for steps that touch every column. */
+/* Soft-thresholds the entries [lo, hi) for one dense step with this rate. */
 void fo_soft_threshold_all(const fo_penalty *penalty, ptrdiff_t lo, ptrdiff_t hi, double learning_rate);
 
 #endif

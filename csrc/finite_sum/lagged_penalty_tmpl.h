@@ -32,11 +32,10 @@ FO_INLINE void FN(update_column)(const fo_penalty *it, ptrdiff_t column, ptrdiff
     if (left > now)              /* a lock-free worker that is further on has seen to it */
         return;
     const double penalty = it->cumulative_penalty[now] - (left > 0 ? it->cumulative_penalty[left - 1] : 0.0);
-    const double scale = it->weight_scale[now];
     real *w = (real *)it->param + column * width;
     if (it->kind == FO_PROXIMAL)
         for (ptrdiff_t k = 0; k < width; ++k)
-            w[k] = FN(shrink)(w[k], scale / it->weight_scale[left], scale * penalty);
+            w[k] = FN(shrink)(w[k], it->weight_scale[now] / it->weight_scale[left], it->weight_scale[now] * penalty);
     else
         for (ptrdiff_t k = 0; k < width; ++k)
             w[k] = FN(flow)(w[k], FN(flow_time)(it, column * width + k, penalty), it->l2, it->l1);

@@ -13,7 +13,7 @@ typedef struct {
     fo_batch batch;
     fo_touched *touched;         /* of CSR samples: one of the worker's two */
     ptrdiff_t number;            /* of the batch in the segment, from 0 */
-    int64_t t;                   /* steps before this one */
+    int64_t t;                   /* steps made before this one: its number, from 0 */
     size_t itemsize;             /* bytes of the dtype */
 } fo_minibatch;
 

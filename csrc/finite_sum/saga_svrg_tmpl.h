@@ -1,7 +1,7 @@
 /* saga_svrg_tmpl.h -- the loops of saga_svrg.h; once per (instruction set, dtype) by saga_svrg.c. */
 #include "finite_sum/margins_tmpl.h"
 
-/* The scalars of a step, rounded to the dtype: `share` is what of a change goes into the mean gradient. */
+/* The scalars of a step, rounded to the dtype; `share`, of a change in the mean gradient: 1 / n_samples, for SVRG 0. */
 typedef struct {
     real decay, rate, threshold, share;
 } FN(scalars);

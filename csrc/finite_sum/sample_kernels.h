@@ -4,17 +4,17 @@
 
 #include "finite_sum/objective.h"
 
-/* Columns that were seen, by the place that each had in its batch: `base` and the place; less if not in the present
- * batch. So nothing has to be cleared between batches. The kernels write it. */
+/* Columns that were seen: place[column] - base is the place of a column among those of the present batch, negative if
+ * it is not in it. base grows from batch to batch, so nothing has to be cleared; fo_collect_columns moves it on. */
 typedef struct {
-    int32_t *place;              /* one per column of the matrix; the worker's */
+    int32_t *place;              /* one per column of the matrix; the worker's memory, written by `collect` */
     int32_t base;
 } fo_seen;
 
 /* The columns that a batch touches, each once, and for each entry of the batch the place of its column among them. The
- * memory is the worker's; the kernels write it. */
+ * memory is the worker's; `collect` writes it, and fo_collect_columns the intercept. */
 typedef struct {
-    void *columns;               /* n distinct columns, in the index type of the matrix */
+    void *columns;               /* n distinct columns, then that of the intercept; indices like the matrix's */
     int32_t *place;              /* n_entries */
     ptrdiff_t n, n_entries;
 } fo_touched;

@@ -14,14 +14,13 @@ typedef struct {
     ptrdiff_t n;
 } fo_sample;
 
-enum { SPARSE_ENTRY_BYTES = 32 };        /* what an entry of a CSR sample costs, in bytes of a stream */
+enum { SPARSE_ENTRY_BYTES = 32 };        /* of work that a CSR entry counts as, when threads are chosen */
 
 /* Parameters without the intercepts. */
 FO_INLINE size_t weights_size(const fo_objective *it) { return (size_t)(it->n_features * it->n_outputs); }
 
 FO_INLINE int is_sparse(const fo_objective *it) { return it->format != FO_DENSE_SAMPLES; }
 FO_INLINE int has_index64(const fo_objective *it) { return it->format == FO_CSR64; }
-FO_INLINE size_t index_size(const fo_objective *it) { return has_index64(it) ? sizeof(int64_t) : sizeof(int32_t); }
 
 /* Column of entry j of a sample. */
 FO_INLINE ptrdiff_t column_of(fo_sample at, ptrdiff_t j, const fo_format format)

@@ -82,7 +82,7 @@ FO_INLINE void FN(run_samples)(const fo_segment *segment, fo_worker *worker, ptr
         if (intercept)
             *intercept -= (real)(rate * d);
         worker->loss += loss;
-        worker->squared_norm = d;
+        worker->squared_norm = d;    /* the derivative, of which note_norm makes the norm */
         ++worker->n_done;
         if (fo_interrupted(segment->poll))
             return;

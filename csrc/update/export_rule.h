@@ -30,7 +30,7 @@ static const fo_slot slots[] = {SLOTS(FO_SLOT){NULL, 0, 0}};
 
 _Static_assert(sizeof(hyper) <= FO_MAX_HYPER * sizeof(double), "raise FO_MAX_HYPER");
 _Static_assert(sizeof(coefs) <= FO_MAX_COEFS * sizeof(double), "raise FO_MAX_COEFS");
-_Static_assert(sizeof(carried) <= (FO_MAX_CARRY + 1) * sizeof(double), "raise FO_MAX_CARRY");
+_Static_assert(sizeof(carried) - sizeof(double) <= FO_MAX_CARRY * sizeof(double), "raise FO_MAX_CARRY");
 _Static_assert((int)FO_N_SLOTS <= (int)FO_MAX_SLOTS, "raise FO_MAX_SLOTS");
 
 static void start_carry(double *values)

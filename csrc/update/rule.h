@@ -23,7 +23,7 @@
 #define CARRY(X)
 #endif
 
-/* Rules whose weight decay is the driver's. */
+/* 1 where the place of weight decay in the step is a part of the paper's formula; else it is the driver's. */
 #ifndef OWN_WEIGHT_DECAY
 #define OWN_WEIGHT_DECAY 0
 #endif

@@ -45,7 +45,7 @@ static ptrdiff_t units_of(const fo_array *array, int form)
  * a cache line at least. */
 static ptrdiff_t units_per_block(const fo_array *array, int form)
 {
-    const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(array->dtype), line = 64;
+    const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(array->dtype), line = CACHE_LINE;
     ptrdiff_t nbytes = itemsize;
     if (form == FO_FLUSH)
         nbytes = array->row_width * itemsize;

@@ -15,7 +15,7 @@ COMPLETE: int
 BAD_LOSS: int
 BAD_GRADIENT: int
 LEAST_SCALE: float
-LEAST_DECAY_FACTOR: float
+LEAST_SCALED_DECAY: float
 PIPELINE_ENTRIES: int
 __test__: dict[str, str]
 

@@ -32,11 +32,11 @@ PENALTIES = {
 }
 COMPLETE, BAD_LOSS, BAD_GRADIENT = FO_COMPLETE, FO_BAD_LOSS, FO_BAD_GRADIENT
 
-# Scale of all weights within a segment: from here on it is brought into the weights themselves.
+# A segment ends before the scale of all weights falls below this.
 LEAST_SCALE = 2.0**-40
 
 # A step that leaves less of a parameter ends a segment of SAGA and SVRG too soon for scaled weights to pay.
-LEAST_DECAY_FACTOR = 0.5
+LEAST_SCALED_DECAY = 0.5
 
 # Entries of CSR samples in a batch from which on collecting its columns on a second thread pays: some 10 us of work.
 PIPELINE_ENTRIES = 2048

@@ -1,6 +1,6 @@
 # Part of epochs.pyx: segments of mini-batches, whose steps are those of an optimizer.
 
-cdef int place_of(Engine optimizer, bytes name) except -1:
+cdef int hyper_index(Engine optimizer, bytes name) except -1:
     """Where a rule keeps a hyper-parameter."""
     cdef int k = 0
     while optimizer.it.rule.hyper[k] != name:
@@ -71,8 +71,8 @@ cdef class MinibatchSegments:
         penalty.n_columns, penalty.width = self.objective.it.n_features, self.objective.it.n_outputs
         penalty.dtype, penalty.param = self.objective.it.dtype, self.optimizer.it.work.arrays[0].param
         if asked.kind == "closed_form":
-            self.segment.l1_at = place_of(self.optimizer, b"l1")
-            self.segment.l2_at = place_of(self.optimizer, b"l2")
+            self.segment.l1_at = hyper_index(self.optimizer, b"l1")
+            self.segment.l2_at = hyper_index(self.optimizer, b"l2")
         if asked.kind == "flow":
             penalty.accumulator = data_of(asked.accumulator)
             penalty.epsilon, penalty.epsilon_root = asked.epsilon, asked.epsilon_root
@@ -178,7 +178,7 @@ cdef class MinibatchSegments:
         engine.it.t = start + n_done
         engine.skipped += n_skipped
         if n_skipped and self.last_update is not None:
-            self.last_update[...] = engine.it.t - 1  # all are up to date, and the steps counted anew
+            self.last_update[...] = engine.it.t - 1  # flushed: nothing is missed; skipped batches are no steps
         if n_done:
             engine.last_rate = rates[n_done]
         if not self.segment.single_sample_sgd:

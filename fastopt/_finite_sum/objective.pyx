@@ -17,7 +17,7 @@ cnp.import_array()
 FAULTS = {FO_NOT_ASCENDING: "not ascending", FO_NOT_FINITE: "not finite", FO_OUT_OF_RANGE: "out of range"}
 
 
-cdef tuple place_of(cnp.ndarray array):
+cdef tuple memory_of(cnp.ndarray array):
     return <Py_ssize_t>cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array)
 
 
@@ -63,12 +63,12 @@ cdef class FiniteSum:
             self.owned = {"X": X}
         else:
             self.owned = {"X.data": X.data, "X.indices": X.indices, "X.indptr": X.indptr}
-        self.places = {name: place_of(array) for name, array in self.owned.items()}
+        self.places = {name: memory_of(array) for name, array in self.owned.items()}
 
     cpdef int _check_memory(self) except -1:
         """Refuse arrays that the caller has resized: their memory is no longer what was bound."""
         for name, array in self.owned.items():
-            if place_of(<cnp.ndarray>array) != self.places[name]:
+            if memory_of(<cnp.ndarray>array) != self.places[name]:
                 _validation.parameters.refuse_moved(f"`{name}`", "objective")
         return 0
 

@@ -45,7 +45,7 @@ cdef class SagaSvrgSegments:
         """Powers of what a step leaves of a parameter, and their sums; and whether weights are scaled by them."""
         cdef fo_saga_svrg *it = &self.it
         cdef bint one_output = it.objective.format != FO_DENSE_SAMPLES and it.objective.n_outputs == 1
-        cdef bint scales = one_output and it.l1 == 0.0 and decay_factor >= LEAST_DECAY_FACTOR
+        cdef bint scales = one_output and it.l1 == 0.0 and decay_factor >= LEAST_SCALED_DECAY
         if scales and decay_factor < 1.0:
             self.longest = min(self.longest, int(log(LEAST_SCALE) / log(decay_factor)))
         powers = np.cumprod(np.concatenate([np.ones(1), np.full(self.longest, decay_factor)]))
