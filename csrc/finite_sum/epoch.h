@@ -16,7 +16,7 @@ typedef enum { FO_COMPLETE, FO_BAD_LOSS, FO_BAD_GRADIENT } fo_segment_end;
 /* What all workers share; read only during a segment. The arrays belong to the caller. */
 typedef struct {
     const fo_objective *objective;
-    const fo_penalty *penalty;
+    const fo_penalty *penalty;           /* those of the objective */
     const fo_optimizer *optimizer;       /* as it is before the first batch */
     fo_batch samples;                    /* of all batches, one after the other */
     ptrdiff_t batch_size, n_batches;     /* the last batch may be shorter */
@@ -35,11 +35,11 @@ typedef struct {
  * objective's dtype, if no other is said; kernels write all of them. */
 typedef struct {
     fo_optimizer optimizer;              /* a copy of the segment's, over `array` */
-    fo_array array;                      /* the parameters and their state, with this worker's gradient */
+    fo_array array;                      /* parameters and state; each batch binds this worker's gradient to it */
     ptrdiff_t first_block[2];            /* of the work list of this one array */
-    fo_seen seen;
+    fo_seen seen;                        /* of CSR samples */
     fo_touched touched[2];               /* of the present batch and, if pipelined, of the next */
-    void *gathered;                      /* parameters of the touched columns, n x n_outputs */
+    void *gathered;                      /* parameters of the touched columns, touched.n x n_outputs */
     void *gradient;                      /* of these and the intercepts; of dense samples, of all parameters */
     void *expanded;                      /* of all parameters, where a CSR batch makes a dense step */
     void *derivative;                    /* batch_size x n_outputs */

@@ -16,10 +16,10 @@ enum {
 /* What all threads share. */
 typedef struct {
     const fo_objective *objective;
-    const fo_sample_kernels *kernels;
+    const fo_sample_kernels *kernels;   /* of its dtype */
     const void *w;               /* the parameters */
     fo_batch batch;
-    ptrdiff_t n_chunks, n_gradients;
+    ptrdiff_t n_chunks, n_gradients;    /* n_chunks is a multiple */
     ptrdiff_t size;              /* entries of a gradient */
     ptrdiff_t stride;            /* doubles from one gradient to the next */
     void *derivative;            /* batch.n x n_outputs of the dtype; written */

@@ -25,10 +25,10 @@ typedef enum { FO_NO_PENALTY, FO_PROXIMAL, FO_FLOW, FO_CLOSED_FORM, FO_LAGGED_GR
 /* The tables have an entry for the start of a segment, and one more for each of its steps. All arrays are the caller's;
  * those of parameters have n_columns x width entries of the dtype. */
 typedef struct {
-    fo_penalty_kind kind;
+    fo_penalty_kind kind;        /* constant in a run, like all but start and the tables */
     double l2, l1;               /* of the objective; FO_PROXIMAL: l1 times the optimizer's step gain */
     ptrdiff_t n_columns, width;  /* of the penalised parameters: a row of `width` entries for each column */
-    int dtype;
+    int dtype;                   /* of the parameters */
     void *param;                 /* written */
     int64_t *last_update;        /* n_columns, written: the last step, from 0, whose gradient each got; or NULL */
     int64_t start;               /* the steps made before the segment */

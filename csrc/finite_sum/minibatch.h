@@ -8,9 +8,9 @@
 typedef struct {
     const fo_segment *segment;
     const fo_objective *objective;
-    const fo_sample_kernels *kernels;
+    const fo_sample_kernels *kernels;   /* of the objective's dtype */
     fo_worker *worker;           /* whose memory is written */
-    fo_batch batch;
+    fo_batch batch;              /* its samples */
     fo_touched *touched;         /* of CSR samples: one of the worker's two */
     ptrdiff_t number;            /* of the batch in the segment, from 0 */
     int64_t t;                   /* steps made before this one: its number, from 0 */

@@ -31,7 +31,8 @@ typedef enum { FO_DENSE_SAMPLES, FO_CSR32, FO_CSR64 } fo_format;
 /* An objective over data that are read only, belong to the caller, and are valid: indices in [0, n_features), ascending
  * in a sample, none twice; everything finite. */
 struct fo_objective {
-    ptrdiff_t n_samples, n_features, n_outputs;
+    ptrdiff_t n_samples, n_features;    /* rows and columns of X */
+    ptrdiff_t n_outputs;         /* margins of a sample: K */
     int dtype;                   /* of data, labels, weights and parameters */
     fo_format format;
     int intercept;               /* whether there are intercepts */

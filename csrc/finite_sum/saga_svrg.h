@@ -14,7 +14,7 @@
 typedef struct {
     const fo_objective *objective;
     fo_batch samples;            /* of the segment, one step each */
-    double learning_rate, l2, l1;
+    double learning_rate, l2, l1;   /* of the run; of the objective */
     int updates_memory;          /* SAGA; SVRG leaves memory and mean as they are */
     void *param;                 /* written */
     void *gradient_memory;       /* n_samples x n_outputs, times the samples' weights; SAGA writes it */
@@ -27,7 +27,7 @@ typedef struct {
     void *workspace;             /* 2 n_outputs: margins, then derivatives and their changes */
     double loss;                 /* sum over the steps, added to what was there */
     ptrdiff_t n_done;            /* steps */
-    fo_segment_end end;
+    fo_segment_end end;          /* written at the end, like n_done */
 } fo_saga_svrg;
 
 enum { FO_SCALED_COLUMN_BYTES = 32 };

@@ -5,7 +5,7 @@
  * P = weight_scale of the steps so far and G = sum of rate / P over them, the parameter is P (v - mean (G - reached)).
  */
 typedef struct {
-    real v, mean;
+    real v, mean;                /* the scaled weight; its entry of the mean gradient */
     double reached;              /* G when v was written */
 } FN(scaled_column);
 
