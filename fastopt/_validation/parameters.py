@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from .._types import DTYPES
+from .._types import DTYPES, INDEX_DTYPES
 
 
 def label(name, keys, k):
@@ -39,9 +39,13 @@ def flat_parameters(params):
     return arrays, keys
 
 
+# Names -> dtypes: comparing with these is quick, while the name of a dtype is put together by Python in each step.
+NATIVE = {names: tuple(np.dtype(name) for name in names) for names in (DTYPES, INDEX_DTYPES)}
+
+
 def is_native(dtype, names):
-    """Whether a dtype has one of the names and the byte order of the machine."""
-    return dtype.name in names and dtype.isnative
+    """Whether a dtype has one of the names, DTYPES or INDEX_DTYPES, and the byte order of the machine."""
+    return dtype in NATIVE[names]
 
 
 def is_masked(array):
