@@ -4,21 +4,43 @@
 # than single entries at known places (docs/performance/README.md).
 cdef double DENSE_SHARE = 0.2
 
+cdef object _sparse_gradients = None
 
-cdef inline bint has_moved(const fo_array *bound, cnp.ndarray param) noexcept:
-    """Whether the caller has resized a parameter: its memory is no longer what was bound."""
-    return cnp.PyArray_DATA(param) != bound.param or cnp.PyArray_SIZE(param) != bound.size
+
+cdef object sparse_gradients():
+    """The module of sparse gradients, which imports this one."""
+    global _sparse_gradients
+    if _sparse_gradients is None:
+        from ._sparse import gradients
+        _sparse_gradients = gradients
+    return _sparse_gradients
+
+
+cdef inline bint fits(cnp.ndarray g, Held held) noexcept:
+    """Whether a dense gradient can be used as it is, and its parameter be updated."""
+    return (cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(held.view) and cnp.PyArray_ISBEHAVED_RO(g)
+            and cnp.PyArray_SAMESHAPE(g, held.view) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array))
+
+
+cdef void *state_data(cnp.ndarray state, cnp.ndarray param) except? NULL:
+    """The memory of a state array, which mirrors its parameter."""
+    assert (cnp.PyArray_ISCARRAY(state) and cnp.PyArray_SAMESHAPE(state, param)
+            and cnp.PyArray_TYPE(state) == cnp.PyArray_TYPE(param))
+    return cnp.PyArray_DATA(state)
 
 
 cdef class Bound:
     """Binds parameters and state to a rule, and the gradients of a step to the parameters; nothing is written to any.
 
-    The subclass gives `_allowed_threads()`; and `_positions(...)` and `_new_coalescer()`, which make positions and
-    values of a sparse gradient.
+    A step runs the caller's code first (`taken`: sparse matrices and subclasses may have methods of their own), then
+    pins and checks what is left of the gradients, plain arrays; so C finds what was checked.
+
+    The subclass gives `_allowed_threads()`.
     """
 
     def __cinit__(self):
         self.it.work.n_arrays = 0
+        self.pins = Pins()
 
     def __dealloc__(self):
         PyMem_Free(self.it.work.arrays)
@@ -29,36 +51,42 @@ cdef class Bound:
     def _bind_arrays(self, str rule, tuple arrays, keys, dict slots):
         """Take validated parameters and their state arrays by slot name."""
         cdef Py_ssize_t k, n = len(arrays)
-        if self.it.rule != NULL:
+        if self.arrays is not None:
             _validation.optimizers.refuse_second_init(type(self).__name__)
-        self.it.rule = find_rule(rule)
         self.arrays, self.keys, self.slots = arrays, keys, tuple(slots.values())
+        self.held = tuple([Held(array) for array in arrays])
+        self.last_steps, self.missing_steps, self.coalescers = [None] * n, [None] * n, [None] * n
+        self.gradients = [None] * n
         self.it.work.arrays = <fo_array *>PyMem_Calloc(max(n, 1), sizeof(fo_array))
         self.it.work.first_block = <Py_ssize_t *>PyMem_Calloc(n + 1, sizeof(Py_ssize_t))
         self.owned = <memory_range *>PyMem_Calloc(max(n * (1 + len(slots)), 1), sizeof(memory_range))
         if not self.it.work.arrays or not self.it.work.first_block or not self.owned:
             raise MemoryError()
-        self.it.work.n_arrays = n
+        found = find_rule(rule)
         for k in range(n):
-            self._bind_array(k, slots)
-        self.last_steps, self.coalescers = [None] * n, [None] * n
-        self._own([*arrays, *(array for slot_arrays in self.slots for array in slot_arrays)])
+            self._bind_array(k, found, slots)
+        self._own([(<Held>held).view for held in self.held] + [array for each in self.slots for array in each])
+        self.it.work.n_arrays = n
+        self.it.rule = found                  # last: with a rule all else is there
 
-    def _bind_array(self, Py_ssize_t k, dict slots):
+    cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots) except -1:
         cdef fo_array *bound = &self.it.work.arrays[k]
-        cdef cnp.ndarray param = self.arrays[k]
+        cdef cnp.ndarray param = (<Held>self.held[k]).view
         cdef Py_ssize_t slot = 0
         bound.size = cnp.PyArray_SIZE(param)
         bound.dtype = dtype_names().index(param.dtype.name)
         bound.param = cnp.PyArray_DATA(param)
-        while self.it.rule.slots[slot].name != NULL:
-            arrays = slots.get(self.it.rule.slots[slot].name.decode())
+        if not cnp.PyArray_ISCARRAY(param):   # it was when it was checked
+            _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer", self.arrays[k], param)
+        while rule.slots[slot].name != NULL:
+            arrays = slots.get(rule.slots[slot].name.decode())
             if arrays is not None:
-                bound.state[slot] = cnp.PyArray_DATA(<cnp.ndarray?>arrays[k])
+                bound.state[slot] = state_data(arrays[k], param)
             slot += 1
         bound.row_width = 1
         if cnp.PyArray_NDIM(param) > 1 and bound.size > 0:
             bound.row_width = bound.size // cnp.PyArray_DIM(param, 0)
+        return 0
 
     def _own(self, list arrays):
         """Note the memory of parameters and state: disjoint ranges, sorted for a search by halves."""
@@ -67,59 +95,106 @@ cdef class Bound:
         for k, (start, stop) in enumerate(ranges):
             self.owned[k].start, self.owned[k].stop = start, stop
 
-    cdef tuple bind_gradients(self, object grad):
-        """Bind a list or dict of gradients; returned are the arrays, to be kept alive over the step."""
-        cdef Py_ssize_t k
-        grads = _validation.gradients.flat_gradients(grad, self.keys)
-        return tuple([self.bind_gradient(k, grads[k]) for k in range(self.it.work.n_arrays)])
-
-    cdef int check_memory(self, Py_ssize_t k) except -1:
-        """Refuse a parameter that is no longer where it was bound."""
-        if has_moved(&self.it.work.arrays[k], <cnp.ndarray>self.arrays[k]):
-            _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer")
+    cdef int check_initialised(self) except -1:
+        """Refuse an object that was made without its __init__."""
+        if self.it.rule == NULL:
+            _validation.optimizers.refuse_uninitialised(type(self).__name__)
         return 0
 
-    cdef object bind_gradient(self, Py_ssize_t k, object grad):
-        """Check gradient k and point the argument block at it."""
+    cdef int bind_gradients(self, object grad) except -1:
+        """Bind the gradients of a step. They, and all memory of the caller's, are kept until `let_go`."""
+        cdef Py_ssize_t k
+        if self.keys is None:
+            self.gradients[0] = self.taken(0, grad)
+        else:
+            grads = _validation.gradients.flat_gradients(grad, self.keys)
+            for k in range(self.it.work.n_arrays):
+                self.gradients[k] = self.taken(k, grads[k])
+        for k in range(self.it.work.n_arrays):
+            self.pin_param(k)
+            if type(self.gradients[k]) is cnp.ndarray:
+                self.bind_gradient(k)
+            else:
+                self.bind_sparse_gradient(k)
+        return 0
+
+    cdef int let_go(self) except -1:
+        """Forget the gradients; the caller may do with all arrays what he likes again."""
+        cdef Py_ssize_t k
+        self.pins.release()
+        for k in range(self.it.work.n_arrays):
+            self.gradients[k] = self.missing_steps[k] = None
+        return 0
+
+    cdef object taken(self, Py_ssize_t k, object grad):
+        """Gradient k as a plain array, or as the plain arrays of a sparse one: later no code of the caller runs."""
+        if cnp.PyArray_CheckExact(grad):
+            return grad
+        if sparse_gradients().is_sparse(grad):
+            return sparse_gradients().taken(label("grad", self.keys, k), grad)
+        param = (<Held>self.held[k]).view
+        return _validation.gradients.gradient_array(label("grad", self.keys, k), grad, param)
+
+    cdef int pin_param(self, Py_ssize_t k) except -1:
+        """Refuse a parameter that is no longer what was bound, and pin it."""
+        cdef Held held = <Held>self.held[k]
+        if not held.unchanged():
+            _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer", held.array, held.view)
+        self.pins.reserve(self.pins.n + 1)
+        self.pins.add(held.view)
+        return 0
+
+    cdef int pin_gradient(self, Py_ssize_t k, cnp.ndarray array) except -1:
+        """Refuse memory that has been taken away, or is that of parameters or state, and pin it."""
+        if not inside_its_memory(array):
+            _validation.gradients.refuse_moved(label("grad", self.keys, k))
+        self.pins.reserve(self.pins.n + 1)
+        self.pins.add(array)
+        if self.reaches_owned(array):
+            params = [(<Held>held).view for held in self.held]
+            _validation.gradients.refuse_overlap(label("grad", self.keys, k), array, [params, *self.slots])
+        return 0
+
+    cdef int bind_gradient(self, Py_ssize_t k) except -1:
+        """Check dense gradient k and point the argument block at it."""
         cdef fo_array *bound = &self.it.work.arrays[k]
-        cdef cnp.ndarray param = <cnp.ndarray>self.arrays[k], g
-        if has_moved(bound, param):
-            self.check_memory(k)
-        if not cnp.PyArray_CheckExact(grad):
-            if self._is_sparse(grad):
-                return self.bind_sparse_gradient(k, grad)
-            grad = _validation.gradients.gradient_array(label("grad", self.keys, k), grad, param)
-        g = <cnp.ndarray>grad
-        if (cnp.PyArray_TYPE(g) != cnp.PyArray_TYPE(param) or not cnp.PyArray_ISBEHAVED_RO(g)
-                or not cnp.PyArray_SAMESHAPE(g, param) or not cnp.PyArray_ISWRITEABLE(param)):
-            _validation.gradients.refuse_gradient(label("grad", self.keys, k), g, param)
-        self.check_overlap(k, g)
+        cdef Held held = <Held>self.held[k]
+        cdef cnp.ndarray g = <cnp.ndarray>self.gradients[k]
+        cdef bint contiguous = cnp.PyArray_IS_C_CONTIGUOUS(g)
+        if not contiguous:
+            g = self.gradients[k] = base_view(g)      # C reads its shape and strides
+        if not fits(g, held):
+            _validation.gradients.refuse_gradient(label("grad", self.keys, k), g, held.array)
+        self.pin_gradient(k, g)
         bound.layout = FO_DENSE
         bound.grad = cnp.PyArray_DATA(g)
         bound.grad_strides.ndim = 0
-        if not cnp.PyArray_IS_C_CONTIGUOUS(g):
+        if not contiguous:
             bound.grad_strides.ndim = cnp.PyArray_NDIM(g)
             bound.grad_strides.shape = <const Py_ssize_t *>cnp.PyArray_DIMS(g)
             bound.grad_strides.strides = <const Py_ssize_t *>cnp.PyArray_STRIDES(g)
-        return g
+        return 0
 
-    cdef tuple bind_sparse_gradient(self, Py_ssize_t k, object grad):
+    cdef int bind_sparse_gradient(self, Py_ssize_t k) except -1:
         """Check sparse gradient k, make its positions distinct and point the argument block at them."""
         cdef fo_array *bound = &self.it.work.arrays[k]
         cdef fo_zero_gradient on_zero = self.on_zero_gradient()
-        cdef cnp.ndarray param = <cnp.ndarray>self.arrays[k], index, values
+        cdef Held held = <Held>self.held[k]
+        cdef cnp.ndarray param = held.view, index, values
         cdef Py_ssize_t width, n_positions
         cdef bint in_order, sorted_already
-        if not cnp.PyArray_ISWRITEABLE(param):
+        if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array):
             _validation.parameters.refuse_read_only(label("params", self.keys, k))
-        index, values, width, promised = self._positions(label("grad", self.keys, k), grad, param)
+        if self.coalescers[k] is None:
+            self.coalescers[k] = sparse_gradients().coalesce.Coalescer()
+        coalescer = self.coalescers[k]
+        name, parts = label("grad", self.keys, k), self.gradients[k]
+        for array in parts.arrays():
+            self.pin_gradient(k, array)
+        index, values, width, promised = sparse_gradients().positions_and_values(name, parts, param, coalescer)
         n_positions = bound.size // width if width else cnp.PyArray_DIM(param, 0)
         in_order = self.exact and (on_zero == FO_MOVES or (on_zero == FO_DECAYS and width != bound.row_width))
-        if self.coalescers[k] is None:
-            self.coalescers[k] = self._new_coalescer()
-        self.check_overlap(k, index)
-        self.check_overlap(k, values)
-        index, values, sorted_already = self.coalescers[k].distinct(
+        index, values, sorted_already = coalescer.distinct(
             index, values, n_positions, promised, in_order, self._allowed_threads
         )
         bound.grad = cnp.PyArray_DATA(values)
@@ -132,26 +207,22 @@ cdef class Bound:
         else:
             bound.layout = FO_ELEMENTS if width == 1 else FO_ROWS
             if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
-                self.keep_last_steps(k, np.full(self._n_rows[k], self.it.t, np.int64))
+                self.missing_steps[k] = np.full(self._n_rows[k], self.it.t, np.int64)
         bound.at.workspace = NULL
         if bound.layout == FO_ELEMENTS and not sorted_already:
-            workspace = self.coalescers[k].workspace(fo_partition_workspace(bound))
+            workspace = coalescer.workspace(fo_partition_workspace(bound))
             bound.at.workspace = NULL if workspace is None else cnp.PyArray_DATA(<cnp.ndarray>workspace)
-        return index, values
+        self.gradients[k] = index, values
+        return 0
 
     cdef fo_zero_gradient on_zero_gradient(self) noexcept:
         """What this optimizer does to entries with a zero gradient; weight decay moves them."""
         return FO_MOVES if self.it.weight_decay != 0 else self.it.rule.zero_gradient(self.it.form)
 
-    cdef int keep_last_steps(self, Py_ssize_t k, cnp.ndarray last_step) except -1:
-        """Keep, per position of parameter k, the step that its state is up to date with."""
+    cdef int keep_last_steps(self, Py_ssize_t k, object last_step) except -1:
+        """Keep, per position of parameter k, the step that its state is up to date with; None: it is all."""
         self.last_steps[k] = last_step
-        self.it.work.arrays[k].last_step = <int64_t *>cnp.PyArray_DATA(last_step)
-        return 0
-
-    cdef int check_overlap(self, Py_ssize_t k, cnp.ndarray grad) except -1:
-        if self.reaches_owned(grad):
-            _validation.gradients.refuse_overlap(label("grad", self.keys, k), grad, [self.arrays, *self.slots])
+        self.it.work.arrays[k].last_step = NULL if last_step is None else <int64_t *>cnp.PyArray_DATA(last_step)
         return 0
 
     cdef bint reaches_owned(self, cnp.ndarray grad) noexcept:
@@ -175,8 +246,9 @@ cdef class Bound:
                 high = middle
         return low < self.n_owned and self.owned[low].start < stop
 
-    def _structured(self, tuple arrays):
+    def _structured(self, tuple arrays not None):
         """Arrays in the structure of the parameters: one array, a list or a dict."""
+        self.check_initialised()
         if self.keys is None:
             return arrays[0]
         return dict(zip(self.keys, arrays)) if isinstance(self.keys, tuple) else list(arrays)
@@ -184,20 +256,25 @@ cdef class Bound:
     @property
     def params(self):
         """The bound parameters: the caller's own arrays, in the structure they were given."""
+        self.check_initialised()
         return self._structured(self.arrays)
 
     @property
     def _slot_arrays(self):
-        return self.slots
+        """Per slot, a tuple of arrays: views, so that what is done to their flags, shape or dtype stays with them."""
+        self.check_initialised()
+        return tuple([tuple([base_view(array) for array in arrays]) for arrays in self.slots])
 
     @property
     def _flat_params(self):
+        self.check_initialised()
         return self.arrays
 
     @property
     def _last_steps(self):
         """Per parameter, the step that the state of each position is up to date with; None: all of it is."""
-        return self.last_steps
+        self.check_initialised()
+        return [None if each is None else base_view(each) for each in self.last_steps]
 
     @property
     def _n_rows(self):

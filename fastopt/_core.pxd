@@ -4,7 +4,8 @@ from libc.stdint cimport int64_t, uintptr_t
 
 cimport numpy as cnp
 
-from ._csrc cimport (fo_array, fo_batch, fo_loss, fo_objective, fo_optimizer, fo_saga_svrg, fo_segment, fo_task,
+from ._memory cimport Held, Pins
+from ._csrc cimport (fo_array, fo_batch, fo_loss, fo_objective, fo_optimizer, fo_rule, fo_saga_svrg, fo_segment, fo_task,
                      fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
@@ -29,24 +30,33 @@ ctypedef struct memory_range:
 
 
 cdef class Bound:
-    cdef fo_optimizer it
+    cdef fo_optimizer it              # its rule is NULL until all is bound
     cdef memory_range *owned          # n_owned, sorted, disjoint
     cdef Py_ssize_t n_owned
-    cdef tuple arrays                 # the bound parameters, flat
-    cdef tuple slots                  # per slot, a tuple of arrays like `arrays`
+    cdef tuple arrays                 # the bound parameters, flat: the caller's own arrays
+    cdef tuple held                   # of each, what it was when it was bound
+    cdef tuple slots                  # per slot, a tuple of arrays like `arrays`; nobody else has them
     cdef list last_steps              # per parameter, its `last_step` array or None
+    cdef list missing_steps           # those that a step will need, while it is being prepared; else None
+    cdef list gradients               # per parameter while a step is under way, its gradient: an array, or, of a
+    #                                   sparse one, its parts, and later a pair of index and values; else None
     cdef list coalescers              # per parameter, made when the first sparse gradient comes
+    cdef Pins pins                    # while C works
     cdef bint exact                   # sparse="exact"
     cdef object keys                  # None: one array; a tuple of dict keys; or the length of a list
 
-    cdef int check_memory(self, Py_ssize_t k) except -1
-    cdef object bind_gradient(self, Py_ssize_t k, object grad)
-    cdef tuple bind_gradients(self, object grad)
-    cdef tuple bind_sparse_gradient(self, Py_ssize_t k, object grad)
+    cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots) except -1
+    cdef int check_initialised(self) except -1
+    cdef int bind_gradients(self, object grad) except -1
+    cdef int let_go(self) except -1
+    cdef int pin_param(self, Py_ssize_t k) except -1
+    cdef int pin_gradient(self, Py_ssize_t k, cnp.ndarray array) except -1
+    cdef object taken(self, Py_ssize_t k, object grad)
+    cdef int bind_gradient(self, Py_ssize_t k) except -1
+    cdef int bind_sparse_gradient(self, Py_ssize_t k) except -1
     cdef fo_zero_gradient on_zero_gradient(self) noexcept
-    cdef int check_overlap(self, Py_ssize_t k, cnp.ndarray grad) except -1
     cdef bint reaches_owned(self, cnp.ndarray grad) noexcept
-    cdef int keep_last_steps(self, Py_ssize_t k, cnp.ndarray last_step) except -1
+    cdef int keep_last_steps(self, Py_ssize_t k, object last_step) except -1
 
 
 cdef class Engine(Bound):
@@ -62,6 +72,7 @@ cdef class Engine(Bound):
     cdef void release(self) noexcept
     cdef void plan(self) noexcept
     cdef int flush_dense(self) except -1
+    cdef int keep_missing_steps(self) except -1
     cdef void prepare_apart(self, double rate, int64_t t) noexcept
     cdef int flush(self) except -1
     cdef int apply(self, double rate) except -1

@@ -16,6 +16,8 @@ from . import _validation
 from ._validation.parameters import label
 
 from ._csrc cimport *
+from ._memory cimport base_view, inside_its_memory
+from ._memory import sealed
 
 cnp.import_array()
 
@@ -44,9 +46,10 @@ cdef class Engine(Bound):
         self._set_values(values)
         self.it.rule.start(self.it.carried)
 
-    def _set_values(self, dict values):
+    def _set_values(self, dict values not None):
         """Copy the validated hyper-parameters to where a step reads them."""
         cdef Py_ssize_t k
+        self.check_initialised()
         self.it.form = form_of(self.it.rule, values)
         for k, name in enumerate(names(self.it.rule.hyper)):
             self.it.hyper[k] = values[name]
@@ -68,8 +71,15 @@ cdef class Engine(Bound):
     def _initialise(self):
         """Fill the state slots from the parameters; they are zero before."""
         cdef double rate = self._rate_at(0) if self.scheduled else self.rate
+        cdef int n_threads = self.threads()
+        cdef Py_ssize_t k
         self.prepare_apart(rate, 1)
-        self.run(FO_INITIALISE, self.threads())
+        try:
+            for k in range(self.it.work.n_arrays):
+                self.pin_param(k)             # the schedule may have done anything to the arrays
+            self.run(FO_INITIALISE, n_threads)
+        finally:
+            self.pins.release()
 
     def step(self, grad):
         """Update the parameters in place with one gradient.
@@ -96,13 +106,15 @@ cdef class Engine(Bound):
         try:
             # A schedule is the caller's code, which may do anything to the arrays: it runs before their checks.
             rate = self._rate_at(self.it.t) if self.scheduled else self.rate
-            _held = self.bind_gradient(0, grad) if self.keys is None else self.bind_gradients(grad)
+            self.bind_gradients(grad)
             self.apply(rate)
         finally:
+            self.let_go()
             self.release()
 
     cdef int acquire(self, str call) except -1:
         """Claim the optimizer for one call, or refuse it: a step in another thread would be seen half done."""
+        self.check_initialised()
         if not fo_try_acquire(&self.busy):
             _validation.optimizers.refuse_concurrent_use(call)
         return 0
@@ -125,6 +137,7 @@ cdef class Engine(Bound):
         fo_prepare(&self.it, rate)
         if self.exact:
             self.flush_dense()
+            self.keep_missing_steps()
         if self.bytes > NOGIL_BYTES:
             with nogil:
                 fo_apply(&self.it, n_threads)
@@ -151,7 +164,15 @@ cdef class Engine(Bound):
         if covered:
             self.flush()
             for k in covered:
-                self.last_steps[k], self.it.work.arrays[k].last_step = None, NULL
+                self.keep_last_steps(k, None)
+        return 0
+
+    cdef int keep_missing_steps(self) except -1:
+        """From this step on, rows of some parameters are up to date with different steps."""
+        cdef Py_ssize_t k
+        for k in range(self.it.work.n_arrays):
+            if self.missing_steps[k] is not None:
+                self.keep_last_steps(k, self.missing_steps[k])
         return 0
 
     cdef void prepare_apart(self, double rate, int64_t t) noexcept:
@@ -170,6 +191,7 @@ cdef class Engine(Bound):
 
     def _flush(self):
         """Bring the state up to date for whoever looks at it."""
+        self.check_initialised()
         if all([last_step is None for last_step in self.last_steps]):
             return
         self.acquire("state")
@@ -205,7 +227,7 @@ cdef class Engine(Bound):
     cdef int threads(self) except -1:
         """Threads for one pass: one for small work, without asking what is allowed."""
         cdef int useful = fo_useful_threads(self.bytes, INT_MAX)
-        return 1 if useful == 1 else min(useful, <int>self._allowed_threads())
+        return 1 if useful == 1 else max(1, min(useful, <int>self._allowed_threads()))
 
     cdef void run(self, int form, int n_threads) noexcept:
         if self.bytes > NOGIL_BYTES:
@@ -238,6 +260,7 @@ cdef class Engine(Bound):
     def _carry(self):
         """Scalars that pass from step to step, by name."""
         cdef Py_ssize_t k
+        self.check_initialised()
         return {name: self.it.carried[k] for k, name in enumerate(names(self.it.rule.carry))}
 
     def _take_over(self, dict values, tuple copies, dict saved, list last_steps, schedule):
@@ -267,23 +290,22 @@ cdef class Engine(Bound):
         for k, name in enumerate(names(self.it.rule.carry)):  # before the schedule, which could change the dict
             carried[k] = saved["carry"][name]
         if schedule is not None:
-            self._load_schedule(schedule, saved["schedule"])
+            self._load_schedule(schedule, saved["schedule"], copies)
         for array, source in copies:
             array[...] = source
         self._values = values
         self._set_values(values)
         for k, last_step in enumerate(last_steps):
-            self.last_steps[k], self.it.work.arrays[k].last_step = None, NULL
-            if last_step is not None:
-                self.keep_last_steps(k, last_step)
+            self.keep_last_steps(k, last_step)
         self.it.t, self.skipped, self.it.norm, self.last_rate = step_count, skipped_steps, NAN, NAN
         for k in range(len(names(self.it.rule.carry))):
             self.it.carried[k] = carried[k]
 
-    def _load_schedule(self, schedule, state):
+    def _load_schedule(self, schedule, state, tuple copies):
         before = schedule.state_dict()
         try:
             schedule.load_state_dict(state)
+            _validation.state_dicts.unchanged_layout(copies)
         except BaseException as error:
             try:
                 schedule.load_state_dict(before)
@@ -301,7 +323,7 @@ cdef class Claim:
     cdef Engine engine
     cdef str call
 
-    def __init__(self, Engine engine, str call):
+    def __cinit__(self, Engine engine not None, str call):
         self.engine, self.call = engine, call
 
     def __enter__(self):

@@ -14,11 +14,14 @@ import numpy as np
 
 from .. import _validation
 
+from .._memory import sealed
+
 from .._core cimport Engine, flush, partition_workspace, run_saga_svrg, run_segment
 from .._csrc cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_CLOSED_FORM, FO_COMPLETE, FO_CSR64, FO_DENSE_SAMPLES, FO_FLOW,
                       FO_LAGGED_GRADIENT, FO_MOST_COLUMNS, FO_NO_PENALTY, FO_PROXIMAL, FO_RAISE, FO_SCALED_COLUMN_BYTES,
                       FO_STATS_CHUNKS, fo_array, fo_batch, fo_gradient_stats, fo_interrupt_poll, fo_penalty,
                       fo_saga_svrg, fo_segment, fo_worker)
+from .._memory cimport Held, Pins, base_view
 from .objective cimport FiniteSum
 
 cnp.import_array()
@@ -53,6 +56,15 @@ def aligned_workspace(nbytes):
     return workspace[first : first + nbytes]
 
 
+cdef cnp.ndarray batch_order(cnp.ndarray order, Py_ssize_t n, Py_ssize_t first, Py_ssize_t count):
+    """An order whose samples [first, first + count) C can follow; None stands for that of the n samples."""
+    if first < 0 or count < 0 or first + count > (n if order is None else cnp.PyArray_SIZE(order)):
+        raise IndexError(f"samples {first} to {first + count} of {n} are needed.")
+    if order is not None and count > 0:
+        _validation.objectives.index_layout(order[first : first + count], n)
+    return order
+
+
 cdef fo_batch batch_of(cnp.ndarray order, Py_ssize_t first, Py_ssize_t n):
     """Samples from `first` on, or those at [first, first + n) of an order."""
     cdef fo_batch batch
@@ -73,7 +85,7 @@ cdef class InterruptPoll:
     cdef public object stop_wanted
     cdef object raised
 
-    def __init__(self, Py_ssize_t every):
+    def __cinit__(self, Py_ssize_t every):
         self.it.stop_wanted, self.it.context, self.it.every, self.it.left = ask, <void *>self, every, every
 
     def check(self):

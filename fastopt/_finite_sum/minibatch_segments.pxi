@@ -32,15 +32,19 @@ cdef class MinibatchSegments:
     cdef readonly double grad_norm
     cdef readonly object last_update
 
-    def __cinit__(self):
-        self.workers = NULL
-
     def __dealloc__(self):
         PyMem_Free(self.workers)
 
-    def __init__(self, FiniteSum objective, Engine optimizer, plan, penalty, InterruptPoll poll):
+    def __cinit__(self, FiniteSum objective not None, Engine optimizer not None, plan, penalty,
+                  InterruptPoll poll not None):
         cdef fo_segment *segment = &self.segment
         cdef bint proximal = penalty.kind == "proximal"
+        objective._check_initialised()
+        optimizer.check_initialised()
+        if optimizer.it.work.n_arrays != 1:
+            raise ValueError("an optimizer of one array is needed.")
+        param = (<Held>optimizer.held[0]).view
+        _validation.objectives.own_layout(param, objective.n_parameters, objective.dtype)
         self.objective, self.optimizer, self.memory = objective, optimizer, [poll]
         segment.poll = &poll.it if plan.n_workers == 1 else NULL
         segment.objective, segment.optimizer, segment.penalty = &objective.it, &optimizer.it, &self.penalty
@@ -77,7 +81,8 @@ cdef class MinibatchSegments:
             penalty.accumulator = data_of(asked.accumulator)
             penalty.epsilon, penalty.epsilon_root = asked.epsilon, asked.epsilon_root
         if asked.kind in ("proximal", "flow", "lagged_gradient") and not self.segment.dense_steps:
-            self.last_update = np.full(penalty.n_columns, self.optimizer.it.t - 1, np.int64)
+            self.last_update = sealed(np.full(penalty.n_columns, self.optimizer.it.t - 1, np.int64))
+            self.memory.append(base_view(self.last_update))
             penalty.last_update = <int64_t *>data_of(self.last_update)
         return 0
 
@@ -89,7 +94,7 @@ cdef class MinibatchSegments:
         cdef fo_array largest
         if n_columns > FO_MOST_COLUMNS:
             _validation.sparse_gradients.refuse_batch(n_samples, FO_MOST_COLUMNS)
-        dtype, index_dtype = self.objective.X.dtype, np.int64 if self.objective.it.format == FO_CSR64 else np.int32
+        dtype, index_dtype = self.objective.samples.own.dtype, np.int64 if self.objective.it.format == FO_CSR64 else np.int32
         worker.derivative = self.allocate(n_samples * n_outputs, dtype)
         worker.label, worker.weight = self.allocate(n_samples, dtype), self.allocate(n_samples, dtype)
         worker.partial = <fo_gradient_stats *>self.allocate((FO_STATS_CHUNKS + 1) * sizeof(fo_gradient_stats), np.uint8)
@@ -112,7 +117,7 @@ cdef class MinibatchSegments:
 
     cdef bint is_single_sample_sgd(self):
         """Whether SGD on scaled weights will do. With l1, float32 would lose digits, and dense samples time."""
-        cdef bint exact = self.is_sparse() and self.objective.X.dtype == np.float64
+        cdef bint exact = self.is_sparse() and self.objective.samples.own.dtype == np.float64
         cdef bint l1_will_do = self.penalty.l1 == 0 or exact
         return (self.optimizer._penalty == "proximal" and self.optimizer.it.form == 0 and self.segment.batch_size == 1
                 and self.objective.it.n_outputs == 1 and l1_will_do
@@ -125,10 +130,10 @@ cdef class MinibatchSegments:
         cdef fo_segment *it = &self.segment
         if num_threads == 1 or it.n_workers > 1 or it.single_sample_sgd or it.dense_steps or not self.is_sparse():
             return False
-        return self.objective.X.nnz / self.objective.it.n_samples * it.batch_size >= PIPELINE_ENTRIES
+        return self.objective.samples.own.nnz / self.objective.it.n_samples * it.batch_size >= PIPELINE_ENTRIES
 
-    def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, cnp.ndarray rates, int num_threads,
-            double loss):
+    def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, cnp.ndarray rates not None,
+            int num_threads, double loss):
         """Run the batches of samples [first, first + n_samples) of an order.
 
         Returns how many were run and how many left out, and why it ended.
@@ -141,11 +146,13 @@ cdef class MinibatchSegments:
         cdef int64_t start
         cdef Py_ssize_t n_batches, n_done = 0, n_skipped = 0, reached = 0, n_passed
         cdef int end = 0, k
+        order = batch_order(order, self.objective.n_samples, first, n_samples)
+        rates = np.ascontiguousarray(rates, np.float64)
         engine.acquire("minimize()")          # a callback may have handed the optimizer to another thread
         try:
-            self.objective._check_memory()
-            engine.check_memory(0)
-            tables = self.tables(np.asarray(rates[1:]))
+            self.objective.samples.pin(engine.pins)
+            engine.pin_param(0)
+            tables = self.tables(rates[1:])
             n_batches, start = len(tables[0]) - 1, engine.it.t
             it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))
             it.n_batches, it.loss = n_batches, loss
@@ -166,7 +173,10 @@ cdef class MinibatchSegments:
                 flush(it, &self.workers[0], start + reached, num_threads)
             self.take_over(rates, start, n_done, n_skipped)
         finally:
+            engine.let_go()
             engine.release()
+        if end == FO_BAD_LOSS:
+            self.objective.samples.explain(num_threads)
         return n_done, n_skipped, end
 
     cdef int take_over(self, cnp.ndarray rates, int64_t start, Py_ssize_t n_done, Py_ssize_t n_skipped) except -1:

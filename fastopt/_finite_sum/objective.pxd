@@ -1,12 +1,30 @@
 # The objects that own the data of an objective.
+cimport numpy as cnp
+
 from .._csrc cimport fo_batch, fo_objective
+from .._memory cimport Pins
+
+
+cdef class Samples:
+    cdef fo_objective it              # of the samples alone
+    cdef readonly object X, own
+    cdef dict held                    # the caller's arrays by name
+
+    cdef int bind_dense(self, X) except -1
+    cdef int bind_csr(self, X) except -1
+    cdef int check(self) except -1
+    cdef int pin(self, Pins pins) except -1
+    cdef int explain(self, int num_threads) except -1
 
 
 cdef class FiniteSum:
     cdef fo_objective it
-    cdef dict owned                   # the caller's arrays by name: kept alive, and looked at again before each use
-    cdef dict places                  # where they were, and how large, when they were bound
-    cdef object labels, weights       # kept alive; nobody else has them
+    cdef Samples samples              # None until all is bound
+    cdef object labels, weights       # frozen
+    cdef readonly double l2, l1
+    cdef readonly bint fit_intercept
+    cdef readonly Py_ssize_t n_outputs, n_samples, n_features, n_parameters
 
+    cpdef int _check_initialised(self) except -1
     cpdef int _check_memory(self) except -1
-    cdef fo_batch batch(self, object index)
+    cdef fo_batch batch(self, cnp.ndarray index) except *

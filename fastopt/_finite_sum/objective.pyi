@@ -2,26 +2,50 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
-from .._types import Array, Samples
+from .._types import Array
+from .._types import Samples as AnySamples
 
 __test__: dict[str, str]
 FAULTS: dict[int, str]
 
-def faults(X: Samples, num_threads: int) -> set[str]: ...
+def faults(X: AnySamples, num_threads: int) -> set[str]: ...
+
+@disjoint_base
+class Samples:
+    X: AnySamples
+    own: AnySamples
+    def __new__(cls, X: AnySamples) -> Self: ...
+    def faults(self, num_threads: int) -> set[str]: ...
 
 @disjoint_base
 class FiniteSum:
+    l2: float
+    l1: float
+    fit_intercept: bool
+    n_outputs: int
+    n_samples: int
+    n_features: int
+    n_parameters: int
     def _bind(
         self,
-        X: Samples,
-        loss: tuple[str, float],
+        samples: Samples,
+        loss: tuple[str, float, int],
         labels: Array,
         weights: Array,
-        n_outputs: int,
-        intercept: bool,
+        penalties: tuple[float, float, bool],
     ) -> None: ...
+    @property
+    def X(self) -> AnySamples: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def _samples(self) -> Samples: ...
+    @property
+    def _bound(self) -> tuple[Array, Array]: ...
+    def _check_initialised(self) -> int: ...
+    def _check_memory(self) -> int: ...
     def _evaluate(
         self,
         w: Array,

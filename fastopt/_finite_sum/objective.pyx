@@ -7,97 +7,216 @@ cimport numpy as cnp
 import numpy as np
 
 from .. import _core, _validation
+from .._memory import frozen, is_frozen
 
 from .._core cimport evaluate, find_loss, gradient_workspace, largest_norm, validate_samples
 from .._csrc cimport (FO_CSR32, FO_CSR64, FO_DENSE_SAMPLES, FO_NOT_ASCENDING, FO_NOT_FINITE, FO_OUT_OF_RANGE, fo_batch,
                       fo_objective)
+from .._memory cimport Held, Pins, inside_its_memory
 
 cnp.import_array()
 
 FAULTS = {FO_NOT_ASCENDING: "not ascending", FO_NOT_FINITE: "not finite", FO_OUT_OF_RANGE: "out of range"}
 
 
-cdef tuple memory_of(cnp.ndarray array):
-    return <Py_ssize_t>cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array)
+cdef class Samples:
+    """What C reads of a matrix of samples, whose layout has been checked.
 
+    All but the row pointers of CSR samples, of which there is a copy, is read in place. C looks at each column as it
+    comes, since the caller may overwrite them: docs/adr/0011-memory-of-the-caller.md has what that costs.
 
-cdef fo_objective samples_of(X):
-    """An objective of samples alone; keeps nothing alive."""
-    cdef fo_objective it
-    memset(&it, 0, sizeof(it))
-    it.n_samples, it.n_features = X.shape
-    it.dtype = _core.dtype_names().index(X.dtype.name)
-    if isinstance(X, np.ndarray):
-        it.format = FO_DENSE_SAMPLES
-        it.data = cnp.PyArray_DATA(<cnp.ndarray?>X)
-        it.sample_stride = X.strides[0] // X.itemsize
-    else:
-        it.format = FO_CSR64 if X.indices.itemsize == 8 else FO_CSR32
-        it.data = cnp.PyArray_DATA(<cnp.ndarray?>X.data)
-        it.indices = cnp.PyArray_DATA(<cnp.ndarray?>X.indices)
-        it.indptr = cnp.PyArray_DATA(<cnp.ndarray?>X.indptr)
-    return it
+    Parameters
+    ----------
+    X : ndarray or CSR matrix
+        Of no subclass.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix
+        The same.
+    own : ndarray or CSR matrix
+        Made of the arrays that C reads.
+    """
+
+    def __cinit__(self, X):
+        memset(&self.it, 0, sizeof(self.it))
+        self.X = X
+        if isinstance(X, np.ndarray):
+            self.held = {"X": Held(X)}
+            self.own = (<Held>self.held["X"]).view
+            self.bind_dense(self.own)
+        else:
+            self.held = {f"X.{name}": Held(getattr(X, name)) for name in ("data", "indices", "indptr")}
+            data, indices, indptr = [(<Held>held).view for held in self.held.values()]
+            self.own = _validation.objectives.csr_of(type(X), data, indices, frozen(indptr.copy()), X.shape)
+            self.bind_csr(self.own)
+
+    cdef int bind_dense(self, X) except -1:
+        _validation.objectives.dense_layout(X)
+        self.it.n_samples, self.it.n_features = X.shape
+        self.it.dtype = _core.dtype_names().index(X.dtype.name)
+        self.it.format = FO_DENSE_SAMPLES
+        self.it.data = cnp.PyArray_DATA(<cnp.ndarray?>X)
+        self.it.sample_stride = X.strides[0] // X.itemsize
+        return 0
+
+    cdef int bind_csr(self, X) except -1:
+        _validation.objectives.csr_layout(X)
+        self.it.n_samples, self.it.n_features = X.shape
+        self.it.dtype = _core.dtype_names().index(X.dtype.name)
+        self.it.format = FO_CSR64 if X.indices.itemsize == 8 else FO_CSR32
+        self.it.data = cnp.PyArray_DATA(<cnp.ndarray?>X.data)
+        self.it.indices = cnp.PyArray_DATA(<cnp.ndarray?>X.indices)
+        self.it.indptr = cnp.PyArray_DATA(<cnp.ndarray?>X.indptr)
+        return 0
+
+    cdef int check(self) except -1:
+        """Refuse arrays that are no longer what was bound, and a matrix that has been given other arrays."""
+        for name, each in self.held.items():
+            held = <Held>each
+            now = self.X if name == "X" else getattr(self.X, name[2:])
+            if now is not held.array:
+                _validation.objectives.refuse_replaced(name)
+            if not held.unchanged():
+                _validation.parameters.refuse_moved(f"`{name}`", "objective", held.array, held.view)
+        return 0
+
+    cdef int pin(self, Pins pins) except -1:
+        """Check, and keep the memory that C reads where it is."""
+        self.check()
+        pins.reserve(pins.n + len(self.held))
+        for each in self.held.values():
+            pins.add((<Held>each).view)
+        return 0
+
+    cdef int explain(self, int num_threads) except -1:
+        """Refuse columns outside of the matrix, if they are why a result is not finite."""
+        if self.it.format != FO_DENSE_SAMPLES:
+            _validation.objectives.column_range(self.own, self.faults(num_threads))
+        return 0
+
+    def faults(self, int num_threads):
+        """What is wrong with the contents: some of the values of FAULTS."""
+        cdef int found
+        pins = Pins()
+        self.pin(pins)
+        try:
+            with nogil:
+                found = validate_samples(&self.it, num_threads)
+        finally:
+            pins.release()
+        return {fault for bit, fault in FAULTS.items() if found & bit}
 
 
 def faults(X, int num_threads):
     """What is wrong with the contents of samples whose layout has been checked: some of the values of FAULTS."""
-    cdef fo_objective it = samples_of(X)
-    cdef int found
-    with nogil:
-        found = validate_samples(&it, num_threads)
-    return {fault for bit, fault in FAULTS.items() if found & bit}
+    return Samples(X).faults(num_threads)
 
 
 cdef class FiniteSum:
     """Binds validated data to a loss; base class of the objectives."""
 
-    def _bind(self, X, loss, cnp.ndarray labels, cnp.ndarray weights, Py_ssize_t n_outputs, bint intercept):
-        """Take the data, which are read only and kept alive. `loss` is its name and its own parameter."""
-        name, parameter = loss
-        self.it = samples_of(X)
-        self.it.n_outputs, self.it.intercept = n_outputs, intercept
-        self.it.label, self.it.weight = cnp.PyArray_DATA(labels), cnp.PyArray_DATA(weights)
+    def _bind(self, Samples samples not None, loss, labels, weights, penalties):
+        """Take the data.
+
+        Parameters
+        ----------
+        samples : Samples
+        loss : tuple
+            Its name, its own parameter and the number of outputs.
+        labels, weights : ndarray
+            In the dtype of the samples; frozen.
+        penalties : tuple
+            `l2`, `l1`, and whether there is an intercept, which has none.
+        """
+        if self.samples is not None:
+            _validation.optimizers.refuse_second_init(type(self).__name__)
+        name, parameter, self.n_outputs = loss
+        self.l2, self.l1, self.fit_intercept = penalties
+        self.it = samples.it
+        self.it.n_outputs, self.it.intercept = self.n_outputs, self.fit_intercept
+        for array in (labels, weights):
+            _validation.objectives.label_layout(array, samples.own, is_frozen(array))
+        _validation.objectives.class_range(labels, self.n_outputs)
+        self.it.label, self.it.weight = cnp.PyArray_DATA(<cnp.ndarray?>labels), cnp.PyArray_DATA(<cnp.ndarray?>weights)
         self.it.loss, self.it.loss_parameter = find_loss(name.encode()), parameter
         self.labels, self.weights = labels, weights
-        if isinstance(X, np.ndarray):
-            self.owned = {"X": X}
-        else:
-            self.owned = {"X.data": X.data, "X.indices": X.indices, "X.indptr": X.indptr}
-        self.places = {name: memory_of(array) for name, array in self.owned.items()}
+        self.n_samples, self.n_features = self.it.n_samples, self.it.n_features
+        self.n_parameters = (self.n_features + self.fit_intercept) * self.n_outputs
+        self.samples = samples                    # last: with samples all else is there
 
-    cpdef int _check_memory(self) except -1:
-        """Refuse arrays that the caller has resized: their memory is no longer what was bound."""
-        for name, array in self.owned.items():
-            if memory_of(<cnp.ndarray>array) != self.places[name]:
-                _validation.parameters.refuse_moved(f"`{name}`", "objective")
+    @property
+    def X(self):
+        """The samples, as they were given unless they had to be copied."""
+        return self._samples.X
+
+    @property
+    def _bound(self):
+        """Labels and weights."""
+        return self.labels, self.weights
+
+    @property
+    def dtype(self):
+        """float32 or float64."""
+        return self._samples.own.dtype
+
+    @property
+    def _samples(self):
+        self._check_initialised()
+        return self.samples
+
+    cpdef int _check_initialised(self) except -1:
+        """Refuse an object that was made without its __init__."""
+        if self.samples is None:
+            _validation.optimizers.refuse_uninitialised(type(self).__name__)
         return 0
 
-    cdef fo_batch batch(self, object index):
-        """All samples, or those at an int64 array."""
+    cpdef int _check_memory(self) except -1:
+        """Refuse arrays that are no longer what was bound."""
+        self._check_initialised()
+        return self.samples.check()
+
+    cdef fo_batch batch(self, cnp.ndarray index) except *:
+        """All samples, or those at an int64 array, which the caller keeps."""
         cdef fo_batch batch
         batch.first, batch.more, batch.sample, batch.n = 0, 0, NULL, self.it.n_samples
         if index is not None:
-            batch.sample = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray?>index)
-            batch.n = cnp.PyArray_SIZE(<cnp.ndarray>index)
+            _validation.objectives.index_layout(index, self.n_samples)
+            batch.sample = <const int64_t *>cnp.PyArray_DATA(index)
+            batch.n = cnp.PyArray_SIZE(index)
         return batch
 
-    def _evaluate(self, cnp.ndarray w, cnp.ndarray index, bint want_gradient, int num_threads,
+    def _evaluate(self, cnp.ndarray w not None, cnp.ndarray index, bint want_gradient, int num_threads,
                   cnp.ndarray derivatives=None):
         """Mean loss and, if it is wanted, its gradient in float64; without penalties."""
+        self._check_initialised()
         cdef fo_batch batch = self.batch(index)
         cdef double total
         cdef double *gradient = NULL
         cdef void *derivative
         workspace = None
-        self._check_memory()
+        pins = Pins()
         if derivatives is None:
             derivatives = np.empty(batch.n * self.it.n_outputs, w.dtype)
-        derivative = cnp.PyArray_DATA(derivatives)
         if want_gradient:
             workspace = np.empty(gradient_workspace(&self.it, batch))
-            gradient = <double *>cnp.PyArray_DATA(<cnp.ndarray>workspace)
-        with nogil:
-            total = evaluate(&self.it, cnp.PyArray_DATA(w), batch, derivative, gradient, num_threads)
+            gradient = <double *>cnp.PyArray_DATA(<cnp.ndarray?>workspace)
+        _validation.objectives.own_layout(w, self.n_parameters, self.dtype)
+        _validation.objectives.own_layout(derivatives, batch.n * self.it.n_outputs, self.dtype)
+        derivative = cnp.PyArray_DATA(derivatives)
+        self.samples.pin(pins)
+        pins.reserve(pins.n + 3)
+        for array in (w, derivatives):
+            pins.add(array)
+        if index is not None:
+            pins.add(index)
+        try:
+            with nogil:
+                total = evaluate(&self.it, cnp.PyArray_DATA(w), batch, derivative, gradient, max(num_threads, 1))
+        finally:
+            pins.release()
+        if total != total:
+            self.samples.explain(max(num_threads, 1))
         if workspace is None:
             return total / batch.n, None
         mean = workspace[: cnp.PyArray_SIZE(w)] / batch.n
@@ -106,7 +225,12 @@ cdef class FiniteSum:
     def _largest_norm(self, int num_threads):
         """The largest weight * (|x|^2, and 1 for an intercept) of a sample."""
         cdef double largest
-        self._check_memory()
-        with nogil:
-            largest = largest_norm(&self.it, num_threads)
+        self._check_initialised()
+        pins = Pins()
+        self.samples.pin(pins)
+        try:
+            with nogil:
+                largest = largest_norm(&self.it, num_threads)
+        finally:
+            pins.release()
         return largest

@@ -19,20 +19,25 @@ cdef class SagaSvrgSegments:
     cdef fo_saga_svrg it
     cdef readonly object gradient_memory
     cdef readonly object mean_gradient
-    cdef object param
+    cdef Held param
     cdef list memory
     cdef Py_ssize_t longest
 
-    def __init__(self, FiniteSum objective, method, double learning_rate, Py_ssize_t longest, InterruptPoll poll):
+    def __cinit__(self, FiniteSum objective not None, method, double learning_rate, Py_ssize_t longest,
+                  InterruptPoll poll not None):
         cdef fo_saga_svrg *it = &self.it
-        cdef cnp.ndarray param = method.params
-        self.objective, self.param, self.longest, self.memory = objective, param, longest, [poll]
-        self.gradient_memory = np.zeros((objective.it.n_samples, objective.it.n_outputs), param.dtype)
-        self.mean_gradient = np.zeros_like(param)
+        objective._check_initialised()
+        self.param = Held(method.params)
+        cdef cnp.ndarray param = self.param.view
+        _validation.objectives.own_layout(param, objective.n_parameters, objective.dtype)
+        self.objective, self.longest, self.memory = objective, longest, [poll]
+        self.gradient_memory = sealed(np.zeros((objective.it.n_samples, objective.it.n_outputs), param.dtype))
+        self.mean_gradient = sealed(np.zeros_like(param))
         it.poll, it.objective, it.updates_memory = &poll.it, &objective.it, method.updates_memory
         it.learning_rate, it.l2, it.l1 = learning_rate, objective.l2, objective.l1
         it.param, it.workspace = data_of(param), data_of(self.keep(np.empty(2 * objective.it.n_outputs, param.dtype)))
-        it.gradient_memory, it.mean_gradient = data_of(self.gradient_memory), data_of(self.mean_gradient)
+        it.gradient_memory = data_of(self.keep(base_view(self.gradient_memory)))
+        it.mean_gradient = data_of(self.keep(base_view(self.mean_gradient)))
         it.n_updates = <int32_t *>data_of(self.keep(np.zeros(objective.it.n_features, np.int32)))
         self.make_tables(1.0 - learning_rate * it.l2)
 
@@ -57,19 +62,35 @@ cdef class SagaSvrgSegments:
 
     def fill(self, int num_threads):
         """Gradient memory and mean at the present parameters; returns their mean loss."""
-        loss, gradient = self.objective._evaluate(self.param, None, True, num_threads, self.gradient_memory)
+        self.check_param()
+        loss, gradient = self.objective._evaluate(self.param.view, None, True, num_threads, self.gradient_memory)
         with np.errstate(over="ignore"):
             self.mean_gradient[...] = gradient
         return loss
 
     def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, double loss):
         """One step for each sample; returns the number of steps and why it ended. Losses are added to `loss`."""
-        self.objective._check_memory()
+        order, pins = batch_order(order, self.objective.n_samples, first, n_samples), Pins()
         self.it.loss = loss
         self.it.samples = batch_of(order, first, min(n_samples, self.longest))
-        with nogil:
-            run_saga_svrg(&self.it)
+        self.check_param()
+        self.objective.samples.pin(pins)
+        pins.reserve(pins.n + 1)
+        pins.add(self.param.view)
+        try:
+            with nogil:
+                run_saga_svrg(&self.it)
+        finally:
+            pins.release()
+        if self.it.end == FO_BAD_LOSS:
+            self.objective.samples.explain(1)
         return self.it.n_done, self.it.end
+
+    cdef int check_param(self) except -1:
+        """Refuse parameters that are no longer what was bound."""
+        if not self.param.unchanged():
+            _validation.parameters.refuse_moved("`params`", "method", self.param.array, self.param.view)
+        return 0
 
     @property
     def loss(self):

@@ -55,7 +55,8 @@ class MinibatchEpochs:
         self.hogwild = settings.parallel == "hogwild"
         self.threads = optimizer._allowed_threads()
         self.segments = {}  # whether steps are dense -> MinibatchSegments
-        self.entries = np.diff(objective.X.indptr) if hasattr(objective.X, "tocsr") else None
+        own = objective._samples.own
+        self.entries = None if isinstance(own, np.ndarray) else np.diff(own.indptr)
         per_sample = objective.n_features if self.entries is None else max(1, self.entries.mean())
         self.kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
         self.segment_independent = self.kind == "none"  # results are the same bits wherever segments end
@@ -162,8 +163,9 @@ class SagaSvrgEpochs:
         rate = validation.saga_svrg_rate(method._values["learning_rate"], objective)
         validation.saga_svrg_settings(settings, batches)
         self.threads = _threads.resolve(method.num_threads)
-        sparse = hasattr(objective.X, "tocsr")
-        per_sample = max(1, objective.X.nnz / objective.n_samples) if sparse else objective.n_features
+        own = objective._samples.own
+        sparse = not isinstance(own, np.ndarray)
+        per_sample = max(1, own.nnz / objective.n_samples) if sparse else objective.n_features
         self.segment_independent = not sparse
         per_sample *= objective.n_outputs
         work = max(SAGA_SVRG_ENTRIES, objective.n_features) / per_sample

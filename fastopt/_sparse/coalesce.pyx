@@ -19,6 +19,10 @@ from .. import _validation
 cnp.import_array()
 
 
+# Positions of 8 bytes that fill half of a first-level cache.
+cdef Py_ssize_t COPIED_AT_ONCE = 2048
+
+
 include "duplicates.pxi"
 include "sorting.pxi"
 
@@ -52,7 +56,7 @@ cdef bint ascending(const index_t *index, Py_ssize_t n) noexcept nogil:
     return signs < 0
 
 
-def outside(cnp.ndarray index, Py_ssize_t n_rows):
+def outside(cnp.ndarray index not None, Py_ssize_t n_rows):
     """Where the first position outside [0, n_rows) stands in a contiguous int32 or int64 array; -1: nowhere."""
     cdef Py_ssize_t n = cnp.PyArray_SIZE(index)
     if cnp.PyArray_ITEMSIZE(index) == 8:
@@ -60,26 +64,38 @@ def outside(cnp.ndarray index, Py_ssize_t n_rows):
     return first_outside(<const int32_t *>cnp.PyArray_DATA(index), n, n_rows)
 
 
-cdef void expand(const index_t *indptr, const index_t *indices, Py_ssize_t n_major, Py_ssize_t major_step,
-                 Py_ssize_t minor_step, int64_t *flat) noexcept nogil:
-    cdef Py_ssize_t major, k
+cdef bint expand(const index_t *indptr, const index_t *indices, Py_ssize_t n_major, Py_ssize_t nnz,
+                 const Py_ssize_t *steps, int64_t *flat) noexcept nogil:
+    """Whether `indptr` ascends from 0 to nnz; each of its entries is read once, as another thread may change it."""
+    cdef Py_ssize_t major, k, start = 0, stop
     for major in range(n_major):
-        for k in range(<Py_ssize_t>indptr[major], <Py_ssize_t>indptr[major + 1]):
-            flat[k] = major * major_step + indices[k] * minor_step
+        stop = <Py_ssize_t>indptr[major + 1]
+        if stop < start or stop > nnz:
+            return False
+        for k in range(start, stop):
+            flat[k] = major * steps[0] + indices[k] * steps[1]
+        start = stop
+    return start == nnz
 
 
-def flat_positions(cnp.ndarray indptr, cnp.ndarray indices, Py_ssize_t major_step, Py_ssize_t minor_step):
-    """Positions in the flat parameter of the entries of a valid CSR or CSC matrix."""
-    cdef Py_ssize_t n_major = cnp.PyArray_SIZE(indptr) - 1
-    flat = np.empty(cnp.PyArray_SIZE(indices), np.int64)
-    cdef int64_t *out = <int64_t *>cnp.PyArray_DATA(<cnp.ndarray>flat)
+def flat_positions(cnp.ndarray indptr not None, cnp.ndarray indices not None, Py_ssize_t major_step,
+                   Py_ssize_t minor_step):
+    """Positions in the flat parameter of the entries of a CSR or CSC matrix; None if its pointers are malformed.
+
+    Both arrays are contiguous and of one integer dtype.
+    """
+    cdef Py_ssize_t n_major = cnp.PyArray_SIZE(indptr) - 1, nnz = cnp.PyArray_SIZE(indices)
+    cdef Py_ssize_t[2] steps = [major_step, minor_step]
+    cdef bint well_formed
+    flat = np.empty(nnz, np.int64)
+    cdef int64_t *out = <int64_t *>cnp.PyArray_DATA(<cnp.ndarray?>flat)
+    cdef const void *pointers = cnp.PyArray_DATA(indptr)
+    cdef const void *at = cnp.PyArray_DATA(indices)
     if cnp.PyArray_ITEMSIZE(indices) == 8:
-        expand(<const int64_t *>cnp.PyArray_DATA(indptr), <const int64_t *>cnp.PyArray_DATA(indices), n_major,
-               major_step, minor_step, out)
+        well_formed = expand(<const int64_t *>pointers, <const int64_t *>at, n_major, nnz, steps, out)
     else:
-        expand(<const int32_t *>cnp.PyArray_DATA(indptr), <const int32_t *>cnp.PyArray_DATA(indices), n_major,
-               major_step, minor_step, out)
-    return flat
+        well_formed = expand(<const int32_t *>pointers, <const int32_t *>at, n_major, nnz, steps, out)
+    return flat if well_formed else None
 
 
 cdef class Coalescer:
@@ -101,7 +117,28 @@ cdef class Coalescer:
         """Scratch memory of some bytes, until the next call; None for no bytes."""
         return self.buffer("workspace", (nbytes + 7) // 8, np.int64) if nbytes else None
 
-    def distinct(self, cnp.ndarray index, cnp.ndarray values, Py_ssize_t n_rows, bint promised, bint in_order,
+    def copy_inside(self, cnp.ndarray index not None, Py_ssize_t n_positions):
+        """A copy of positions, contiguous and int32 or int64, and where the first outside [0, n_positions) stands.
+
+        That is -1 if there is none. What is checked is the copy, a block at a time while it is in the cache. It lies
+        in scratch memory, until the next call.
+        """
+        cdef Py_ssize_t n = cnp.PyArray_SIZE(index), itemsize = cnp.PyArray_ITEMSIZE(index), start, count, wrong
+        copied = self.buffer("positions", n, index.dtype)[:n]
+        cdef const char *source = <const char *>cnp.PyArray_DATA(index)
+        cdef char *target = <char *>cnp.PyArray_DATA(<cnp.ndarray?>copied)
+        for start in range(0, n, COPIED_AT_ONCE):
+            count = min(n - start, COPIED_AT_ONCE)
+            memcpy(target + start * itemsize, source + start * itemsize, count * itemsize)
+            if itemsize == 8:
+                wrong = first_outside(<const int64_t *>target + start, count, n_positions)
+            else:
+                wrong = first_outside(<const int32_t *>target + start, count, n_positions)
+            if wrong >= 0:
+                return copied, start + wrong
+        return copied, -1
+
+    def distinct(self, cnp.ndarray index not None, cnp.ndarray values not None, Py_ssize_t n_rows, bint promised, bint in_order,
                  allowed_threads):
         """Return positions without duplicates, their values, and whether they are known to ascend.
 

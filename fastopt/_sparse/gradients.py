@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import _validation
+from .._memory import base_view
 from .._types import ArrayLike
 from . import coalesce
 
@@ -48,8 +50,7 @@ class RowSparse:
         self.unique = _validation.scalars.flag("unique", unique)
 
     def __repr__(self):
-        promise = ", unique" if self.unique else ""
-        return f"<RowSparse: {len(self.indices):,} rows of shape {self.rows.shape[1:]}, {self.rows.dtype}{promise}>"
+        return repr(Rows(self.indices, self.rows, self.unique))
 
 
 def is_sparse(grad):
@@ -60,14 +61,80 @@ def is_sparse(grad):
     return scipy_sparse is not None and scipy_sparse.issparse(grad)
 
 
-def positions_and_values(name, grad, param):
+class Rows(NamedTuple):
+    """What a step uses of a RowSparse; here and below, arrays are plain ones that nobody else has."""
+
+    indices: np.ndarray
+    rows: np.ndarray
+    unique: bool
+
+    def arrays(self):
+        return self.indices, self.rows
+
+    def __repr__(self):
+        promise = ", unique" if self.unique else ""
+        return f"<RowSparse: {len(self.indices):,} rows of shape {self.rows.shape[1:]}, {self.rows.dtype}{promise}>"
+
+
+class Compressed(NamedTuple):
+    """What a step uses of a gradient in CSR or CSC format."""
+
+    format: str
+    shape: tuple
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+
+    def arrays(self):
+        return self.indptr, self.indices, self.data
+
+
+class Coordinates(NamedTuple):
+    """What a step uses of a gradient in COO format, to which all others are converted."""
+
+    shape: tuple
+    coords: tuple
+    data: np.ndarray
+
+    def arrays(self):
+        return *self.coords, self.data
+
+
+def taken(name, grad):
+    """The plain arrays of a sparse gradient, whose class may be one of the caller's; they are still to be checked."""
+    if type(grad) is RowSparse:
+        return Rows(_plain(name, ".indices", grad.indices), _plain(name, ".rows", grad.rows), bool(grad.unique))
+    shape = tuple([int(n) for n in grad.shape])
+    if grad.format in ("csr", "csc"):
+        arrays = [_plain(name, f".{each}", getattr(grad, each)) for each in ("indptr", "indices", "data")]
+        return Compressed(str(grad.format), shape, *arrays)
+    grad = grad.tocoo()
+    coords = tuple([_plain(name, ".coords", index) for index in grad.coords])
+    return Coordinates(shape, coords, _plain(name, ".data", grad.data))
+
+
+def _plain(name, attribute, array):
+    return base_view(_validation.sparse_gradients.an_array(name, attribute, array))
+
+
+def positions_and_values(name, grad, param, coalescer):
     """Return the positions of a sparse gradient, its values, the width of a row, and `unique`: all checked.
 
     Positions count rows of `width` entries of the flat parameter; they do not repeat if the caller promised `unique`.
-    Both arrays are contiguous.
+    Both arrays are contiguous. The positions, which C follows, lie in memory that the caller cannot write to.
+
+    Parameters
+    ----------
+    name : str
+        Of the gradient, in messages.
+    grad : Rows, Compressed or Coordinates
+        What `taken` returned.
+    param : ndarray
+    coalescer : Coalescer
+        Has the memory for the positions.
     """
     promised = False
-    if type(grad) is RowSparse:
+    if type(grad) is Rows:
         _validation.sparse_gradients.row_sparse(name, grad, param)
         width = param.size // max(len(param), 1)
         index, values, n_positions, promised = grad.indices, grad.rows, len(param), grad.unique
@@ -75,11 +142,10 @@ def positions_and_values(name, grad, param):
         _validation.sparse_gradients.scipy_gradient(name, grad, param)
         index, values = _flat(name, grad, param)
         width, n_positions = 1, param.size
-    index, values = _contiguous(index), _contiguous(values)
-    wrong = coalesce.outside(index, n_positions)
+    index, wrong = coalescer.copy_inside(_contiguous(index), n_positions)
     if wrong >= 0:
         _validation.sparse_gradients.refuse_index(name, index, wrong, n_positions)
-    return index, values, width, promised
+    return index, _contiguous(values), width, promised
 
 
 def _contiguous(array):
@@ -89,17 +155,16 @@ def _contiguous(array):
 
 def _flat(name, grad, param):
     """Positions in the flat parameter, and values, of a scipy.sparse gradient of its shape."""
-    if grad.format in ("csr", "csc"):
+    if type(grad) is Compressed:
         return _flat_compressed(name, grad, param)
-    grad = grad.tocoo()
     coords = grad.coords
     _validation.sparse_gradients.coordinates(name, grad)
+    if len(coords) == 1:
+        return coords[0], grad.data
     for axis, index in enumerate(coords):
         wrong = coalesce.outside(_contiguous(index), grad.shape[axis])
         if wrong >= 0:
             _validation.sparse_gradients.refuse_index(name, index, wrong, grad.shape[axis])
-    if len(coords) == 1:
-        return coords[0], grad.data
     if param.ndim == 1:
         return coords[int(grad.shape[0] == 1)], grad.data
     return np.ravel_multi_index(coords, grad.shape), grad.data
@@ -116,4 +181,7 @@ def _flat_compressed(name, grad, param):
     if n_major == 1 and n_minor == param.size:
         return indices, data  # a vector along the compressed axis: no copy
     steps = (n_minor, 1) if grad.format == "csr" else (1, grad.shape[1])
-    return coalesce.flat_positions(_contiguous(grad.indptr), _contiguous(indices), *steps), data
+    flat = coalesce.flat_positions(_contiguous(grad.indptr), _contiguous(indices), *steps)
+    if flat is None:
+        _validation.sparse_gradients.refuse_malformed(name, grad.format, n_major)
+    return flat, data

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._memory import base_view
 from .parameters import is_masked, refuse_read_only
 
 
@@ -30,7 +31,7 @@ def gradient_array(name, grad, param):
     if isinstance(grad, np.generic) and param.ndim == 0:
         return np.asarray(grad)  # NumPy's arithmetic on 0-d arrays returns scalars
     if isinstance(grad, np.ndarray) and not is_masked(grad):
-        return grad.view(np.ndarray)
+        return base_view(grad)  # its own `view` may be another one
     raise TypeError(
         f"{name} must be a NumPy array, got {type(grad).__name__}; pass np.asarray(grad, dtype=np.{param.dtype})."
     )
@@ -65,6 +66,11 @@ def refuse_overlap(name, grad, owners):
                 f"{name} must not share memory with the parameters or the state, which the step overwrites, "
                 "got an overlapping array; pass grad.copy()."
             )
+
+
+def refuse_moved(name):
+    """Raise for a gradient whose memory was taken away after its step began, or before that by resizing its base."""
+    raise ValueError(f"{name} must keep its memory during the step, got an array that has been resized; pass a copy.")
 
 
 def refuse_nonfinite(t):

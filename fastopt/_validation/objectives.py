@@ -1,14 +1,17 @@
 """Checks of what an objective is given, and their messages; fastopt/_validation/__init__.py says in which style."""
 
+import operator
+
 import numpy as np
 
+from .._memory import base_view
 from .._types import DTYPES, INDEX_DTYPES
 from .parameters import is_masked, is_native
 from .scalars import real
 
 
 def samples(X):
-    """Return X as a dense array with contiguous rows, or as a CSR matrix; its contents are not read."""
+    """Return X as a dense array or a CSR matrix, of no subclass and with a layout that C can read."""
     if hasattr(X, "tocsr"):
         return _sparse_samples(X)
     if not isinstance(X, np.ndarray) or is_masked(X):
@@ -16,6 +19,13 @@ def samples(X):
         raise TypeError(
             f"`X` must be a NumPy array or a scipy.sparse CSR matrix, got {type(X).__name__}; pass {remedy}."
         )
+    X = X if type(X) is np.ndarray else base_view(X)
+    dense_layout(X)
+    return X
+
+
+def dense_layout(X):
+    """Check dtype and layout of dense samples, not their contents."""
     _two_dimensions(X)
     _dtype(X)
     if (X.strides[1] != X.itemsize and X.shape[1] > 1) or not _rows_in_order(X):
@@ -24,7 +34,6 @@ def samples(X):
         )
     if not X.flags.aligned:
         raise ValueError("`X` must be aligned, got an array that is not; pass X.copy().")
-    return X
 
 
 def _rows_in_order(X):
@@ -46,6 +55,40 @@ def _dtype(X):
 def _sparse_samples(X):
     if X.format != "csr":
         raise TypeError(f"`X` must be a NumPy array or in CSR format, got {X.format}; pass X.tocsr().")
+    X = plain_csr(X)
+    csr_layout(X)
+    return X
+
+
+def plain_csr(X):
+    """A CSR matrix of no subclass, with plain contiguous arrays: the matrix itself, or one of its arrays."""
+    from scipy.sparse import csr_array, csr_matrix
+
+    arrays = [_plain(X, name) for name in ("data", "indices", "indptr")]
+    if type(X) in (csr_array, csr_matrix) and all(map(operator.is_, arrays, (X.data, X.indices, X.indptr))):
+        return X
+    kind = csr_matrix if isinstance(X, csr_matrix) else csr_array
+    return csr_of(kind, *arrays, tuple([operator.index(n) for n in X.shape]))
+
+
+def _plain(X, name):
+    array = getattr(X, name)
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"`X.{name}` must be a NumPy array, got {type(array).__name__}; set it to np.asarray(...).")
+    if not array.flags.c_contiguous or not array.flags.aligned:
+        return np.array(array)
+    return array if type(array) is np.ndarray else base_view(array)
+
+
+def csr_of(kind, data, indices, indptr, shape):
+    """A CSR matrix of arrays, which are neither converted nor looked at."""
+    X = kind(shape, dtype=data.dtype)
+    X.data, X.indices, X.indptr = data, indices, indptr
+    return X
+
+
+def csr_layout(X):
+    """Check dtypes and row pointers of CSR samples, not their columns and values."""
     _two_dimensions(X)
     _dtype(X)
     if not is_native(X.indices.dtype, INDEX_DTYPES) or X.indptr.dtype != X.indices.dtype:
@@ -53,13 +96,17 @@ def _sparse_samples(X):
             f"`X` must have int32 or int64 indices of one dtype, got {X.indices.dtype} and {X.indptr.dtype}."
         )
     _row_pointers(X)
-    if not all(array.flags.c_contiguous and array.flags.aligned for array in (X.data, X.indices, X.indptr)):
-        X = X.copy()
-    return X
+
+
+def refuse_replaced(name):
+    """Raise for a CSR matrix that has been given other arrays since an objective was made of it."""
+    raise ValueError(
+        f"`{name}` must stay the array that it was when the objective was made, got another one; make a new objective."
+    )
 
 
 def column_range(X, faults):
-    """Refuse columns outside of X."""
+    """Refuse columns outside of X, which may have been written over since an objective was made of it."""
     if "out of range" in faults:
         columns = X.indices[: int(X.indptr[-1])]
         raise ValueError(f"`X` must have column indices in [0, {X.shape[1]}), got {columns.min()} to {columns.max()}.")
@@ -113,6 +160,32 @@ def in_dtype(name, array, dtype):
     if largest > np.finfo(dtype).max:
         raise ValueError(f"`{name}` must be in the range of {dtype}, the dtype of `X`, got {largest}.")
     return array.astype(dtype)
+
+
+def own_layout(array, size, dtype):
+    """Check an array of ours that C is given: the private methods of an objective may be called with any."""
+    if array.dtype != dtype or array.size != size or not (array.flags.c_contiguous and array.flags.aligned):
+        raise ValueError(f"an array of {size} {dtype} side by side is needed, got {array.dtype} of shape {array.shape}.")
+
+
+def label_layout(array, X, is_frozen):
+    """Check labels or weights that C is given."""
+    own_layout(array, X.shape[0], X.dtype)
+    if not is_frozen:
+        raise ValueError("labels and weights must be frozen, got an array that can be written to.")
+
+
+def index_layout(index, n):
+    """Check sample numbers that C is given."""
+    own_layout(index, index.size, np.dtype(np.int64))
+    if index.size == 0 or index.min() < 0 or index.max() >= n:
+        raise IndexError(f"sample numbers must be in [0, {n}), got others.")
+
+
+def class_range(labels, n_outputs):
+    """Check that labels are classes where there are several outputs: C follows them."""
+    if n_outputs > 1 and not (labels.min() >= 0 and labels.max() < n_outputs):
+        raise ValueError(f"`y` must hold class numbers below {n_outputs}, got {labels.min()} to {labels.max()}.")
 
 
 def binary_labels(y):
@@ -206,7 +279,7 @@ def sample_index(idx, n):
         raise TypeError(f"`idx` must be a one-dimensional array of integers, got {array.dtype}, shape {array.shape}.")
     if array.min() < 0 or array.max() >= n:
         raise IndexError(f"`idx` must be in [0, {n}), got {array.min()} to {array.max()}.")
-    return np.ascontiguousarray(array, np.int64)
+    return np.array(array, np.int64)  # a copy, which nobody else can change
 
 
 def other_samples(X, objective):

@@ -34,6 +34,11 @@ def refuse_second_init(name):
     raise RuntimeError(f"{name}.__init__() must be called once only; make a new optimizer.")
 
 
+def refuse_uninitialised(name):
+    """Raise for an object that was made by __new__ alone."""
+    raise RuntimeError(f"{name} must be initialised before it is used, got one without; call {name}(...).")
+
+
 def refuse_assignment(name):
     """Raise for an assignment to a hyper-parameter other than the learning rate."""
     raise AttributeError(

@@ -92,12 +92,17 @@ def _check_disjoint(arrays, keys):
         )
 
 
-def refuse_moved(name, owner):
-    """Raise for an array that was resized after an optimizer or an objective was made of it."""
-    raise ValueError(
-        f"{name} must stay where it was when the {owner} was made, got an array that has been resized; "
-        f"make a new {owner}."
-    )
+def refuse_moved(name, owner, now, before):
+    """Raise for an array that is no longer what an optimizer or an objective was made of."""
+    if now.dtype != before.dtype:
+        got = f"an array re-typed from {before.dtype} to {now.dtype}"
+    elif now.shape != before.shape and now.size == before.size:
+        got = f"an array reshaped from {before.shape} to {now.shape}"
+    elif now.shape == before.shape and now.strides != before.strides:
+        got = f"an array whose strides have changed from {before.strides} to {now.strides}"
+    else:
+        got = "an array that has been resized"
+    raise ValueError(f"{name} must stay where it was when the {owner} was made, got {got}; make a new {owner}.")
 
 
 def refuse_read_only(name):

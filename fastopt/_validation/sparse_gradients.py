@@ -25,6 +25,15 @@ def row_values(rows, indices):
     return rows
 
 
+def an_array(name, attribute, value):
+    """Refuse parts of a sparse gradient that are no arrays: its attributes may have been set to anything."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(
+            f"{name}{attribute} must be a NumPy array, got {type(value).__name__}; set it to np.asarray(...)."
+        )
+    return value
+
+
 def row_sparse(name, grad, param):
     """Check that a RowSparse fits its parameter; its arrays may have been changed since it was made."""
     if param.ndim == 0:
@@ -44,7 +53,7 @@ def scipy_gradient(name, grad, param):
     if grad.shape != param.shape and not vector:
         or_vector = f", or ({param.size}, 1) or (1, {param.size})," if param.ndim == 1 else ""
         raise ValueError(f"{name} must have the shape {param.shape}{or_vector} of its parameter, got {grad.shape}.")
-    _same_dtype(name, grad.dtype, param.dtype)
+    _same_dtype(name, grad.data.dtype, param.dtype)
 
 
 def compressed(name, grad):
@@ -53,13 +62,10 @@ def compressed(name, grad):
     Returns the number of rows of CSR, of columns of CSC.
     """
     indptr, n_major = grad.indptr, grad.shape[0] if grad.format == "csr" else grad.shape[1]
-    if grad.ndim == 1:
+    if len(grad.shape) == 1:
         n_major = 1
     if indptr.shape != (n_major + 1,) or indptr[0] != 0 or (n_major > 1 and (indptr[1:] < indptr[:-1]).any()):
-        raise ValueError(
-            f"{name}.indptr must start at 0 and not descend over {n_major + 1} entries; the matrix is malformed, "
-            f"as {grad.format}.check_format() would say."
-        )
+        refuse_malformed(name, grad.format, n_major)
     if not 0 <= indptr[-1] <= min(len(grad.indices), len(grad.data)):
         raise ValueError(
             f"{name}.indptr must end at the number of entries, at most {min(len(grad.indices), len(grad.data))}, "
@@ -70,6 +76,14 @@ def compressed(name, grad):
         raise TypeError(f"{name}.indptr must be {grad.indices.dtype} like its indices, got {indptr.dtype}.")
     _one_value_each(name, grad.data[: indptr[-1]], grad.indices[: indptr[-1]])
     return n_major
+
+
+def refuse_malformed(name, kind, n_major):
+    """Raise for row pointers of CSR, or column pointers of CSC, that do not ascend."""
+    raise ValueError(
+        f"{name}.indptr must start at 0 and not descend over {n_major + 1} entries; the matrix is malformed, "
+        f"as {kind}.check_format() would say."
+    )
 
 
 def coordinates(name, grad):

@@ -79,6 +79,16 @@ def learning_rate_state(given, own, learning_rate):
         real("state_dict['learning_rate']", given["learning_rate"], learning_rate.interval)
 
 
+def unchanged_layout(copies):
+    """Refuse arrays that no longer fit their targets: a schedule, which is the caller's code, has changed them."""
+    for target, source in copies:
+        if source.shape != target.shape or source.dtype != target.dtype or not target.flags.writeable:
+            raise ValueError(
+                f"`state_dict` must keep its arrays while a schedule loads its state, got one of {source.dtype} and "
+                f"shape {source.shape} for {target.dtype} and shape {target.shape}."
+            )
+
+
 def _check_state_arrays(slot, given, own):
     name = f"`state_dict['state'][{slot!r}]`"
     if not isinstance(given, (list, tuple)) or len(given) != len(own):

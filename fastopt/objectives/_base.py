@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import _threads
 from .._finite_sum import objective as finite_sum
+from .._memory import frozen
 from .._types import Array, ArrayLike, Samples
 from .._validation import objectives as validation
 from .._validation.optimizers import refuse_base_class
@@ -27,25 +28,27 @@ METHODS = """Calling the objective with `x`, of shape (n_parameters,), gives its
     float64."""
 
 
-def _restored(cls, attributes):
-    """An objective from what a copy or a pickle holds; its data were checked when it was made."""
+def _restored(cls, data, settings, attributes):
+    """An objective from what a copy or a pickle holds."""
     objective = cls.__new__(cls)
     objective.__dict__.update(attributes)
-    objective._attach()
+    X, labels, weights = data
+    objective._bind_data(_samples(X), frozen(labels.copy()), frozen(weights.copy()), *settings)
     return objective
 
 
 def _samples(X):
-    """X as the kernels take it: in place, unless it is a CSR matrix with duplicates or unsorted rows."""
-    X = validation.samples(X)
-    faults = finite_sum.faults(X, _threads.resolve(None))
-    validation.column_range(X, faults)
-    if "not ascending" in faults:  # SciPy's own flag may have been set by hand
-        X = X.copy()
+    """X as the kernels read it: in place, unless it is a CSR matrix with duplicates or unsorted rows."""
+    samples = finite_sum.Samples(validation.samples(X))
+    faults = samples.faults(_threads.resolve(None))
+    validation.column_range(samples.own, faults)
+    if "not ascending" in faults:
+        X = samples.own.copy()
         X.sum_duplicates()
-        faults = finite_sum.faults(X, _threads.resolve(None))
+        samples = finite_sum.Samples(X)
+        faults = samples.faults(_threads.resolve(None))
     validation.finite_samples(faults)
-    return X
+    return samples
 
 
 class Objective(finite_sum.FiniteSum):
@@ -76,26 +79,24 @@ class Objective(finite_sum.FiniteSum):
     ) -> None:
         if self.loss is None:
             refuse_base_class(type(self).__name__, "a loss", "fastopt.objectives.Logistic")
-        X = _samples(X)
-        labels, n_outputs = self._labels(validation.vector("y", y, X.shape[0]))
-        weights = validation.weights(sample_weight, X.shape[0])
-        self.l2, self.l1 = validation.strength("l2", l2), validation.strength("l1", l1)
-        self.fit_intercept = flag("fit_intercept", fit_intercept)
-        self.X, self.n_outputs, self.dtype = X, n_outputs, X.dtype
-        self.n_samples, self.n_features = X.shape
-        self.n_parameters = (self.n_features + self.fit_intercept) * n_outputs
+        samples = _samples(X)
+        n_samples, dtype = samples.own.shape[0], samples.own.dtype
+        labels, n_outputs = self._labels(validation.vector("y", y, n_samples))
+        weights = validation.weights(sample_weight, n_samples)
+        penalties = validation.strength("l2", l2), validation.strength("l1", l1), flag("fit_intercept", fit_intercept)
         labels, weights = (
-            validation.in_dtype(name, each, X.dtype) for name, each in (("y", labels), ("sample_weight", weights))
+            frozen(validation.in_dtype(name, each, dtype)) for name, each in (("y", labels), ("sample_weight", weights))
         )
-        self._bound = labels, weights
-        self._attach()
+        self._bind_data(samples, labels, weights, n_outputs, penalties)
 
-    def _attach(self):
+    def _bind_data(self, samples, labels, weights, n_outputs, penalties):
         """Bind the data for the C kernels."""
-        self._bind(self.X, (self.loss, self._loss_parameter()), *self._bound, self.n_outputs, self.fit_intercept)
+        self._bind(samples, (self.loss, self._loss_parameter(), n_outputs), labels, weights, penalties)
 
     def __reduce__(self):
-        return _restored, (type(self), self.__dict__)
+        self._check_memory()
+        settings = self.n_outputs, (self.l2, self.l1, self.fit_intercept)
+        return _restored, (type(self), (self.X, *self._bound), settings, self.__dict__)
 
     def _labels(self, y):
         """The labels in the form that the loss needs, and the number of outputs."""
@@ -137,7 +138,7 @@ class Objective(finite_sum.FiniteSum):
 
     def decision_function(self, x: ArrayLike, X: Samples = None) -> Array:
         """Return the margins of the objective's samples or of those in `X`: shape (n,), for classes (n, n_outputs)."""
-        X = self.X if X is None else validation.other_samples(X, self)
+        X = self._own_samples() if X is None else validation.other_samples(X, self)
         w = validation.parameters(x, self).reshape(-1, self.n_outputs)
         margins = np.asarray(X @ w[: self.n_features])
         if self.fit_intercept:
@@ -150,6 +151,10 @@ class Objective(finite_sum.FiniteSum):
         if np.isinf(self.curvature):
             return np.inf
         return self.curvature * self._largest_norm(_threads.resolve(None)) + self.l2
+
+    def _own_samples(self):
+        self._check_memory()
+        return self._samples.own
 
     def _index(self, idx):
         return None if idx is None else validation.sample_index(idx, self.n_samples)
@@ -175,7 +180,7 @@ class Objective(finite_sum.FiniteSum):
 
     def __repr__(self):
         shape = f"{self.n_samples:,} x {self.n_features:,}"
-        kind = "sparse" if hasattr(self.X, "tocsr") else "dense"
+        kind = "dense" if isinstance(self._samples.own, np.ndarray) else "sparse"
         changed = [f"{name}={getattr(self, name)!r}" for name in ("l2", "l1", "fit_intercept") if getattr(self, name)]
         settings = f"({', '.join(changed)})" if changed else ""
         return f"<{type(self).__name__}{settings}: {shape} {self.dtype} samples, {kind}>"

@@ -51,8 +51,13 @@ class Huber(Objective):
         fit_intercept: bool = False,
         sample_weight: ArrayLike | None = None,
     ) -> None:
-        self.delta = real("delta", delta, "(0, inf)")
+        self._delta = real("delta", delta, "(0, inf)")
         super().__init__(X, y, l2=l2, l1=l1, fit_intercept=fit_intercept, sample_weight=sample_weight)
 
+    @property
+    def delta(self) -> float:
+        """Where the loss turns from a square to a line."""
+        return self._delta
+
     def _loss_parameter(self):
-        return self.delta
+        return self._delta

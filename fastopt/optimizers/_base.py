@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _core, _threads, _validation
-from .._sparse import coalesce, gradients
+from .._memory import base_view
 from .._types import Structure
 from ._hyperparameters import Choice, Flag, Real, ThreadCount, declare
 from ._state import allocate
@@ -94,7 +94,7 @@ class Optimizer(_core.Engine):
         values = self._validated(args, hyperparameters)
         arrays, keys = _validation.parameters.flat_parameters(params)
         slots = _core.rule_slots(self.rule, values)
-        self._bind(self.rule, arrays, keys, allocate(arrays, slots), values)
+        self._bind(self.rule, arrays, keys, allocate([base_view(array) for array in arrays], slots), values)
         self._values = values
         if not all(slots.values()):
             self._initialise()
@@ -129,10 +129,6 @@ class Optimizer(_core.Engine):
     def _allowed_threads(self):
         return _threads.resolve(self._values["num_threads"])
 
-    _positions = staticmethod(gradients.positions_and_values)
-    _is_sparse = staticmethod(gradients.is_sparse)
-    _new_coalescer = coalesce.Coalescer
-
     @property
     def state(self) -> dict[str, Structure]:
         """Slot name -> state in the structure of the parameters: writable views, zero-copy.
@@ -140,11 +136,7 @@ class Optimizer(_core.Engine):
         With ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now.
         """
         self._flush()
-        # Views: what a caller does to their flags, shape or dtype does not reach the arrays that are bound.
-        return {
-            name: self._structured(tuple([array.view() for array in arrays]))
-            for name, arrays in self._slots_by_name().items()
-        }
+        return {name: self._structured(arrays) for name, arrays in self._slots_by_name().items()}
 
     def _slots_by_name(self):
         return dict(zip(_core.rule_slots(self.rule, self._values), self._slot_arrays, strict=True))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import _core
+from .._memory import sealed
 
 ALIGNMENT = 64
 PAGE = 4096
@@ -34,6 +35,6 @@ def allocate(arrays, slot_names):
                 into_page += STAGGER
                 at += (into_page - at) % PAGE
             memory = block[at - start : at - start + array.nbytes]
-            slots[name].append(memory.view(array.dtype).reshape(array.shape))
+            slots[name].append(sealed(memory.view(array.dtype).reshape(array.shape)))
             at += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
     return {name: tuple(views) for name, views in slots.items()}
