@@ -102,7 +102,7 @@ cdef class Bound:
         return 0
 
     cdef int bind_gradients(self, object grad) except -1:
-        """Bind the gradients of a step. They, and all memory of the caller's, are kept until `let_go`."""
+        """Bind the gradients of a step; they are kept until `let_go`."""
         cdef Py_ssize_t k
         if self.keys is None:
             self.gradients[0] = self.taken(0, grad)
@@ -111,19 +111,62 @@ cdef class Bound:
             for k in range(self.it.work.n_arrays):
                 self.gradients[k] = self.taken(k, grads[k])
         for k in range(self.it.work.n_arrays):
-            self.pin_param(k)
+            self.check_param(k)
             if type(self.gradients[k]) is cnp.ndarray:
                 self.bind_gradient(k)
             else:
                 self.bind_sparse_gradient(k)
         return 0
 
+    cdef int pin_all(self) except -1:
+        """Pin parameters and gradients, after a look whether they are still what was bound.
+
+        Without it a step is safe if from binding to its end no Python code runs, of whichever thread.
+        """
+        cdef Py_ssize_t k
+        cdef cnp.ndarray g
+        for k in range(self.it.work.n_arrays):
+            self.check_param(k)
+            self.pin((<Held>self.held[k]).view)
+            gradient = self.gradients[k]
+            if gradient is not None:
+                g = <cnp.ndarray?>((<tuple>gradient)[1] if type(gradient) is tuple else gradient)
+                if cnp.PyArray_DATA(g) != self.it.work.arrays[k].grad:
+                    _validation.gradients.refuse_moved(label("grad", self.keys, k))
+                self.check_gradient_memory(k, g)
+                self.pin(g)
+        return 0
+
+    cdef int pin(self, cnp.ndarray array) except -1:
+        self.pins.reserve(self.pins.n + 1)
+        self.pins.add(array)
+        return 0
+
+    cdef int check_gradient_memory(self, Py_ssize_t k, cnp.ndarray array) except -1:
+        """Refuse memory that has been taken away, or is that of parameters or state."""
+        if not inside_its_memory(array):
+            _validation.gradients.refuse_moved(label("grad", self.keys, k))
+        if self.reaches_owned(array):
+            params = [(<Held>held).view for held in self.held]
+            _validation.gradients.refuse_overlap(label("grad", self.keys, k), array, [params, *self.slots])
+        return 0
+
+    cdef int check_param(self, Py_ssize_t k) except -1:
+        """Refuse a parameter that is no longer what was bound."""
+        cdef Held held = <Held>self.held[k]
+        if not is_unchanged(held):
+            _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer", held.array, held.view)
+        return 0
+
     cdef int let_go(self) except -1:
         """Forget the gradients; the caller may do with all arrays what he likes again."""
         cdef Py_ssize_t k
-        self.pins.release()
+        if self.pins.n > 0:
+            self.pins.release()
         for k in range(self.it.work.n_arrays):
-            self.gradients[k] = self.missing_steps[k] = None
+            self.gradients[k] = None
+            if self.exact:
+                self.missing_steps[k] = None
         return 0
 
     cdef object taken(self, Py_ssize_t k, object grad):
@@ -135,26 +178,6 @@ cdef class Bound:
         param = (<Held>self.held[k]).view
         return _validation.gradients.gradient_array(label("grad", self.keys, k), grad, param)
 
-    cdef int pin_param(self, Py_ssize_t k) except -1:
-        """Refuse a parameter that is no longer what was bound, and pin it."""
-        cdef Held held = <Held>self.held[k]
-        if not held.unchanged():
-            _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer", held.array, held.view)
-        self.pins.reserve(self.pins.n + 1)
-        self.pins.add(held.view)
-        return 0
-
-    cdef int pin_gradient(self, Py_ssize_t k, cnp.ndarray array) except -1:
-        """Refuse memory that has been taken away, or is that of parameters or state, and pin it."""
-        if not inside_its_memory(array):
-            _validation.gradients.refuse_moved(label("grad", self.keys, k))
-        self.pins.reserve(self.pins.n + 1)
-        self.pins.add(array)
-        if self.reaches_owned(array):
-            params = [(<Held>held).view for held in self.held]
-            _validation.gradients.refuse_overlap(label("grad", self.keys, k), array, [params, *self.slots])
-        return 0
-
     cdef int bind_gradient(self, Py_ssize_t k) except -1:
         """Check dense gradient k and point the argument block at it."""
         cdef fo_array *bound = &self.it.work.arrays[k]
@@ -165,7 +188,7 @@ cdef class Bound:
             g = self.gradients[k] = base_view(g)      # C reads its shape and strides
         if not fits(g, held):
             _validation.gradients.refuse_gradient(label("grad", self.keys, k), g, held.array)
-        self.pin_gradient(k, g)
+        self.check_gradient_memory(k, g)
         bound.layout = FO_DENSE
         bound.grad = cnp.PyArray_DATA(g)
         bound.grad_strides.ndim = 0
@@ -190,7 +213,8 @@ cdef class Bound:
         coalescer = self.coalescers[k]
         name, parts = label("grad", self.keys, k), self.gradients[k]
         for array in parts.arrays():
-            self.pin_gradient(k, array)
+            self.check_gradient_memory(k, array)
+            self.pin(array)
         index, values, width, promised = sparse_gradients().positions_and_values(name, parts, param, coalescer)
         n_positions = bound.size // width if width else cnp.PyArray_DIM(param, 0)
         in_order = self.exact and (on_zero == FO_MOVES or (on_zero == FO_DECAYS and width != bound.row_width))

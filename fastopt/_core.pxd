@@ -49,8 +49,10 @@ cdef class Bound:
     cdef int check_initialised(self) except -1
     cdef int bind_gradients(self, object grad) except -1
     cdef int let_go(self) except -1
-    cdef int pin_param(self, Py_ssize_t k) except -1
-    cdef int pin_gradient(self, Py_ssize_t k, cnp.ndarray array) except -1
+    cdef int check_param(self, Py_ssize_t k) except -1
+    cdef int check_gradient_memory(self, Py_ssize_t k, cnp.ndarray array) except -1
+    cdef int pin(self, cnp.ndarray array) except -1
+    cdef int pin_all(self) except -1
     cdef object taken(self, Py_ssize_t k, object grad)
     cdef int bind_gradient(self, Py_ssize_t k) except -1
     cdef int bind_sparse_gradient(self, Py_ssize_t k) except -1

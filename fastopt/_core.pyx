@@ -16,7 +16,7 @@ from . import _validation
 from ._validation.parameters import label
 
 from ._csrc cimport *
-from ._memory cimport base_view, inside_its_memory
+from ._memory cimport base_view, inside_its_memory, is_unchanged
 from ._memory import sealed
 
 cnp.import_array()
@@ -72,11 +72,9 @@ cdef class Engine(Bound):
         """Fill the state slots from the parameters; they are zero before."""
         cdef double rate = self._rate_at(0) if self.scheduled else self.rate
         cdef int n_threads = self.threads()
-        cdef Py_ssize_t k
         self.prepare_apart(rate, 1)
         try:
-            for k in range(self.it.work.n_arrays):
-                self.pin_param(k)             # the schedule may have done anything to the arrays
+            self.pin_all()                    # the schedule may have done anything to the arrays
             self.run(FO_INITIALISE, n_threads)
         finally:
             self.pins.release()
@@ -131,6 +129,8 @@ cdef class Engine(Bound):
         cdef int n_threads
         self.plan()
         n_threads = self.threads()
+        if self.bytes > NOGIL_BYTES or self.sparse_plan or self.exact:
+            self.pin_all()
         if not self.check_gradient(n_threads):
             self.skipped += 1
             return 0

@@ -16,7 +16,6 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uintptr_t
-from libc.string cimport memcmp
 
 cimport numpy as cnp
 
@@ -28,41 +27,29 @@ cdef extern from "numpy/arrayobject.h":
                                 const cnp.npy_intp *strides, void *data, int flags, PyObject *prototype)
 
 
-cdef inline cnp.ndarray owner_of(cnp.ndarray array):
-    """The last array in the chain of bases: it owns the memory, or has it from another kind of object."""
-    owner = array
-    while cnp.PyArray_BASE(owner) != NULL and cnp.PyArray_Check(<object>cnp.PyArray_BASE(owner)):
-        owner = <cnp.ndarray>cnp.PyArray_BASE(owner)
-    return owner
-
-
-cdef inline void reach(cnp.ndarray array, uintptr_t *start, uintptr_t *stop) noexcept:
-    """The addresses from the first to the last byte of an array that is not empty."""
+cdef void reach(array_t *array, uintptr_t *start, uintptr_t *stop) noexcept:
+    """The addresses from the first to the last byte of an array; those of nothing if it is empty."""
     cdef int axis
     cdef Py_ssize_t way
-    start[0] = <uintptr_t>cnp.PyArray_DATA(array)
-    stop[0] = start[0] + cnp.PyArray_ITEMSIZE(array)
-    for axis in range(cnp.PyArray_NDIM(array)):
-        way = (cnp.PyArray_DIM(array, axis) - 1) * cnp.PyArray_STRIDE(array, axis)
+    start[0] = <uintptr_t>memory_of(array)
+    stop[0] = start[0] + cnp.PyArray_ITEMSIZE(<cnp.ndarray>array)
+    for axis in range(n_axes_of(array)):
+        if shape_of(array)[axis] == 0:
+            start[0] = stop[0] = 0
+            return
+        way = (shape_of(array)[axis] - 1) * strides_of(array)[axis]
         if way < 0:
             start[0] += way
         else:
             stop[0] += way
 
 
-cdef bint inside_its_memory(cnp.ndarray array) noexcept:
-    """Whether all of an array lies in the memory that its owner has now: it may have been resized."""
+cdef bint inside(array_t *array, array_t *owner) noexcept:
+    """Whether the memory of an array, if it is not empty, is part of that of another."""
     cdef uintptr_t start, stop, first, last
-    if cnp.PyArray_BASE(array) == NULL:
-        return True
-    owner = owner_of(array)
-    if owner is array or cnp.PyArray_SIZE(array) == 0:
-        return True
-    if cnp.PyArray_SIZE(owner) == 0:
-        return False
     reach(array, &start, &stop)
     reach(owner, &first, &last)
-    return first <= start and stop <= last
+    return start == stop or (first <= start and stop <= last)
 
 
 cdef cnp.ndarray view_on(cnp.ndarray array, object base):
@@ -79,8 +66,8 @@ cdef cnp.ndarray view_on(cnp.ndarray array, object base):
 
 cpdef cnp.ndarray base_view(object array):
     """An ndarray, of no subclass, with memory and layout of an array; its base is what owns the memory."""
-    owner = owner_of(<cnp.ndarray?>array)
-    return view_on(<cnp.ndarray>array, owner if cnp.PyArray_BASE(owner) == NULL else <object>cnp.PyArray_BASE(owner))
+    cdef array_t *owner = owner_of(<array_t *><cnp.ndarray?>array)
+    return view_on(<cnp.ndarray>array, <object>(<PyObject *>owner if base_of(owner) == NULL else base_of(owner)))
 
 
 @cython.no_gc
@@ -95,7 +82,7 @@ cdef class Memory:
 
 def sealed(cnp.ndarray array not None):
     """A view of an array that nobody else has, so that its memory stays as long as there are views of it."""
-    return view_on(array, Memory(owner_of(array)))
+    return view_on(array, Memory(<object><PyObject *>owner_of(<array_t *>array)))
 
 
 def frozen(cnp.ndarray array not None):
@@ -107,37 +94,26 @@ def frozen(cnp.ndarray array not None):
 
 def is_frozen(cnp.ndarray array not None):
     """Whether no Python code can write to the memory of an array, as with ``numpy.memmap(..., mode="r")``."""
-    owner = owner_of(array)
-    if array.flags.writeable or cnp.PyArray_BASE(owner) == NULL:
+    cdef PyObject *base = base_of(owner_of(<array_t *>array))
+    if array.flags.writeable or base == NULL:
         return False
     try:
-        return memoryview(<object>cnp.PyArray_BASE(owner)).readonly
+        return memoryview(<object>base).readonly
     except TypeError:                         # not of bytes
-        return type(<object>cnp.PyArray_BASE(owner)) is Memory
+        return type(<object>base) is Memory
 
 
 cdef class Held:
-    """An array of the caller that was bound, and what it was then: `unchanged` compares the two."""
+    """An array of the caller that was bound, and what it was then: `is_unchanged` compares the two."""
 
     def __cinit__(self, array):
         self.array, self.view = array, base_view(array)
-
-    cdef bint unchanged(self) noexcept:
-        cdef cnp.ndarray array = self.array, view = self.view
-        cdef size_t nbytes = cnp.PyArray_NDIM(view) * sizeof(cnp.npy_intp)
-        return (cnp.PyArray_DATA(array) == cnp.PyArray_DATA(view)
-                and cnp.PyArray_NDIM(array) == cnp.PyArray_NDIM(view)
-                and memcmp(cnp.PyArray_DIMS(array), cnp.PyArray_DIMS(view), nbytes) == 0
-                and memcmp(cnp.PyArray_STRIDES(array), cnp.PyArray_STRIDES(view), nbytes) == 0
-                and (cnp.PyArray_DESCR(array) == cnp.PyArray_DESCR(view)
-                     or cnp.PyArray_EquivTypes(<cnp.dtype>cnp.PyArray_DESCR(array), <cnp.dtype>cnp.PyArray_DESCR(view)))
-                and inside_its_memory(view))
 
 
 cdef Pins first_in_use = None         # the first of the Pins that hold any arrays at present
 
 
-cdef bint is_pinned(PyObject *owner, Pins but):
+cdef bint is_pinned(array_t *owner, Pins but):
     """Whether any Pins but these hold an array: those of another thread."""
     cdef Py_ssize_t k
     each = first_in_use
@@ -162,7 +138,7 @@ cdef class Pins:
     cdef int reserve(self, Py_ssize_t n) except -1:
         """Make room for n arrays in all."""
         if n > self.room:
-            grown = <pin *>PyMem_Realloc(self.pins, n * sizeof(pin))
+            grown = <pin_t *>PyMem_Realloc(self.pins, n * sizeof(pin_t))
             if grown == NULL:
                 raise MemoryError()
             self.pins, self.room = grown, n
@@ -171,19 +147,20 @@ cdef class Pins:
     cdef void add(self, cnp.ndarray array) noexcept:
         """Pin the memory of an array, for which there is room."""
         global first_in_use
-        owner = owner_of(array)
-        if not cnp.PyArray_CHKFLAGS(owner, cnp.NPY_ARRAY_OWNDATA) and not is_pinned(<PyObject *>owner, self):
+        cdef array_t *owner = owner_of(<array_t *>array)
+        if not flags_of(owner) & cnp.NPY_ARRAY_OWNDATA and not is_pinned(owner, self):
             return
         if self.n == 0:
             self.next_in_use, first_in_use = first_in_use, self
-        cnp.PyArray_CLEARFLAGS(owner, cnp.NPY_ARRAY_OWNDATA)
-        Py_INCREF(owner)
-        self.pins[self.n].owner, self.pins[self.n].data = <PyObject *>owner, cnp.PyArray_DATA(owner)
+        cnp.PyArray_CLEARFLAGS(<cnp.ndarray>owner, cnp.NPY_ARRAY_OWNDATA)
+        Py_INCREF(<object><PyObject *>owner)
+        self.pins[self.n].owner, self.pins[self.n].data = owner, memory_of(owner)
         self.n += 1
 
     cdef void release(self) noexcept:
         global first_in_use
         cdef Pins each
+        cdef array_t *owner
         if self.n == 0:
             return
         if first_in_use is self:
@@ -196,8 +173,8 @@ cdef class Pins:
         self.next_in_use = None
         while self.n > 0:
             self.n -= 1
-            owner = <cnp.ndarray>self.pins[self.n].owner
-            unmoved = cnp.PyArray_DATA(owner) == self.pins[self.n].data  # else this memory was replaced, and leaks
-            if unmoved and not is_pinned(<PyObject *>owner, self):
-                cnp.PyArray_ENABLEFLAGS(owner, cnp.NPY_ARRAY_OWNDATA)
-            Py_DECREF(owner)
+            owner = self.pins[self.n].owner
+            unmoved = memory_of(owner) == self.pins[self.n].data  # else this memory was replaced, and leaks
+            if unmoved and not is_pinned(owner, self):
+                cnp.PyArray_ENABLEFLAGS(<cnp.ndarray>owner, cnp.NPY_ARRAY_OWNDATA)
+            Py_DECREF(<object><PyObject *>owner)

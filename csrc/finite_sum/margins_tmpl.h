@@ -3,8 +3,6 @@
  * Included by other templates, once per (instruction set, dtype). The order of every sum is written down here, so that
  * vectors of any width give the same bits. `format` is a constant in each call: it costs nothing inside. */
 
-#include <math.h>
-
 /* Entries that a dense product or a sum of squares sums side by side. */
 enum { FN(SIDE) = 128 / sizeof(real) };
 
@@ -53,34 +51,10 @@ FO_INLINE int FN(gradient_is_finite)(fo_sample at, real derivative)
     return n_bad == 0 && IS_FINITE(derivative);
 }
 
-/* Whether columns of a CSR sample are outside of the matrix: the caller has written over its indices. The sign bits of
- * a column and of its distance to the last one tell. */
-FO_INLINE int FN(has_columns_outside)(fo_sample at, const fo_format format)
-{
-    uint64_t signs64 = 0;
-    uint32_t signs32 = 0;
-    if (format == FO_DENSE_SAMPLES || at.last_column == EVERY_COLUMN)
-        return 0;
-    if (format == FO_CSR64 || at.last_column > INT32_MAX) {
-        for (ptrdiff_t j = 0; j < at.n; ++j) {
-            const uint64_t column = (uint64_t)load_index(at.indices, format == FO_CSR64, j);
-            signs64 |= column | ((uint64_t)at.last_column - column);
-        }
-        return signs64 >> 63 != 0;
-    }
-    for (ptrdiff_t j = 0; j < at.n; ++j) {
-        const uint32_t column = (uint32_t)((const int32_t *)at.indices)[j];
-        signs32 |= column | ((uint32_t)at.last_column - column);
-    }
-    return signs32 >> 31 != 0;
-}
-
 /* The product of a CSR sample with w, or with parameters gathered at `indices`. */
 FO_INLINE double FN(csr_dot)(fo_sample at, const real *w, const fo_format format)
 {
     const real *x = at.data;
-    if (FN(has_columns_outside)(at, format))
-        return NAN;
     double a = 0.0, b = 0.0, c = 0.0, d = 0.0;   /* four chains of additions side by side */
     ptrdiff_t k = 0;
     for (; k + 4 <= at.n; k += 4) {
@@ -116,9 +90,8 @@ FO_INLINE void FN(margin)(fo_sample at, const real *w, const real *intercept, pt
         z[0] = (real)(FN(dot)(at, w, format) + (intercept ? intercept[0] : 0));
         return;
     }
-    const int is_outside = FN(has_columns_outside)(at, format);
     for (ptrdiff_t k = 0; k < n_outputs; ++k)
-        z[k] = is_outside ? (real)NAN : intercept ? intercept[k] : 0;
+        z[k] = intercept ? intercept[k] : 0;
     for (ptrdiff_t j = 0; j < at.n; ++j)
         FN(add_product)(x[j], w + column_of(at, j, format) * n_outputs, n_outputs, z);
 }

@@ -17,7 +17,6 @@ typedef struct {
     void *columns;               /* n distinct columns, then that of the intercept; indices like the matrix's */
     int32_t *place;              /* n_entries */
     ptrdiff_t n, n_entries;
-    int is_outside;              /* columns outside of the matrix were met: the margins are NaN */
 } fo_touched;
 
 /* A batch of CSR samples whose columns were collected. */

@@ -115,11 +115,9 @@ FO_INLINE void FN(collect_columns)(const fo_objective *it, fo_batch batch, fo_se
     int32_t n = 0;
     const int32_t base = before->base;
     ptrdiff_t entry = 0;
-    to->is_outside = 0;
     for (ptrdiff_t i = 0; i < batch.n; ++i) {
         prefetch_indices(it, batch, i, format);
         const fo_sample at = csr_sample(it, sample_of(batch, i), format, sizeof(real));
-        to->is_outside |= FN(has_columns_outside)(at, format);
         for (ptrdiff_t j = 0; j < at.n; ++j) {
             const ptrdiff_t column = column_of(at, j, format);
             const int32_t known = seen[column] - base, is_new = -(known < 0);
@@ -167,11 +165,8 @@ static void FN(margins_of_touched)(const fo_collected *it, const fo_gathered *w,
         prefetch_data(objective, it->batch, i, objective->format, sizeof(real));
         fo_sample at = csr_sample(objective, sample_of(it->batch, i), objective->format, sizeof(real));
         at.indices = it->touched->place + entry;
-        at.last_column = EVERY_COLUMN;
         entry += at.n;
         FN(margin)(at, w->weights, w->intercept, n_outputs, (real *)z + i * n_outputs, FO_CSR32);
-        if (it->touched->is_outside)
-            ((real *)z)[i * n_outputs] = (real)NAN;
     }
 }
 

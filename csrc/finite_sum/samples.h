@@ -3,7 +3,6 @@
 #define FO_SAMPLES_H
 
 #include <assert.h>
-#include <stdint.h>
 #include "finite_sum/objective.h"
 #include "core/numerics.h"
 #include "core/prefetch.h"
@@ -11,12 +10,9 @@
 /* One sample: a row of the matrix. Points into the objective's data. */
 typedef struct {
     const void *data;            /* n entries */
-    const void *indices;         /* of CSR: their n columns, in memory that the caller may write to at any time */
+    const void *indices;         /* of CSR: their n columns */
     ptrdiff_t n;
-    size_t last_column;          /* of the matrix; EVERY_COLUMN where the indices are ours, and right */
 } fo_sample;
-
-#define EVERY_COLUMN SIZE_MAX
 
 enum { SPARSE_ENTRY_BYTES = 32 };        /* of work that a CSR entry counts as, when threads are chosen */
 
@@ -26,15 +22,10 @@ FO_INLINE size_t weights_size(const fo_objective *it) { return (size_t)(it->n_fe
 FO_INLINE int is_sparse(const fo_objective *it) { return it->format != FO_DENSE_SAMPLES; }
 FO_INLINE int has_index64(const fo_objective *it) { return it->format == FO_CSR64; }
 
-/* Column of entry j of a sample: the last one in the place of one that is outside of the matrix. That costs nothing
- * beside the access to the column, and keeps it inside whatever the caller has written over the indices; a sample with
- * such columns has the margin NaN (has_columns_outside in margins_tmpl.h). */
+/* Column of entry j of a sample. */
 FO_INLINE ptrdiff_t column_of(fo_sample at, ptrdiff_t j, const fo_format format)
 {
-    if (format == FO_DENSE_SAMPLES)
-        return j;
-    const size_t column = (size_t)load_index(at.indices, format == FO_CSR64, j);     /* negative: larger than all */
-    return (ptrdiff_t)(column < at.last_column ? column : at.last_column);
+    return format == FO_DENSE_SAMPLES ? j : load_index(at.indices, format == FO_CSR64, j);
 }
 
 FO_INLINE ptrdiff_t sample_of(fo_batch batch, ptrdiff_t i)
@@ -54,7 +45,7 @@ FO_INLINE fo_sample dense_sample(const fo_objective *it, ptrdiff_t sample, size_
 {
     assert(sample >= 0 && sample < it->n_samples);
     const fo_sample at = {(const char *)it->data + (size_t)(sample * it->sample_stride) * itemsize, NULL,
-                          it->n_features, EVERY_COLUMN};
+                          it->n_features};
     return at;
 }
 
@@ -66,8 +57,7 @@ FO_INLINE fo_sample csr_sample(const fo_objective *it, ptrdiff_t sample, const f
     const size_t width = index64 ? sizeof(int64_t) : sizeof(int32_t);
     assert(start >= 0 && start <= stop);
     const fo_sample at = {(const char *)it->data + (size_t)start * itemsize,
-                          (const char *)it->indices + (size_t)start * width, stop - start,
-                          (size_t)it->n_features - 1};
+                          (const char *)it->indices + (size_t)start * width, stop - start};
     return at;
 }
 

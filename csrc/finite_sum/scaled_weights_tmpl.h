@@ -47,7 +47,7 @@ FO_INLINE void FN(prefetch_scaled)(const fo_saga_svrg *it, ptrdiff_t i, const fo
 FO_INLINE double FN(scaled_dot)(const fo_saga_svrg *it, fo_sample at, double reached, const fo_format format)
 {
     const real *x = at.data;
-    double a = FN(has_columns_outside)(at, format) ? NAN : 0.0, b = 0.0;     /* two chains of additions side by side */
+    double a = 0.0, b = 0.0;                     /* two chains of additions side by side */
     for (ptrdiff_t j = 0; j < at.n; ++j) {
         const FN(scaled_column) *column = FN(scaled_at)(it, column_of(at, j, format));
         const double product = x[j] * (column->v - column->mean * (reached - column->reached));

@@ -22,7 +22,7 @@ FO_INLINE real FN(to_scaled)(real w, double scale, double penalty)
 FO_INLINE double FN(scaled_dot)(fo_sample at, const real *p, FN(scaling) c, const fo_format format)
 {
     const real *x = at.data;
-    double sum = FN(has_columns_outside)(at, format) ? NAN : 0.0;
+    double sum = 0.0;
     for (ptrdiff_t j = 0; j < at.n; ++j)
         sum += (double)x[j] * FN(from_scaled)(p[column_of(at, j, format)], c.scale, c.penalty);
     return sum;

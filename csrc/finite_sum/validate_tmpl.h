@@ -9,14 +9,22 @@ FO_INLINE int FN(values)(const real *x, ptrdiff_t n)
     return is_bad ? FO_NOT_FINITE : 0;
 }
 
-/* The columns of a sample. */
-FO_INLINE int FN(columns)(fo_sample at, const fo_format format)
+FO_INLINE int FN(is_outside)(fo_sample at, ptrdiff_t j, ptrdiff_t n_columns, const fo_format format)
 {
-    const int index64 = format == FO_CSR64;
-    int descends = 0;
+    return column_of(at, j, format) < 0 || column_of(at, j, format) >= n_columns;
+}
+
+/* The columns of a sample. Where they ascend, the first and the last tell whether all are in range. */
+FO_INLINE int FN(columns)(fo_sample at, ptrdiff_t n_columns, const fo_format format)
+{
+    int descends = 0, is_bad = 0;
     for (ptrdiff_t j = 1; j < at.n; ++j)
-        descends |= load_index(at.indices, index64, j) <= load_index(at.indices, index64, j - 1);
-    return (descends ? FO_NOT_ASCENDING : 0) | (FN(has_columns_outside)(at, format) ? FO_OUT_OF_RANGE : 0);
+        descends |= column_of(at, j, format) <= column_of(at, j - 1, format);
+    if (!descends && at.n > 0)
+        is_bad = FN(is_outside)(at, 0, n_columns, format) || FN(is_outside)(at, at.n - 1, n_columns, format);
+    for (ptrdiff_t j = 0; descends && j < at.n; ++j)
+        is_bad |= FN(is_outside)(at, j, n_columns, format);
+    return (descends ? FO_NOT_ASCENDING : 0) | (is_bad ? FO_OUT_OF_RANGE : 0);
 }
 
 FO_INLINE int FN(csr_faults)(const fo_objective *it, ptrdiff_t lo, ptrdiff_t hi, const fo_format format)
@@ -25,7 +33,7 @@ FO_INLINE int FN(csr_faults)(const fo_objective *it, ptrdiff_t lo, ptrdiff_t hi,
     const ptrdiff_t stop = load_index(it->indptr, format == FO_CSR64, hi);
     int found = FN(values)((const real *)it->data + start, stop - start);
     for (ptrdiff_t sample = lo; sample < hi; ++sample)
-        found |= FN(columns)(csr_sample(it, sample, format, sizeof(real)), format);
+        found |= FN(columns)(csr_sample(it, sample, format, sizeof(real)), it->n_features, format);
     return found;
 }
 

@@ -21,7 +21,7 @@ from .._csrc cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_CLOSED_FORM, FO_COMPLETE,
                       FO_LAGGED_GRADIENT, FO_MOST_COLUMNS, FO_NO_PENALTY, FO_PROXIMAL, FO_RAISE, FO_SCALED_COLUMN_BYTES,
                       FO_STATS_CHUNKS, fo_array, fo_batch, fo_gradient_stats, fo_interrupt_poll, fo_penalty,
                       fo_saga_svrg, fo_segment, fo_worker)
-from .._memory cimport Held, Pins, base_view
+from .._memory cimport Held, Pins, base_view, is_unchanged
 from .objective cimport FiniteSum
 
 cnp.import_array()

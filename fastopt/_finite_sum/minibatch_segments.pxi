@@ -151,7 +151,7 @@ cdef class MinibatchSegments:
         engine.acquire("minimize()")          # a callback may have handed the optimizer to another thread
         try:
             self.objective.samples.pin(engine.pins)
-            engine.pin_param(0)
+            engine.pin_all()
             tables = self.tables(rates[1:])
             n_batches, start = len(tables[0]) - 1, engine.it.t
             it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))
@@ -175,8 +175,6 @@ cdef class MinibatchSegments:
         finally:
             engine.let_go()
             engine.release()
-        if end == FO_BAD_LOSS:
-            self.objective.samples.explain(num_threads)
         return n_done, n_skipped, end
 
     cdef int take_over(self, cnp.ndarray rates, int64_t start, Py_ssize_t n_done, Py_ssize_t n_skipped) except -1:

@@ -14,7 +14,6 @@ cdef class Samples:
     cdef int bind_csr(self, X) except -1
     cdef int check(self) except -1
     cdef int pin(self, Pins pins) except -1
-    cdef int explain(self, int num_threads) except -1
 
 
 cdef class FiniteSum:

@@ -12,7 +12,7 @@ from .._memory import frozen, is_frozen
 from .._core cimport evaluate, find_loss, gradient_workspace, largest_norm, validate_samples
 from .._csrc cimport (FO_CSR32, FO_CSR64, FO_DENSE_SAMPLES, FO_NOT_ASCENDING, FO_NOT_FINITE, FO_OUT_OF_RANGE, fo_batch,
                       fo_objective)
-from .._memory cimport Held, Pins, inside_its_memory
+from .._memory cimport Held, Pins, is_unchanged
 
 cnp.import_array()
 
@@ -22,8 +22,8 @@ FAULTS = {FO_NOT_ASCENDING: "not ascending", FO_NOT_FINITE: "not finite", FO_OUT
 cdef class Samples:
     """What C reads of a matrix of samples, whose layout has been checked.
 
-    All but the row pointers of CSR samples, of which there is a copy, is read in place. C looks at each column as it
-    comes, since the caller may overwrite them: docs/adr/0011-memory-of-the-caller.md has what that costs.
+    The numbers are read in place. The indices of CSR samples, which C follows, are copied, so that nobody can change
+    them: docs/adr/0011-memory-of-the-caller.md has the reasons. Memory that cannot be written to is not copied.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ cdef class Samples:
         else:
             self.held = {f"X.{name}": Held(getattr(X, name)) for name in ("data", "indices", "indptr")}
             data, indices, indptr = [(<Held>held).view for held in self.held.values()]
-            self.own = _validation.objectives.csr_of(type(X), data, indices, frozen(indptr.copy()), X.shape)
+            self.own = _validation.objectives.csr_of(type(X), data, copied(indices), copied(indptr), X.shape)
             self.bind_csr(self.own)
 
     cdef int bind_dense(self, X) except -1:
@@ -77,7 +77,7 @@ cdef class Samples:
             now = self.X if name == "X" else getattr(self.X, name[2:])
             if now is not held.array:
                 _validation.objectives.refuse_replaced(name)
-            if not held.unchanged():
+            if not is_unchanged(held):
                 _validation.parameters.refuse_moved(f"`{name}`", "objective", held.array, held.view)
         return 0
 
@@ -87,12 +87,6 @@ cdef class Samples:
         pins.reserve(pins.n + len(self.held))
         for each in self.held.values():
             pins.add((<Held>each).view)
-        return 0
-
-    cdef int explain(self, int num_threads) except -1:
-        """Refuse columns outside of the matrix, if they are why a result is not finite."""
-        if self.it.format != FO_DENSE_SAMPLES:
-            _validation.objectives.column_range(self.own, self.faults(num_threads))
         return 0
 
     def faults(self, int num_threads):
@@ -106,6 +100,10 @@ cdef class Samples:
         finally:
             pins.release()
         return {fault for bit, fault in FAULTS.items() if found & bit}
+
+
+cdef copied(array):
+    return array if is_frozen(array) else frozen(array.copy())
 
 
 def faults(X, int num_threads):
@@ -215,8 +213,6 @@ cdef class FiniteSum:
                 total = evaluate(&self.it, cnp.PyArray_DATA(w), batch, derivative, gradient, max(num_threads, 1))
         finally:
             pins.release()
-        if total != total:
-            self.samples.explain(max(num_threads, 1))
         if workspace is None:
             return total / batch.n, None
         mean = workspace[: cnp.PyArray_SIZE(w)] / batch.n

@@ -82,13 +82,11 @@ cdef class SagaSvrgSegments:
                 run_saga_svrg(&self.it)
         finally:
             pins.release()
-        if self.it.end == FO_BAD_LOSS:
-            self.objective.samples.explain(1)
         return self.it.n_done, self.it.end
 
     cdef int check_param(self) except -1:
         """Refuse parameters that are no longer what was bound."""
-        if not self.param.unchanged():
+        if not is_unchanged(self.param):
             _validation.parameters.refuse_moved("`params`", "method", self.param.array, self.param.view)
         return 0
 

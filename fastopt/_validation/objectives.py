@@ -106,7 +106,7 @@ def refuse_replaced(name):
 
 
 def column_range(X, faults):
-    """Refuse columns outside of X, which may have been written over since an objective was made of it."""
+    """Refuse columns outside of X."""
     if "out of range" in faults:
         columns = X.indices[: int(X.indptr[-1])]
         raise ValueError(f"`X` must have column indices in [0, {X.shape[1]}), got {columns.min()} to {columns.max()}.")
