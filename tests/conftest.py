@@ -25,6 +25,21 @@ def pytest_report_header(config):
         return "slow tests are left out; `pytest -m ''` runs all tests, `pytest -m slow` those alone"
 
 
+@pytest.fixture(autouse=True)
+def signals_as_at_a_terminal():
+    """Python's own handler of Ctrl-C, and no signal blocked, for the test and for the processes that it starts.
+
+    A job that was started in the background, by `&` in a script, inherits that SIGINT is ignored; Python then sets no
+    handler, and its children inherit it, too.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ()) if hasattr(signal, "pthread_sigmask") else ()
+    yield
+    if blocked:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(20260801)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _threads
+from .._docstrings import insert_common
 from .._finite_sum import objective as finite_sum
 from .._memory import frozen
 from .._types import Array, ArrayLike, Samples
@@ -12,20 +13,23 @@ from .._validation import objectives as validation
 from .._validation.optimizers import refuse_base_class
 from .._validation.scalars import flag
 
-COMMON_PARAMETERS = """l2, l1 : float, default=0.0
-        Strength of the penalties ``l2 / 2 * |w|**2`` and ``l1 * |w|_1``, in [0, inf). The intercept is not penalised.
-    fit_intercept : bool, default=False
-        Whether the last entry of `x` is added to every margin.
-    sample_weight : array_like of shape (n_samples,), optional
-        Positive; divided by their mean."""
+COMMON_PARAMETERS = """\
+l2, l1 : float, default=0.0
+    Strength of the penalties ``l2 / 2 * |w|**2`` and ``l1 * |w|_1``, in [0, inf). The intercept is not penalised.
+fit_intercept : bool, default=False
+    Whether the last entry of `x` is added to every margin.
+sample_weight : array_like of shape (n_samples,), optional
+    Positive; divided by their mean."""
 
-COMMON_X = """X : ndarray or scipy.sparse CSR matrix of shape (n_samples, n_features)
-        Of float32 or float64, rows contiguous. Used in place, and must not be changed while the objective is in use.
-        A CSR matrix with duplicates or unsorted rows is copied."""
+COMMON_X = """\
+X : ndarray or scipy.sparse CSR matrix of shape (n_samples, n_features)
+    Of float32 or float64, rows contiguous. Used in place, and must not be changed while the objective is in use.
+    A CSR matrix with duplicates or unsorted rows is copied."""
 
-METHODS = """Calling the objective with `x`, of shape (n_parameters,), gives its value; see `gradient` and
-    `value_and_gradient`. All run on several threads, and give the same bits for any number of them. Sums are taken in
-    float64."""
+METHODS = """\
+Calling the objective with `x`, of shape (n_parameters,), gives its value; see `gradient` and
+`value_and_gradient`. All run on several threads, and give the same bits for any number of them. Sums are taken in
+float64."""
 
 
 def _restored(cls, data, settings, attributes):
@@ -64,8 +68,7 @@ class Objective(finite_sum.FiniteSum):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        for name, text in {"X": COMMON_X, "parameters": COMMON_PARAMETERS, "methods": METHODS}.items():
-            cls.__doc__ = (cls.__doc__ or "").replace(f"<common {name}>", text)
+        insert_common(cls, {"X": lambda: COMMON_X, "parameters": lambda: COMMON_PARAMETERS, "methods": lambda: METHODS})
 
     def __init__(
         self,

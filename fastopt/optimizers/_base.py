@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _core, _threads, _validation
+from .._docstrings import insert_common
 from .._memory import base_view
 from .._types import Structure
 from ._hyperparameters import Choice, Flag, Real, ThreadCount, declare
@@ -12,24 +13,25 @@ from ._state import allocate
 
 STATE_FORMAT = 1
 
-COMMON_PARAMETERS = """weight_decay : float, default={weight_decay}
-        Strength of weight decay, in [0, inf): ``weight_decay * p`` is added to the gradient.
-    decoupled_weight_decay : bool, default={decoupled_weight_decay}
-        Multiply the parameter by ``1 - learning_rate * weight_decay`` before the update instead.
-    maximize : bool, default=False
-        Maximize instead of minimize: the sign of the gradient is reversed.
-    clip_value : float, optional
-        Limit each entry of the gradient to [-clip_value, clip_value] first; in (0, inf).
-    clip_norm : float, optional
-        Then scale the gradient so that its Euclidean norm over all arrays is at most this; in (0, inf).
-    nonfinite : {{"propagate", "skip", "raise"}}
-        What to do with a gradient that has NaN or infinite entries: use it, skip the step (it does not
-        count), or raise FloatingPointError. The last two read the gradient once more.
-    sparse : {{"lazy", "exact"}}
-        What a sparse gradient does to entries that it does not touch: nothing, nor to their state, or what zeros
-        in a dense gradient would do. {sparse}
-    num_threads : int, optional
-        Most threads to use; by default what `fastopt.get_num_threads` says. Results do not depend on it."""
+COMMON_PARAMETERS = """\
+weight_decay : float, default={weight_decay}
+    Strength of weight decay, in [0, inf): ``weight_decay * p`` is added to the gradient.
+decoupled_weight_decay : bool, default={decoupled_weight_decay}
+    Multiply the parameter by ``1 - learning_rate * weight_decay`` before the update instead.
+maximize : bool, default=False
+    Maximize instead of minimize: the sign of the gradient is reversed.
+clip_value : float, optional
+    Limit each entry of the gradient to [-clip_value, clip_value] first; in (0, inf).
+clip_norm : float, optional
+    Then scale the gradient so that its Euclidean norm over all arrays is at most this; in (0, inf).
+nonfinite : {{"propagate", "skip", "raise"}}
+    What to do with a gradient that has NaN or infinite entries: use it, skip the step (it does not
+    count), or raise FloatingPointError. The last two read the gradient once more.
+sparse : {{"lazy", "exact"}}
+    What a sparse gradient does to entries that it does not touch: nothing, nor to their state, or what zeros
+    in a dense gradient would do. {sparse}
+num_threads : int, optional
+    Most threads to use; by default what `fastopt.get_num_threads` says. Results do not depend on it."""
 
 
 # How "lazy" and "exact" compare, by what the rule does where the gradient is zero.
@@ -37,9 +39,9 @@ SPARSE_NOTES = {
     "stays": "Without weight decay the two are the same, as zeros change nothing.",
     "decays": (
         "The two differ, as zeros let the state decay.\n"
-        "        Without weight decay an exact step takes time proportional to the gradient, and 8 bytes are kept for\n"
-        "        each row, or for each entry of a vector. With a `scipy.sparse` gradient of a\n"
-        "        matrix, which touches parts of rows, it is a pass over all entries."
+        "    Without weight decay an exact step takes time proportional to the gradient, and 8 bytes are kept for\n"
+        "    each row, or for each entry of a vector. With a `scipy.sparse` gradient of a\n"
+        "    matrix, which touches parts of rows, it is a pass over all entries."
     ),
     "moves": "The two differ, and an exact step is a pass over all entries, as zeros move the parameter.",
 }
@@ -49,8 +51,14 @@ def sparse_note(rule, values):
     """What a docstring says about sparse gradients; momentum, where it is an option, changes it."""
     note = SPARSE_NOTES[_core.on_zero_gradient(rule, values)]
     if "momentum" in values:
-        note += "\n        With momentum the two differ, and an exact step is a pass over all entries."
+        note += "\n    With momentum the two differ, and an exact step is a pass over all entries."
     return note
+
+
+def common_parameters(cls):
+    """What the docstring of a class says about the hyper-parameters that every optimizer has."""
+    defaults = {name: each.default for name, each in cls._declared.items()}
+    return COMMON_PARAMETERS.format(**defaults | {"sparse": sparse_note(cls.rule, defaults)})
 
 
 class Optimizer(_core.Engine):
@@ -83,10 +91,7 @@ class Optimizer(_core.Engine):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         declare(cls)
-        if "<common parameters>" in (cls.__doc__ or ""):
-            defaults = {name: each.default for name, each in cls._declared.items()}
-            texts = defaults | {"sparse": sparse_note(cls.rule, defaults)}
-            cls.__doc__ = cls.__doc__.replace("<common parameters>", COMMON_PARAMETERS.format(**texts))
+        insert_common(cls, {"parameters": lambda: common_parameters(cls)})
 
     def __init__(self, params: Structure, *args: Any, **hyperparameters: Any) -> None:
         if self.rule is None:

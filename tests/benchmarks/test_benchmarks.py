@@ -8,6 +8,7 @@ import json
 import math
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -191,6 +192,7 @@ def test_nothing_is_counted_without_valgrind(monkeypatch, capsys):
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.skipif(shutil.which(instruction_counts._compiler()[0]) is None, reason="needs a C compiler")
 def test_nothing_is_counted_without_the_headers_of_valgrind(monkeypatch, tmp_path):
     source = tmp_path / "marks.c"
     source.write_text("#include <valgrind/no_such_header.h>\n")

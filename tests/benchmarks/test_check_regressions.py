@@ -1,7 +1,9 @@
 """The decisions of asv_benchmarks/check_regressions.py, on times that are made up: nothing here looks at a clock."""
 
 import itertools
+import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -197,6 +199,10 @@ def test_wrong_arguments(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+
+
+@needs_git
 def test_unknown_commit(capsys):
     assert check_regressions.main(["no-such-commit", "WORKTREE"]) == 2
     assert capsys.readouterr().err.startswith("check_regressions: ")
@@ -204,7 +210,11 @@ def test_unknown_commit(capsys):
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """A repository with one commit, and a change that is not committed."""
+    """A repository with one commit, and a change that is not committed; git's settings are not the user's."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:  # as inside of a hook
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     folder = tmp_path / "repository"
     (folder / "csrc").mkdir(parents=True)
     monkeypatch.setattr(builds, "REPOSITORY", folder)
@@ -226,6 +236,7 @@ def exported(revision, folder):
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
+@needs_git
 def test_what_is_built(repository, tmp_path):
     common = {".gitignore": "*.so\n"}
     assert exported("HEAD", tmp_path / "a") == common | {"csrc/rule.c": "old", "README.md": "read"}
@@ -235,6 +246,7 @@ def test_what_is_built(repository, tmp_path):
         builds.export("missing", tmp_path)
 
 
+@needs_git
 def test_builds_are_shared_if_only_documents_differ(repository, tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
     builds.export("HEAD", tmp_path / "a")
@@ -248,6 +260,7 @@ def test_builds_are_shared_if_only_documents_differ(repository, tmp_path, monkey
     assert builds.digest(tmp_path / "a") != before
 
 
+@needs_git
 def test_a_kept_build_is_used_again(repository, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     source = tmp_path / "source"
@@ -257,6 +270,7 @@ def test_a_kept_build_is_used_again(repository, tmp_path, monkeypatch):
     assert builds.installed("HEAD") == folder
 
 
+@needs_git
 def test_what_does_not_build(repository, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")

@@ -152,6 +152,15 @@ def test_same_tree_same_bytes(path, tmp_path):
     assert other.read_bytes() == Path(path).read_bytes()
 
 
+def can_be_named(name):
+    """Whether the locale has the letters of the name of a file."""
+    try:
+        return bool(os.fsencode(name))
+    except UnicodeEncodeError:
+        return False
+
+
+@pytest.mark.skipif(not can_be_named("ä"), reason="needs a locale with more letters")
 @pytest.mark.parametrize("sort", [str, os.fsencode, Path], ids=["str", "bytes", "PathLike"])
 def test_paths(sort, tmp_path):
     path = sort(str(tmp_path / "ä no suffix"))

@@ -18,6 +18,7 @@ import pytest
 import fastopt
 import fastopt.data
 from fastopt._minimize.settings import Settings
+from fastopt.objectives._base import Objective
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC_MODULES = (fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules)
@@ -83,6 +84,43 @@ def test_signatures_have_short_names(each):
     for parameter in inspect.signature(each).parameters.values():
         if parameter.annotation is not parameter.empty:
             assert set(re.findall(r"(?<![\w.])([a-z_]\w*)\.", parameter.annotation)) <= {"np"}
+
+
+@pytest.mark.parametrize("each", CALLABLES.values(), ids=list(CALLABLES))
+def test_docstrings_describe_every_parameter(each):
+    """As help() and the pages show them, whether or not the interpreter strips the indentation of docstrings."""
+    text = inspect.getdoc(each) or ""
+    assert "<common" not in text
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    if section:
+        described = re.findall(r"^(\S.*?)(?: :|$)", section[1], re.MULTILINE)
+        taken = [name for name in inspect.signature(each).parameters if name != "self"]
+        assert [name.strip("*") for names in described for name in names.split(", ")] == taken
+
+
+@pytest.mark.parametrize("strip", [False, True])
+@pytest.mark.parametrize("base", [fastopt.Adam, Objective])
+def test_common_text_is_indented_as_the_docstring_is(base, strip):
+    docstring = """Summary.
+
+    Parameters
+    ----------
+    own : int
+        Of this class.
+    <common parameters>
+
+    Notes
+    -----
+    """
+    documented = type("Documented", (base,), {"__doc__": inspect.cleandoc(docstring) if strip else docstring})
+    lines = inspect.getdoc(documented).splitlines()
+    common = lines[lines.index("    Of this class.") + 1 : lines.index("Notes") - 1]
+    assert len(common) > 5
+    assert all(re.match(r"\w[\w, ]* : |    \S", line) for line in common)
+
+
+def test_class_without_a_docstring_inherits_it():
+    assert inspect.getdoc(type("Quiet", (fastopt.objectives.Huber,), {})) == inspect.getdoc(fastopt.objectives.Huber)
 
 
 @functools.cache

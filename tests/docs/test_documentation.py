@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,17 @@ def reference():
 @pytest.fixture(scope="module")
 def repository_links():
     return extension("repository_links")
+
+
+def test_pythons_that_were_run_are_named():
+    """By the README and by the script that runs the tests on them, as by pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    versions = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    assert project["requires-python"] == f">={versions[0]}"
+    listed = re.search(r"tests are run on (.*?)\)", (ROOT / "README.md").read_text(encoding="utf-8"))[1]
+    assert re.findall(r"3\.\d+", listed) == versions
+    script = (ROOT / ".ci/pythons").read_text(encoding="utf-8")
+    assert re.findall(r"\[(3\.\d+)\]=", script) == versions
 
 
 def test_reference_has_every_public_name(reference):

@@ -183,10 +183,9 @@ def test_a_pair_without_jac_says_what_to_pass():
 )
 def test_values_that_are_not_scalars_are_refused_in_scipys_words(value, got):
     message = "The user-provided objective function must return a scalar value"
-    with pytest.raises((ValueError, TypeError)) as theirs:
-        scipy.optimize.minimize(lambda x: value, np.ones(2), method="BFGS")
-    if isinstance(value, (list, np.ndarray)):
-        assert message in str(theirs.value)
+    if isinstance(value, (list, np.ndarray)):  # SciPy has no words of its own for the others, and may take None for NaN
+        with pytest.raises(ValueError, match=message):
+            scipy.optimize.minimize(lambda x: value, np.ones(2), method="BFGS")
     for fun, jac in [
         (lambda x: value, None),
         (lambda x: value, "spsa"),

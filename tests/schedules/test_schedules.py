@@ -177,7 +177,7 @@ def test_step_number(schedule):
 @every_schedule
 def test_docstring_names_every_parameter(schedule):
     for name in inspect.signature(type(schedule)).parameters:
-        assert f"\n    {name} : " in type(schedule).__doc__
+        assert f"\n{name} : " in inspect.getdoc(type(schedule))
 
 
 @pytest.mark.parametrize("module", sorted({getattr(schedules, name).__module__ for name in schedules.__all__}))
