@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import _threads
+from .. import _rebuilding, _threads
 from .._finite_sum import objective as finite_sum
 from .._types import Array, ArrayLike, Samples
 from .._validation import objectives as validation
@@ -30,7 +30,7 @@ METHODS = """Calling the objective with `x`, of shape (n_parameters,), gives its
 def _restored(cls, attributes):
     """An objective from what a copy or a pickle holds; its data were checked when it was made."""
     objective = cls.__new__(cls)
-    objective.__dict__.update(attributes)
+    objective.__dict__.update({name: _rebuilding.readable(value) for name, value in attributes.items()})
     objective._attach()
     return objective
 

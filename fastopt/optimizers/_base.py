@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _core, _threads, _validation
+from .. import _core, _rebuilding, _threads, _validation
 from .._sparse import coalesce, gradients
 from .._types import Structure
 from ._hyperparameters import Choice, Flag, Real, ThreadCount, declare
@@ -235,10 +235,12 @@ class Optimizer(_core.Engine):
 
     def __reduce__(self):
         with self._claim("__reduce__()"):
-            return _rebuild, (type(self), self.params, self._values), self._snapshot()
+            attributes = {name: value for name, value in vars(self).items() if name != "_values"}
+            return _rebuild, (type(self), self.params, self._values), self._snapshot() | {"attributes": attributes}
 
     def __setstate__(self, snapshot):
         self.load_state_dict(snapshot)
+        vars(self).update(snapshot["attributes"])  # what subclasses keep
 
     def __repr__(self):
         arrays = self._flat_params
@@ -263,4 +265,6 @@ def _copies(arrays):
 
 def _rebuild(cls, params, values):
     """Make an optimizer anew from its parameters and hyper-parameters, for pickle and copy."""
-    return cls(params, **values)
+    optimizer = cls.__new__(cls)
+    Optimizer.__init__(optimizer, _rebuilding.writable(params), **values)  # a subclass may have another signature
+    return optimizer
