@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .scalars import choice, flag, inside, integer, real
-
-MOST = 2**53  # counters: up to here float64 represents every integer
+from .state_dicts import MOST_STEPS as MOST
 
 
 class Done(NamedTuple):
