@@ -1,6 +1,6 @@
 """Checkpoints of runs and of optimizers: files without pickle; a damaged file is never read in part."""
 
-from .files import CheckpointError, read, write
+from .files import CheckpointError, contents_of, read, write
 from .optimizers import load, save
 
-__all__ = ["CheckpointError", "load", "read", "save", "write"]
+__all__ = ["CheckpointError", "contents_of", "load", "read", "save", "write"]

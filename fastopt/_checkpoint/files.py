@@ -9,18 +9,19 @@ its end is refused before its contents are read.
 """
 
 import contextlib
-import errno
 import hashlib
+import io
 import math
 import os
-import stat
 import struct
 import zipfile
 
 import numpy as np
 
+from .._validation import files as validation
 from .._version import __version__
 from . import trees
+from .replacement import replacement
 
 FORMAT = "fastopt checkpoint"
 VERSION = 1
@@ -61,8 +62,8 @@ def write(path, kind, tree):
 
     Parameters
     ----------
-    path : str or os.PathLike
-        The file; no suffix is added. A link is followed.
+    path : str, os.PathLike or binary file
+        The file; no suffix is added. A link is followed. What is open is written to, from its position on.
     kind : str
         What the tree is, for `read` to ask for.
     tree : dict, list, tuple, None, bool, int, float, str, numpy scalar or ndarray
@@ -75,15 +76,34 @@ def write(path, kind, tree):
         "format": FORMAT, "version": VERSION, "kind": kind, "fastopt": __version__, "arrays": len(arrays),
         "tree": encoded,
     }  # fmt: skip
-    with _replacement(os.fsdecode(path)) as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for name, array in zip(_names(len(arrays)), [trees.to_json(header), *arrays], strict=True):
-                with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
-            archive.comment = b"0" * CHECKSUM_BYTES
-        checksum = _digest(file)
-        file.seek(-CHECKSUM_BYTES, os.SEEK_END)
-        file.write(checksum)
+    members = zip(_names(len(arrays)), [trees.to_json(header), *arrays], strict=True)
+    if isinstance(path, (str, bytes, os.PathLike)):
+        with replacement(os.fsdecode(path)) as file:
+            _write_members(file, members)
+        return
+    validation.binary_file("path", path, "write", "wb")
+    archive = io.BytesIO()  # it is read again for the checksum, and sockets and pipes have no way back
+    _write_members(archive, members)
+    _write_all(path, archive.getbuffer())
+
+
+def _write_members(file, members):
+    """Write an archive of arrays with its checksum to an empty file."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in members:
+            with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+        archive.comment = b"0" * CHECKSUM_BYTES
+    checksum = _digest(file)
+    file.seek(-CHECKSUM_BYTES, os.SEEK_END)
+    file.write(checksum)
+
+
+def _write_all(file, contents):
+    """Write to a file that may take a part at a time, as unbuffered ones do."""
+    while len(contents):
+        written = file.write(contents)
+        contents = contents[len(contents) if written is None else written :]
 
 
 def read(path, kind):
@@ -91,8 +111,8 @@ def read(path, kind):
 
     Parameters
     ----------
-    path : str or os.PathLike
-        The file.
+    path : str, os.PathLike or binary file
+        The file. What is open is read from its position to its end.
     kind : str
         What `write` was told.
 
@@ -106,19 +126,48 @@ def read(path, kind):
     CheckpointError
         When anything but the tree that was written would be returned.
     """
-    path = os.fsdecode(path)
-    with open(path, "rb") as file:
-        _check_checksum(file, path)
-        try:
-            with zipfile.ZipFile(file) as archive:
-                header = _header(archive, path, kind)
-                arrays = [_array(archive, name) for name in _names(header["arrays"])[1:]]
-                return trees.decode(header["tree"], arrays)
-        except CheckpointError:
-            raise
-        except _ERRORS_OF_CONTENTS:
-            reason = "its checksum is right, but its contents are not those of a checkpoint"
-            raise CheckpointError(path, reason) from None
+    if isinstance(path, (str, bytes, os.PathLike)):
+        path = os.fsdecode(path)
+        with open(path, "rb") as file:
+            return _read_members(file, path, kind)
+    validation.binary_file("path", path, "read", "rb")
+    contents = path.read()
+    validation.binary_contents("path", contents)
+    return _read_members(io.BytesIO(contents), label(path), kind)
+
+
+def label(path):
+    """What messages call a file: its path, or what an open one says of itself."""
+    if isinstance(path, (str, bytes, os.PathLike)):
+        return os.fsdecode(path)
+    name = getattr(path, "name", None)  # of descriptors and of temporary files it is a number
+    return name if isinstance(name, str) else repr(path)
+
+
+def _read_members(file, path, kind):
+    """The tree in an open file, which messages call `path`."""
+    _check_checksum(file, path)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            header = _header(archive, path, kind)
+            arrays = [_array(archive, name) for name in _names(header["arrays"])[1:]]
+            return trees.decode(header["tree"], arrays)
+    except CheckpointError:
+        raise
+    except _ERRORS_OF_CONTENTS:
+        reason = "its checksum is right, but its contents are not those of a checkpoint"
+        raise CheckpointError(path, reason) from None
+
+
+@contextlib.contextmanager
+def contents_of(path):
+    """Name the file in the exception for contents that do not fit."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        reason = f"its contents do not fit: {str(error).removesuffix('.')}"
+        remedy = "resume from another copy, or with the arguments of the saved run"
+        raise CheckpointError(label(path), reason, remedy) from error
 
 
 # Exceptions that a file may cause whose checksum is right, but which was made by others to do harm.
@@ -183,55 +232,3 @@ def _array(archive, name):
 
 
 _HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-
-
-# --- replacement -----------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _replacement(path):
-    """A new file that takes the place of `path` when all of it is on disk, or is removed."""
-    target = os.path.realpath(path)
-    mode = _mode(target)
-    temporary = os.path.join(os.path.dirname(target), f".fastopt-{os.urandom(16).hex()}.tmp")
-    try:
-        with open(temporary, "x+b") as file:
-            if mode is not None:
-                os.chmod(temporary, mode)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
-        raise
-    _sync_folder(os.path.dirname(target))
-
-
-def _mode(target):
-    """Permissions of the file to be replaced, None if there is none; raises for a folder or a device."""
-    try:
-        mode = os.stat(target).st_mode
-    except FileNotFoundError:
-        return None
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "Not a regular file", target)
-    return stat.S_IMODE(mode)
-
-
-def _sync_folder(folder):
-    """Put the new name on disk, where platform and file system can synchronize folders."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)

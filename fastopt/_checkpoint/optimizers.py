@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
+from typing import BinaryIO
 
 import numpy as np
 
 from .. import _validation
 from .._types import StrPath
 from ..optimizers import Optimizer
-from .files import read, write
+from .files import label, read, write
 
 
-def save(path: StrPath, optimizer: Optimizer) -> None:
+def save(path: StrPath | BinaryIO, optimizer: Optimizer) -> None:
     """Write an optimizer and its parameters to a file, from which `load` continues with the same bits.
 
     Parameters
     ----------
-    path : str or os.PathLike
-        The file, by convention with the suffix ``.npz``; none is added. A link is followed.
+    path : str, os.PathLike or binary file
+        The file, by convention with the suffix ``.npz``; none is added. A link is followed. What is open for writing is
+        written to from its position on.
     optimizer : Optimizer
         Left as it is; its arrays are written without a copy.
 
@@ -40,7 +41,10 @@ def save(path: StrPath, optimizer: Optimizer) -> None:
     Notes
     -----
     The file is replaced atomically once all of the new one is on disk: whenever the machine stops, the file is the old
-    one or the new one. A process that is killed while it writes may leave a file ``.fastopt-*.tmp`` beside it.
+    one or the new one. A process that is killed while it writes leaves a file ``.fastopt-*.tmp`` beside it, which the
+    next save to the same path removes. Temporary files that another process is writing stay, as do those of other
+    machines that share the folder, for an hour. An open file is not replaced but written to once all is known to be
+    writable, from a copy in memory.
 
     In the file are the parameters and what `Optimizer.state_dict` returns. A learning-rate schedule and `num_threads`
     are not; the counters of a schedule that has `state_dict` are. ``numpy.load`` reads the file, as it is an
@@ -66,13 +70,13 @@ def save(path: StrPath, optimizer: Optimizer) -> None:
         write(path, "optimizer", optimizer._snapshot() | params)
 
 
-def load(path: StrPath, optimizer: Optimizer) -> None:
+def load(path: StrPath | BinaryIO, optimizer: Optimizer) -> None:
     """Load the parameters and the state that `save` wrote; the next step has the same bits as without the interruption.
 
     Parameters
     ----------
-    path : str or os.PathLike
-        The file.
+    path : str, os.PathLike or binary file
+        The file. What is open for reading is read from its position to its end.
     optimizer : Optimizer
         Of the class of the saved one, over arrays of the same shapes and dtypes, which are overwritten in place. Its
         learning rate must be of the same kind, a number or a schedule. The saved hyper-parameters replace its own,
@@ -131,7 +135,7 @@ def load(path: StrPath, optimizer: Optimizer) -> None:
             params = _fitting_params(tree, optimizer)
             optimizer._load(tree, tuple(zip(optimizer._flat_params, params, strict=True)))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"checkpoint {os.fsdecode(path)!r} does not fit the optimizer: {error}") from error
+        raise ValueError(f"checkpoint {label(path)!r} does not fit the optimizer: {error}") from error
 
 
 def _check_optimizer(optimizer):

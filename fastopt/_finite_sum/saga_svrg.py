@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from .. import _validation
 from .._types import Array
+from .._validation import saved_runs
+from .._validation.scalars import choice, integer
 from ..optimizers._hyperparameters import LearningRate, ThreadCount, declare
 
 #: Names of the state in checkpoints of versions before 0.2 -> present names.
@@ -59,7 +62,7 @@ class FiniteSumMethod:
         """Take the arrays that the steps update, and their learning rate; a loaded state is copied into the arrays."""
         loaded, self.state = self.state, {"gradient_memory": gradient_memory, "mean_gradient": mean_gradient}
         for name, array in loaded.items():
-            self.state[FORMER_NAMES.get(name, name)][...] = array
+            self.state[name][...] = array
         self._values["learning_rate"] = rate
 
     def _snapshot(self):
@@ -71,10 +74,38 @@ class FiniteSumMethod:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Load the state of an interrupted run of the same shape; the run that continues binds it."""
+        """Load the state of an interrupted run of the same shape; the run that continues binds it.
+
+        Parameters
+        ----------
+        saved : dict
+            As in a checkpoint.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When it does not fit; nothing has changed then.
+        """
+        saved = self.schema()("state_dict", saved)
         self.step_count = saved["step_count"]
         self._values["learning_rate"] = saved["learning_rate"]
-        self.state = dict(saved["state"])
+        self.state = saved["state"]
+
+    def schema(self, memory_shape=(None, None), steps=(0, saved_runs.MOST)):
+        """The check of a saved state; `steps` are the least and the most that it may have made."""
+        params = self.params
+        arrays = {
+            "gradient_memory": saved_runs.array(params.dtype, memory_shape),
+            "mean_gradient": saved_runs.array(params.dtype, params.shape),
+        }
+        return saved_runs.record(
+            {
+                "optimizer": functools.partial(choice, allowed=(type(self).__name__,)),
+                "step_count": functools.partial(integer, minimum=steps[0], maximum=steps[1]),
+                "learning_rate": saved_runs.number("(0, inf)"),
+                "state": saved_runs.record(arrays, FORMER_NAMES),
+            }
+        )
 
     def __repr__(self):
         settings = f"learning_rate={self._values['learning_rate']!r}"

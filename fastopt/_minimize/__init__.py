@@ -10,6 +10,7 @@ import numpy as np
 from .. import _checkpoint
 from .._types import ArrayLike, StrPath
 from .._validation import minimize as validation
+from .._validation import saved_runs
 from ..objectives._base import Objective
 from . import arguments, stopping
 from .batches import Batches, NoSamples
@@ -203,7 +204,7 @@ def minimize(
     samples = arguments.samples(data, n_samples, batch_size)
     tol = validation.tolerance(tol)
     projection = None if bounds is None else Projection.of(bounds, x)
-    saved = None if resume is None else _checkpoint.read(validation.path("resume", resume), "minimize")
+    saved = None if resume is None else arguments.saved_run(resume)
     generator = validation.generator(rng)
     if saved is not None:
         generator = arguments.resumed_generator(rng, saved["run"]["rng"]["bit_generator"])
@@ -219,7 +220,7 @@ def minimize(
     optimizer = chosen.optimizer(x, limit)
     identity = arguments.identity(x, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
-        validation.same_run(saved["identity"], identity, resume)
+        saved_runs.same_run(saved["identity"], identity, resume)
     parts = RunParts(
         x, evaluate, batches, optimizer, generator, settings, limit, identity, bounds=projection,
         average=arguments.average(settings, x), callback=callback_of(callback), history=History(),
@@ -229,7 +230,8 @@ def minimize(
     if saved is None:
         run.begin()
     else:
-        run.restore(saved["run"])
+        with _checkpoint.contents_of(resume):
+            run.restore(saved["run"])
     return _result(run, _finish(run), unit, tol)
 
 

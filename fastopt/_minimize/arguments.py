@@ -4,8 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import _checkpoint
 from .._validation import minimize as validation
 from .._validation import samples as sample_checks
+from .._validation import saved_runs
 from .averages import Ema, Polyak
 from .evaluation import Combined, Differences, Native, Separate, Spsa
 
@@ -77,8 +79,19 @@ def identity(x, optimizer, batches, settings):
     }
 
 
+def saved_run(path):
+    """The checkpoint to resume from, checked as far as is needed to make a run like it."""
+    path = validation.path("resume", path)
+    saved = _checkpoint.read(path, "minimize")
+    with _checkpoint.contents_of(path):
+        saved_runs.entries("checkpoint", saved, ("identity", "run"))
+        saved_runs.entries("identity", saved["identity"], ())
+        saved_runs.bit_generator_kind(saved["run"])
+    return saved
+
+
 def resumed_generator(rng, kind):
     """The caller's generator if it is of the checkpoint's kind, else a new one; its state is restored later."""
     if isinstance(rng, np.random.Generator) and type(rng.bit_generator).__name__ == kind:
         return rng
-    return np.random.Generator(validation.bit_generator(kind)())
+    return np.random.Generator(saved_runs.bit_generator(kind)())

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .._validation import saved_runs
+
 
 class Polyak:
     """The mean of the iterates since averaging began (Polyak & Juditsky 1992)."""
@@ -22,6 +24,12 @@ class Polyak:
 
     def snapshot(self):
         return {"mean": self.mean, "count": self.count}
+
+    def schema(self, done):
+        """The check of a snapshot, in a run that had come so far."""
+        return saved_runs.record(
+            {"mean": saved_runs.array(np.float64, self.mean.shape), "count": saved_runs.count(done.nit)}
+        )
 
     def restore(self, saved):
         self.mean[...] = saved["mean"]

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 
 from .._types import DTYPES
+from .._validation import saved_runs
 from .._validation.parameters import is_native
 from . import csr_batches
 
@@ -54,6 +55,10 @@ class NoSamples:
     def arguments(self, k):
         return ()
 
+    def samples_before(self, k):
+        """The weight of the batches before the k-th of an epoch."""
+        return k
+
     def weight(self, k):
         return 1
 
@@ -62,6 +67,10 @@ class NoSamples:
 
     def snapshot(self):
         return None
+
+    def schema(self):
+        """The check of a snapshot."""
+        return saved_runs.nothing
 
     def restore(self, saved):
         """Nothing is kept."""
@@ -108,6 +117,10 @@ class Batches:
         """Number of samples in batch k."""
         return min(self.size, self.n_samples - k * self.size)
 
+    def samples_before(self, k):
+        """Number of samples in the batches before the k-th of an epoch."""
+        return min(k * self.size, self.n_samples)
+
     def mean_over_all(self, value):
         """Mean over all samples of an objective that is a mean over a batch; samples in their own order."""
         size = max(self.size, EVALUATION_SIZE)
@@ -124,6 +137,10 @@ class Batches:
     def snapshot(self):
         """The generator's state before the running epoch was shuffled."""
         return self.state_before
+
+    def schema(self):
+        """The check of a snapshot."""
+        return saved_runs.generator_state(self.rng.bit_generator)
 
     def restore(self, saved):
         """Shuffle the running epoch as it was; the run restores the generator's present state."""

@@ -5,11 +5,14 @@ returns the value alone. It counts the calls of the user's functions. Nothing is
 gives another value at the same point.
 """
 
+import functools
 import math
 
 import numpy as np
 
 from .._validation import minimize as validation
+from .._validation import saved_runs
+from .._validation.scalars import integer
 from .stopping import NONFINITE_LOSS, Stop
 
 
@@ -41,6 +44,14 @@ class Evaluator:
 
     def snapshot(self):
         return {"nfev": self.nfev, "njev": self.njev}
+
+    def schema(self, done):
+        """The check of a snapshot, in a run that had come so far."""
+        return saved_runs.record(self.counters(done))
+
+    def counters(self, done):
+        """The check of each counter in a snapshot."""
+        return {"nfev": saved_runs.count(), "njev": saved_runs.count()}
 
     def restore(self, saved):
         self.nfev, self.njev = saved["nfev"], saved["njev"]
@@ -199,6 +210,9 @@ class Spsa(Evaluator):
 
     def snapshot(self):
         return {**super().snapshot(), "drawn": self.drawn}
+
+    def counters(self, done):
+        return {**super().counters(done), "drawn": functools.partial(integer, minimum=done.nit, maximum=done.nit)}
 
     def restore(self, saved):
         super().restore(saved)

@@ -9,6 +9,7 @@ from .._finite_sum import epochs
 from .._finite_sum.plan import Penalty, Plan
 from .._finite_sum.saga_svrg import FiniteSumMethod
 from .._validation import minimize as validation
+from .._validation import saved_runs
 from . import stopping
 from .evaluation import Evaluator
 from .run import Run
@@ -147,6 +148,14 @@ class MinibatchEpochs:
         }
         return {"rate_before": float(self.rate_before), "touched": touched}
 
+    @staticmethod
+    def schema(objective, done):
+        """The check of a snapshot, in a run that had come so far."""
+        # A lock-free worker may have been ahead of the steps that were completed.
+        last = saved_runs.array(np.int64, (objective.n_features,), f"[-1, {done.steps}]")
+        rate, touched = saved_runs.number_or_nan("[0, inf)"), saved_runs.any_of(("0", "1"), last)
+        return saved_runs.record({"rate_before": rate, "touched": touched})
+
     def restore(self, saved):
         self.rate_before = saved["rate_before"]
         for dense, last in saved["touched"].items():
@@ -196,6 +205,11 @@ class SagaSvrgEpochs:
     def snapshot(self):
         return {}
 
+    @staticmethod
+    def schema(objective, done):
+        """The check of a snapshot, in a run that had come so far."""
+        return saved_runs.record({})
+
     def restore(self, saved):
         """The gradient memory is the method's state."""
 
@@ -212,11 +226,13 @@ class FiniteSumRun(Run):
         self.objective = self.evaluate.objective
         self.objective._check_memory()
         self.last_norm = math.nan
+        self.kind = SagaSvrgEpochs if isinstance(self.optimizer, FiniteSumMethod) else MinibatchEpochs
 
     def begin(self):
         """Prepare the segments, once the hyper-parameters are known: a checkpoint may have brought others."""
-        kind = SagaSvrgEpochs if isinstance(self.optimizer, FiniteSumMethod) else MinibatchEpochs
-        self.epochs_in_c = kind(self.objective, self.optimizer, self.batches, self.settings, self.bounds is not None)
+        self.epochs_in_c = self.kind(
+            self.objective, self.optimizer, self.batches, self.settings, self.bounds is not None
+        )
         self.epochs_in_c.evaluate = self.evaluate
         one_by_one = self.callback is not None or self.bounds is not None or self.average is not None
         self.longest_segment = 1 if one_by_one else self.epochs_in_c.length
@@ -300,8 +316,19 @@ class FiniteSumRun(Run):
     def snapshot(self):
         return {**super().snapshot(), "segments": self.epochs_in_c.snapshot()}
 
+    def schema(self, done):
+        return {**super().schema(done), "segments": self.kind.schema(self.objective, done)}
+
+    def optimizer_schema(self, done):
+        if self.kind is MinibatchEpochs:
+            return super().optimizer_schema(done)
+        return self.optimizer.schema((self.objective.n_samples, self.objective.n_outputs), (done.nit, done.nit))
+
+    def weight_schema(self, done):
+        """Batches that were left out have no weight."""
+        return saved_runs.number(f"[0, {self.batches.samples_before(done.in_this_epoch)}]")
+
     def restore(self, saved):
         super().restore(saved)
         self.begin()
-        name = "segments" if "segments" in saved else "stretches"  # the second one before version 0.2
-        self.epochs_in_c.restore(saved[name])
+        self.epochs_in_c.restore(saved["segments"])

@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from .._validation import minimize as validation
+from .._validation import saved_runs
 from .stopping import CALLBACK, Stop
 
 HISTORY = {"iteration": np.int64, "epoch": np.int64, "fun": float, "learning_rate": float, "grad_norm": float,
@@ -38,6 +39,18 @@ class History:
 
     def snapshot(self):
         return {"columns": self.arrays(), "seconds": self.seconds()}
+
+    @staticmethod
+    def schema(done, per_epoch):
+        """The check of a snapshot, in a run that had come so far."""
+        epochs = np.arange(1, done.nepoch + 1, dtype=np.int64)
+        known = {"iteration": epochs * per_epoch, "epoch": epochs}
+        columns = {
+            name: saved_runs.equal_to(known[name]) if name in known else saved_runs.array(dtype, (done.nepoch,))
+            for name, dtype in HISTORY.items()
+        }
+        columns["time"] = saved_runs.array(HISTORY["time"], (done.nepoch,), "[0, inf)")
+        return saved_runs.record({"columns": saved_runs.record(columns), "seconds": saved_runs.number("[0, inf)")})
 
     def restore(self, saved):
         self.columns = {name: saved["columns"][name].tolist() for name in HISTORY}

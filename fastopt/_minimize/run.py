@@ -11,10 +11,15 @@ import numpy as np
 
 from .. import _checkpoint
 from .._validation import minimize as validation
+from .._validation import saved_runs
+from .._validation.scalars import flag
 from . import stopping
 from .interrupts import DeferredInterrupt
 from .report import gradient_norm
 from .stopping import BUDGET, Stop
+
+#: Names of fields in checkpoints of versions before 0.2 -> present names.
+FORMER_NAMES = {"stretches": "segments"}
 
 
 class RunParts(NamedTuple):
@@ -282,8 +287,48 @@ class Run:
 
     PLAIN = ("nit", "nepoch", "in_epoch", "loss_sum", "weight_sum", "last_value", "best_loss", "best_x", "finite_x")
 
+    def schema(self, done):
+        """The check of a snapshot, in a run that had come so far: field -> check."""
+        any_number = saved_runs.number_or_nan()
+        finite_like_x = saved_runs.array(self.x.dtype, self.x.shape, "(-inf, inf)")
+        average = saved_runs.nothing if self.average is None else self.average.schema(done)
+        return {
+            "x": finite_like_x,
+            "optimizer": self.optimizer_schema(done),
+            "rng": saved_runs.generator_state(self.rng.bit_generator),
+            "batches": self.batches.schema(),
+            "rate_and_norm": saved_runs.pair(
+                saved_runs.number_or_nan("[0, inf)"), saved_runs.number_or_nan("[0, inf]")
+            ),
+            "evaluate": self.evaluate.schema(done),
+            "average": average,
+            "watch": saved_runs.optional(stopping.LossWatch.schema(done)),
+            "history": self.history.schema(done, self.batches.per_epoch),
+            "nit": saved_runs.count(),
+            "nepoch": saved_runs.count(),
+            "in_epoch": flag,
+            "loss_sum": any_number if done.in_this_epoch else saved_runs.number("[0, 0]"),
+            "weight_sum": self.weight_schema(done),
+            "last_value": any_number,
+            "best_loss": saved_runs.number(),
+            "best_x": saved_runs.optional(finite_like_x),
+            "finite_x": saved_runs.array(self.x.dtype, self.x.shape),
+        }
+
+    def optimizer_schema(self, done):
+        """The check of the state of the optimizer; load_state_dict sees to it, the first that changes anything."""
+        return saved_runs.a_dict
+
+    def weight_schema(self, done):
+        """The check of the weight of the iterations of the present epoch."""
+        weight = self.batches.samples_before(done.in_this_epoch)
+        return saved_runs.number(f"[{weight}, {weight}]")
+
     def restore(self, saved):
-        """Go on from a snapshot of the same run."""
+        """Go on from a snapshot of the same run; if anything in it is wrong, raise and change nothing."""
+        done = saved_runs.done(saved, self.batches.per_epoch)
+        saved = saved_runs.record(self.schema(done), FORMER_NAMES)("run", saved)
+        saved_runs.best_so_far(saved["best_x"], saved["best_loss"])
         self.optimizer.load_state_dict(saved["optimizer"])
         for name in ("evaluate", "average", "watch", "history"):
             if saved[name] is not None and getattr(self, name) is not None:

@@ -25,7 +25,7 @@ def scipy_method(name: Any = "adam", **hyper: Any) -> Callable[..., Any]:
     Returns
     -------
     callable
-        To be passed as ``method=``.
+        To be passed as ``method=``. It can be pickled, if what it was made of can.
 
     Notes
     -----
@@ -44,8 +44,25 @@ def scipy_method(name: Any = "adam", **hyper: Any) -> Callable[..., Any]:
     True
     """
 
-    def method(
-        fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(), callback=None, **options
+    return ScipyMethod(name, hyper)
+
+
+class ScipyMethod:
+    """What `scipy_method` returns; can be pickled if the method and its options can.
+
+    Parameters
+    ----------
+    name : str, Optimizer class, callable or None
+        As `method` of `fastopt.minimize`.
+    options : dict
+        Options and arguments of `fastopt.minimize`.
+    """
+
+    def __init__(self, name, options):
+        self.name, self.options = name, options
+
+    def __call__(
+        self, fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(), callback=None, **options
     ):
         from . import minimize
 
@@ -56,11 +73,14 @@ def scipy_method(name: Any = "adam", **hyper: Any) -> Callable[..., Any]:
                 validation.warn_unused_derivative(unused)
         if getattr(jac, "__self__", None) is fun and hasattr(fun, "fun"):
             fun, jac = fun.fun, True
-        options = {**hyper, **options}
+        options = {**self.options, **options}
         arguments = {key: options.pop(key) for key in ARGUMENTS if key in options}
         return minimize(
-            fun, x0, args, name, jac, bounds=bounds, tol=options.pop("tol", None), callback=callback, options=options,
-            **arguments,
+            fun, x0, args, self.name, jac, bounds=bounds, tol=options.pop("tol", None), callback=callback,
+            options=options, **arguments,
         )  # fmt: skip
 
-    return method
+    def __repr__(self):
+        name = getattr(self.name, "__qualname__", None) or repr(self.name)
+        given = [name, *(f"{option}={value!r}" for option, value in self.options.items())]
+        return f"fastopt.scipy_method({', '.join(given)})"

@@ -2,6 +2,8 @@
 
 import math
 
+from .._validation import saved_runs
+
 CONVERGED, BUDGET, NONFINITE_LOSS, NONFINITE_GRADIENT, NONFINITE_PARAMETERS, CALLBACK = 0, 1, 2, 3, 4, 99
 
 # A run that ended like this may be resumed, with a larger budget for example.
@@ -56,6 +58,17 @@ class LossWatch:
 
     def snapshot(self):
         return {"smoothed": self.smoothed, "best": self.best, "without_progress": self.without_progress}
+
+    @staticmethod
+    def schema(done):
+        """The check of a snapshot, in a run that had come so far."""
+        return saved_runs.record(
+            {
+                "smoothed": saved_runs.optional(saved_runs.number_or_nan()),
+                "best": saved_runs.number(),
+                "without_progress": saved_runs.count(done.nepoch),
+            }
+        )
 
     def restore(self, saved):
         self.smoothed, self.best, self.without_progress = (

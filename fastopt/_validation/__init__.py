@@ -6,6 +6,7 @@ here changes an argument: callers validate first and mutate after.
 
 from . import (
     bounds,
+    files,
     gradients,
     machine,
     minimize,
@@ -14,6 +15,7 @@ from . import (
     optimizers,
     parameters,
     samples,
+    saved_runs,
     scalars,
     sparse_gradients,
     state_dicts,
@@ -21,6 +23,7 @@ from . import (
 
 __all__ = [
     "bounds",
+    "files",
     "gradients",
     "machine",
     "minimize",
@@ -29,6 +32,7 @@ __all__ = [
     "optimizers",
     "parameters",
     "samples",
+    "saved_runs",
     "scalars",
     "sparse_gradients",
     "state_dicts",

@@ -244,23 +244,3 @@ def path(name, value):
         return os.fsdecode(value)
     except TypeError:
         raise TypeError(f"`{name}` must be a path, got {value!r}.") from None
-
-
-def same_run(saved, own, path):
-    """Refuse to resume a run with other settings than the saved one."""
-    for name, mine in own.items():
-        if saved.get(name) != mine:
-            raise ValueError(
-                f"`resume` must name a checkpoint of the same run: {path!r} was made with "
-                f"{name}={saved.get(name)!r}, got {mine!r}."
-            )
-
-
-def bit_generator(kind):
-    """The class of NumPy's bit generators that a checkpoint names."""
-    found = getattr(np.random, kind, None)
-    if not (isinstance(found, type) and issubclass(found, np.random.BitGenerator)):
-        raise ValueError(
-            f"`rng` must be a Generator of {kind}, like that of the checkpoint; NumPy has none of that name."
-        )
-    return found

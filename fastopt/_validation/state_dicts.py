@@ -15,7 +15,7 @@ def check_entries(given, own):
     if missing:
         raise ValueError(f"`state_dict` must have the entries {list(own)!r}, got none for {missing!r}.")
     for key in ("format", "optimizer"):
-        if given[key] != own[key]:
+        if type(given[key]) is not type(own[key]) or given[key] != own[key]:
             raise ValueError(f"`state_dict[{key!r}]` must be {own[key]!r}, got {given[key]!r}.")
     for key in ("hyperparameters", "carry", "state"):
         if not isinstance(given[key], dict) or set(given[key]) != set(own[key]):
@@ -26,7 +26,7 @@ def check_entries(given, own):
     for key in ("step_count", "skipped_steps"):
         integer(f"state_dict[{key!r}]", given[key], 0, MOST_STEPS)
     for name, value in given["carry"].items():
-        real(f"state_dict['carry'][{name!r}]", value)
+        real(f"state_dict['carry'][{name!r}]", value, "[0, 1]")  # products of factors in [0, 1)
 
 
 def last_steps(given, sizes):
@@ -46,6 +46,18 @@ def last_steps(given, sizes):
         raise ValueError(
             f"`state_dict['last_steps']` must be a list of {len(sizes)} items, each None or an int64 array of steps "
             f"up to {step_count} for the {sizes!r} rows of the parameters, got {given!r}."
+        )
+
+
+def no_last_steps(given):
+    """Refuse steps that rows are up to date with for hyper-parameters with which all rows always are.
+
+    The kernels read them for rows; with these hyper-parameters they may be given single entries of rows.
+    """
+    if any(each is not None for each in given):
+        raise ValueError(
+            "`state_dict['last_steps']` must hold None only, unless `sparse` is \"exact\", the state decays where the "
+            "gradient is zero, and `weight_decay` is 0; got arrays."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import _threads
+from .. import _rebuilding, _threads
 from .._docstrings import insert_common
 from .._finite_sum import objective as finite_sum
 from .._memory import frozen
@@ -37,7 +37,7 @@ def _restored(cls, data, settings, attributes):
     objective = cls.__new__(cls)
     objective.__dict__.update(attributes)
     X, labels, weights = data
-    objective._bind_data(_samples(X), frozen(labels.copy()), frozen(weights.copy()), *settings)
+    objective._bind_data(_samples(_rebuilding.readable(X)), frozen(labels.copy()), frozen(weights.copy()), *settings)
     return objective
 
 

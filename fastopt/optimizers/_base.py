@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _core, _threads, _validation
+from .. import _core, _rebuilding, _threads, _validation
 from .._docstrings import insert_common
 from .._memory import base_view
 from .._types import Structure
@@ -214,6 +214,8 @@ class Optimizer(_core.Engine):
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
         values = self._validated((), kept | state_dict["hyperparameters"])
         _validation.state_dicts.same_slots(_core.rule_slots(self.rule, values), own["state"])
+        if not self._keeps_last_steps(values):
+            _validation.state_dicts.no_last_steps(state_dict["last_steps"])
         schedule = None
         if state_dict["learning_rate"] is not None:
             values["learning_rate"] = float(state_dict["learning_rate"])
@@ -223,12 +225,19 @@ class Optimizer(_core.Engine):
             copies = (*copies, *zip(arrays, state_dict["state"][name], strict=True))
         self._take_over(values, copies, dict(state_dict), _copies(state_dict["last_steps"]), schedule)
 
+    def _keeps_last_steps(self, values):
+        """Whether, with these hyper-parameters, the state of rows may be behind: sparse gradients leave them out."""
+        decays = values["weight_decay"] == 0 and _core.on_zero_gradient(self.rule, values) == "decays"
+        return values["sparse"] == "exact" and decays
+
     def __reduce__(self):
         with self._claim("__reduce__()"):
-            return _rebuild, (type(self), self.params, self._values), self._snapshot()
+            attributes = {name: value for name, value in vars(self).items() if name != "_values"}
+            return _rebuild, (type(self), self.params, self._values), self._snapshot() | {"attributes": attributes}
 
     def __setstate__(self, snapshot):
         self.load_state_dict(snapshot)
+        vars(self).update(snapshot["attributes"])  # what subclasses keep
 
     def __repr__(self):
         arrays = self._flat_params
@@ -253,4 +262,6 @@ def _copies(arrays):
 
 def _rebuild(cls, params, values):
     """Make an optimizer anew from its parameters and hyper-parameters, for pickle and copy."""
-    return cls(params, **values)
+    optimizer = cls.__new__(cls)
+    Optimizer.__init__(optimizer, _rebuilding.writable(params), **values)  # a subclass may have another signature
+    return optimizer
