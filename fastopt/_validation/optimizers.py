@@ -1,7 +1,6 @@
 """How an optimizer is made and used: names, hyper-parameters, one call at a time."""
 
 import difflib
-import numbers
 
 import numpy as np
 
@@ -54,9 +53,7 @@ def learning_rate(value, interval):
     """Return a learning rate as a float, or the callable that gives it for a step number."""
     if callable(value):
         return value
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"`learning_rate` must be a real number or a callable t -> float, got {value!r}.")
-    return real("learning_rate", value, interval)
+    return real("learning_rate", value, interval, "a real number or a callable t -> float")
 
 
 def scheduled_rate(value, interval, t):

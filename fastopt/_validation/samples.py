@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .scalars import integer
+from .scalars import count
 
 
 def sample_arrays(data):
@@ -30,7 +30,7 @@ def _sample_array(name, array):
 
 
 def n_samples(value):
-    return _at_least_one("n_samples", integer("n_samples", value, 0))
+    return _at_least_one("n_samples", count("n_samples", value, 0))
 
 
 def _at_least_one(name, n):
@@ -45,7 +45,7 @@ def batch_size(value, n):
         if value is not None:
             raise ValueError(f"`batch_size` needs `data` or `n_samples`, got {value!r} without either.")
         return None
-    return min(200, n) if value is None else integer("batch_size", value, 1, n)
+    return min(200, n) if value is None else count("batch_size", value, 1, n)
 
 
 def one_source(data, n):
