@@ -116,4 +116,7 @@ def _flat_compressed(name, grad, param):
     if n_major == 1 and n_minor == param.size:
         return indices, data  # a vector along the compressed axis: no copy
     steps = (n_minor, 1) if grad.format == "csr" else (1, grad.shape[1])
-    return coalesce.flat_positions(_contiguous(grad.indptr), _contiguous(indices), *steps), data
+    starts = grad.indptr
+    if starts.dtype != indices.dtype:
+        starts, indices = starts.astype(np.int64, copy=False), indices.astype(np.int64, copy=False)
+    return coalesce.flat_positions(_contiguous(starts), _contiguous(indices), *steps), data

@@ -7,7 +7,9 @@ import warnings
 import numpy as np
 
 from .._types import DTYPES
+from .parameters import is_masked
 from .scalars import real
+from .text import shown
 
 # --- the objective ---------------------------------------------------------------------------------------
 
@@ -17,7 +19,7 @@ def starting_point(x0):
     try:
         x = np.atleast_1d(np.asarray(x0))
         if x.dtype.kind == "O":
-            x = np.array([float(value) for value in x.ravel()]).reshape(x.shape)  # NumPy makes NaN of None
+            x = _of_objects(x)
         if x.dtype.kind not in "biuf":
             raise TypeError
         x = np.array(x, x.dtype.name if x.dtype.name in DTYPES else np.float64, order="C")
@@ -26,6 +28,11 @@ def starting_point(x0):
     if x.ndim != 1:
         raise ValueError(f"'x0' must only have one dimension, got shape {x.shape}; pass x0.ravel().")
     return x
+
+
+def _of_objects(array):
+    """An array of objects as one of floats; NumPy would make NaN of None."""
+    return np.array([float(value) for value in array.ravel()]).reshape(array.shape)
 
 
 def extra_arguments(args):
@@ -82,10 +89,21 @@ def pair(returned):
 
 
 def gradient(value, x):
-    """Return a gradient as an array, as SciPy does with lists and plain numbers; other types are left to step()."""
+    """Return what an objective gave as a gradient as an array like x, as SciPy does; other types are left to step()."""
     if isinstance(value, (list, tuple, float, int, np.generic)):
-        return np.asarray(value, x.dtype).reshape(np.shape(value) or (1,))
-    return value
+        value = np.asarray(value, x.dtype).reshape(np.shape(value) or (1,))
+    return _array_like(value, x) if isinstance(value, np.ndarray) and not is_masked(value) else value
+
+
+def _array_like(array, x):
+    """Return a row, a column or a vector of as many real numbers as x in its shape and dtype; others as they are."""
+    if array.shape not in (x.shape, (x.size, 1), (1, x.size)) or array.dtype.kind not in "biufO":
+        return array
+    try:
+        with np.errstate(over="ignore"):
+            return np.array(_of_objects(array) if array.dtype.kind == "O" else array, x.dtype).reshape(x.shape)
+    except (TypeError, ValueError):
+        return array  # objects that are no numbers
 
 
 def native_arguments(jac, args, batches):
@@ -108,8 +126,10 @@ def native_batch(takes_batch, has_samples):
 
 def objective_arguments(objective, x, jac, args, data, n_samples):
     """Refuse arguments that a built-in objective replaces: gradient, extra arguments and samples."""
-    if jac not in (None, True):
-        raise ValueError(f"`jac` must be None or True for a built-in objective, which gives its gradient, got {jac!r}.")
+    if jac not in (None, True) and not (callable(jac) and jac == objective.gradient):
+        raise ValueError(
+            f"`jac` must be None or True for a built-in objective, which gives its gradient, got {shown(jac)}."
+        )
     if args:
         remedy = f"; pass method={args!r}" if isinstance(args, str) else ""
         raise ValueError(f"`args` must be empty for a built-in objective, got {args!r}{remedy}.")

@@ -1,5 +1,7 @@
 """Checks of what an objective is given, and their messages; fastopt/_validation/__init__.py says in which style."""
 
+import copy
+
 import numpy as np
 
 from .._types import DTYPES, INDEX_DTYPES
@@ -18,17 +20,13 @@ def samples(X):
         )
     _two_dimensions(X)
     _dtype(X)
-    if (X.strides[1] != X.itemsize and X.shape[1] > 1) or not _rows_in_order(X):
+    if (X.strides[1] != X.itemsize and X.shape[1] > 1) or X.strides[0] % X.itemsize:
         raise ValueError(
             f"`X` must have contiguous rows (C order), got strides {X.strides}; pass np.ascontiguousarray(X)."
         )
     if not X.flags.aligned:
         raise ValueError("`X` must be aligned, got an array that is not; pass X.copy().")
     return X
-
-
-def _rows_in_order(X):
-    return X.strides[0] >= 0 and X.strides[0] % X.itemsize == 0
 
 
 def _two_dimensions(X):
@@ -48,14 +46,26 @@ def _sparse_samples(X):
         raise TypeError(f"`X` must be a NumPy array or in CSR format, got {X.format}; pass X.tocsr().")
     _two_dimensions(X)
     _dtype(X)
-    if not is_native(X.indices.dtype, INDEX_DTYPES) or X.indptr.dtype != X.indices.dtype:
-        raise TypeError(
-            f"`X` must have int32 or int64 indices of one dtype, got {X.indices.dtype} and {X.indptr.dtype}."
-        )
+    for name in ("indices", "indptr"):
+        dtype = getattr(X, name).dtype
+        if not is_native(dtype, INDEX_DTYPES):
+            raise TypeError(
+                f"`X`.{name} must be int32 or int64, got {dtype}; set X.{name} = X.{name}.astype(np.int64)."
+            )
     _row_pointers(X)
+    if X.indices.dtype != X.indptr.dtype:
+        X = _with_one_index_dtype(X)
     if not all(array.flags.c_contiguous and array.flags.aligned for array in (X.data, X.indices, X.indptr)):
         X = X.copy()
     return X
+
+
+def _with_one_index_dtype(X):
+    """The same matrix with row pointers of the dtype of its indices; with longer indices where these are too short."""
+    wanted = X.indices.dtype if X.indptr[-1] <= np.iinfo(X.indices.dtype).max else np.dtype(np.int64)
+    converted = copy.copy(X)  # the arrays are shared
+    converted.indices, converted.indptr = (each.astype(wanted, copy=False) for each in (X.indices, X.indptr))
+    return converted
 
 
 def column_range(X, faults):
@@ -100,6 +110,8 @@ def vector(name, values, n):
     if array.dtype.kind not in "biuf":
         got = f"dtype {array.dtype}" if array.ndim and array.dtype != object else type(values).__name__
         raise TypeError(f"`{name}` must be an array of real numbers, got {got}.")
+    if array.shape == (n, 1) and name == "y":
+        array = np.asarray(array).reshape(n)
     if array.shape != (n,):
         raise ValueError(f"`{name}` must have shape ({n},), one entry for each sample, got {array.shape}.")
     array = array.astype(np.float64)
@@ -157,8 +169,10 @@ def weights(values, n):
     if values is None:
         return np.ones(n)
     array = vector("sample_weight", values, n)
-    if (array <= 0).any():
-        raise ValueError(f"`sample_weight` must be positive, got {array.min()}; leave such samples out.")
+    if not array.any():
+        raise ValueError("`sample_weight` must be positive for at least one sample, got 0.0 for all.")
+    if (array < 0).any():
+        raise ValueError(f"`sample_weight` must be at least 0, got {array.min()}; leave such samples out.")
     array = array / array.max()  # so that their sum cannot overflow
     return array / array.mean()
 

@@ -60,14 +60,13 @@ def compressed(name, grad):
             f"{name}.indptr must start at 0 and not descend over {n_major + 1} entries; the matrix is malformed, "
             f"as {grad.format}.check_format() would say."
         )
+    _index_array(name, ".indptr", indptr)
     if not 0 <= indptr[-1] <= min(len(grad.indices), len(grad.data)):
         raise ValueError(
             f"{name}.indptr must end at the number of entries, at most {min(len(grad.indices), len(grad.data))}, "
             f"got {indptr[-1]}."
         )
     _index_array(name, ".indices", grad.indices)
-    if indptr.dtype != grad.indices.dtype:
-        raise TypeError(f"{name}.indptr must be {grad.indices.dtype} like its indices, got {indptr.dtype}.")
     _one_value_each(name, grad.data[: indptr[-1]], grad.indices[: indptr[-1]])
     return n_major
 

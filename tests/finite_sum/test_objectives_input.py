@@ -138,9 +138,7 @@ BAD_SAMPLES = {
     "swapped columns": (
         changed(indices=csr().indices.astype(csr().indices.dtype.newbyteorder("S"))), TypeError, "int32 or int64", "got"
     ),
-    "row pointers of another dtype": (
-        changed(indptr=csr().indptr.astype(int)), TypeError, "one dtype", "int32", "int64"
-    ),
+    "short row pointers": (changed(indptr=csr().indptr.astype("i2")), TypeError, "int32 or int64", "got int16"),
 }  # fmt: skip
 
 
@@ -208,7 +206,8 @@ def test_bad_labels(name, case, dtype):
     [
         (LABELS[:-1], ValueError, ["(12,)", "got (11,)"]),
         (np.tile(LABELS, 2), ValueError, ["(12,)", "got (24,)"]),
-        (LABELS[:, None], ValueError, ["(12,)", "got (12, 1)"]),
+        (LABELS[None], ValueError, ["(12,)", "got (1, 12)"]),
+        (LABELS[:, None, None], ValueError, ["(12,)", "got (12, 1, 1)"]),
         (1.0, ValueError, ["(12,)", "got ()"]),
         ([], ValueError, ["(12,)", "got (0,)"]),
         (None, TypeError, ["real numbers", "got NoneType"]),
@@ -220,7 +219,8 @@ def test_bad_labels(name, case, dtype):
         (scipy.sparse.csr_array(LABELS[:, None]), TypeError, ["real numbers", "got csr_array"]),
     ],
     ids=[
-        "short", "long", "column", "scalar", "empty", "None", "text", "complex", "objects", "dates", "ragged", "sparse"
+        "short", "long", "row", "three dimensions", "scalar", "empty", "None", "text", "complex", "objects", "dates", "ragged",
+        "sparse",
     ],
 )  # fmt: skip
 def test_labels_that_are_no_vector_of_numbers(cls, y, exception, parts):
@@ -279,8 +279,8 @@ def test_bad_number_of_classes(n_classes, exception, parts):
 @pytest.mark.parametrize(
     "weight, exception, parts",
     [
-        (entry(np.ones(N), 2, 0), ValueError, ["positive", "got 0.0", ";"]),
-        (entry(np.ones(N), 2, -1e-300), ValueError, ["positive", "got -1e-300", ";"]),
+        (np.zeros(N), ValueError, ["positive", "one sample", "got 0.0"]),
+        (entry(np.ones(N), 2, -1e-300), ValueError, ["at least 0", "got -1e-300", ";"]),
         (entry(np.ones(N), 2, np.nan), ValueError, ["finite", "NaN", ";"]),
         (entry(np.ones(N), 2, np.inf), ValueError, ["finite", "infinity", ";"]),
         (np.ones(N + 1), ValueError, ["(12,)", "got (13,)"]),

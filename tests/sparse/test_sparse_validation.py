@@ -100,9 +100,9 @@ FAULTS = {
     "indptr ends beyond": (pointers(0, 0, 1, 1, 1, 2, 2, 2, 4), ValueError, BEYOND.format(4)),
     "indptr ends far beyond": (pointers(*[0] * 8, 2**31 - 1), ValueError, BEYOND.format(2**31 - 1)),
     "indptr of another dtype": (
-        pointers(0, 0, 1, 1, 1, 2, 2, 2, 3, dtype=np.int64),
+        pointers(0, 0, 1, 1, 1, 2, 2, 2, 3, dtype=np.int16),
         TypeError,
-        ".indptr must be int32 like its indices, got int64.",
+        ".indptr must be int32 or int64, got int16; pass indices.astype(np.int64).",
     ),
     "a column too far": (
         lambda: changed(matrix(), indices=np.array([0, 3, 1], np.int32)), IndexError, outside(3, 3, 1)
