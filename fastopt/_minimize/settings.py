@@ -83,7 +83,7 @@ class Method:
         self.name = getattr(method, "__name__", type(method).__name__)
         declared = method._declared if self.is_class else {}
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}
-        validation.warn_unknown_options([*options])
+        validation.warn_unknown_options([*options], [*declared, *(each.name for each in dataclasses.fields(Settings))])
 
     def optimizer(self, x, most_iterations):
         """The optimizer of x; one that meets a non-finite gradient raises, unless the user said otherwise."""

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from .. import _validation
-from .._types import ArrayLike
+from .._types import ArrayLike, DTypeLike
 from . import coalesce
 
 
@@ -46,6 +46,14 @@ class RowSparse:
         self.indices = _validation.sparse_gradients.row_indices(indices)
         self.rows = _validation.sparse_gradients.row_values(rows, self.indices)
         self.unique = _validation.scalars.flag("unique", unique)
+
+    def astype(self, dtype: DTypeLike) -> RowSparse:
+        """Return a copy with rows of another dtype: float32 or float64."""
+        return RowSparse(self.indices.copy(), self.rows.astype(dtype), self.unique)
+
+    def copy(self) -> RowSparse:
+        """Return a copy with arrays of its own."""
+        return RowSparse(self.indices.copy(), self.rows.copy(), self.unique)
 
     def __repr__(self):
         promise = ", unique" if self.unique else ""

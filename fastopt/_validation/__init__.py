@@ -6,9 +6,11 @@ here changes an argument: callers validate first and mutate after.
 
 from . import (
     bounds,
+    conversions,
     gradients,
     machine,
     minimize,
+    names,
     native,
     objectives,
     optimizers,
@@ -17,13 +19,16 @@ from . import (
     scalars,
     sparse_gradients,
     state_dicts,
+    text,
 )
 
 __all__ = [
     "bounds",
+    "conversions",
     "gradients",
     "machine",
     "minimize",
+    "names",
     "native",
     "objectives",
     "optimizers",
@@ -32,4 +37,5 @@ __all__ = [
     "scalars",
     "sparse_gradients",
     "state_dicts",
+    "text",
 ]

@@ -5,7 +5,9 @@ import copy
 import numpy as np
 
 from .._types import DTYPES, INDEX_DTYPES
-from .parameters import is_masked, is_native
+from . import conversions
+from .conversions import is_masked, remedy
+from .parameters import is_native
 from .scalars import real
 
 
@@ -14,9 +16,11 @@ def samples(X):
     if hasattr(X, "tocsr"):
         return _sparse_samples(X)
     if not isinstance(X, np.ndarray) or is_masked(X):
-        remedy = "X.filled()" if is_masked(X) else "np.asarray(X, float)"
+        advice = conversions.as_array("X", X, "float64")
+        if advice is not None:
+            advice = advice.replace("np.asarray", "np.ascontiguousarray")
         raise TypeError(
-            f"`X` must be a NumPy array or a scipy.sparse CSR matrix, got {type(X).__name__}; pass {remedy}."
+            f"`X` must be a NumPy array or a scipy.sparse CSR matrix, got {type(X).__name__}{remedy('pass', advice)}."
         )
     _two_dimensions(X)
     _dtype(X)
@@ -31,14 +35,22 @@ def samples(X):
 
 def _two_dimensions(X):
     if X.ndim != 2:
-        raise ValueError(f"`X` must have two dimensions, samples and features, got shape {X.shape}.")
+        advice = {1: "; pass X.reshape(1, -1) for one sample, X.reshape(-1, 1) for one feature"}.get(X.ndim, "")
+        raise ValueError(f"`X` must have two dimensions, samples and features, got shape {X.shape}{advice}.")
     if X.shape[0] == 0 or X.shape[1] == 0:
         raise ValueError(f"`X` must hold at least one sample and one feature, got shape {X.shape}.")
 
 
 def _dtype(X):
     if not is_native(X.dtype, DTYPES):
-        raise TypeError(f"`X` must be float32 or float64, got {X.dtype}; pass X.astype(np.float64).")
+        sparse = hasattr(X, "tocsr")
+        if X.dtype.kind == "c":
+            advice = "scipy.sparse.hstack([X.real, X.imag]).tocsr()" if sparse else "np.hstack([X.real, X.imag])"
+        elif sparse:
+            advice = "X.astype(np.float64)" if X.dtype.kind in "biuf" else None
+        else:
+            advice = "np.ascontiguousarray(X, np.float64)" if conversions.holds_real_numbers(X) else None
+        raise TypeError(f"`X` must be float32 or float64, got {X.dtype}{remedy('pass', advice)}.")
 
 
 def _sparse_samples(X):
@@ -98,18 +110,23 @@ def _row_pointers(X):
 
 def _finite(name, is_finite):
     if not is_finite:
-        raise ValueError(f"`{name}` must be finite, got NaN or infinity; remove or replace such entries.")
+        raise ValueError(
+            f"`{name}` must be finite, got NaN or infinity; leave such samples out, or replace the entries."
+        )
 
 
 def vector(name, values, n):
     """Return labels or weights as a float64 array of length n."""
     try:
         array = np.asarray(values)
-    except (TypeError, ValueError):
-        raise TypeError(f"`{name}` must be an array of real numbers, got {type(values).__name__}.") from None
-    if array.dtype.kind not in "biuf":
-        got = f"dtype {array.dtype}" if array.ndim and array.dtype != object else type(values).__name__
-        raise TypeError(f"`{name}` must be an array of real numbers, got {got}.")
+    except (TypeError, ValueError, RuntimeError):
+        advice = remedy("pass", conversions.as_array(name, values, "float64"))
+        raise TypeError(f"`{name}` must be an array of real numbers, got {type(values).__name__}{advice}.") from None
+    if array.dtype.kind not in "biuf" or is_masked(values):
+        plain = array.ndim and array.dtype != object and not is_masked(values)
+        got = f"dtype {array.dtype}" if plain else type(values).__name__
+        advice = remedy("pass", _numbers_for(name, values, array))
+        raise TypeError(f"`{name}` must be an array of real numbers, got {got}{advice}.")
     if array.shape == (n, 1) and name == "y":
         array = np.asarray(array).reshape(n)
     if array.shape != (n,):
@@ -117,6 +134,15 @@ def vector(name, values, n):
     array = array.astype(np.float64)
     _finite(name, np.isfinite(array).all())
     return array
+
+
+def _numbers_for(name, values, array):
+    """An expression for labels or weights as numbers, or None where there is no good one."""
+    if hasattr(values, "tocsr"):
+        return f"{name}.toarray()"
+    if array.dtype.kind == "U" and name == "y":
+        return "np.unique(y, return_inverse=True)[1] for classes"
+    return conversions.as_array(name, values, "float64")
 
 
 def in_dtype(name, array, dtype):
@@ -133,7 +159,9 @@ def binary_labels(y):
         return y
     if ((y == 0.0) | (y == 1.0)).all():
         return 2.0 * y - 1.0
-    raise ValueError(f"`y` must hold labels in {{-1, 1}} or in {{0, 1}}, got {_some(y, (-1.0, 1.0))}.")
+    two = len(np.unique(y)) == 2
+    advice = "pass np.unique(y, return_inverse=True)[1]" if two else "for more than two classes use Softmax"
+    raise ValueError(f"`y` must hold labels in {{-1, 1}} or in {{0, 1}}, got {_some(y, (-1.0, 1.0))}; {advice}.")
 
 
 def counts(y):
@@ -148,7 +176,7 @@ def classes(y, n_classes):
     if (y < 0).any() or (y != np.floor(y)).any():
         wrong = y[(y < 0) | (y != np.floor(y))][0]
         raise ValueError(
-            f"`y` must hold class numbers 0, 1, 2, ..., got {wrong}; see np.unique(y, return_inverse=True)."
+            f"`y` must hold class numbers 0, 1, 2, ..., got {wrong}; pass np.unique(y, return_inverse=True)[1]."
         )
     largest = int(y.max())
     if n_classes is None:
@@ -217,7 +245,11 @@ def sample_index(idx, n):
     if array.size == 0:
         raise ValueError("`idx` must hold at least one sample, got none.")
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise TypeError(f"`idx` must be a one-dimensional array of integers, got {array.dtype}, shape {array.shape}.")
+        advice = f"np.arange({n})[idx]" if isinstance(idx, slice) else conversions.as_indices("idx", idx)
+        advice = remedy("pass", advice if array.ndim == 1 or isinstance(idx, slice) else None)
+        raise TypeError(
+            f"`idx` must be a one-dimensional array of integers, got {array.dtype}, shape {array.shape}{advice}."
+        )
     if array.min() < 0 or array.max() >= n:
         raise IndexError(f"`idx` must be in [0, {n}), got {array.min()} to {array.max()}.")
     return np.ascontiguousarray(array, np.int64)

@@ -7,7 +7,7 @@ from typing import Any
 from .. import _core, _threads, _validation
 from .._sparse import coalesce, gradients
 from .._types import Structure
-from ._hyperparameters import Choice, Flag, Real, ThreadCount, declare
+from ._hyperparameters import Choice, Flag, KnownAttributes, Real, ThreadCount, declare
 from ._state import allocate
 
 STATE_FORMAT = 1
@@ -53,7 +53,7 @@ def sparse_note(rule, values):
     return note
 
 
-class Optimizer(_core.Engine):
+class Optimizer(KnownAttributes, _core.Engine):
     """In-place stochastic optimizer of NumPy arrays; the base class of all.
 
     A subclass names its C rule in `rule` and declares its hyper-parameters: see
@@ -83,6 +83,7 @@ class Optimizer(_core.Engine):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         declare(cls)
+        cls._makes_attributes = cls.__init__ is not Optimizer.__init__
         if "<common parameters>" in (cls.__doc__ or ""):
             defaults = {name: each.default for name, each in cls._declared.items()}
             texts = defaults | {"sparse": sparse_note(cls.rule, defaults)}
@@ -92,7 +93,7 @@ class Optimizer(_core.Engine):
         if self.rule is None:
             _validation.optimizers.refuse_base_class(type(self).__name__)
         values = self._validated(args, hyperparameters)
-        arrays, keys = _validation.parameters.flat_parameters(params)
+        arrays, keys = _validation.parameters.flat_parameters(params, type(self).__name__)
         slots = _core.rule_slots(self.rule, values)
         self._bind(self.rule, arrays, keys, allocate(arrays, slots), values)
         self._values = values
