@@ -20,14 +20,22 @@ def check_entries(given, own):
             raise ValueError(f"`state_dict[{key!r}]` must be {own[key]!r}, got {shown(given[key])}.")
     for key in ("hyperparameters", "carry", "state"):
         if not isinstance(given[key], dict) or set(given[key]) != set(own[key]):
-            got = list(given[key]) if isinstance(given[key], dict) else given[key]
-            raise ValueError(f"`state_dict[{key!r}]` must have the entries {list(own[key])!r}, got {shown(got)}.")
+            raise ValueError(
+                f"`state_dict[{key!r}]` must have the entries {list(own[key])!r}, {_difference(given[key], own[key])}."
+            )
     for slot, arrays in own["state"].items():
         _check_state_arrays(slot, given["state"][slot], arrays)
     for key in ("step_count", "skipped_steps"):
         integer(f"state_dict[{key!r}]", given[key], 0, MOST_STEPS)
     for name, value in given["carry"].items():
         real(f"state_dict['carry'][{name!r}]", value)
+
+
+def _difference(given, own):
+    if not isinstance(given, dict):
+        return f"got {shown(given)}"
+    missing, unknown = [key for key in own if key not in given], [key for key in given if key not in own]
+    return f"got missing {shown(missing)} and unknown {shown(unknown)}"
 
 
 def last_steps(given, sizes):

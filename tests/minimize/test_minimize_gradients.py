@@ -118,7 +118,11 @@ def test_gradient_of_every_sparse_format(form, container):
     [
         (np.ones(2), ValueError, "must have the shape (3,) of its parameter, got (2,)."),
         (np.ones((3, 3)), ValueError, "must have the shape (3,) of its parameter, got (3, 3)."),
-        (np.ones((1, 1, 3)), ValueError, "must have the shape (3,) of its parameter, got (1, 1, 3)."),
+        (
+            np.ones((1, 1, 3)),
+            ValueError,
+            "must have the shape (3,) of its parameter, got (1, 1, 3); pass grad.reshape((3,)).",
+        ),
         ([1.0], ValueError, "must have the shape (3,) of its parameter, got (1,)."),
         (1.0, ValueError, "must have the shape (3,) of its parameter, got (1,)."),
         (np.ma.ones(3), TypeError, "must be a NumPy array, got MaskedArray"),
