@@ -140,7 +140,8 @@ def _numbers_for(name, values, array):
     """An expression for labels or weights as numbers, or None where there is no good one."""
     if hasattr(values, "tocsr"):
         return f"{name}.toarray()"
-    if array.dtype.kind == "U" and name == "y":
+    in_words = array.dtype.kind == "U" or (array.size > 0 and all(isinstance(each, str) for each in array.flat))
+    if in_words and name == "y":
         return "np.unique(y, return_inverse=True)[1] for classes"
     return conversions.as_array(name, values, "float64")
 
