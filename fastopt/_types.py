@@ -17,6 +17,7 @@ INDEX_DTYPES = ("int32", "int64")
 
 Array: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64] | npt.NDArray[Any]
 ArrayLike: TypeAlias = npt.ArrayLike
+DTypeLike: TypeAlias = npt.DTypeLike
 StrPath: TypeAlias = str | os.PathLike[str]
 
 # Arrays in the structure of the parameters: one array, a list or a dict of them. Any, because each use would otherwise

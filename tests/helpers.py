@@ -30,6 +30,11 @@ def exactly(message):
     return f"^{re.escape(message)}$"
 
 
+def beginning(message):
+    """A pattern for a message that may go on with a remedy; tests/core/test_remedies.py follows those."""
+    return f"^{re.escape(message.split(';')[0].rstrip('.'))}(; .*)?\\.$"
+
+
 @contextlib.contextmanager
 def refused(opt, exception, match):
     """Expect an exception with this message, and an optimizer that is as before, to the last bit."""

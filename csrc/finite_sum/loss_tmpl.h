@@ -1,6 +1,7 @@
 /* loss_tmpl.h -- the loop over samples, written once for all losses of one output.
  *
- * The sum is taken in LANES sums whose order is fixed: the same bits with vectors of any width. */
+ * The sum is taken in LANES sums whose order is fixed: the same bits with vectors of any width. A sample of weight 0
+ * counts as left out, also where its loss overflows. */
 #include LOSS_FILE               /* FN(point) */
 #ifndef SEVERAL_OUTPUTS
 
@@ -10,8 +11,9 @@ FO_INLINE double FN(weigh)(const real *margin, const real *label, const real *we
                            real *derivative)
 {
     const point at = FN(point)(margin[i], label[i], parameter);
-    derivative[i] = (real)(weight[i] * at.derivative);
-    return weight[i] * at.value;
+    const int counts = weight[i] != 0;
+    derivative[i] = counts ? (real)(weight[i] * at.derivative) : 0;
+    return counts ? weight[i] * at.value : 0.0;
 }
 
 static double FN(kernels)(const fo_objective *it, const void *margins, const void *labels, const void *weights,

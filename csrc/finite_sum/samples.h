@@ -44,7 +44,7 @@ FO_INLINE fo_batch batch_slice(fo_batch batch, ptrdiff_t lo, ptrdiff_t hi)
 FO_INLINE fo_sample dense_sample(const fo_objective *it, ptrdiff_t sample, size_t itemsize)
 {
     assert(sample >= 0 && sample < it->n_samples);
-    const fo_sample at = {(const char *)it->data + (size_t)(sample * it->sample_stride) * itemsize, NULL,
+    const fo_sample at = {(const char *)it->data + sample * it->sample_stride * (ptrdiff_t)itemsize, NULL,
                           it->n_features};
     return at;
 }

@@ -35,6 +35,10 @@ static double FN(kernels)(const fo_objective *it, const void *margins, const voi
         real *derivative = (real *)derivatives + i * n_outputs;
         const ptrdiff_t own = (ptrdiff_t)label[i];
         ptrdiff_t largest = 0;
+        if (weight[i] == 0) {             /* counts as left out, also where its loss overflows */
+            memset(derivative, 0, (size_t)n_outputs * sizeof(real));
+            continue;
+        }
         for (ptrdiff_t k = 1; k < n_outputs; ++k)
             largest = z[k] > z[largest] ? k : largest;
         const double gap = (double)z[largest] - z[own];

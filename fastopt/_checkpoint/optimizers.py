@@ -152,7 +152,9 @@ def _names(optimizer):
 
 def _fitting_params(tree, optimizer):
     """The parameters of a tree, checked to be copied into those of an optimizer without an error."""
-    own, keys = _validation.parameters.flat_parameters(optimizer.params)  # may have been made read-only since
+    own, keys = _validation.parameters.flat_parameters(  # may have been made read-only since
+        optimizer.params, type(optimizer).__name__
+    )
     given = tree.get("params") if isinstance(tree, dict) else None
     if not isinstance(given, list) or len(given) != len(own):
         got = f"{len(given)} of them" if isinstance(given, list) else type(given).__name__

@@ -10,7 +10,7 @@ import struct
 
 import numpy as np
 
-from .._validation.parameters import is_masked
+from .._validation.conversions import is_masked
 
 DEEPEST = 64  # levels of a tree: far below Python's recursion limit, and a tree that contains itself is refused
 LARGEST_NUMBER = 2**53  # up to here all readers of JSON read integers exactly

@@ -11,7 +11,7 @@ from .. import _validation
 from .._types import Array
 from .._validation import saved_runs
 from .._validation.scalars import choice, integer
-from ..optimizers._hyperparameters import LearningRate, ThreadCount, declare
+from ..optimizers._hyperparameters import KnownAttributes, LearningRate, ThreadCount, declare
 
 #: Names of the state in checkpoints of versions before 0.2 -> present names.
 FORMER_NAMES = {"table": "gradient_memory", "mean": "mean_gradient"}
@@ -24,10 +24,10 @@ class AutomaticRate(LearningRate):
         return None if value is None else _validation.scalars.real(self.name, value, "(0, inf)")
 
     def __set__(self, instance: Any, value: Any) -> None:
-        _validation.optimizers.refuse_assignment(self.name)
+        _validation.optimizers.refuse_finite_sum_assignment(self.name)
 
 
-class FiniteSumMethod:
+class FiniteSumMethod(KnownAttributes):
     """Base of the methods that need a built-in objective; `fastopt.minimize` makes and runs them.
 
     Parameters
@@ -39,14 +39,17 @@ class FiniteSumMethod:
     updates_memory = None
     learning_rate = AutomaticRate(None)
     num_threads = ThreadCount(None, keyword_only=True)
+    params = state = None
+    step_count = skipped_steps = 0
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         declare(cls)
+        cls._makes_attributes = cls.__init__ is not FiniteSumMethod.__init__
 
     def __init__(self, params: Array, learning_rate: float | None = None, *, num_threads: int | None = None) -> None:
         if self.updates_memory is None:
-            raise TypeError(f"{type(self).__name__} is a base class; use fastopt.SAGA or fastopt.SVRG.")
+            _validation.optimizers.refuse_base_class(type(self).__name__, "a method", "fastopt.SAGA")
         self.params = params
         given = {"learning_rate": learning_rate, "num_threads": num_threads}
         self._values = {name: each.check(given[name]) for name, each in self._declared.items()}

@@ -160,6 +160,7 @@ def minimize(
     2  failure the objective became NaN or infinite; x is the last finite one
     3  failure the gradient became NaN or infinite (only with ``nonfinite="raise"``, the default here)
     4  failure the parameters overflowed; x is that of the last epoch before
+    5  success `bounds` leave a single point, where the objective is evaluated once
     99 failure the callback raised StopIteration
     == ======= =====================================================================================================
 
@@ -261,7 +262,7 @@ def _result(run, status, unit, tol):
         nepoch=run.nepoch,
         nfev=run.evaluate.nfev,
         njev=run.evaluate.njev,
-        success=status == stopping.CONVERGED or (status == stopping.BUDGET and tol is None),
+        success=status in (stopping.CONVERGED, stopping.FIXED) or (status == stopping.BUDGET and tol is None),
         status=status,
         message=stopping.MESSAGES[status].format(unit=unit, nit=run.nit),
         history=run.history.arrays(),

@@ -38,6 +38,33 @@ class CsrSamples:
         return type(self.matrix)(arrays, shape=(len(rows), self.shape[1]))
 
 
+class AscendingSamples:
+    """Samples that can only be selected in ascending order, as from a data set of h5py."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __getitem__(self, rows):
+        order = np.argsort(rows)
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return self.array[rows[order]][back]
+
+
+def ascending_where_needed(array):
+    """The array, in a wrapper if it has refused samples and does so only where they do not ascend."""
+    plain = isinstance(array, (np.ndarray, CsrSamples, AscendingSamples)) or hasattr(array, "tocsr")
+    return array if plain or not _selects(array, [0, 1]) or _selects(array, [1, 0]) else AscendingSamples(array)
+
+
+def _selects(array, rows):
+    try:
+        array[np.array(rows)]
+    except Exception:  # whatever it says, its own refusal of the batch is the one to tell
+        return False
+    return True
+
+
 class NoSamples:
     """For an objective that has no samples, or draws its own.
 
@@ -111,7 +138,17 @@ class Batches:
         if self.size == self.n_samples:
             return self.all_samples
         index = self.order[k * self.size : (k + 1) * self.size]
-        return tuple([array[index] for array in self.data])
+        try:
+            return tuple([array[index] for array in self.data])
+        except Exception:
+            if not self.ascend():
+                raise
+            return tuple([array[index] for array in self.data])
+
+    def ascend(self):
+        """Select in ascending order from now on where only that is possible; whether that is new."""
+        before, self.data = self.data, tuple([ascending_where_needed(each) for each in self.data])
+        return any(own is not former for own, former in zip(self.data, before, strict=True))
 
     def weight(self, k):
         """Number of samples in batch k."""

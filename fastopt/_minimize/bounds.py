@@ -10,6 +10,7 @@ class Projection:
 
     def __init__(self, low, high):
         self.low, self.high = low, high
+        self.single_point = np.array_equal(low, high)
 
     @classmethod
     def of(cls, bounds, x):

@@ -121,8 +121,9 @@ class Differences(Evaluator):
         x = np.array(x, np.float64)
         step = self.relative_step * np.maximum(1.0, np.abs(x))
         value, gradient = self.slope(x, batch, self.inside(x, step))
-        if self.central:
-            gradient = (gradient + self.slope(x, batch, self.inside(x, -step))[1]) / 2
+        back = self.inside(x, -step) if self.central else np.zeros_like(x)
+        if back.any():  # else differences are one-sided, or all parameters are fixed by bounds
+            gradient = (gradient + self.slope(x, batch, back)[1]) / 2
         self.njev += 1
         return value, gradient.astype(self.dtype)
 

@@ -14,6 +14,7 @@ from .._validation import minimize as validation
 from .._validation import saved_runs
 from .._validation.scalars import flag
 from . import stopping
+from .gradients import as_gradient
 from .interrupts import DeferredInterrupt
 from .report import gradient_norm
 from .stopping import BUDGET, Stop
@@ -119,6 +120,8 @@ class Run:
 
     def status(self):
         """Why the run is over; None if it is not."""
+        if self.bounds is not None and self.bounds.single_point:
+            return stopping.FIXED
         if self.watch is not None and self.watch.over and not self.in_epoch:
             return stopping.CONVERGED
         return BUDGET if self.nit >= self.limit else None
@@ -169,13 +172,7 @@ class Run:
             value = validation.scalar(value)
         if not math.isfinite(value):
             raise Stop(stopping.NONFINITE_LOSS)
-        return value, self.as_gradient(gradient)
-
-    def as_gradient(self, gradient):
-        """What the objective gave as a gradient: lists become arrays, and x itself is copied."""
-        if type(gradient) is not np.ndarray:
-            return validation.gradient(gradient, self.x)
-        return gradient.copy() if gradient.base is self.x else gradient
+        return value, as_gradient(gradient, self.x)
 
     def step(self, gradient):
         try:
@@ -254,14 +251,14 @@ class Run:
             finite = math.isfinite(value)
         except Stop:  # finite differences: the function is not finite at a neighbouring point
             value, finite = self.evaluate.value(view, ()), False
-        failed = not finite and status in (stopping.CONVERGED, BUDGET)
+        failed = not finite and status in (stopping.CONVERGED, BUDGET, stopping.FIXED)
         return value, gradient, stopping.NONFINITE_LOSS if failed else status
 
     def at_end(self, x, last_gradient, status):
         """Value at the result, over all samples if there are any; and the gradient there, or the last one of a step."""
         if self.batches.n_samples is None and status in stopping.RESUMABLE:
             value, gradient = self.evaluate.at_end(x, last_gradient)
-            return value, copy.deepcopy(self.as_gradient(gradient))
+            return value, copy.deepcopy(as_gradient(gradient, self.x))
         return self.batches.mean_over_all(lambda batch: self.evaluate.value(x, batch)), last_gradient
 
     # --- checkpoints -------------------------------------------------------------------------------------

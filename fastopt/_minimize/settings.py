@@ -6,7 +6,7 @@ import functools
 from .._finite_sum.saga_svrg import FINITE_SUM_METHODS, FiniteSumMethod
 from .._validation import minimize as validation
 from .._validation.optimizers import optimizer_name, refuse_base_class
-from .._validation.scalars import choice, flag, integer, real
+from .._validation.scalars import choice, count, flag, real
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import cosine_decay
 
@@ -23,18 +23,18 @@ def option(default, check, **limits):
 class Settings:
     """minimize's own options; a default of None depends on the other options."""
 
-    maxiter: int | None = option(None, integer, minimum=0)
-    epochs: int | None = option(None, integer, minimum=0)
-    epoch_length: int = option(100, integer, minimum=1)
+    maxiter: int | None = option(None, count, minimum=0)
+    epochs: int | None = option(None, count, minimum=0)
+    epoch_length: int = option(100, count, minimum=1)
     average: str | None = option(None, choice, allowed=("polyak", "ema"))
     average_decay: float = option(0.999, real, interval="[0, 1)")
-    average_start: int = option(1, integer, minimum=0)
+    average_start: int = option(1, count, minimum=0)
     return_best: bool = option(False, flag)
-    patience: int = option(10, integer, minimum=1)
+    patience: int = option(10, count, minimum=1)
     disp: bool = option(False, lambda name, value: bool(value))
     progress: bool = option(False, flag)
     checkpoint: str | None = option(None, validation.checkpoint_path)
-    checkpoint_every: int = option(1, integer, minimum=1)
+    checkpoint_every: int = option(1, count, minimum=1)
     spsa_step: float = option(0.01, real, interval="(0, inf)")
     parallel: str = option("batch", choice, allowed=("batch", "hogwild"))
 
@@ -83,7 +83,7 @@ class Method:
         self.name = getattr(method, "__name__", type(method).__name__)
         declared = method._declared if self.is_class else {}
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}
-        validation.warn_unknown_options([*options])
+        validation.warn_unknown_options([*options], [*declared, *(each.name for each in dataclasses.fields(Settings))])
 
     def optimizer(self, x, most_iterations):
         """The optimizer of x; one that meets a non-finite gradient raises, unless the user said otherwise."""

@@ -4,10 +4,10 @@ import math
 
 from .._validation import saved_runs
 
-CONVERGED, BUDGET, NONFINITE_LOSS, NONFINITE_GRADIENT, NONFINITE_PARAMETERS, CALLBACK = 0, 1, 2, 3, 4, 99
+CONVERGED, BUDGET, NONFINITE_LOSS, NONFINITE_GRADIENT, NONFINITE_PARAMETERS, FIXED, CALLBACK = 0, 1, 2, 3, 4, 5, 99
 
 # A run that ended like this may be resumed, with a larger budget for example.
-RESUMABLE = (CONVERGED, BUDGET, CALLBACK)
+RESUMABLE = (CONVERGED, BUDGET, FIXED, CALLBACK)
 
 REMEDY = "Try a smaller `learning_rate`, `clip_norm` or `clip_value`, or scale the data."
 MESSAGES = {
@@ -16,6 +16,7 @@ MESSAGES = {
     NONFINITE_LOSS: f"The objective became NaN or infinite in iteration {{nit}}. {REMEDY}",
     NONFINITE_GRADIENT: f"The gradient became NaN or infinite in iteration {{nit}}. {REMEDY}",
     NONFINITE_PARAMETERS: f"The parameters overflowed in iteration {{nit}}. {REMEDY}",
+    FIXED: "All parameters are fixed by `bounds`.",
     CALLBACK: "`callback` raised `StopIteration`.",
 }
 

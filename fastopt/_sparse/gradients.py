@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _validation
 from .._memory import base_view
-from .._types import ArrayLike
+from .._types import ArrayLike, DTypeLike
 from . import coalesce
 
 
@@ -49,6 +49,14 @@ class RowSparse:
         self.rows = _validation.sparse_gradients.row_values(rows, self.indices)
         self.unique = _validation.scalars.flag("unique", unique)
 
+    def astype(self, dtype: DTypeLike) -> RowSparse:
+        """Return a copy with rows of another dtype: float32 or float64."""
+        return RowSparse(self.indices.copy(), self.rows.astype(dtype), self.unique)
+
+    def copy(self) -> RowSparse:
+        """Return a copy with arrays of its own."""
+        return RowSparse(self.indices.copy(), self.rows.copy(), self.unique)
+
     def __repr__(self):
         return repr(Rows(self.indices, self.rows, self.unique))
 
@@ -85,6 +93,10 @@ class Compressed(NamedTuple):
     indices: np.ndarray
     data: np.ndarray
 
+    @property
+    def dtype(self):
+        return self.data.dtype
+
     def arrays(self):
         return self.indptr, self.indices, self.data
 
@@ -95,6 +107,10 @@ class Coordinates(NamedTuple):
     shape: tuple
     coords: tuple
     data: np.ndarray
+
+    @property
+    def dtype(self):
+        return self.data.dtype
 
     def arrays(self):
         return *self.coords, self.data
@@ -181,7 +197,10 @@ def _flat_compressed(name, grad, param):
     if n_major == 1 and n_minor == param.size:
         return indices, data  # a vector along the compressed axis: no copy
     steps = (n_minor, 1) if grad.format == "csr" else (1, grad.shape[1])
-    flat = coalesce.flat_positions(_contiguous(grad.indptr), _contiguous(indices), *steps)
+    starts = grad.indptr
+    if starts.dtype != indices.dtype:
+        starts, indices = starts.astype(np.int64, copy=False), indices.astype(np.int64, copy=False)
+    flat = coalesce.flat_positions(_contiguous(starts), _contiguous(indices), *steps)
     if flat is None:
-        _validation.sparse_gradients.refuse_malformed(name, grad.format, n_major)
+        _validation.sparse_gradients.refuse_malformed(name, n_major)
     return flat, data

@@ -6,10 +6,12 @@ here changes an argument: callers validate first and mutate after.
 
 from . import (
     bounds,
+    conversions,
     files,
     gradients,
     machine,
     minimize,
+    names,
     native,
     objectives,
     optimizers,
@@ -19,14 +21,17 @@ from . import (
     scalars,
     sparse_gradients,
     state_dicts,
+    text,
 )
 
 __all__ = [
     "bounds",
+    "conversions",
     "files",
     "gradients",
     "machine",
     "minimize",
+    "names",
     "native",
     "objectives",
     "optimizers",
@@ -36,4 +41,5 @@ __all__ = [
     "scalars",
     "sparse_gradients",
     "state_dicts",
+    "text",
 ]

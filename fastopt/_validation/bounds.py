@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from .minimize import warn_caller
+from .text import shown
 
 
 def bounds(value, x):
@@ -14,7 +15,7 @@ def bounds(value, x):
         low, high = (np.broadcast_to(np.asarray(end, np.float64), x.shape) for end in (low, high))
     except (TypeError, ValueError):
         raise ValueError(
-            f"`bounds` must give a lower and an upper end for each of the {x.size} parameters, got {value!r}."
+            f"`bounds` must give a lower and an upper end for each of the {x.size} parameters, got {shown(value)}."
         ) from None
     if np.isnan(low).any() or np.isnan(high).any():
         raise ValueError("`bounds` must not be NaN; None or infinity stands for no bound.")
@@ -42,7 +43,7 @@ def _from_pairs(value, x):
         pairs = [(low, high) for low, high in value]
     except (TypeError, ValueError):
         raise ValueError(
-            f"`bounds` must be a scipy.optimize.Bounds or a sequence of (low, high) pairs, got {value!r}."
+            f"`bounds` must be a scipy.optimize.Bounds or a sequence of (low, high) pairs, got {shown(value)}."
         ) from None
     if len(pairs) != x.size:
         raise ValueError(f"The length of `bounds` must be that of `x0`, {x.size}, got {len(pairs)}.")

@@ -1,25 +1,36 @@
 """Dense gradients, which mirror the parameters."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from .._memory import base_view
-from .parameters import is_masked, refuse_read_only
+from . import conversions
+from .conversions import is_masked, remedy
+from .parameters import refuse_read_only
+from .text import shown
 
 
 def flat_gradients(grad, keys):
     """Return gradients in the order of the parameters, from a structure that must mirror theirs."""
     if isinstance(keys, tuple):
         if not isinstance(grad, dict):
-            raise TypeError(f"`grad` must be a dict like the parameters, got {type(grad).__name__}.")
+            advice = remedy("pass", conversions.as_container("grad", grad) if isinstance(grad, Mapping) else None)
+            raise TypeError(f"`grad` must be a dict like the parameters, got {type(grad).__name__}{advice}.")
         missing = [key for key in keys if key not in grad]
         if missing or len(grad) != len(keys):
             extra = [key for key in grad if key not in keys]
             raise ValueError(
-                f"`grad` must have the keys of the parameters, got missing {missing!r} and unknown {extra!r}."
+                f"`grad` must have the keys of the parameters, got missing {shown(missing)} and unknown {shown(extra)}."
             )
         return [grad[key] for key in keys]
     if not isinstance(grad, (list, tuple)):
-        raise TypeError(f"`grad` must be a list like the parameters, got {type(grad).__name__}.")
+        advice = conversions.as_container("grad", grad)
+        if advice is None and keys == 1 and isinstance(grad, np.ndarray):
+            advice = "[grad]"
+        raise TypeError(
+            f"`grad` must be a list like the parameters, got {type(grad).__name__}{remedy('pass', advice)}."
+        )
     grad = list(grad)  # a copy: other threads may change the list
     if len(grad) != keys:
         raise ValueError(f"`grad` must have {keys} arrays like the parameters, got {len(grad)}.")
@@ -32,26 +43,30 @@ def gradient_array(name, grad, param):
         return np.asarray(grad)  # NumPy's arithmetic on 0-d arrays returns scalars
     if isinstance(grad, np.ndarray) and not is_masked(grad):
         return base_view(grad)  # its own `view` may be another one
-    raise TypeError(
-        f"{name} must be a NumPy array, got {type(grad).__name__}; pass np.asarray(grad, dtype=np.{param.dtype})."
-    )
+    own = name.strip("`")
+    if grad is None:
+        advice = f"np.zeros_like({own.replace('grad', 'params', 1)}) where there is no gradient"
+    else:
+        advice = conversions.as_container(own, grad) or conversions.as_array(own, grad, param.dtype)
+    raise TypeError(f"{name} must be a NumPy array, got {type(grad).__name__}{remedy('pass', advice)}.")
 
 
 def refuse_gradient(name, grad, param):
     """Raise with the reason why a gradient does not fit its parameter, or why its parameter cannot be updated."""
     if not param.flags.writeable:
         refuse_read_only(name.replace("grad", "params", 1))
+    own = name.strip("`")
     if grad.dtype.newbyteorder("=") == param.dtype and not grad.dtype.isnative:
-        raise TypeError(
-            f"{name} must be of native byte order, got dtype {grad.dtype.str!r}; pass grad.astype(np.{param.dtype})."
-        )
+        advice = remedy("pass", f"{own}.astype(np.{param.dtype})")
+        raise TypeError(f"{name} must be of native byte order, got dtype {grad.dtype.str!r}{advice}.")
     if grad.dtype != param.dtype:
-        raise TypeError(
-            f"{name} must be {param.dtype} like its parameter, got {grad.dtype}; pass grad.astype(np.{param.dtype})."
-        )
+        advice = remedy("pass", conversions.of_dtype(own, grad, param))
+        raise TypeError(f"{name} must be {param.dtype} like its parameter, got {grad.dtype}{advice}.")
     if grad.shape != param.shape:
-        raise ValueError(f"{name} must have the shape {param.shape} of its parameter, got {grad.shape}.")
-    raise ValueError(f"{name} must be aligned to its dtype, got a misaligned array; pass grad.copy().")
+        same = [n for n in grad.shape if n != 1] == [n for n in param.shape if n != 1]
+        advice = remedy("pass", f"{own}.reshape({param.shape})" if same else None)
+        raise ValueError(f"{name} must have the shape {param.shape} of its parameter, got {grad.shape}{advice}.")
+    raise ValueError(f"{name} must be aligned to its dtype, got a misaligned array; pass {own}.copy().")
 
 
 def refuse_overlap(name, grad, owners):
@@ -64,7 +79,7 @@ def refuse_overlap(name, grad, owners):
         if shared:
             raise ValueError(
                 f"{name} must not share memory with the parameters or the state, which the step overwrites, "
-                "got an overlapping array; pass grad.copy()."
+                f"got an overlapping array; pass {name.strip('`')}.copy()."
             )
 
 

@@ -3,11 +3,15 @@
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 
 from .._types import DTYPES
+from . import conversions, names
+from .conversions import is_masked, remedy
 from .scalars import real
+from .text import shown
 
 # --- the objective ---------------------------------------------------------------------------------------
 
@@ -15,17 +19,34 @@ from .scalars import real
 def starting_point(x0):
     """Return a copy of x0: one dimension, float32 as it is, other real numbers as float64."""
     try:
+        if is_masked(x0):
+            raise TypeError
         x = np.atleast_1d(np.asarray(x0))
         if x.dtype.kind == "O":
-            x = np.array([float(value) for value in x.ravel()]).reshape(x.shape)  # NumPy makes NaN of None
+            x = _of_objects(x)
         if x.dtype.kind not in "biuf":
             raise TypeError
         x = np.array(x, x.dtype.name if x.dtype.name in DTYPES else np.float64, order="C")
-    except (TypeError, ValueError):
-        raise TypeError(f"`x0` must be convertible to an array of real numbers, got {x0!r}.") from None
+    except (TypeError, ValueError, RuntimeError):
+        advice = remedy("pass", _real_starting_point(x0))
+        raise TypeError(f"`x0` must be convertible to an array of real numbers, got {shown(x0)}{advice}.") from None
     if x.ndim != 1:
         raise ValueError(f"'x0' must only have one dimension, got shape {x.shape}; pass x0.ravel().")
     return x
+
+
+def _real_starting_point(x0):
+    """An expression for the numbers in x0, or None where there is no good one."""
+    if getattr(x0, "dtype", np.dtype(bool)) in (np.complex64, np.complex128):
+        return "np.concatenate([x0.real, x0.imag])"
+    if isinstance(x0, dict) and conversions.holds_real_numbers([*x0.values()]):
+        return "np.ravel([*x0.values()])"
+    return conversions.as_container("x0", x0) or conversions.as_array("x0", x0, "float64")
+
+
+def _of_objects(array):
+    """An array of objects as one of floats; NumPy would make NaN of None."""
+    return np.array([float(value) for value in array.ravel()]).reshape(array.shape)
 
 
 def extra_arguments(args):
@@ -49,7 +70,7 @@ def jac(value):
     if value is True:
         return True
     if not isinstance(value, str) or value not in ("2-point", "3-point", "spsa"):
-        raise ValueError(f'`jac` must be True, a callable, None, "2-point", "3-point" or "spsa", got {value!r}.')
+        raise ValueError(f'`jac` must be True, a callable, None, "2-point", "3-point" or "spsa", got {shown(value)}.')
     return value
 
 
@@ -64,7 +85,7 @@ def scalar(value):
         )
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "fiub":
-        got = f"an array of shape {array.shape}" if array.size != 1 else repr(value)
+        got = f"an array of shape {array.shape}" if array.size != 1 else shown(value)
         raise ValueError(f"The user-provided objective function must return a scalar value, got {got}.")
     return float(array.item())
 
@@ -82,16 +103,29 @@ def pair(returned):
 
 
 def gradient(value, x):
-    """Return a gradient as an array, as SciPy does with lists and plain numbers; other types are left to step()."""
+    """Return what an objective gave as a gradient as an array like x, as SciPy does; other types are left to step()."""
     if isinstance(value, (list, tuple, float, int, np.generic)):
-        return np.asarray(value, x.dtype).reshape(np.shape(value) or (1,))
-    return value
+        value = np.asarray(value, x.dtype).reshape(np.shape(value) or (1,))
+    return _array_like(value, x) if isinstance(value, np.ndarray) and not is_masked(value) else value
+
+
+def _array_like(array, x):
+    """Return a row, a column or a vector of as many real numbers as x in its shape and dtype; others as they are."""
+    if array.shape not in (x.shape, (x.size, 1), (1, x.size)) or array.dtype.kind not in "biufO":
+        return array
+    try:
+        with np.errstate(over="ignore"):
+            return np.array(_of_objects(array) if array.dtype.kind == "O" else array, x.dtype).reshape(x.shape)
+    except (TypeError, ValueError):
+        return array  # objects that are no numbers
 
 
 def native_arguments(jac, args, batches):
     """Refuse what a compiled objective cannot be given."""
     if jac not in (None, True):
-        raise ValueError(f"`jac` must be None or True for a LowLevelCallable, which gives its gradient, got {jac!r}.")
+        raise ValueError(
+            f"`jac` must be None or True for a LowLevelCallable, which gives its gradient, got {shown(jac)}."
+        )
     if args:
         raise ValueError("`args` must be empty for a LowLevelCallable; pass them as its user_data.")
     if batches.n_samples is not None and batches.data is not None:
@@ -108,11 +142,13 @@ def native_batch(takes_batch, has_samples):
 
 def objective_arguments(objective, x, jac, args, data, n_samples):
     """Refuse arguments that a built-in objective replaces: gradient, extra arguments and samples."""
-    if jac not in (None, True):
-        raise ValueError(f"`jac` must be None or True for a built-in objective, which gives its gradient, got {jac!r}.")
+    if jac not in (None, True) and not (callable(jac) and jac == objective.gradient):
+        raise ValueError(
+            f"`jac` must be None or True for a built-in objective, which gives its gradient, got {shown(jac)}."
+        )
     if args:
-        remedy = f"; pass method={args!r}" if isinstance(args, str) else ""
-        raise ValueError(f"`args` must be empty for a built-in objective, got {args!r}{remedy}.")
+        advice = f"; pass method={args!r}" if isinstance(args, str) else ""
+        raise ValueError(f"`args` must be empty for a built-in objective, got {shown(args)}{advice}.")
     for name, value in {"data": data, "n_samples": n_samples}.items():
         if value is not None:
             raise ValueError(f"`{name}` must be None for a built-in objective, which has its own samples.")
@@ -136,11 +172,21 @@ def saga_svrg_rate(rate, objective):
         smoothness = objective.max_smoothness  # takes a pass over the samples
         rate = 1.0 / (3.0 * smoothness) if smoothness > 0 else 1.0
         if not rate > 0:
-            raise ValueError(
-                f"`learning_rate` must be given for {type(objective).__name__}: its gradient has no Lipschitz constant "
-                "to make one from."
-            )
+            refuse_automatic_rate(objective)
     return rate
+
+
+def refuse_automatic_rate(objective):
+    """Raise where no learning rate can be made of the objective, with the reason."""
+    kind = type(objective).__name__
+    if np.isinf(objective.curvature):
+        reason, advice = "its gradient has no Lipschitz constant to make one from", ""
+    else:
+        reason, advice = "the squared length of a sample overflows", ", or scale `X`, such as X / np.abs(X).max()"
+    raise ValueError(
+        f"`learning_rate` must be given for {kind}: {reason}; "
+        f"pass options={{'learning_rate': ...}} with a small number{advice}."
+    )
 
 
 def saga_svrg_settings(settings, batches):
@@ -164,16 +210,17 @@ def generator(rng):
 
 def type_of_rng(rng):
     """The error for a bad `rng`."""
-    return TypeError(f"`rng` must be None, a non-negative integer or a numpy.random.Generator, got {rng!r}.")
+    return TypeError(f"`rng` must be None, a non-negative integer or a numpy.random.Generator, got {shown(rng)}.")
 
 
 # --- method and options ----------------------------------------------------------------------------------
 
 
 def refuse_method(value):
+    kind = type(value).__name__
+    advice = f"; pass method={kind!r}, and its hyper-parameters as `options`" if hasattr(value, "_declared") else ""
     raise TypeError(
-        "`method` must be a name, an Optimizer class or a callable that makes an optimizer, "
-        f"got {type(value).__name__}."
+        f"`method` must be a name, an Optimizer class or a callable that makes an optimizer, got {kind}{advice}."
     )
 
 
@@ -182,7 +229,7 @@ def made_optimizer(optimizer, x, expected):
     if not isinstance(optimizer, expected) or optimizer.params is not x:
         raise TypeError(
             "`method` must return a fastopt optimizer of the array it is called with, such as "
-            f"fastopt.Adam(x), got {optimizer!r}."
+            f"fastopt.Adam(x), got {shown(optimizer)}."
         )
     return optimizer
 
@@ -191,7 +238,7 @@ def options(value):
     """Return a copy of the options."""
     if value is None:
         return {}
-    if not isinstance(value, dict):
+    if not isinstance(value, Mapping):
         raise TypeError(f"`options` must be a dict, got {type(value).__name__}.")
     return dict(value)
 
@@ -200,12 +247,14 @@ def tolerance(value):
     return None if value is None else real("tol", value, "[0, inf)")
 
 
-def warn_unknown_options(names):
-    """SciPy's warning, for the caller of minimize()."""
+def warn_unknown_options(given, known):
+    """SciPy's warning, for the caller of minimize(), and what the names may stand for."""
     from scipy.optimize import OptimizeWarning
 
-    if names:
-        warn_caller(f"Unknown solver options: {', '.join(map(str, names))}", OptimizeWarning)
+    if given:
+        hints = [names.hint(name, known).strip() for name in given]
+        listed = [f"{name} ({hint})" if hint else f"{name}" for name, hint in zip(given, hints, strict=True)]
+        warn_caller(f"Unknown solver options: {', '.join(listed)}", OptimizeWarning)
 
 
 def warn_caller(message, category):
@@ -243,4 +292,4 @@ def path(name, value):
     try:
         return os.fsdecode(value)
     except TypeError:
-        raise TypeError(f"`{name}` must be a path, got {value!r}.") from None
+        raise TypeError(f"`{name}` must be a path, got {shown(value)}.") from None

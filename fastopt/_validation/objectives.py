@@ -1,12 +1,15 @@
 """Checks of what an objective is given, and their messages; fastopt/_validation/__init__.py says in which style."""
 
+import copy
 import operator
 
 import numpy as np
 
 from .._memory import base_view
 from .._types import DTYPES, INDEX_DTYPES
-from .parameters import is_masked, is_native
+from . import conversions
+from .conversions import is_masked, remedy
+from .parameters import is_native
 from .scalars import real
 
 
@@ -15,9 +18,11 @@ def samples(X):
     if hasattr(X, "tocsr"):
         return _sparse_samples(X)
     if not isinstance(X, np.ndarray) or is_masked(X):
-        remedy = "X.filled()" if is_masked(X) else "np.asarray(X, float)"
+        advice = conversions.as_array("X", X, "float64")
+        if advice is not None:
+            advice = advice.replace("np.asarray", "np.ascontiguousarray")
         raise TypeError(
-            f"`X` must be a NumPy array or a scipy.sparse CSR matrix, got {type(X).__name__}; pass {remedy}."
+            f"`X` must be a NumPy array or a scipy.sparse CSR matrix, got {type(X).__name__}{remedy('pass', advice)}."
         )
     X = X if type(X) is np.ndarray else base_view(X)
     dense_layout(X)
@@ -28,7 +33,7 @@ def dense_layout(X):
     """Check dtype and layout of dense samples, not their contents."""
     _two_dimensions(X)
     _dtype(X)
-    if (X.strides[1] != X.itemsize and X.shape[1] > 1) or not _rows_in_order(X):
+    if (X.strides[1] != X.itemsize and X.shape[1] > 1) or X.strides[0] % X.itemsize:
         raise ValueError(
             f"`X` must have contiguous rows (C order), got strides {X.strides}; pass np.ascontiguousarray(X)."
         )
@@ -36,26 +41,33 @@ def dense_layout(X):
         raise ValueError("`X` must be aligned, got an array that is not; pass X.copy().")
 
 
-def _rows_in_order(X):
-    return X.strides[0] >= 0 and X.strides[0] % X.itemsize == 0
-
-
 def _two_dimensions(X):
     if X.ndim != 2:
-        raise ValueError(f"`X` must have two dimensions, samples and features, got shape {X.shape}.")
+        advice = {1: "; pass X.reshape(1, -1) for one sample, X.reshape(-1, 1) for one feature"}.get(X.ndim, "")
+        raise ValueError(f"`X` must have two dimensions, samples and features, got shape {X.shape}{advice}.")
     if X.shape[0] == 0 or X.shape[1] == 0:
         raise ValueError(f"`X` must hold at least one sample and one feature, got shape {X.shape}.")
 
 
 def _dtype(X):
     if not is_native(X.dtype, DTYPES):
-        raise TypeError(f"`X` must be float32 or float64, got {X.dtype}; pass X.astype(np.float64).")
+        sparse = hasattr(X, "tocsr")
+        if X.dtype.kind == "c":
+            advice = "scipy.sparse.hstack([X.real, X.imag]).tocsr()" if sparse else "np.hstack([X.real, X.imag])"
+        elif sparse:
+            advice = "X.astype(np.float64)" if X.dtype.kind in "biuf" else None
+        else:
+            advice = "np.ascontiguousarray(X, np.float64)" if conversions.holds_real_numbers(X) else None
+        raise TypeError(f"`X` must be float32 or float64, got {X.dtype}{remedy('pass', advice)}.")
 
 
 def _sparse_samples(X):
     if X.format != "csr":
         raise TypeError(f"`X` must be a NumPy array or in CSR format, got {X.format}; pass X.tocsr().")
     X = plain_csr(X)
+    _index_dtypes(X)
+    if X.indices.dtype != X.indptr.dtype:
+        X = _with_one_index_dtype(X)
     csr_layout(X)
     return X
 
@@ -91,11 +103,19 @@ def csr_layout(X):
     """Check dtypes and row pointers of CSR samples, not their columns and values."""
     _two_dimensions(X)
     _dtype(X)
-    if not is_native(X.indices.dtype, INDEX_DTYPES) or X.indptr.dtype != X.indices.dtype:
-        raise TypeError(
-            f"`X` must have int32 or int64 indices of one dtype, got {X.indices.dtype} and {X.indptr.dtype}."
-        )
+    _index_dtypes(X)
+    if X.indices.dtype != X.indptr.dtype:
+        raise TypeError(f"`X` must have indices of one dtype, got {X.indices.dtype} and {X.indptr.dtype}.")
     _row_pointers(X)
+
+
+def _index_dtypes(X):
+    for name in ("indices", "indptr"):
+        dtype = getattr(X, name).dtype
+        if not is_native(dtype, INDEX_DTYPES):
+            raise TypeError(
+                f"`X`.{name} must be int32 or int64, got {dtype}; set X.{name} = X.{name}.astype(np.int64)."
+            )
 
 
 def refuse_replaced(name):
@@ -103,6 +123,14 @@ def refuse_replaced(name):
     raise ValueError(
         f"`{name}` must stay the array that it was when the objective was made, got another one; make a new objective."
     )
+
+
+def _with_one_index_dtype(X):
+    """The same matrix with row pointers of the dtype of its indices; with longer indices where these are too short."""
+    wanted = X.indices.dtype if X.indptr.max(initial=0) <= np.iinfo(X.indices.dtype).max else np.dtype(np.int64)
+    converted = copy.copy(X)  # the arrays are shared
+    converted.indices, converted.indptr = (each.astype(wanted, copy=False) for each in (X.indices, X.indptr))
+    return converted
 
 
 def column_range(X, faults):
@@ -135,23 +163,40 @@ def _row_pointers(X):
 
 def _finite(name, is_finite):
     if not is_finite:
-        raise ValueError(f"`{name}` must be finite, got NaN or infinity; remove or replace such entries.")
+        raise ValueError(
+            f"`{name}` must be finite, got NaN or infinity; leave such samples out, or replace the entries."
+        )
 
 
 def vector(name, values, n):
     """Return labels or weights as a float64 array of length n."""
     try:
         array = np.asarray(values)
-    except (TypeError, ValueError):
-        raise TypeError(f"`{name}` must be an array of real numbers, got {type(values).__name__}.") from None
-    if array.dtype.kind not in "biuf":
-        got = f"dtype {array.dtype}" if array.ndim and array.dtype != object else type(values).__name__
-        raise TypeError(f"`{name}` must be an array of real numbers, got {got}.")
+    except (TypeError, ValueError, RuntimeError):
+        advice = remedy("pass", conversions.as_array(name, values, "float64"))
+        raise TypeError(f"`{name}` must be an array of real numbers, got {type(values).__name__}{advice}.") from None
+    if array.dtype.kind not in "biuf" or is_masked(values):
+        plain = array.ndim and array.dtype != object and not is_masked(values)
+        got = f"dtype {array.dtype}" if plain else type(values).__name__
+        advice = remedy("pass", _numbers_for(name, values, array))
+        raise TypeError(f"`{name}` must be an array of real numbers, got {got}{advice}.")
+    if array.shape == (n, 1) and name == "y":
+        array = np.asarray(array).reshape(n)
     if array.shape != (n,):
         raise ValueError(f"`{name}` must have shape ({n},), one entry for each sample, got {array.shape}.")
     array = array.astype(np.float64)
     _finite(name, np.isfinite(array).all())
     return array
+
+
+def _numbers_for(name, values, array):
+    """An expression for labels or weights as numbers, or None where there is no good one."""
+    if hasattr(values, "tocsr"):
+        return f"{name}.toarray()"
+    in_words = array.dtype.kind == "U" or (array.size > 0 and all(isinstance(each, str) for each in array.flat))
+    if in_words and name == "y":
+        return "np.unique(y, return_inverse=True)[1] for classes"
+    return conversions.as_array(name, values, "float64")
 
 
 def in_dtype(name, array, dtype):
@@ -194,7 +239,9 @@ def binary_labels(y):
         return y
     if ((y == 0.0) | (y == 1.0)).all():
         return 2.0 * y - 1.0
-    raise ValueError(f"`y` must hold labels in {{-1, 1}} or in {{0, 1}}, got {_some(y, (-1.0, 1.0))}.")
+    two = len(np.unique(y)) == 2
+    advice = "pass np.unique(y, return_inverse=True)[1]" if two else "for more than two classes use Softmax"
+    raise ValueError(f"`y` must hold labels in {{-1, 1}} or in {{0, 1}}, got {_some(y, (-1.0, 1.0))}; {advice}.")
 
 
 def counts(y):
@@ -209,7 +256,7 @@ def classes(y, n_classes):
     if (y < 0).any() or (y != np.floor(y)).any():
         wrong = y[(y < 0) | (y != np.floor(y))][0]
         raise ValueError(
-            f"`y` must hold class numbers 0, 1, 2, ..., got {wrong}; see np.unique(y, return_inverse=True)."
+            f"`y` must hold class numbers 0, 1, 2, ..., got {wrong}; pass np.unique(y, return_inverse=True)[1]."
         )
     largest = int(y.max())
     if n_classes is None:
@@ -230,8 +277,10 @@ def weights(values, n):
     if values is None:
         return np.ones(n)
     array = vector("sample_weight", values, n)
-    if (array <= 0).any():
-        raise ValueError(f"`sample_weight` must be positive, got {array.min()}; leave such samples out.")
+    if not array.any():
+        raise ValueError("`sample_weight` must be positive for at least one sample, got 0.0 for all.")
+    if (array < 0).any():
+        raise ValueError(f"`sample_weight` must be at least 0, got {array.min()}; leave such samples out.")
     array = array / array.max()  # so that their sum cannot overflow
     return array / array.mean()
 
@@ -276,7 +325,11 @@ def sample_index(idx, n):
     if array.size == 0:
         raise ValueError("`idx` must hold at least one sample, got none.")
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise TypeError(f"`idx` must be a one-dimensional array of integers, got {array.dtype}, shape {array.shape}.")
+        advice = f"np.arange({n})[idx]" if isinstance(idx, slice) else conversions.as_indices("idx", idx)
+        advice = remedy("pass", advice if array.ndim == 1 or isinstance(idx, slice) else None)
+        raise TypeError(
+            f"`idx` must be a one-dimensional array of integers, got {array.dtype}, shape {array.shape}{advice}."
+        )
     if array.min() < 0 or array.max() >= n:
         raise IndexError(f"`idx` must be in [0, {n}), got {array.min()} to {array.max()}.")
     return np.array(array, np.int64)  # a copy, which nobody else can change

@@ -1,27 +1,33 @@
 """How an optimizer is made and used: names, hyper-parameters, one call at a time."""
 
 import difflib
-import numbers
 
 import numpy as np
 
+from . import names
 from .scalars import inside, real
+from .text import shown
 
 
 def optimizer_name(value, registry, argument="name"):
     """Return the class that the registry holds under a name."""
     if isinstance(value, str) and value.lower() in registry:
         return registry[value.lower()]
-    near = difflib.get_close_matches(str(value).lower(), registry, n=1)
+    near = difflib.get_close_matches(str(value).lower(), registry, n=1) if isinstance(value, str) else []
     remedy = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"`{argument}` must be one of {', '.join(registry)}, got {value!r}.{remedy}")
+    raise ValueError(f"`{argument}` must be one of {', '.join(registry)}, got {shown(value)}.{remedy}")
 
 
 def refuse_unknown_argument(owner, name, known):
     """Raise for a keyword that does not exist, with the nearest that does."""
-    near = difflib.get_close_matches(name, known, n=1)
-    remedy = f" Did you mean `{near[0]}`?" if near else f" It takes {', '.join(f'`{each}`' for each in known)}."
-    raise TypeError(f"{owner}() got an unexpected keyword argument `{name}`.{remedy}")
+    advice = names.hint(name, known) or f" It takes {', '.join(f'`{each}`' for each in known)}."
+    raise TypeError(f"{owner}() got an unexpected keyword argument `{name}`.{advice}")
+
+
+def refuse_attribute(owner, name, known):
+    """Raise for an assignment to an attribute that the class does not have, with the nearest that it has."""
+    advice = names.hint(name, known) or f" It has {', '.join(f'`{each}`' for each in known)}."
+    raise AttributeError(f"{owner} has no attribute `{name}` to be set.{advice}")
 
 
 def refuse_base_class(name, lacks="an update rule", example="fastopt.Adam"):
@@ -41,10 +47,19 @@ def refuse_uninitialised(name):
 
 def refuse_assignment(name):
     """Raise for an assignment to a hyper-parameter other than the learning rate."""
+    if name == "num_threads":
+        advice = "a new optimizer with the state: new.load_state_dict(opt.state_dict())"
+    else:
+        advice = f"state = opt.state_dict(); state['hyperparameters']['{name}'] = value; opt.load_state_dict(state)"
     raise AttributeError(
         f"`{name}` is fixed when the optimizer is made; only `learning_rate` can be set. "
-        "Make a new optimizer, and carry its state over with `load_state_dict`."
+        f"To go on with another value: {advice}."
     )
+
+
+def refuse_finite_sum_assignment(name):
+    """Raise for an assignment to a hyper-parameter of SAGA or SVRG."""
+    raise AttributeError(f"`{name}` is fixed during a run; pass options={{'{name}': ...}} to fastopt.minimize.")
 
 
 def refuse_concurrent_use(call):
@@ -59,9 +74,7 @@ def learning_rate(value, interval):
     """Return a learning rate as a float, or the callable that gives it for a step number."""
     if callable(value):
         return value
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"`learning_rate` must be a real number or a callable t -> float, got {value!r}.")
-    return real("learning_rate", value, interval)
+    return real("learning_rate", value, interval, "a real number or a callable t -> float")
 
 
 def scheduled_rate(value, interval, t):

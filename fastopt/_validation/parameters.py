@@ -1,24 +1,31 @@
 """Parameters: arrays that are updated in place."""
 
 import itertools
-import sys
 
 import numpy as np
 
 from .._types import DTYPES, INDEX_DTYPES
+from . import conversions
+from .text import shown
 
 
 def label(name, keys, k):
     """The name of array k of an argument in messages: `grad`, `grad[2]` or `grad['w']`."""
     if keys is None:
         return f"`{name}`"
-    return f"`{name}[{keys[k]!r}]`" if isinstance(keys, tuple) else f"`{name}[{k}]`"
+    return f"`{name}[{shown(keys[k])}]`" if isinstance(keys, tuple) else f"`{name}[{k}]`"
 
 
-def flat_parameters(params):
+def expression(name, keys, k):
+    """How the caller writes what `label` names."""
+    return label(name, keys, k).strip("`")
+
+
+def flat_parameters(params, owner):
     """Return the arrays of `params` as a tuple, and its structure.
 
-    The structure is None for one array, the length of a list, or the tuple of keys of a dict.
+    The structure is None for one array, the length of a list, or the tuple of keys of a dict. `owner` is the name of
+    the class that is to update them.
     """
     if isinstance(params, np.ndarray):
         arrays, keys = (params,), None
@@ -27,14 +34,20 @@ def flat_parameters(params):
     elif isinstance(params, (list, tuple)):
         arrays, keys = tuple(params), len(params)
     else:
+        container = conversions.as_container("params", params)
+        if container is None:
+            advice = _bind_instead("params", conversions.own_array("params", params), owner)
+        else:
+            advice = f"; make it one first: params = {container}; opt = {owner}(params)"
         raise TypeError(
-            f"`params` must be a NumPy array, or a list or dict of them, got {type(params).__name__}; "
-            "pass np.asarray(params, dtype=np.float64)."
+            f"`params` must be a NumPy array, or a list or dict of them, got {type(params).__name__}{advice}."
         )
     if not arrays:
         raise ValueError(f"`params` must hold at least one array, got {params!r}.")
     for k, array in enumerate(arrays):
-        _check_parameter(label("params", keys, k), array)
+        problem = _problem(array)
+        if problem is not None:
+            _refuse_parameter(problem, array, (keys, k), params, owner)
     _check_disjoint(arrays, keys)
     return arrays, keys
 
@@ -48,34 +61,49 @@ def is_native(dtype, names):
     return dtype in NATIVE[names]
 
 
-def is_masked(array):
-    """Whether it is a masked array, without an import of numpy.ma: before that no masked array exists.
-
-    NumPy imports numpy.ma at the first use of `np.ma`. A child process that another thread forks during that import
-    would wait for it for ever.
-    """
-    return isinstance(array, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ()))
-
-
-def _check_parameter(name, array):
-    if not isinstance(array, np.ndarray) or is_masked(array):
-        raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}.")
+def _problem(array):
+    """Why an array cannot be a parameter: an exception and the constraint with what was got; None if it can."""
+    if not isinstance(array, np.ndarray) or conversions.is_masked(array):
+        return TypeError, f"must be a NumPy array, got {type(array).__name__}"
     if array.dtype.kind == "f" and array.dtype.name in DTYPES and not array.dtype.isnative:
-        raise TypeError(
-            f"{name} must be of native byte order, got dtype {array.dtype.str!r}; "
-            f"pass params.astype(np.{array.dtype.name})."
-        )
+        return TypeError, f"must be of native byte order, got dtype {array.dtype.str!r}"
     if array.dtype.name not in DTYPES:
-        raise TypeError(f"{name} must be float32 or float64, got {array.dtype}; pass params.astype(np.float64).")
+        return TypeError, f"must be float32 or float64, got {array.dtype}"
     if not array.flags.writeable:
-        raise ValueError(f"{name} must be writable, as it is updated in place, got a read-only array; pass a copy.")
+        return ValueError, "must be writable, as it is updated in place, got a read-only array"
     if not array.flags.c_contiguous:
-        raise ValueError(
-            f"{name} must be C-contiguous, as it is updated in place, got shape {array.shape} with strides "
-            f"{array.strides}; pass np.ascontiguousarray(params) and use that array from then on."
+        return ValueError, (
+            f"must be C-contiguous, as it is updated in place, got shape {array.shape} with strides {array.strides}"
         )
     if not array.flags.aligned:
-        raise ValueError(f"{name} must be aligned to its dtype, got a misaligned array; pass params.copy().")
+        return ValueError, "must be aligned to its dtype, got a misaligned array"
+    return None
+
+
+def _refuse_parameter(problem, array, place, params, owner):
+    """Raise for what cannot be a parameter, with what to bind in its place."""
+    exception, words = problem
+    name = expression("params", *place)
+    if isinstance(array, dict) and "params" in array:
+        advice = (
+            "; make an optimizer for each group: "
+            f"[{owner}(group['params'], learning_rate=group['lr']) for group in params]"
+        )
+    elif isinstance(array, (dict, list, tuple)) and array and not conversions.holds_real_numbers(array):
+        advice = "; bind one flat list or dict of arrays"
+    elif array is None:
+        advice = "; leave it out"
+    else:
+        first = "params = list(params); " if isinstance(params, tuple) else ""
+        advice = _bind_instead(name, conversions.own_array(name, array), owner, first)
+    raise exception(f"{label('params', *place)} {words}{advice}.")
+
+
+def _bind_instead(name, converted, owner, first=""):
+    """Advice to bind another array; a converted one that the caller does not keep would be trained and lost."""
+    if converted is None:
+        return ""
+    return f"; bind the converted array and read the result there: {first}{name} = {converted}; opt = {owner}(params)"
 
 
 def _check_disjoint(arrays, keys):

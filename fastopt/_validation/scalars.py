@@ -6,11 +6,16 @@ import operator
 
 import numpy as np
 
+from .text import shown
 
-def real(name, value, interval="(-inf, inf)"):
-    """Return `value` as a float inside `interval`, written as "[0, 1)"; NaN is in no interval."""
+
+def real(name, value, interval="(-inf, inf)", kind="a real number"):
+    """Return `value` as a float inside `interval`, written as "[0, 1)"; NaN is in no interval.
+
+    `kind` says in messages what it may be.
+    """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"`{name}` must be a real number, got {value!r}.")
+        value = _element(name, value, numbers.Real, kind)
     try:
         value = float(value)
     except OverflowError:
@@ -18,6 +23,26 @@ def real(name, value, interval="(-inf, inf)"):
     if not inside(value, interval):
         raise ValueError(f"`{name}` must be in {interval}, got {value!r}.")
     return value
+
+
+def number(name, value):
+    """Return `value` as a float, which may be NaN."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        value = _element(name, value, numbers.Real, "a real number")
+    return float(value)
+
+
+def _element(name, value, expected, kind):
+    """Return the number in an array without dimensions, or refuse what is no number."""
+    try:
+        element = value.item()
+    except Exception:  # it has no such method, or more elements than one
+        element = None
+    fits = isinstance(element, expected) and not isinstance(element, bool)
+    if fits and isinstance(value, np.ndarray) and value.ndim == 0:
+        return element
+    remedy = f"; take {name}.item()" if fits else ""
+    raise TypeError(f"`{name}` must be {kind}, got {shown(value)}{remedy}.")
 
 
 def inside(value, interval):
@@ -38,19 +63,26 @@ def _ends(interval):
 def integer(name, value, minimum, maximum=None):
     """Return `value` as an int that is at least `minimum` and, if it is given, at most `maximum`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"`{name}` must be an integer, got {value!r}.")
+        value = _element(name, value, numbers.Integral, "an integer")
     if value < minimum:
-        kind = {0: "a non-negative integer", 1: "a positive integer"}.get(minimum, f"at least {minimum}")
-        raise ValueError(f"`{name}` must be {kind}, got {int(value)!r}.")
+        wanted = {0: "a non-negative integer", 1: "a positive integer"}.get(minimum, f"at least {minimum}")
+        raise ValueError(f"`{name}` must be {wanted}, got {shown(int(value))}.")
     if maximum is not None and value > maximum:
-        raise ValueError(f"`{name}` must be at most {maximum}, got {int(value)!r}.")
+        raise ValueError(f"`{name}` must be at most {maximum}, got {shown(int(value))}.")
     return int(value)
+
+
+def count(name, value, minimum, maximum=None):
+    """Return a number of things as an int; a float without a fraction, such as 1e5, is one, too."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        value = int(value)
+    return integer(name, value, minimum, maximum)
 
 
 def flag(name, value):
     """Return `value` as a bool; only True and False are accepted."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"`{name}` must be True or False, got {value!r}.")
+        raise TypeError(f"`{name}` must be True or False, got {shown(value)}.")
     return bool(value)
 
 
@@ -58,5 +90,5 @@ def choice(name, value, allowed):
     """Return `value` if it is one of the strings in `allowed`."""
     if not isinstance(value, str) or value not in allowed:
         listed = ", ".join(repr(each) for each in allowed)
-        raise ValueError(f"`{name}` must be one of {listed}, got {value!r}.")
+        raise ValueError(f"`{name}` must be one of {listed}, got {shown(value)}.")
     return value

@@ -3,26 +3,39 @@
 import numpy as np
 
 from .._types import DTYPES, INDEX_DTYPES
+from . import conversions
+from .conversions import remedy
 from .parameters import is_native
+from .text import shown
 
 
 def row_indices(indices):
     """Return the indices of a RowSparse as a one-dimensional int32 or int64 array."""
-    indices = np.asarray(indices)
-    if indices.size == 0 and indices.dtype == np.float64:
-        indices = indices.astype(np.int64)  # what NumPy makes of an empty list
-    _index_array("`indices`", "", indices)
-    return indices
+    _refuse_masked("indices", indices, "int64")
+    array = np.asarray(indices)
+    if array.size == 0 and array.dtype == np.float64:
+        array = array.astype(np.int64)  # what NumPy makes of an empty list
+    _index_array("`indices`", "", array)
+    return array
 
 
 def row_values(rows, indices):
     """Return the rows of a RowSparse as an array with one row per index."""
-    rows = np.asarray(rows)
-    if not is_native(rows.dtype, DTYPES):
-        raise TypeError(f"`rows` must be float32 or float64, got {rows.dtype}; pass rows.astype(np.float64).")
-    if rows.ndim == 0 or len(rows) != len(indices):
-        raise ValueError(f"`rows` must have one row for each of the {len(indices)} indices, got shape {rows.shape}.")
-    return rows
+    _refuse_masked("rows", rows, "float64")
+    array = np.asarray(rows)
+    if not is_native(array.dtype, DTYPES):
+        advice = remedy("pass", conversions.as_array("rows", rows, "float64"))
+        raise TypeError(f"`rows` must be float32 or float64, got {array.dtype}{advice}.")
+    if array.ndim == 0 or len(array) != len(indices):
+        raise ValueError(f"`rows` must have one row for each of the {len(indices)} indices, got shape {array.shape}.")
+    return array
+
+
+def _refuse_masked(name, values, dtype):
+    """What is behind a mask must not be taken for a value."""
+    if conversions.is_masked(values):
+        advice = remedy("pass", conversions.as_array(name, values, dtype))
+        raise TypeError(f"`{name}` must be an array without a mask, got {type(values).__name__}{advice}.")
 
 
 def an_array(name, attribute, value):
@@ -37,14 +50,14 @@ def an_array(name, attribute, value):
 def row_sparse(name, grad, param):
     """Check that a RowSparse fits its parameter; its arrays may have been changed since it was made."""
     if param.ndim == 0:
-        raise ValueError(f"{name} must be a number for a parameter without dimensions, got {grad!r}.")
+        raise ValueError(f"{name} must be a number for a parameter without dimensions, got {shown(grad)}.")
     _index_array(name, ".indices", grad.indices)
     if len(grad.rows) != len(grad.indices) or grad.rows.shape[1:] != param.shape[1:]:
         raise ValueError(
             f"{name} must have rows of the shape {param.shape[1:]} of those of its parameter, one for each of "
             f"{len(grad.indices)} indices, got {grad.rows.shape}."
         )
-    _same_dtype(name, grad.rows.dtype, param.dtype)
+    _same_dtype(name, grad.rows, param, f"{name.strip('`')}.astype(np.{param.dtype})")
 
 
 def scipy_gradient(name, grad, param):
@@ -53,7 +66,7 @@ def scipy_gradient(name, grad, param):
     if grad.shape != param.shape and not vector:
         or_vector = f", or ({param.size}, 1) or (1, {param.size})," if param.ndim == 1 else ""
         raise ValueError(f"{name} must have the shape {param.shape}{or_vector} of its parameter, got {grad.shape}.")
-    _same_dtype(name, grad.data.dtype, param.dtype)
+    _same_dtype(name, grad, param, conversions.of_dtype(name.strip("`"), grad, param))
 
 
 def compressed(name, grad):
@@ -65,24 +78,23 @@ def compressed(name, grad):
     if len(grad.shape) == 1:
         n_major = 1
     if indptr.shape != (n_major + 1,) or indptr[0] != 0 or (n_major > 1 and (indptr[1:] < indptr[:-1]).any()):
-        refuse_malformed(name, grad.format, n_major)
+        refuse_malformed(name, n_major)
+    _index_array(name, ".indptr", indptr)
     if not 0 <= indptr[-1] <= min(len(grad.indices), len(grad.data)):
         raise ValueError(
             f"{name}.indptr must end at the number of entries, at most {min(len(grad.indices), len(grad.data))}, "
             f"got {indptr[-1]}."
         )
     _index_array(name, ".indices", grad.indices)
-    if indptr.dtype != grad.indices.dtype:
-        raise TypeError(f"{name}.indptr must be {grad.indices.dtype} like its indices, got {indptr.dtype}.")
     _one_value_each(name, grad.data[: indptr[-1]], grad.indices[: indptr[-1]])
     return n_major
 
 
-def refuse_malformed(name, kind, n_major):
+def refuse_malformed(name, n_major):
     """Raise for row pointers of CSR, or column pointers of CSC, that do not ascend."""
     raise ValueError(
         f"{name}.indptr must start at 0 and not descend over {n_major + 1} entries; the matrix is malformed, "
-        f"as {kind}.check_format() would say."
+        f"as {name.strip('`')}.check_format() would say."
     )
 
 
@@ -108,9 +120,14 @@ def refuse_sparse_size(n, n_positions):
 
 def _index_array(name, attribute, indices):
     if not is_native(indices.dtype, INDEX_DTYPES):
-        raise TypeError(
-            f"{name}{attribute} must be int32 or int64, got {indices.dtype}; pass indices.astype(np.int64)."
-        )
+        own = name.strip("`") + attribute
+        advice = conversions.as_indices(own, indices)
+        if attribute == ".coords":
+            advice = f"{own} = tuple(np.asarray(each, np.int64) for each in {own})"
+        elif attribute and advice is not None:
+            advice = f"{own} = {advice}"
+        advice = remedy("set" if attribute else "pass", advice)
+        raise TypeError(f"{name}{attribute} must be int32 or int64, got {indices.dtype}{advice}.")
     if indices.ndim != 1:
         raise ValueError(f"{name}{attribute} must have one dimension, got shape {indices.shape}.")
 
@@ -120,9 +137,9 @@ def _one_value_each(name, values, index):
         raise ValueError(f"{name} must have one value for each of {len(index)} indices, got shape {values.shape}.")
 
 
-def _same_dtype(name, dtype, expected):
-    if dtype != expected or not dtype.isnative:
-        raise TypeError(f"{name} must be {expected} like its parameter, got {dtype}; pass grad.astype(np.{expected}).")
+def _same_dtype(name, values, param, advice):
+    if values.dtype != param.dtype or not values.dtype.isnative:
+        raise TypeError(f"{name} must be {param.dtype} like its parameter, got {values.dtype}{remedy('pass', advice)}.")
 
 
 def refuse_batch(n_samples, most_columns):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .scalars import integer, real
+from .text import shown
 
 MOST_STEPS = 2**53  # up to here float64 represents every integer
 
@@ -16,17 +17,25 @@ def check_entries(given, own):
         raise ValueError(f"`state_dict` must have the entries {list(own)!r}, got none for {missing!r}.")
     for key in ("format", "optimizer"):
         if type(given[key]) is not type(own[key]) or given[key] != own[key]:
-            raise ValueError(f"`state_dict[{key!r}]` must be {own[key]!r}, got {given[key]!r}.")
+            raise ValueError(f"`state_dict[{key!r}]` must be {own[key]!r}, got {shown(given[key])}.")
     for key in ("hyperparameters", "carry", "state"):
         if not isinstance(given[key], dict) or set(given[key]) != set(own[key]):
-            got = list(given[key]) if isinstance(given[key], dict) else given[key]
-            raise ValueError(f"`state_dict[{key!r}]` must have the entries {list(own[key])!r}, got {got!r}.")
+            raise ValueError(
+                f"`state_dict[{key!r}]` must have the entries {list(own[key])!r}, {_difference(given[key], own[key])}."
+            )
     for slot, arrays in own["state"].items():
         _check_state_arrays(slot, given["state"][slot], arrays)
     for key in ("step_count", "skipped_steps"):
         integer(f"state_dict[{key!r}]", given[key], 0, MOST_STEPS)
     for name, value in given["carry"].items():
         real(f"state_dict['carry'][{name!r}]", value, "[0, 1]")  # products of factors in [0, 1)
+
+
+def _difference(given, own):
+    if not isinstance(given, dict):
+        return f"got {shown(given)}"
+    missing, unknown = [key for key in own if key not in given], [key for key in given if key not in own]
+    return f"got missing {shown(missing)} and unknown {shown(unknown)}"
 
 
 def last_steps(given, sizes):
@@ -45,7 +54,7 @@ def last_steps(given, sizes):
     ):
         raise ValueError(
             f"`state_dict['last_steps']` must be a list of {len(sizes)} items, each None or an int64 array of steps "
-            f"up to {step_count} for the {sizes!r} rows of the parameters, got {given!r}."
+            f"up to {step_count} for the {shown(sizes)} rows of the parameters, got {shown(given)}."
         )
 
 

@@ -8,7 +8,7 @@ from .. import _core, _rebuilding, _threads, _validation
 from .._docstrings import insert_common
 from .._memory import base_view
 from .._types import Structure
-from ._hyperparameters import Choice, Flag, Real, ThreadCount, declare
+from ._hyperparameters import Choice, Flag, KnownAttributes, Real, ThreadCount, declare
 from ._state import allocate
 
 STATE_FORMAT = 1
@@ -61,7 +61,7 @@ def common_parameters(cls):
     return COMMON_PARAMETERS.format(**defaults | {"sparse": sparse_note(cls.rule, defaults)})
 
 
-class Optimizer(_core.Engine):
+class Optimizer(KnownAttributes, _core.Engine):
     """In-place stochastic optimizer of NumPy arrays; the base class of all.
 
     A subclass names its C rule in `rule` and declares its hyper-parameters: see
@@ -91,13 +91,14 @@ class Optimizer(_core.Engine):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         declare(cls)
+        cls._makes_attributes = cls.__init__ is not Optimizer.__init__
         insert_common(cls, {"parameters": lambda: common_parameters(cls)})
 
     def __init__(self, params: Structure, *args: Any, **hyperparameters: Any) -> None:
         if self.rule is None:
             _validation.optimizers.refuse_base_class(type(self).__name__)
         values = self._validated(args, hyperparameters)
-        arrays, keys = _validation.parameters.flat_parameters(params)
+        arrays, keys = _validation.parameters.flat_parameters(params, type(self).__name__)
         slots = _core.rule_slots(self.rule, values)
         self._bind(self.rule, arrays, keys, allocate([base_view(array) for array in arrays], slots), values)
         self._values = values

@@ -22,6 +22,24 @@ def declare(cls):
     cls.__signature__ = inspect.Signature([params, *(each.parameter() for each in cls._declared.values())])
 
 
+class KnownAttributes:
+    """Refuses assignments to attributes that a class does not have: ``opt.lr = 0.1`` would change nothing.
+
+    Private names can be set, and whatever the class body names. A class with an ``__init__`` of its own may make more,
+    as long as they are not nearly those that there are.
+    """
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        cls = type(self)
+        if not name.startswith("_") and not hasattr(cls, name):
+            known = sorted(each for each in dir(cls) if not each.startswith("_"))
+            if not cls._makes_attributes or _validation.names.hint(name, known):
+                _validation.optimizers.refuse_attribute(cls.__name__, name, known)
+        super().__setattr__(name, value)
+
+
 class Hyperparameter:
     """A named value of an optimizer, fixed at construction.
 

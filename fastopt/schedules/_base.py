@@ -6,6 +6,7 @@ import inspect
 import math
 
 from .._validation.scalars import integer
+from .._validation.text import shown
 
 
 def items(name, values, check):
@@ -13,7 +14,7 @@ def items(name, values, check):
     try:
         values = tuple(values)
     except TypeError:
-        raise TypeError(f"`{name}` must be a sequence of numbers, got {values!r}.") from None
+        raise TypeError(f"`{name}` must be a sequence of numbers, got {shown(values)}.") from None
     return tuple(check(f"{name}[{i}]", value) for i, value in enumerate(values))
 
 

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 
 from .._validation.scalars import flag, integer, real
+from .._validation.text import shown
 from ._base import Schedule, blend, half_cosine, items
 
 
@@ -221,7 +222,7 @@ class piecewise_constant(Schedule):
         steps = items("boundaries", boundaries, lambda name, value: integer(name, value, 0))
         rates = items("values", values, lambda name, value: real(name, value, "[0, inf)"))
         if list(steps) != sorted(set(steps)):
-            raise ValueError(f"`boundaries` must be strictly increasing, got {steps}.")
+            raise ValueError(f"`boundaries` must be strictly increasing, got {shown(steps)}.")
         if len(rates) != len(steps) + 1:
             raise ValueError(f"`values` must have length {len(steps) + 1}, got {len(rates)}.")
         super().__init__(boundaries=steps, values=rates)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any, Literal
 
-from .._validation.scalars import choice, integer, real
+from .._validation.scalars import choice, integer, number, real
+from .._validation.text import shown
 from ._base import Schedule
 
 
@@ -97,11 +97,10 @@ class reduce_on_plateau(Schedule):
         value : float
             A real number; NaN counts as no improvement.
         """
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise TypeError(f"`value` must be a real number, got {value!r}.")
+        value = number("value", value)
         rate, best, bad_updates, cooldown_left = self.state_dict().values()
-        if self._improves(float(value)):
-            best, bad_updates = float(value), 0
+        if self._improves(value):
+            best, bad_updates = value, 0
         else:
             bad_updates += 1
         if cooldown_left > 0:
@@ -123,7 +122,7 @@ class reduce_on_plateau(Schedule):
             Rate, best value and counters.
         """
         if set(state) != set(self._state_names):
-            raise ValueError(f"`state` must have the keys {list(self._state_names)}, got {list(state)}.")
+            raise ValueError(f"`state` must have the keys {list(self._state_names)}, got {shown([*state])}.")
         self._remember(
             real("rate", state["rate"], "[0, inf)"),
             real("best", state["best"], "[-inf, inf]"),

@@ -85,7 +85,7 @@ def test_bad_numbers_of_threads(use, default):
     }.items():
         with pytest.raises(ValueError, match=exactly(f"`num_threads` must be {message}.")):
             use(value)
-    for value in (1.0, True, "2", np.ones(1, int)):
+    for value in (1.0, True, "2", np.ones(2, int)):
         with pytest.raises(TypeError, match=exactly(f"`num_threads` must be an integer, got {value!r}.")):
             use(value)
     assert fastopt.get_num_threads() == default

@@ -9,10 +9,10 @@ from cases import OPTIMIZERS
 from hypothesis import given
 from hypothesis import strategies as st
 from minimizing import STEPS
-from objectives import Counted, Recorded, bowl, bowl_value, outcome
+from objectives import Counted, Recorded, bowl, bowl_slope, bowl_value, outcome
 from scipy.optimize import Bounds, OptimizeWarning, rosen, rosen_der
 
-from fastopt import minimize
+from fastopt import minimize, objectives
 
 INSIDE = np.full(3, 0.25)
 BOUNDS = {
@@ -127,6 +127,31 @@ def test_no_evaluation_is_outside_the_bounds(jac, dtype, rng):
         assert all((low <= x).all() and (x <= high).all() for (x,) in fun.calls)
 
 
+@pytest.mark.parametrize("average", [None, "polyak"])
+@pytest.mark.parametrize("jac", [None, "3-point", "spsa", True, bowl_slope], ids=str)
+def test_bounds_that_leave_one_point_end_the_run_after_one_evaluation(jac, average):
+    """As SciPy does; the budget would have been 10,000 iterations."""
+    fun = Counted(bowl if jac is True else bowl_value)
+    res = minimize(fun, np.full(3, 0.5), jac=jac, bounds=[(0.5, 0.5)] * 3, tol=1e-3, options={"average": average})
+    assert (fun.calls, res.nfev, res.nit, res.success, res.status) == (1, 1, 0, True, 5)
+    assert res.x.tolist() == [0.5] * 3 and res.fun == bowl_value(res.x)
+    assert res.message == "All parameters are fixed by `bounds`."
+
+
+@pytest.mark.parametrize("method", ["adam", "saga", "svrg"])
+def test_bounds_that_leave_one_point_to_a_built_in_objective(method):
+    objective = objectives.LeastSquares(np.eye(3), [1.0, 2.0, 3.0])
+    with pytest.warns(OptimizeWarning, match="Initial guess"):
+        res = minimize(objective, np.zeros(3), method=method, bounds=[(1, 1)] * 3)
+    assert (res.nfev, res.nit, res.success, res.status) == (1, 0, True, 5)
+    assert res.x.tolist() == [1.0] * 3 and res.fun == objective(np.ones(3))
+
+
+def test_one_point_at_which_the_objective_is_not_finite_is_no_success():
+    res = minimize(lambda x: math.nan, np.zeros(3), bounds=[(0, 0)] * 3)
+    assert (res.success, res.status) == (False, 2)
+
+
 @pytest.mark.parametrize("jac", [None, "3-point", "spsa"])
 @pytest.mark.parametrize("width", [0.0, 1e-10, 1e-6], ids=str)
 def test_no_evaluation_is_outside_narrow_bounds(jac, width):
@@ -167,7 +192,10 @@ def test_no_evaluation_is_outside_any_bounds(jac, low, width, position, dtype):
     x0 = np.clip(low + position * (high - low), low, high).astype(dtype)
     res = minimize(fun, x0, jac=jac, bounds=Bounds(low, high), options={"maxiter": 2, "learning_rate": 0.1})
     assert all((low <= x).all() and (x <= high).all() for (x,) in fun.calls)
-    assert np.isfinite(res.jac).all()
+    if res.jac is None:  # both parameters are fixed: nothing was shifted
+        assert (low == high).all() and jac == "spsa" and res.nfev == 1
+    else:
+        assert np.isfinite(res.jac).all()
 
 
 def test_gradients_at_the_bounds():

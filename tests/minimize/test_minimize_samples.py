@@ -1,6 +1,7 @@
 """minimize over samples: which ones a batch holds, in which order, and what is counted and noted on the way."""
 
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -160,13 +161,13 @@ def test_data_in_one_batch_is_passed_as_it_is():
         ({"n_samples": 10}, 0, ValueError, "`batch_size` must be a positive integer, got 0."),
         ({"n_samples": 10}, -3, ValueError, "`batch_size` must be a positive integer, got -3."),
         ({"n_samples": 10}, 11, ValueError, "`batch_size` must be at most 10, got 11."),
-        ({"n_samples": 10}, 2.0, TypeError, "`batch_size` must be an integer, got 2.0."),
+        ({"n_samples": 10}, 2.5, TypeError, "`batch_size` must be an integer, got 2.5."),
         ({"n_samples": 10}, True, TypeError, "`batch_size` must be an integer, got True."),
         ({"data": np.ones(10)}, 11, ValueError, "`batch_size` must be at most 10, got 11."),
         ({}, 4, ValueError, "`batch_size` needs `data` or `n_samples`, got 4 without either."),
         ({"n_samples": 0}, None, ValueError, "`n_samples` must hold at least one sample, got none."),
         ({"n_samples": -1}, None, ValueError, "`n_samples` must be a non-negative integer, got -1."),
-        ({"n_samples": 3.0}, None, TypeError, "`n_samples` must be an integer, got 3.0."),
+        ({"n_samples": 3.5}, None, TypeError, "`n_samples` must be an integer, got 3.5."),
         (
             {"n_samples": 3, "data": np.ones(3)},
             None,
@@ -297,6 +298,66 @@ class Rows:
     def __getitem__(self, index):
         assert isinstance(index, np.ndarray)
         return self.array[index]
+
+
+class AscendingRows(Rows):
+    """Samples on disk, as in a data set of h5py: only in ascending order, and without repeats."""
+
+    def __getitem__(self, index):
+        if (np.diff(index) <= 0).any():
+            raise TypeError("Indexing elements must be in increasing order")
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("batch_size", [1, 6, 19, 20])
+def test_samples_that_are_selected_in_ascending_order_only(batch_size):
+    A, b = table(20)
+
+    def squares_of_rows(x, A, b):  # all samples are passed as they are
+        return squares(x, *(getattr(each, "array", each) for each in (A, b)))
+
+    def run(*data):
+        return minimize(
+            squares_of_rows, np.zeros(3), jac=True, data=data, batch_size=batch_size, rng=2, options=STEPS
+        )  # fmt: skip
+
+    expected = outcome(run(A, b))
+    assert outcome(run(AscendingRows(A), b)) == outcome(run(AscendingRows(A), AscendingRows(b))) == expected
+
+
+def test_samples_of_hdf5(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    A, b = table(50)
+    with h5py.File(tmp_path / "samples.h5", "w") as file:
+        data = file.create_dataset("A", data=A), file.create_dataset("b", data=b)
+        res = minimize(squares, np.zeros(3), jac=True, data=data, batch_size=8, rng=2, options=STEPS)
+    expected = minimize(squares, np.zeros(3), jac=True, data=(A, b), batch_size=8, rng=2, options=STEPS)
+    assert outcome(res) == outcome(expected)
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError, OSError])
+def test_samples_that_cannot_be_selected_say_so_themselves(error):
+    class Broken(Rows):
+        def __getitem__(self, index):
+            raise error("no such disk")
+
+    with pytest.raises(error, match=r"^no such disk$"):
+        minimize(squares, np.zeros(3), jac=True, data=(Broken(table(20)[0]), table(20)[1]), batch_size=3)
+
+
+@pytest.mark.parametrize("value", [40.0, np.float32(40), np.array(40), np.int16(40)], ids=repr)
+def test_counts_may_be_whole_floats(value):
+    """As SciPy's: maxiter=1e5."""
+    A, b = table(80)
+    for name, other in (("maxiter", 1), ("epochs", 2), ("patience", 3), ("checkpoint_every", 4), ("average_start", 5)):
+        options = STEPS | {"maxiter": 50} | {name: value}
+        plain = STEPS | {"maxiter": 50} | {name: 40}
+        res = minimize(squares, np.zeros(3), jac=True, data=(A, b), batch_size=value, rng=other, options=options)
+        expected = minimize(squares, np.zeros(3), jac=True, data=(A, b), batch_size=40, rng=other, options=plain)
+        assert outcome(res) == outcome(expected)
+    for bad in (40.5, math.inf, math.nan, True, "40", np.ones(2)):
+        with pytest.raises(TypeError, match=r"^`maxiter` must be an integer, got "):
+            minimize(squares, np.zeros(3), jac=True, data=(A, b), options={"maxiter": bad})
 
 
 def test_anything_that_an_index_array_selects_from_is_data():

@@ -113,7 +113,9 @@ def test_adapter_warns_of_second_derivatives_at_the_callers_line(name):
 
 
 def test_adapter_warns_of_unknown_options_at_the_callers_line():
-    with pytest.warns(OptimizeWarning, match="^Unknown solver options: lr$") as warned:
+    with pytest.warns(
+        OptimizeWarning, match=r"^Unknown solver options: lr \(Did you mean `learning_rate`\?\)$"
+    ) as warned:
         scipy.optimize.minimize(bowl, np.zeros(3), jac=True, method=scipy_method(), options=STEPS | {"lr": 0.1})
     assert [each.filename for each in warned] == [__file__]
 

@@ -176,11 +176,11 @@ MISFITS = {
     "of another format": (entry("format", value=99), r"`state_dict\['format'\]` must be 1, got 99\."),
     "a hyper-parameter missing": (
         lambda saved: saved["hyperparameters"].pop("beta_1"),
-        r"`state_dict\['hyperparameters'\]` must have the entries \[.*'beta_1'.*\], got \[.*\]\.",
+        r"`state_dict\['hyperparameters'\]` must have the entries \[.*\], got missing \['beta_1'\] and unknown \[\]\.",
     ),
     "an unknown hyper-parameter": (
         entry("hyperparameters", "gamma", value=1),
-        r"`state_dict\['hyperparameters'\]` must have the entries \[.*\], got \[.*'gamma'\]\.",
+        r"`state_dict\['hyperparameters'\]` must have the entries \[.*\], got missing \[\] and unknown \['gamma'\]\.",
     ),
     "a hyper-parameter out of range": (
         entry("hyperparameters", "beta_2", value=1.5),
@@ -196,11 +196,11 @@ MISFITS = {
     ),
     "a slot missing": (
         lambda saved: saved["state"].pop("m"),
-        r"`state_dict\['state'\]` must have the entries \['m', 'v', 'v_max'\], got \['v', 'v_max'\]\.",
+        r"`state_dict\['state'\]` must have the entries \['m', 'v', 'v_max'\], got missing \['m'\] and unknown \[\]\.",
     ),
     "an unknown slot": (
         entry("state", "u", value=[]),
-        r"`state_dict\['state'\]` must have the entries .*, got \['m', 'v', 'v_max', 'u'\]\.",
+        r"`state_dict\['state'\]` must have the entries .*, got missing \[\] and unknown \['u'\]\.",
     ),
     "an array missing": (
         lambda saved: saved["state"]["v"].pop(),
@@ -239,7 +239,7 @@ MISFITS = {
     ),
     "a carried scalar too many": (
         entry("carry", "mu_product", value=1.0),
-        r"`state_dict\['carry'\]` must have the entries \[\], got \['mu_product'\]\.",
+        r"`state_dict\['carry'\]` must have the entries \[\], got missing \[\] and unknown \['mu_product'\]\.",
     ),
 } | {
     f"no {key}": (

@@ -3,17 +3,16 @@
 import numpy as np
 import pytest
 from cases import CASES, DTYPES, OPTIMIZERS, form_id
-from helpers import bits, exactly, misaligned, read_only, refused
+from helpers import beginning, bits, exactly, misaligned, read_only, refused
 
 import fastopt
 
 SWAPPED = np.dtype(np.float64).newbyteorder("S")
 WHY_CONTIGUOUS = "must be C-contiguous, as it is updated in place, got shape"
-REMEDY_CONTIGUOUS = "pass np.ascontiguousarray(params) and use that array from then on."
 
 
 def no_float(dtype):
-    return TypeError, f"must be float32 or float64, got {dtype}; pass params.astype(np.float64)."
+    return TypeError, f"must be float32 or float64, got {dtype}."
 
 
 def no_array(name):
@@ -25,18 +24,18 @@ BAD_ARRAYS = {
     "read-only": (
         read_only(np.ones(3)),
         ValueError,
-        "must be writable, as it is updated in place, got a read-only array; pass a copy.",
+        "must be writable, as it is updated in place, got a read-only array.",
     ),
     "strided": (
         np.ones((4, 6))[:, ::2],
         ValueError,
-        f"{WHY_CONTIGUOUS} (4, 3) with strides (48, 16); {REMEDY_CONTIGUOUS}",
+        f"{WHY_CONTIGUOUS} (4, 3) with strides (48, 16).",
     ),
-    "reversed": (np.ones(3)[::-1], ValueError, f"{WHY_CONTIGUOUS} (3,) with strides (-8,); {REMEDY_CONTIGUOUS}"),
+    "reversed": (np.ones(3)[::-1], ValueError, f"{WHY_CONTIGUOUS} (3,) with strides (-8,)."),
     "fortran": (
         np.ones((2, 3), order="F"),
         ValueError,
-        f"{WHY_CONTIGUOUS} (2, 3) with strides (8, 16); {REMEDY_CONTIGUOUS}",
+        f"{WHY_CONTIGUOUS} (2, 3) with strides (8, 16).",
     ),
     "int32": (np.ones(3, np.int32), *no_float("int32")),
     "bool": (np.ones(3, bool), *no_float("bool")),
@@ -46,12 +45,12 @@ BAD_ARRAYS = {
     "byte-swapped": (
         np.ones(3, SWAPPED),
         TypeError,
-        f"must be of native byte order, got dtype {SWAPPED.str!r}; pass params.astype(np.float64).",
+        f"must be of native byte order, got dtype {SWAPPED.str!r}.",
     ),
     "misaligned": (
         misaligned(np.ones(3)),
         ValueError,
-        "must be aligned to its dtype, got a misaligned array; pass params.copy().",
+        "must be aligned to its dtype, got a misaligned array.",
     ),
     "masked": (np.ma.ones(3), *no_array("MaskedArray")),
 }
@@ -86,18 +85,15 @@ def test_parameter_that_cannot_be_bound(cls, fault, binding):
     wrap, name = BINDINGS[binding]
     good = np.arange(4.0)
     before = good.tobytes(), np.asarray(bad).tobytes()
-    with pytest.raises(exception, match=exactly(f"{name} {message}")):
+    with pytest.raises(exception, match=beginning(f"{name} {message}")):
         cls(wrap(good, bad))
     assert (good.tobytes(), np.asarray(bad).tobytes()) == before
 
 
 @pytest.mark.parametrize("params", [1.0, None, "weights", {1.0}, (each for each in [np.ones(2)])], ids=repr)
 def test_parameters_in_no_structure(params):
-    message = (
-        f"`params` must be a NumPy array, or a list or dict of them, got {type(params).__name__}; "
-        "pass np.asarray(params, dtype=np.float64)."
-    )
-    with pytest.raises(TypeError, match=exactly(message)):
+    message = f"`params` must be a NumPy array, or a list or dict of them, got {type(params).__name__}."
+    with pytest.raises(TypeError, match=beginning(message)):
         fastopt.Adam(params)
 
 

@@ -3,16 +3,13 @@
 import numpy as np
 import pytest
 from cases import OPTIMIZERS
-from helpers import bits, exactly, misaligned, read_only, refused, spread
+from helpers import beginning, bits, misaligned, read_only, refused, spread
 
 import fastopt
 
 SHAPE = (4, 6)
 SWAPPED = np.dtype(np.float64).newbyteorder("S")
-OVERLAP = (
-    "must not share memory with the parameters or the state, which the step overwrites, got an overlapping array; "
-    "pass grad.copy()."
-)
+OVERLAP = "must not share memory with the parameters or the state, which the step overwrites, got an overlapping array."
 
 
 def wrong_shape(*shape):
@@ -20,12 +17,12 @@ def wrong_shape(*shape):
 
 
 def wrong_dtype(dtype):
-    message = f"must be float64 like its parameter, got {dtype}; pass grad.astype(np.float64)."
+    message = f"must be float64 like its parameter, got {dtype}."
     return lambda param: np.ones(SHAPE, dtype), TypeError, message
 
 
 def no_array(value, name):
-    message = f"must be a NumPy array, got {name}; pass np.asarray(grad, dtype=np.float64)."
+    message = f"must be a NumPy array, got {name}."
     return lambda param: value, TypeError, message
 
 
@@ -46,17 +43,17 @@ FAULTS = {
     "byte-swapped": (
         lambda param: np.ones(SHAPE, SWAPPED),
         TypeError,
-        f"must be of native byte order, got dtype {SWAPPED.str!r}; pass grad.astype(np.float64).",
+        f"must be of native byte order, got dtype {SWAPPED.str!r}.",
     ),
     "misaligned": (
         lambda param: misaligned(np.ones(SHAPE)),
         ValueError,
-        "must be aligned to its dtype, got a misaligned array; pass grad.copy().",
+        "must be aligned to its dtype, got a misaligned array.",
     ),
     "misaligned and strided": (
         lambda param: misaligned(np.ones((8, 6)))[::2],
         ValueError,
-        "must be aligned to its dtype, got a misaligned array; pass grad.copy().",
+        "must be aligned to its dtype, got a misaligned array.",
     ),
     "nested list": no_array(np.ones(SHAPE).tolist(), "list"),
     "scalar": no_array(1.0, "float"),
@@ -88,7 +85,7 @@ def test_gradient_that_does_not_fit(cls, binding, rng):
     opt.step(give(*grads))
     twin.step(give(*grads))
     for make, exception, message in FAULTS.values():
-        with refused(opt, exception, exactly(f"{name} {message}")):
+        with refused(opt, exception, beginning(f"{name} {message}")):
             opt.step(give(grads[0], make(second(opt.params))))
     assert opt.last_grad_norm == twin.last_grad_norm
     opt.step(give(*grads))
@@ -98,7 +95,7 @@ def test_gradient_that_does_not_fit(cls, binding, rng):
 
 ONE = np.ones(2)
 STRUCTURES = {
-    "a list for an array": (ONE, [ONE], "must be a NumPy array, got list; pass np.asarray(grad, dtype=np.float64)."),
+    "a list for an array": (ONE, [ONE], "must be a NumPy array, got list."),
     "an array for a list": ([ONE], ONE, "must be a list like the parameters, got ndarray."),
     "a dict for a list": ([ONE], {0: ONE}, "must be a list like the parameters, got dict."),
     "an iterator for a list": ([ONE], iter([ONE]), "must be a list like the parameters, got list_iterator."),
@@ -127,7 +124,7 @@ STRUCTURES = {
 def test_gradient_in_another_structure(fault):
     params, grad, message = STRUCTURES[fault]
     opt = fastopt.Adam(params)
-    with refused(opt, (TypeError, ValueError), exactly(f"`grad` {message}")):
+    with refused(opt, (TypeError, ValueError), beginning(f"`grad` {message}")):
         opt.step(grad)
 
 
@@ -147,9 +144,9 @@ def test_gradient_that_shares_memory_with_the_state(cls, rng):
     assert opt.state
     for _, array in opt.state.values():
         for grad in (array, array[::-1], array.view()):
-            with refused(opt, ValueError, exactly(f"`grad[1]` {OVERLAP}")):
+            with refused(opt, ValueError, beginning(f"`grad[1]` {OVERLAP}")):
                 opt.step([np.ones(3), grad])
-        with refused(opt, ValueError, exactly(f"`grad[0]` {OVERLAP}")):
+        with refused(opt, ValueError, beginning(f"`grad[0]` {OVERLAP}")):
             opt.step([array[5:8], np.ones(40)])
 
 
@@ -164,7 +161,7 @@ def test_strided_gradient_that_interleaves_with_the_parameter(cls):
     expected.step(twin)
     assert bits(opt) == bits(expected) and np.array_equal(grad, twin)
     for shared in (memory[41:199:50], memory[3:100:40]):
-        with refused(opt, ValueError, exactly(f"`grad` {OVERLAP}")):
+        with refused(opt, ValueError, beginning(f"`grad` {OVERLAP}")):
             opt.step(shared[:3])
 
 

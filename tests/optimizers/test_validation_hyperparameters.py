@@ -48,7 +48,7 @@ def inside(interval):
     ]
 
 
-NOT_REAL = [True, np.False_, "0.1", b"1", 1j, [0.1], np.array(0.1), object]
+NOT_REAL = [True, np.False_, "0.1", b"1", 1j, [0.1], np.ones(2), np.array(True), object]
 
 
 def test_the_intervals_of_these_tests():
@@ -71,7 +71,8 @@ def test_out_of_range(cls, each):
 def test_outermost_values_are_accepted(cls, each):
     for value in inside(each.interval):
         assert each.check(value) == value
-    assert type(each.check(Fraction(inside(each.interval)[0]))) is float
+    for value in (Fraction(inside(each.interval)[0]), np.array(inside(each.interval)[0])):
+        assert type(each.check(value)) is float
 
 
 @pytest.mark.parametrize("cls, each", declared(Real), ids=name_of)
@@ -170,11 +171,8 @@ def test_other_hyperparameters_cannot_be_set(cls):
     for name, each in cls._declared.items():
         if name == "learning_rate":
             continue
-        message = (
-            f"`{name}` is fixed when the optimizer is made; only `learning_rate` can be set. "
-            "Make a new optimizer, and carry its state over with `load_state_dict`."
-        )
-        with refused(opt, AttributeError, exactly(message)):
+        message = rf"^`{name}` is fixed when the optimizer is made; only `learning_rate` can be set\. "
+        with refused(opt, AttributeError, message):
             setattr(opt, name, each.default)
         assert getattr(opt, name) == each.default
 
@@ -189,7 +187,7 @@ def test_schedule_that_returns_nonsense(cls):
     for given in outside(interval):
         with refused(opt, ValueError, exactly(f"`learning_rate(1)` must be in {interval}, got {given!r}.")):
             opt.step(grads)
-    for given in ("0.1", None, True, 1j, np.ones(1)):
+    for given in ("0.1", None, True, 1j, np.ones(2)):
         with refused(opt, TypeError, exactly(f"`learning_rate(1)` must be a real number, got {given!r}.")):
             opt.step(grads)
     assert opt.last_grad_norm == norm

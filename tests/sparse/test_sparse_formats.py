@@ -111,6 +111,16 @@ def test_index_dtypes(name, index_dtype, rng):
     same_bits(fastopt.Adam, rng.standard_normal((15, 6)), grad, entries(values))
 
 
+@pytest.mark.parametrize("shape", [(15, 6), (1, 90), (90, 1)], ids=str)
+@pytest.mark.parametrize("index_dtype, pointer_dtype", [(np.int32, np.int64), (np.int64, np.int32)])
+@pytest.mark.parametrize("name", ["csr", "csc"])
+def test_indices_and_pointers_of_two_dtypes(name, index_dtype, pointer_dtype, shape, rng):
+    values = dense(rng, shape, "float64")
+    grad = scipy.sparse.coo_array(values).asformat(name)
+    grad.indices, grad.indptr = grad.indices.astype(index_dtype), grad.indptr.astype(pointer_dtype)
+    same_bits(fastopt.Adam, rng.standard_normal(shape), grad, entries(values))
+
+
 @pytest.mark.parametrize("index_dtype", [np.int32, np.int64], ids=lambda each: each.__name__)
 @pytest.mark.parametrize("name", ["csr", "csc"])
 @pytest.mark.parametrize("mode", MODES)

@@ -1,0 +1,526 @@
+"""The table of tests/core/test_remedies.py: mistakes, and what is true when the message about each has been followed.
+
+Each row is code of a user: `setup` makes the names, `call` is refused. The remedy is taken out of the message itself
+where it is code, and done; `follow` does what a remedy in words says. Then `call` is made again, and `check` holds.
+"""
+
+import dataclasses
+import re
+import traceback
+import types
+import warnings
+
+import helpers
+import numpy as np
+import pandas
+import scipy.optimize
+import scipy.sparse
+
+import fastopt
+
+
+@dataclasses.dataclass
+class Row:
+    """One mistake; all but `again` is Python code, which sees the names of `namespace`."""
+
+    setup: str
+    call: str
+    check: str = "True"
+    follow: str = ""
+    again: bool = True  # whether the call is made again once the remedy has been followed
+
+
+class DetachedTensor:
+    """What torch.Tensor has, as far as messages know of it: memory that it shares with a NumPy array."""
+
+    dtype = "torch.float64"
+
+    def __init__(self, array):
+        self.memory = array
+
+    def numpy(self):
+        return self.memory
+
+    def __array__(self, dtype=None, copy=None):
+        return self.memory.astype(dtype or self.memory.dtype)
+
+
+class Tensor(DetachedTensor):
+    """A tensor that takes part in automatic differentiation."""
+
+    def detach(self):
+        return DetachedTensor(self.memory)
+
+    def numpy(self):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+
+    __array__ = numpy
+
+
+def namespace():
+    """The names that rows use."""
+    names = {name: getattr(fastopt, name) for name in fastopt.__all__ if name != "__version__"}
+    names |= {name: getattr(fastopt.objectives, name) for name in fastopt.objectives.__all__}
+    modules = {"np": np, "pandas": pandas, "scipy": scipy, "fastopt": fastopt, "types": types}
+    own = {"Tensor": Tensor, "DetachedTensor": DetachedTensor}
+    return names | modules | own | {name: getattr(helpers, name) for name in ("misaligned", "read_only")}
+
+
+# Statements, and the expression for what the message names first.
+STATEMENTS = re.compile(
+    r"(?:; bind the converted array and read the result there:|; make it one first:|; set|value:) (.+)\.$"
+)
+EXPRESSION = re.compile(r"; (?:pass|take) (?P<code>.+?)(?: for classes| where there is no gradient)?\.$")
+NAME = re.compile(r"^[`']([^`']+)[`']")
+MEANT = re.compile(r"`(\w+)`.*Did you mean [`'](\w+)[`']\?")
+
+
+def refusal(row):
+    """The names after `setup`, and the exception of `call`."""
+    names = namespace()
+    exec(row.setup, names)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            exec(row.call, names)
+    except Exception as error:
+        return names, error
+    raise AssertionError(f"not refused: {row.call}")
+
+
+def raised_at(error):
+    """File and line of the statement that raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return last.filename, last.lineno
+
+
+def remedy_of(row, message):
+    """The code that does what a message says."""
+    statements = STATEMENTS.search(message)
+    if statements:
+        return statements[1]
+    expression = EXPRESSION.search(message)
+    assert expression, f"no code in {message!r}"
+    return f"{NAME.match(message)[1]} = {expression['code']}"
+
+
+def followed(row):
+    """The names after the remedy has been followed and the call made again."""
+    names, error = refusal(row)
+    meant = MEANT.search(str(error))
+    call = row.call
+    if row.follow:
+        exec(row.follow, names)
+    elif meant:
+        call = re.sub(rf"\b{meant[1]}\b", meant[2], call)
+    else:
+        exec(remedy_of(row, str(error)), names)
+    if row.again:
+        exec(call, names)
+    return names
+
+
+# --- parameters ------------------------------------------------------------------------------------------------
+
+BIND = "opt = SGD(params, learning_rate=1.0)"
+TRAINED = "opt.step(np.ones_like(params)) or (params == before - 1).all()"
+
+
+def bound(setup, before):
+    """Parameters that are bound after a conversion; training changes the array that the user has then."""
+    return Row(f"{setup}; before = {before}", BIND, TRAINED)
+
+
+PARAMETERS = {
+    "read-only": bound("params = read_only(np.arange(3.0))", "np.arange(3.0)"),
+    "read-only float32": bound("params = read_only(np.ones(3, np.float32))", "np.ones(3, np.float32)"),
+    "a JAX array, which is read-only": bound("params = np.broadcast_to(2.0, (3,))", "np.full(3, 2.0)"),
+    "strided": bound("params = np.arange(24.0).reshape(4, 6)[:, ::2]", "params.copy()"),
+    "Fortran order": bound("params = np.asfortranarray(np.arange(6.0).reshape(2, 3))", "params.copy()"),
+    "reversed": bound("params = np.arange(3.0)[::-1]", "params.copy()"),
+    "misaligned": bound("params = misaligned(np.arange(3.0))", "params.copy()"),
+    "misaligned and strided": bound("params = misaligned(np.arange(6.0))[::2]", "params.copy()"),
+    "other byte order": bound("params = np.arange(3.0).astype(np.dtype('f8').newbyteorder('S'))", "np.arange(3.0)"),
+    "int": bound("params = np.arange(3)", "np.arange(3.0)"),
+    "int in Fortran order": bound("params = np.arange(6).reshape(2, 3).T", "params.astype(float)"),
+    "float16": bound("params = np.ones(3, np.float16)", "np.ones(3)"),
+    "bool": bound("params = np.ones(3, bool)", "np.ones(3)"),
+    "objects": bound("params = np.array([1, 2.5], object)", "np.array([1, 2.5])"),
+    "masked": bound("params = np.ma.masked_array([1.0, 2.0], [False, True])", "np.array([1.0, 0.0])"),
+    "masked int": bound("params = np.ma.masked_array([1, 2], [False, True])", "np.array([1.0, 0.0])"),
+    "number": bound("params = 1.5", "np.array(1.5)"),
+    "DataFrame": bound("params = pandas.DataFrame({'a': [1.0, 2.0], 'b': [3, 4]})", "params.to_numpy(float)"),
+    "Series": bound("params = pandas.Series([1, 2])", "params.to_numpy(float)"),
+    "tensor": bound("memory = np.ones(3); params = Tensor(memory)", "np.ones(3)"),
+    "tensor without gradient": bound("memory = np.ones(3); params = DetachedTensor(memory)", "np.ones(3)"),
+    "the tensor itself is trained": Row(
+        "memory = np.ones(3); params = Tensor(memory)", BIND, "opt.step(np.ones(3)) or (memory == 0).all()"
+    ),
+    "complex": Row(
+        "params = mine = np.array([1 + 2j, 3 - 1j])", BIND,
+        "opt.step((mine - 5).view(float)) or (mine == 5).all()",  # of |p - 5|^2 / 2; in place
+    ),
+    "complex64": Row(
+        "params = mine = np.array([1 + 2j], np.complex64)", BIND, "opt.step(np.ones(2, 'f4')) or mine[0] == 1j"
+    ),
+    "complex in Fortran order": Row(
+        "params = np.ones((2, 3), complex, order='F')", BIND, "params.shape == (2, 6) and opt.params is params"
+    ),
+    "complex and read-only": Row("params = read_only(np.ones(2, complex))", BIND, "opt.step(np.ones(4)) is None"),
+    "one complex number": Row("params = np.array(1 + 2j)", BIND, "params.tolist() == [1, 2]"),
+    "generator": Row(
+        "arrays = [np.ones(2), np.ones(3)]; params = (each for each in arrays)", BIND,
+        "opt.step([np.ones(2), np.ones(3)]) or (arrays[0] == 0).all()",
+    ),
+    "values of a dict": Row("w = {'a': np.ones(2)}; params = w.values()", BIND, "opt.params[0] is w['a']"),
+    "mapping": Row("w = np.ones(2); params = types.MappingProxyType({'a': w})", BIND, "opt.params['a'] is w"),
+    "list in a list": Row("params = [[1, 2], np.ones(2)]", BIND, "params[0].tolist() == [1, 2] and len(params) == 2"),
+    "number in a dict": Row("params = {'b': 1.0, 'w': np.ones(2)}", BIND, "opt.params['b'] is params['b']"),
+    "read-only in a tuple": Row("params = (np.ones(2), read_only(np.ones(3)))", BIND, "opt.params[1] is params[1]"),
+    "groups of torch": Row(
+        "w, b = np.ones(2), np.ones(3); params = [{'params': [w], 'lr': 0.5}, {'params': b, 'lr': 0.25}]",
+        "Adam(params)",
+        "[each.learning_rate for each in opts] == [0.5, 0.25] and opts[0].params[0] is w and opts[1].params is b",
+        "opts = [Adam(group['params'], learning_rate=group['lr']) for group in params]", again=False,
+    ),
+    "nested": Row(
+        "w = np.ones(2); params = {'layer': {'w': w}}", BIND, "opt.params['layer.w'] is w", "params = {'layer.w': w}"
+    ),
+    "None": Row("params = [np.ones(2), None]", BIND, "len(opt.params) == 1", "del params[1]"),
+    "twice": Row("w = np.ones(2); params = [w, w]", BIND, "opt.params[0] is w", "params = [w]"),
+    "resized": Row(
+        "params = np.ones(2); opt = SGD(params); params.resize(3, refcheck=False); grad = np.ones(3)", "opt.step(grad)",
+        "opt.step_count == 1", "opt = SGD(params)",
+    ),
+}  # fmt: skip
+
+# --- gradients -------------------------------------------------------------------------------------------------
+
+STEP = "opt.step(grad)"
+
+
+def stepped(grad, param="np.zeros(2)", expected="[-1, -2]"):
+    """A gradient that is converted; the step is that of the numbers in it."""
+    return Row(f"w = {param}; opt = SGD(w, learning_rate=1.0); grad = {grad}", STEP, f"w.tolist() == {expected}")
+
+
+SPARSE = "w = np.zeros((3, 2)); opt = SGD(w, learning_rate=1.0); "
+MATRIX = SPARSE + "grad = scipy.sparse.csr_array([[0, 0], [0, 5.0], [0, 0]]); "
+FIVE = "w.tolist() == [[0, 0], [0, -5], [0, 0]]"
+GRADIENTS = {
+    "list as gradient": stepped("[1, 2]"),
+    "float32 for float64": stepped("np.array([1, 2], np.float32)"),
+    "int": stepped("np.array([1, 2])"),
+    "objects as gradient": stepped("np.array([1, 2], object)"),
+    "gradient in other byte order": stepped("np.array([1.0, 2]).astype(np.dtype('f8').newbyteorder('S'))"),
+    "misaligned gradient": stepped("misaligned(np.array([1.0, 2]))"),
+    "column": stepped("np.array([[1.0], [2.0]])"),
+    "masked gradient": stepped("np.ma.masked_array([1.0, 9.0], [False, True])", expected="[-1, 0]"),
+    "Series as gradient": stepped("pandas.Series([1.0, 2.0])"),
+    "DataFrame as gradient": stepped("pandas.DataFrame({'a': [1.0], 'b': [2.0]})", "np.zeros((1, 2))", "[[-1, -2]]"),
+    "tensor as gradient": stepped("Tensor(np.array([1.0, 2.0]))"),
+    "complex for real": stepped("np.array([1 + 9j, 2])"),
+    "complex for real and imaginary parts": stepped("np.array([1 + 2j])"),
+    "complex64 for real and imaginary parts": stepped("np.array([1 + 2j], np.complex64)"),
+    "number as gradient": stepped("3.0", "np.zeros(())", "-3.0"),
+    "no gradient": Row(
+        "params = [np.ones(2), np.ones(3)]; opt = SGD(params, learning_rate=1.0); grad = [np.ones(2), None]", STEP,
+        "params[1].tolist() == [1, 1, 1] and params[0].tolist() == [0, 0]",
+    ),
+    "no gradient at all": Row("params = np.ones(2); opt = SGD(params); grad = None", STEP, "params.tolist() == [1, 1]"),
+    "gradients from a generator": Row(
+        "w = np.ones(2); opt = SGD([w], learning_rate=1.0); grad = (each for each in [np.ones(2)])", STEP,
+        "w.tolist() == [0, 0]",
+    ),
+    "an array for a list": Row(
+        "w = np.ones(2); opt = SGD([w], learning_rate=1.0); grad = np.ones(2)", STEP, "w.tolist() == [0, 0]"
+    ),
+    "a mapping for a dict": Row(
+        "opt = SGD({'w': np.ones(2)}); grad = types.MappingProxyType({'w': np.ones(2)})", STEP, "opt.step_count == 1"
+    ),
+    "shares memory": Row(
+        "w = np.ones(2); opt = SGD(w, learning_rate=1.0); grad = w[::-1]", STEP, "w.tolist() == [0, 0]",
+    ),
+    "rows that share memory": Row(
+        SPARSE + "w += 1; grad = RowSparse([1], w[1:2])", STEP, "w.tolist() == [[1, 1], [0, 0], [1, 1]]"
+    ),
+    "matrix that shares memory": Row(
+        SPARSE + "w += 1; grad = scipy.sparse.csr_array(w); grad.data = w.ravel()", STEP, "(w == 0).all()"
+    ),
+    "rows of float32": Row(SPARSE + "grad = RowSparse([1], np.ones((1, 2), 'f4'))", STEP, "w[1].tolist() == [-1, -1]"),
+    "matrix of float32": Row(MATRIX + "grad = grad.astype('f4')", STEP, FIVE),
+    "matrix of int": Row(MATRIX + "grad = grad.astype(int)", STEP, FIVE),
+    "complex matrix": Row(MATRIX + "grad = grad.astype(complex)", STEP, FIVE),
+    "matrix with short columns": Row(MATRIX + "grad.indices = grad.indices.astype('i2')", STEP, FIVE),
+    "matrix with short row pointers": Row(MATRIX + "grad.indptr = grad.indptr.astype('i2')", STEP, FIVE),
+    "COO with short columns": Row(
+        MATRIX + "grad = grad.tocoo(); grad.coords = tuple(each.astype('i2') for each in grad.coords)", STEP, FIVE
+    ),
+    "rows with short indices": Row(
+        SPARSE + "grad = RowSparse([1], np.ones((1, 2))); grad.indices = grad.indices.astype('i2')", STEP,
+        "w[1, 0] == -1",
+    ),
+    "malformed matrix": Row(
+        MATRIX + "grad.indptr = np.array([0, 1, 0, 1], np.int32)", STEP, "said",
+        "said = False\ntry:\n    grad.check_format()\nexcept ValueError:\n    said = True", again=False,
+    ),
+    "mask as indices": Row(
+        SPARSE + "indices = np.array([False, True, False]); rows = np.ones((1, 2))", "grad = RowSparse(indices, rows)",
+        "opt.step(grad) or w[:, 0].tolist() == [0, -1, 0]",
+    ),
+    "floats as indices": Row("indices = [0.0, 2.0]", "grad = RowSparse(indices, np.ones(2))", "grad.indices[1] == 2"),
+    "short indices": Row("indices = np.ones(1, 'u2')", "grad = RowSparse(indices, np.ones(1))", "grad.indices[0] == 1"),
+    "masked indices": Row(
+        "indices = np.ma.masked_array([3, 1], [True, False])", "grad = RowSparse(indices, np.ones(2))",
+        "grad.indices.tolist() == [0, 1]",
+    ),
+    "int rows": Row("rows = [1, 2]", "grad = RowSparse([0, 1], rows)", "grad.rows.tolist() == [1, 2]"),
+    "masked rows": Row(
+        "rows = np.ma.masked_array([3.0, 1], [True, False])", "grad = RowSparse([0, 1], rows)",
+        "grad.rows.tolist() == [0, 1]",
+    ),
+    "too many entries": Row(
+        SPARSE, "fastopt._validation.sparse_gradients.refuse_sparse_size(2**33, 2**62)", "(w[1] == -1).all()",
+        "opt.step(RowSparse([1], np.ones((1, 2)), unique=True))", again=False,
+    ),
+    "not finite": Row(
+        "w = np.ones(2); opt = SGD(w, nonfinite='raise'); grad = np.array([1, np.inf])", STEP, "(w == 1).all()",
+        "opt = SGD(w, nonfinite='skip')",
+    ),
+}  # fmt: skip
+
+# --- hyper-parameters and attributes ---------------------------------------------------------------------------
+
+X = "params = x = np.ones(3); "
+OPTIMIZERS = {
+    "lr": Row(X, "opt = Adam(x, lr=0.5)", "opt.learning_rate == 0.5"),
+    "eps": Row(X, "opt = Adam(x, eps=0.5)", "opt.epsilon == 0.5"),
+    "misspelt": Row(X, "opt = Adam(x, beta1=0.5)", "opt.beta_1 == 0.5"),
+    "betas": Row(
+        X, "opt = Adam(x, betas=(0.5, 0.75))", "opt.beta_1 == 0.5", "opt = Adam(x, beta_1=0.5, beta_2=0.75)",
+        again=False,
+    ),
+    "alpha of torch.optim.RMSprop": Row(X, "opt = RMSprop(x, alpha=0.5)", "opt.rho == 0.5"),
+    "batch_size": Row(
+        X, "Adam(x, batch_size=2)", "res.nit == 2",
+        "res = minimize(lambda x, i: x @ x, x, n_samples=4, batch_size=2, options={'epochs': 1})", again=False,
+    ),
+    "array of one rate": Row(
+        X + "learning_rate = np.array([0.5])", "opt = Adam(x, learning_rate)", "opt.learning_rate == 0.5",
+    ),
+    "array of one count": Row("n_samples = np.array([5])", "minimize(lambda x, i: x @ x, [1.0], n_samples=n_samples)"),
+    "opt.lr": Row(X + "opt = Adam(x)", "opt.lr = 0.5", "opt.learning_rate == 0.5"),
+    "opt.beta_1": Row(
+        X + "opt = Adam(x); opt.step(np.ones(3)); value = 0.5", "opt.beta_1 = value",
+        "opt.beta_1 == 0.5 and opt.step_count == 1", again=False,
+    ),
+    "opt.num_threads": Row(
+        X + "opt = Adam(x); opt.step(np.ones(3)); new = Adam(x, num_threads=1)", "opt.num_threads = 1",
+        "new.step_count == 1 and new.num_threads == 1", "new.load_state_dict(opt.state_dict())", again=False,
+    ),
+    "SAGA's rate": Row(
+        "f = LeastSquares(np.eye(2), [1.0, 2]); res = minimize(f, [0.0, 0.0], method='saga')",
+        "res.optimizer.learning_rate = 0.5", "res.optimizer.learning_rate == 0.5",
+        "res = minimize(f, [0.0, 0.0], method='saga', options={'learning_rate': 0.5})", again=False,
+    ),
+    "nesterov": Row(
+        X, "SGD(x, nesterov=True)", "opt.nesterov", "opt = SGD(x, nesterov=True, momentum=0.9)", again=False,
+    ),
+    "FTRL": Row(
+        X, "FTRL(x, weight_decay=0.1, decoupled_weight_decay=True)", "opt.l2", "opt = FTRL(x, l2=0.1)", again=False,
+    ),
+    "base class": Row(X, "Optimizer(x)", "opt.params is x", "opt = Adam(x)", again=False),
+    "base class of objectives": Row(
+        "", "fastopt.objectives._base.Objective(np.eye(2), [0, 1])", "f", "f = Logistic(np.eye(2), [0, 1])", again=False
+    ),
+    "__init__ again": Row(X + "opt = Adam(x)", "opt.__init__(x)", "opt.params is x", "opt = Adam(x)", again=False),
+    "a step inside a step": Row(
+        X + "opt = SGD(x, lambda t: opt.step(np.ones(3)) or 0.1)", "opt.step(np.ones(3))", "opt.step_count == 1",
+        "other = SGD(np.ones(3)); opt = SGD(x, lambda t: other.step(np.ones(3)) or 0.1)",
+    ),
+    "name": Row("", "minimize(np.sum, [1.0], method='adan')", "res.nit == 1",
+                "res = minimize(np.sum, [1.0], method='adam', options={'maxiter': 1})", again=False),
+    "state of a schedule": Row(
+        X + "opt = SGD(x, lambda t: 0.5); saved = SGD(x, 0.25).state_dict()", "opt.load_state_dict(saved)",
+        "opt.learning_rate == 0.25", "opt = SGD(x, 0.5)",
+    ),
+    "rate of a schedule": Row(
+        "rate = fastopt.schedules.constant(0.5)", "rate.rate = 0.25", "rate(0) == 0.25",
+        "rate = fastopt.schedules.constant(0.25)", again=False,
+    ),
+    "instruction set": Row(
+        "set_by_name = fastopt._validation.machine.instruction_set; asked = 'v9'",
+        "asked and set_by_name(asked, ('v3', 'v4'), bool)", follow="asked = None",
+    ),
+    "instruction set of another processor": Row(
+        "set_by_name = fastopt._validation.machine.instruction_set; asked = 'v4'",
+        "set_by_name(asked, ('v3', 'v4'), 'v3'.__eq__)", follow="asked = 'v3'",
+    ),
+}  # fmt: skip
+
+# --- objectives ------------------------------------------------------------------------------------------------
+
+DATA = "X, y = np.array([[1.0, 2], [3, 4], [5, 6]]), np.array([0, 1, 1]); "
+MAKE = "f = Logistic(X, y)"
+GOOD = "Logistic(np.array([[1.0, 2], [3, 4], [5, 6]]), [0, 1, 1])"
+SAME = f"f.gradient(np.ones(2)).tobytes() == {GOOD}.gradient(np.ones(2)).tobytes()"
+CSR = DATA + "X = scipy.sparse.csr_array(X); "
+OBJECTIVES = {
+    "samples in a list": Row(DATA + "X = X.tolist()", MAKE, SAME),
+    "samples in a DataFrame": Row(DATA + "X = pandas.DataFrame(X)", MAKE, SAME),
+    "samples in a tensor": Row(DATA + "X = Tensor(X)", MAKE, SAME),
+    "samples in Fortran order": Row(DATA + "X = np.asfortranarray(X)", MAKE, SAME),
+    "int samples in Fortran order": Row(DATA + "X = np.asfortranarray(X.astype(int))", MAKE, SAME),
+    "samples as objects": Row(DATA + "X = X.astype(object)", MAKE, SAME),
+    "masked samples": Row(DATA + "X = np.ma.masked_array(X, X > 9)", MAKE, SAME),
+    "misaligned samples": Row(DATA + "X = misaligned(X)", MAKE, SAME),
+    "complex samples": Row(DATA + "X = X + 1j", MAKE, "f.n_features == 4 and f.X[0].tolist() == [1, 2, 1, 1]"),
+    "complex CSR": Row(
+        CSR + "X = X * (1 + 1j)", MAKE, "f.n_features == 4 and f.X.toarray()[0].tolist() == [1, 2, 1, 2]",
+    ),
+    "CSC": Row(CSR + "X = X.tocsc()", MAKE, f"np.allclose(f.gradient(np.ones(2)), {GOOD}.gradient(np.ones(2)))"),
+    "int CSR": Row(CSR + "X = X.astype(int)", MAKE, "f.n_features == 2"),
+    "CSR with short columns": Row(CSR + "X.indices = X.indices.astype('i2')", MAKE, "f.n_features == 2"),
+    "CSR with short row pointers": Row(CSR + "X.indptr = X.indptr.astype('i2')", MAKE, "f.n_features == 2"),
+    "one sample": Row("X, y = np.ones(2), [1]", MAKE, "f.n_samples == 1", "X = X.reshape(1, -1)"),
+    "one feature": Row("X, y = np.ones(2), [1, 0]", MAKE, "f.n_samples == 2", "X = X.reshape(-1, 1)"),
+    "NaN in samples": Row(
+        DATA + "X[0, 0] = np.nan", MAKE, "f.n_samples == 2",
+        "rows = np.isfinite(X).all(axis=1); X, y = X[rows], y[rows]",
+    ),
+    "NaN replaced": Row(DATA + "X[0, 0] = np.nan", MAKE, "f.X[0, 0] == 0", "X = np.nan_to_num(X)"),
+    "two labels": Row(DATA + "y = np.array([1, 2, 2])", MAKE, SAME),
+    "labels in words": Row(DATA + "y = np.array(['ham', 'spam', 'spam'])", MAKE, SAME),
+    "labels in words in a column of pandas": Row(DATA + "y = pandas.Series(['ham', 'spam', 'spam'])", MAKE, SAME),
+    "objects as labels": Row(DATA + "y = y.astype(object)", MAKE, SAME),
+    "tensor as labels": Row(DATA + "y = Tensor(y)", MAKE, SAME),
+    "masked labels": Row(DATA + "y = np.ma.masked_array([5, 1, 1], [True, False, False])", MAKE, SAME),
+    "sparse labels": Row(DATA + "y = scipy.sparse.csr_array(y[:, None])", MAKE, SAME),
+    "three labels": Row(DATA + "y = [0, 1, 2]", MAKE, "f.n_classes == 3", "f = Softmax(X, y)", again=False),
+    "classes from 1": Row(DATA + "y = [1.5, 2, 3]", "f = Softmax(X, y)", "f.n_classes == 3"),
+    "classes in words": Row(DATA + "y = list('abc')", "f = Softmax(X, y)", "f.n_classes == 3"),
+    "negative weight": Row(
+        DATA + "w = np.array([-1.0, 1, 1])", "f = Logistic(X, y, sample_weight=w)", "f.n_samples == 2",
+        "X, y, w = X[w >= 0], y[w >= 0], w[w >= 0]",
+    ),
+    "masked weights": Row(
+        DATA + "sample_weight = np.ma.masked_array([1.0, 1, 5], [False, False, True])",
+        "f = Logistic(X, y, sample_weight=sample_weight)", "f.n_samples == 3",
+    ),
+    "mask of samples": Row(
+        DATA + MAKE + "; idx = np.array([True, False, True])", "f(np.ones(2), idx)", "idx.tolist() == [0, 2]",
+    ),
+    "floats as numbers of samples": Row(DATA + MAKE + "; idx = [0.0, 2.0]", "f(np.ones(2), idx)"),
+    "slice of samples": Row(DATA + MAKE + "; idx = slice(1, None)", "f(np.ones(2), idx)", "idx.tolist() == [1, 2]"),
+    "samples resized": Row(
+        DATA + "X = np.ones((3, 2)); " + MAKE + "; X.resize((2, 2), refcheck=False); y = y[:2]", "f(np.ones(2))",
+        "f.n_samples == 2", MAKE,
+    ),
+}  # fmt: skip
+
+# --- minimize --------------------------------------------------------------------------------------------------
+
+RUN = "res = minimize(fun, x0, options={'maxiter': 3})"
+FUN = "fun = lambda x, *args: x @ x; x0 = np.ones(2); "
+RATE = "res = minimize(f, np.zeros(2), method='saga', options={'learning_rate': 1e-3, 'epochs': 1})"
+NATIVE = "check = fastopt._validation.minimize.native_arguments; batches = types.SimpleNamespace(n_samples=1, data=1); "
+MINIMIZE = {
+    "lr as an option": Row(FUN + "options = {'lr': 0.5, 'maxiter': 1}", "res = minimize(fun, x0, options=options)",
+                           "res.optimizer.learning_rate == 0.5", "options = {'learning_rate': 0.5, 'maxiter': 1}"),
+    "batch_size as an option": Row(
+        FUN, "minimize(fun, x0, n_samples=4, options={'batch_size': 2})", "res.nit == 2",
+        "res = minimize(fun, x0, n_samples=4, batch_size=2, options={'epochs': 1})", again=False,
+    ),
+    "matrix as x0": Row(FUN + "x0 = np.ones((2, 2))", RUN, "res.x.shape == (4,)"),
+    "complex x0": Row(FUN + "x0 = np.array([1 + 2j])", RUN, "res.x.shape == (2,)"),
+    "dict as x0": Row(FUN + "x0 = {'a': 1.0, 'b': 2.0}", RUN, "res.x.shape == (2,)"),
+    "generator as x0": Row(FUN + "x0 = (1.0 for _ in range(2))", RUN, "res.x.shape == (2,)"),
+    "masked x0": Row(FUN + "x0 = np.ma.masked_array([1.0, 2], [False, True])", RUN, "x0.tolist() == [1, 0]"),
+    "tensor as x0": Row(FUN + "x0 = Tensor(np.ones(2))", RUN, "res.x.shape == (2,)"),
+    "value and gradient without jac": Row(
+        FUN + "fun = lambda x: (x @ x, 2 * x)", RUN, "res.nit == 1",
+        "res = minimize(fun, x0, jac=True, options={'maxiter': 1})", again=False,
+    ),
+    "jac without gradient": Row(
+        FUN, "minimize(fun, x0, jac=True)", "res.nit == 1", "res = minimize(fun, x0, jac=None, options={'maxiter': 1})",
+        again=False,
+    ),
+    "method as args": Row(
+        DATA + MAKE, "minimize(f, np.zeros(2), 'saga')", "res.optimizer.step_count == 3",
+        "res = minimize(f, np.zeros(2), method='saga', options={'epochs': 1})", again=False,
+    ),
+    "optimizer as method": Row(
+        FUN, "minimize(fun, x0, method=SGD(x0))", "type(res.optimizer) is SGD and res.optimizer.momentum == 0.5",
+        "res = minimize(fun, x0, method='SGD', options={'momentum': 0.5, 'maxiter': 1})", again=False,
+    ),
+    "no Lipschitz constant": Row(
+        DATA + "f = Poisson(X, y)", "minimize(f, np.zeros(2), method='saga')", "res.success", RATE, again=False
+    ),
+    "a sample that is too long": Row(
+        DATA + "X = X * 1e200; " + MAKE, "res = minimize(f, np.zeros(2), method='saga')", "res.success",
+        "X = X / np.abs(X).max(); " + MAKE,
+    ),
+    "a sample that is too long, with a rate": Row(
+        DATA + "X = X * 1e200; " + MAKE, "minimize(f, np.zeros(2), method='saga')",
+        "res.optimizer.learning_rate == 1e-3", RATE, again=False,
+    ),
+    "NaN as a bound": Row(
+        FUN + "bounds = [(np.nan, 1), (0, 1)]", "res = minimize(fun, x0, bounds=bounds, options={'maxiter': 1})",
+        "res.nit == 1", "bounds = [(None, 1), (0, 1)]",
+    ),
+    "constraints": Row(
+        FUN + "method = scipy_method(maxiter=1); con = {'type': 'ineq', 'fun': lambda x: 1 - x[0]}",
+        "scipy.optimize.minimize(fun, x0, method=method, constraints=con)", "res.nit == 1",
+        "res = scipy.optimize.minimize(fun, x0, method=method, bounds=[(None, 1)] * 2)", again=False,
+    ),
+    "data in a dict": Row(
+        FUN + "data = {'a': np.ones(4), 'b': np.ones(4)}", "res = minimize(fun, x0, data=data, options={'epochs': 1})",
+        "res.nepoch == 1",
+    ),
+    "data from a generator": Row(
+        FUN + "data = (each for each in [np.ones(4)])", "res = minimize(fun, x0, data=data, options={'epochs': 1})",
+        "res.nepoch == 1",
+    ),
+    "data and n_samples": Row(
+        FUN + "n_samples = 4", "minimize(fun, x0, data=np.ones(4), n_samples=n_samples, options={'epochs': 1})",
+        follow="n_samples = None",
+    ),
+    "args of a compiled objective": Row(
+        NATIVE + "batches.data = None", "check(None, (1,), batches)", again=False, follow="check(None, (), batches)",
+    ),
+    "data of a compiled objective": Row(
+        NATIVE, "check(None, (), batches)", follow="batches.data = None",
+    ),
+}  # fmt: skip
+
+# --- plots -----------------------------------------------------------------------------------------------------
+
+PLOTS = {
+    "a result without iterates": Row(
+        FUN + "import matplotlib; matplotlib.use('agg'); points = minimize(fun, x0, options={'maxiter': 3})",
+        "fastopt.plot.path(points, fun)", "len(points) == 3",
+        "points = []; minimize(fun, x0, options={'maxiter': 3}, callback=points.append)",
+    ),
+    "iterates that are not finite": Row(
+        FUN + "import matplotlib; matplotlib.use('agg'); points = np.array([[1.0, 2], [0, 0.5], [np.inf, 0]])",
+        "fastopt.plot.path(points, fun)", follow="points = points[np.isfinite(points).all(axis=1)]",
+    ),
+    "a function that is nowhere finite": Row(
+        FUN + "import matplotlib; matplotlib.use('agg'); points = np.array([[1.0, 2], [0, 0.5]]); bounds = None\n"
+        "fun = lambda x: x @ x if x[0] > 10 else np.nan",
+        "fastopt.plot.path(points, fun, bounds=bounds)", follow="bounds = [(9, 12), (0, 1)]",
+    ),
+}  # fmt: skip
+
+TABLE = {
+    f"{group}: {name}": row
+    for group, rows in {
+        "parameters": PARAMETERS,
+        "gradients": GRADIENTS,
+        "optimizers": OPTIMIZERS,
+        "objectives": OBJECTIVES,
+        "minimize": MINIMIZE,
+        "plots": PLOTS,
+    }.items()
+    for name, row in rows.items()
+}
