@@ -6,7 +6,7 @@
 
 Everything follows from the seeds: `--replay` repeats one sequence and shows its transcript. A finding is a process that
 crashes, hangs or ends; a report of a sanitizer; a refused call that has changed something; a result with other bits; a
-forged file that is accepted. Exceptions that say nothing to a user, as SystemError, are counted with `--strict`.
+forged file that is accepted. Exceptions that say nothing to a user, as SystemError, count with `--strict` only.
 """
 
 import argparse
@@ -16,25 +16,42 @@ import sys
 import runner
 from kinds import KINDS, kind_of
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--seconds", type=float, default=60)
-parser.add_argument("--seed", type=int, default=0, help="of the first sequence; the others follow")
-parser.add_argument("--kind", action="append", choices=KINDS, help="only sequences of this kind")
-parser.add_argument("--replay", type=int, metavar="SEED", help="repeat one sequence")
-parser.add_argument("--jobs", type=int, default=2)
-parser.add_argument("--strict", action="store_true", help="exceptions that say nothing are findings, too")
-given = parser.parse_args()
 
-seeds = None if given.replay is None else [given.replay]
-findings, counts = runner.run(given.seed, given.seconds, tuple(given.kind or KINDS), given.jobs, seeds)
-groups = collections.defaultdict(list)
-for finding in findings:
-    groups[kind_of(finding.seed), finding.severity, finding.what].append(finding)
-print(f"{sum(counts.values())} sequences: " + ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items())))
-for (kind, severity, what), group in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1], -len(item[1]))):
-    print(f"{kind}: {severity}: {what}\n    {len(group)} times; --replay {group[0].seed}")
-serious = [finding for finding in findings if finding.severity in ("crash", "wrong") or given.strict]
-for finding in {kind_of(each.seed): each for each in serious}.values():
-    print(f"\n== seed {finding.seed} {kind_of(finding.seed)}: {finding.what}")
-    print("\n".join(finding.lines[-40:]))
-sys.exit(1 if serious else 0)
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=0, help="of the first sequence; the others follow")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="only sequences of this kind")
+    parser.add_argument("--replay", type=int, metavar="SEED", help="repeat one sequence")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--strict", action="store_true", help="exceptions that say nothing are findings, too")
+    return parser.parse_args()
+
+
+def report(findings, counts):
+    """What was run, each finding once, and a transcript for each kind."""
+    groups = collections.defaultdict(list)
+    for finding in findings:
+        groups[kind_of(finding.seed), finding.severity, finding.what].append(finding)
+    print(f"{sum(counts.values())} sequences: " + ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items())))
+    for (kind, severity, what), group in sorted(groups.items(), key=lambda item: (*item[0][:2], -len(item[1]))):
+        print(f"{kind}: {severity}: {what}\n    {len(group)} times; --replay {group[0].seed}")
+
+
+def main():
+    given = arguments()
+    if given.replay is not None:
+        findings, transcript, said = runner.replay(given.replay)
+        print("\n".join([kind_of(given.replay), *transcript, said, *(f"{each.severity}: {each.what}" for each in findings)]))
+    else:
+        findings, counts = runner.run(given.seed, given.seconds, tuple(given.kind or KINDS), given.jobs)
+        report(findings, counts)
+    serious = [each for each in findings if each.severity in ("crash", "wrong") or given.strict]
+    if given.replay is None:
+        for finding in {kind_of(each.seed): each for each in serious}.values():
+            print(f"\n== seed {finding.seed} {kind_of(finding.seed)}: {finding.what}", *finding.lines[-40:], sep="\n")
+    return 1 if serious else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,9 +21,21 @@ def odd_length(rng, n):
 
 
 def resize(seq, array):
+    if any(array is getattr(field, "base", None) for thing in seq.targets.values() for field in fields_of(thing).values()):
+        yield "is left as it is: the caller's own matrix has a view of it"
+        return
     new = odd_length(seq.rng, array.size)
     yield f"resize(({new},), refcheck=False)"
     array.resize((new,), refcheck=False)
+
+
+def disguise(seq, array):
+    """Another dtype and less memory, and size and address as before."""
+    if array.dtype.itemsize == 8:
+        n, dtype = array.size, "int32" if array.dtype.kind in "iu" else "float32"
+        yield f"dtype = {dtype}; resize(({n},), refcheck=False)"
+        array.dtype = np.dtype(dtype)
+        array.resize((n,), refcheck=False)
 
 
 def retype(seq, array):
@@ -73,11 +85,16 @@ def odd_array(seq, like):
 
 
 def swap_field(seq, matrix):
-    fields = [name for name in ("data", "indices", "indptr", "coords") if isinstance(getattr(matrix, name, 0), np.ndarray)]
-    field = seq.rng.choice(fields)
+    field = seq.rng.choice([*fields_of(matrix)])
     kind, other = odd_array(seq, getattr(matrix, field))
     yield f"{field} = another array ({kind})"
     setattr(matrix, field, other)
+
+
+def fields_of(matrix):
+    """The arrays of a sparse matrix by name; none of anything else."""
+    fields = {name: getattr(matrix, name, None) for name in ("data", "indices", "indptr") if hasattr(matrix, "tocsr")}
+    return {name: field for name, field in fields.items() if isinstance(field, np.ndarray)}
 
 
 def resize_matrix(seq, matrix):
@@ -177,7 +194,7 @@ def fail(seq, thing):
 
 
 # Deed -> which objects it can be done to.
-ARRAY_DEEDS = (resize, retype, restride, reshape, overwrite, freeze)
+ARRAY_DEEDS = (resize, disguise, retype, restride, reshape, overwrite, freeze)
 DEEDS = {each: lambda thing: isinstance(thing, np.ndarray) and thing.size > 0 for each in ARRAY_DEEDS} | {
     swap_field: lambda thing: hasattr(thing, "tocsr") and thing.nnz > 0,
     resize_matrix: lambda thing: hasattr(thing, "tocsr") and thing.ndim == 2,

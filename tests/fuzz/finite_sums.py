@@ -22,13 +22,14 @@ def labels(seq, name, n):
     return seq.numbers.poisson(1.5, n).astype(float)
 
 
-def samples(seq, n, n_features, odd=0.0):
+def samples(seq, n, n_features, odd=0.0, kinds=("dense", "csr", "csr")):
     """Dense samples or a CSR matrix, which become targets of the actor; and what they are."""
-    dtype, kind = seq.rng.choice(["float32", "float64"]), seq.rng.choice(["dense", "csr", "csr"])
+    dtype, kind = seq.rng.choice(["float32", "float64"]), seq.rng.choice(kinds)
     if kind == "dense":
         X = seq.numbers.standard_normal((n, n_features)).astype(dtype)
+        X, text = lying_array(seq, X) if seq.chance(odd) else (X, f"dense {dtype} {X.shape}")
         seq.targets["X"] = X
-        return lying_array(seq, X) if seq.chance(odd) else (X, f"dense {dtype} {X.shape}")
+        return X, text
     X = sparse_like(seq, (n, n_features), dtype, "csr")
     seq.targets |= {"X": X} | {f"X.{name}": getattr(X, name) for name in ("data", "indices", "indptr")}
     return lying_sparse(seq, X) if seq.chance(odd) else (X, f"csr {dtype} {X.shape} nnz={X.nnz}")

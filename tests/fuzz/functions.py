@@ -8,29 +8,37 @@ import fastopt
 
 from finite_sums import samples
 from liars import Converted, hostile_generator, lying_array, sparse_like
+from sequence import Mischief
+
+
+def held(x):
+    """A copy of the parameters, unless the actor has resized the array that they are a view of."""
+    if isinstance(x.base, np.ndarray) and (x.base.size != x.size or x.base.ctypes.data != x.ctypes.data):
+        raise Mischief
+    return np.array(x)
 
 
 class FunctionWorld:
     """A function, its samples, and runs over it; `odd` is the share of gradients that lie."""
 
-    def __init__(self, seq, odd=0.0, hostile_rng=0.0, kinds=("data", "n_samples", "none")):
+    def __init__(self, seq, odd=0.0, hostile_rng=0.0, kinds=("data", "csr", "n_samples", "none")):
         self.seq, self.odd, self.hostile_rng = seq, odd, hostile_rng
         self.n, self.length = seq.rng.choice([3, 50, 300]), seq.rng.choice([1, 4, 40])
         self.source = seq.rng.choice(kinds)
         self.data = self.text = None
-        if self.source == "data":
-            X, self.text = samples(seq, self.n, self.length, odd)
+        if self.source in ("data", "csr"):
+            X, self.text = samples(seq, self.n, self.length, odd, ("csr",) if self.source == "csr" else ("dense", "csr"))
             y = seq.numbers.standard_normal(self.n)
             seq.targets["y"] = y
             self.data = (X, y) if seq.chance(0.7) else (X,)
 
     def fun(self, x, *batch):
-        at = float(np.array(x) @ np.array(x))
+        x = held(x)
         self.seq.hook("fun")
-        return at
+        return float(x @ x)
 
     def gradient(self, x, *batch):
-        made = 2 * np.array(x)
+        made = 2 * held(x)
         self.seq.hook("jac")
         kind = self.seq.rng.choice(["dense", "dense", "csr", "rows", "list", "x"])
         if self.seq.chance(self.odd):
@@ -42,7 +50,8 @@ class FunctionWorld:
         return {"list": made.tolist(), "x": x}.get(kind, made)
 
     def both(self, x, *batch):
-        return self.fun(x, *batch), self.gradient(x, *batch)
+        copy = held(x)
+        return self.fun(copy, *batch), self.gradient(copy, *batch)
 
     def minimize(self):
         seq, rng = self.seq, self.seq.rng

@@ -9,7 +9,7 @@ from functions import FunctionWorld
 from optimizers import OptimizerWorld
 from processes import forks, threads
 
-RETYPING = (deeds.resize, deeds.retype, deeds.restride, deeds.reshape)
+RETYPING = (deeds.disguise, deeds.resize, deeds.retype, deeds.restride, deeds.reshape)
 EVERYTHING = tuple(deeds.DEEDS)
 
 
@@ -40,7 +40,7 @@ KINDS = {
     # Dtype, strides, shape and size change, one after the other.
     "retyping": over(OPTIMIZERS, FINITE_SUMS, deeds=RETYPING),
     # Samples of minimize(data=...) change before or while they are used.
-    "batches": over((FunctionWorld, {"kinds": ["data"]}), deeds=(deeds.swap_field, deeds.resize, deeds.overwrite, deeds.retype)),
+    "batches": over((FunctionWorld, {"kinds": ["csr"]}), deeds=(deeds.swap_field, deeds.resize, deeds.overwrite)),
     # The contents of index arrays change.
     "contents": over(FINITE_SUMS, FUNCTIONS, OPTIMIZERS, deeds=(deeds.overwrite,)),
     # Subclasses of ndarray and of sparse matrices that lie.

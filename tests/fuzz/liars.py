@@ -20,7 +20,7 @@ class LyingArray(np.ndarray):
 
     def __getattribute__(self, name):
         told = object.__getattribute__(self, "__dict__").get("told", {})
-        if name in told:
+        if name in told and name in LIES:
             hook = object.__getattribute__(self, "__dict__").get("hook")
             if hook is not None:
                 hook(f"the property {name}")
@@ -37,13 +37,14 @@ class LyingArray(np.ndarray):
 
 
 def lying_array(seq, array):
-    """The same memory, and lies."""
-    liar = array.view(LyingArray)
+    """The same numbers in memory of its own, and lies."""
+    liar = np.ndarray.__new__(LyingArray, array.shape, array.dtype)
+    liar[...] = array
     lies = {
         "shape": seq.rng.choice([(1000,), (1000, 1000), (0,), ()]), "dtype": np.dtype("float32"), "size": 10_000,
         "nbytes": seq.rng.choice([0, 10**6]), "strides": (0,) * array.ndim, "itemsize": 1, "ndim": 1,
         "ctypes": LyingAddress, "flags": np.zeros(3).flags, "len": 1000,
-        "view": seq.rng.choice([np.zeros(1), np.zeros(1000), None, np.zeros(7, np.float32)]),
+        "view": seq.rng.choice([np.zeros(1), np.zeros(1000), None, "text", 7, np.zeros(7, np.float32)]),
     }  # fmt: skip
     told = {name: lies[name] for name in seq.rng.sample(list(lies), seq.rng.randint(1, 3))}
     liar.told, liar.hook = told, seq.hook
@@ -107,7 +108,8 @@ def lying_sparse(seq, matrix):
     names = [name for name in ("data", "indices", "indptr") if name in vars(matrix)]
     lying = type("Lying" + base.__name__, (base,), {**{name: field(name) for name in names}, "tocoo": tocoo, "copy": copy})
     made = base(matrix)
-    kept = {name: made.__dict__.pop(name) for name in names}
+    kept = {name: np.array(made.__dict__.pop(name)) for name in names}
+    seq.targets |= {f"lying.{name}": array for name, array in kept.items()}
     made.__class__ = lying
     for name, value in kept.items():
         setattr(made, name, value)

@@ -17,6 +17,12 @@ EVERY_STEP = ("dense", "strided", "rows", "csr", "csc", "coo")
 REFUSED = ("half precision", "far rows", "nan", "wrong shape", "overlap", "text", "short list", "frozen")
 
 
+def layout(array):
+    """What the memory of a parameter is known by; of the array itself, whatever a subclass says."""
+    known = {name: np.ndarray.__getattribute__(array, name) for name in ("dtype", "size", "flags")}
+    return known["dtype"], known["size"], known["flags"].c_contiguous
+
+
 class OptimizerWorld:
     """An optimizer over one array, a list or a dict, and the calls that can be made of it.
 
@@ -70,6 +76,7 @@ class OptimizerWorld:
         made = self.seq.call(f"{self.cls.__name__}({self.dtype} {shapes}; {text})", lambda: self.cls(params, **self.keywords))
         if made is not None:
             self.seq.targets["the optimizer"] = made
+            self.bound = [layout(array) for array in arrays_of(params)]
         return made
 
     # --- gradients ---------------------------------------------------------------------------------------
@@ -155,13 +162,24 @@ class OptimizerWorld:
         text = ", ".join(kind for _, kind in made)
         if isinstance(self.params, dict):
             grads = dict(zip(self.params, grads, strict=True))
-        self.call(f"step({text})", lambda: self.optimizer.step(grads[0] if isinstance(self.params, np.ndarray) else grads))
-        if self.seq.chance(0.3):
-            self.seq.act()
-            self.call(f"step({text}) again", lambda: self.optimizer.step(grads[0] if isinstance(self.params, np.ndarray) else grads))
+        grads = grads[0] if isinstance(self.params, np.ndarray) else grads
+        for again in ("", " again") if self.seq.chance(0.3) else ("",):
+            if again:
+                self.seq.act()
+            steps = self.optimizer.step_count
+            self.call(f"step({text}){again}", lambda: self.optimizer.step(grads))
+            if self.optimizer.step_count > steps:
+                self.check_layout()
 
     def call(self, text, function, **keywords):
         return self.seq.call(text, function, unchanged=lambda: whole(self.optimizer), **keywords)
+
+    def check_layout(self):
+        """A step writes what was bound: it must not be made when the parameters are something else by now."""
+        for array, bound in zip(arrays_of(self.params), self.bound, strict=True):
+            if layout(array) != bound:
+                self.seq.find("wrong", "a step was made with parameters of another dtype, size or strides")
+                return
 
     def look(self):
         self.call("state", lambda: [array.sum() for slot in self.optimizer.state.values() for array in arrays_of(slot)])
@@ -187,6 +205,7 @@ class OptimizerWorld:
             self.optimizer, self.params = made, made.params
             self.seq.targets |= {f"x{k}": array for k, array in enumerate(arrays_of(made.params))}
             self.seq.targets["the optimizer"] = made
+            self.bound = [layout(array) for array in arrays_of(made.params)]
 
     def made_again(self):
         made = self.make(self.params)

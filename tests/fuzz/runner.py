@@ -117,10 +117,10 @@ def portions(first, kinds, size):
             waiting = []
 
 
-def run(first, seconds, kinds=tuple(KINDS), jobs=2, seeds=None):
-    """Run sequences for some time, or those of `seeds`; returns the findings, and how many sequences of each kind."""
+def run(first, seconds, kinds=tuple(KINDS), jobs=2):
+    """Run sequences for some time; returns the findings, and how many sequences of each kind."""
     findings, counts, end = [], collections.Counter(), time.monotonic() + seconds
-    source = portions(first, kinds, MOST_IN_A_PROCESS) if seeds is None else iter([[seed] for seed in seeds])
+    source = portions(first, kinds, MOST_IN_A_PROCESS)
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         workers, left = [], []
@@ -133,19 +133,25 @@ def run(first, seconds, kinds=tuple(KINDS), jobs=2, seeds=None):
                 left += [rest] if rest else []
             late = time.monotonic() > end
             while len(workers) < jobs and not late:
-                portion = left.pop() if left else next(source, None)
-                if portion is None:
-                    break
-                workers.append(Worker(portion, folder))
+                workers.append(Worker(left.pop() if left else next(source), folder))
             if late:
                 for worker in workers:
                     worker.end()
                     collect(worker, findings, counts, stopped=True)
                 break
-            if not workers:
-                break
             time.sleep(0.02)
     return findings, counts
+
+
+def replay(seed):
+    """Run one sequence; returns its findings, its transcript and what the process said."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        worker = Worker([seed], folder)
+        while not worker.over():
+            time.sleep(0.02)
+        transcript = [line for _, lines in worker.sequences() for line in lines]
+        return [*worker.findings()], transcript, worker.last_words()
 
 
 def collect(worker, findings, counts, stopped=False):

@@ -56,7 +56,7 @@ class Sequence:
         unchanged : callable, optional
             Gives what a refused call must leave as it was. Not compared if the actor was at work inside the call.
         expected : tuple of exception types, optional
-            In place of CLEAR.
+            In place of CLEAR; any other one breaks a promise.
         """
         self.write(text)
         before, deeds = unchanged and unchanged(), self.deeds
@@ -65,7 +65,7 @@ class Sequence:
         except Mischief:
             self.write("    -> the mischief passed through")
         except Exception as error:
-            self.judge(text, error, expected or CLEAR)
+            self.judge(text, error, expected)
         if unchanged is not None and deeds == self.deeds and unchanged() != before:
             self.find("wrong", f"the refused call {text.split('(')[0]} has changed something")
         return None
@@ -73,7 +73,10 @@ class Sequence:
     def judge(self, text, error, expected):
         said = f"{type(error).__name__}: {str(error)[:200]}"
         self.write(f"    -> {said}")
-        clear = isinstance(error, expected) and not isinstance(error, UNCLEAR)
+        if expected is not None and not isinstance(error, expected):
+            self.find("wrong", f"{text.split('(')[0]} raised {type(error).__name__}")
+            return
+        clear = isinstance(error, expected or CLEAR) and not isinstance(error, UNCLEAR)
         if not clear or str(error).startswith(SAID_BY_THE_INTERPRETER):
             self.find("unclear", f"{text.split('(')[0]} raised {said}")
 
