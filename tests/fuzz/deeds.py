@@ -10,6 +10,7 @@ import numpy as np
 
 import fastopt
 
+from liars import claiming
 from sequence import Mischief
 
 ODD_NUMBERS = [-1, 0, 1, 3, 2**31 - 1, -(2**31), 2**40]
@@ -72,12 +73,13 @@ def freeze(seq, array):
 def odd_array(seq, like):
     """An array that may take the place of another one, and does not fit."""
     n, rng = len(like), seq.rng
-    kind = rng.choice(["short", "long", "empty", "dtype", "far", "column", "list"])
+    kind = rng.choice(["short", "long", "empty", "dtype", "far", "column", "list", "claiming", "claiming"])
     if kind == "dtype":
         return kind, like.astype(rng.choice(DTYPES))
     if kind == "far":
         return kind, np.full(n, rng.choice(ODD_NUMBERS)).astype(like.dtype)
     made = {
+        "claiming": lambda: claiming(like, max(n // 2, 1)),
         "short": lambda: like[: n // 2].copy(), "long": lambda: np.resize(like, 2 * n + 3), "list": like.tolist,
         "empty": lambda: like[:0].copy(), "column": lambda: like.reshape(n, -1).copy(),
     }  # fmt: skip

@@ -23,7 +23,7 @@ class FunctionWorld:
 
     def __init__(self, seq, odd=0.0, hostile_rng=0.0, kinds=("data", "csr", "n_samples", "none")):
         self.seq, self.odd, self.hostile_rng = seq, odd, hostile_rng
-        self.n, self.length = seq.rng.choice([3, 50, 300]), seq.rng.choice([1, 4, 40])
+        self.n, self.length = seq.rng.choice([3, 50, 300]), seq.rng.choice([1, 4, 12])
         self.source = seq.rng.choice(kinds)
         self.data = self.text = None
         if self.source in ("data", "csr"):
@@ -70,7 +70,7 @@ class FunctionWorld:
 
         jac = rng.choice([True, True, self.gradient, None, "3-point", "spsa"])
         method = rng.choice([*fastopt.OPTIMIZERS, None, make])
-        options = {"maxiter": rng.choice([1, 4, 12]), "average": rng.choice([None, None, "polyak", "ema"])}
+        options = {"maxiter": rng.choice([1, 3, 8]), "average": rng.choice([None, None, "polyak", "ema"])}
         keywords = {"callback": rng.choice([None, callback]), "bounds": rng.choice([None, None, [(-1, 1)] * self.length])}
         if self.source != "none":
             keywords |= {"batch_size": rng.choice([1, min(7, self.n), self.n])}
@@ -92,7 +92,7 @@ class FunctionWorld:
         seq.call(text, run)
 
     def run(self, n_calls):
-        for _ in range(n_calls):
+        for _ in range(min(n_calls, 4)):
             if self.seq.chance(0.4):
                 self.seq.act()
             self.minimize()

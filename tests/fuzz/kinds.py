@@ -52,7 +52,9 @@ KINDS = {
     # Generators whose permutations are none.
     "generators": over((FiniteSumWorld, {"hostile_rng": 1.0}), (FunctionWorld, {"hostile_rng": 1.0}), deeds=(deeds.overwrite, deeds.resize)),
     # The fields of a RowSparse are replaced.
-    "row_sparse": over((OptimizerWorld, {"refused": 0.0, "every_step": ["rows"]}), deeds=(deeds.swap_rows, deeds.resize)),
+    "row_sparse": over(
+        (OptimizerWorld, {"refused": 0.0, "every_step": ["rows"], "schedules": 0.8}), deeds=(deeds.swap_rows,), most_calls=14
+    ),
     # What views of the state are views of.
     "state_views": over(OPTIMIZERS, deeds=(deeds.walk_bases,)),
     "uninitialised": uninitialised,

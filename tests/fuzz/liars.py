@@ -51,6 +51,14 @@ def lying_array(seq, array):
     return liar, f"LyingArray({', '.join(told)})"
 
 
+def claiming(array, n):
+    """The first entries of an array, which claim to be all of it."""
+    liar = np.ndarray.__new__(LyingArray, (min(n, len(array)), *array.shape[1:]), array.dtype)
+    liar[...] = array[:n]
+    liar.told = {name: getattr(array, name) for name in ("shape", "size", "nbytes", "strides")} | {"len": len(array)}
+    return liar
+
+
 class Converted:
     """Becomes an array when it is asked to, and lets the hostile actor in."""
 

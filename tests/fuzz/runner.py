@@ -15,7 +15,7 @@ from kinds import ALONE, KINDS, kind_of
 LONGEST_SEQUENCE = 30  # seconds; under a sanitizer on a busy machine some take a second
 MOST_IN_A_PROCESS = 400
 # A crash in these files is one of a call that the caller of fastopt could have made as well.
-ELSEWHERE = ("/scipy/", "/numpy/", "/zipfile/")
+ELSEWHERE = ("/scipy/", "/numpy/")
 
 
 class Worker:
@@ -89,7 +89,7 @@ class Worker:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"the process ended with status {code}"
         report = [line for line in said.splitlines() if "ERROR: AddressSanitizer" in line or "runtime error:" in line]
         report += [line for line in said.splitlines() if line.startswith(("fence:", "libgomp:"))]
-        elsewhere = any(part in where for part in ELSEWHERE)
+        elsewhere = not report and any(part in where for part in ELSEWHERE)
         return "elsewhere" if elsewhere else "crash", "; ".join([how, *report[:1], *([where] if where else [])])
 
 

@@ -10,11 +10,10 @@ import memory
 
 asked = json.loads(sys.argv[1])
 warnings.simplefilter("ignore")
-if memory.sanitized():
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-else:
+if not memory.sanitized():  # a sanitizer has fences of its own, and needs an address space without limits
     memory.put_up_the_fence(asked["libraries"])
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (16 * 2**30, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 from fastopt import _core  # noqa: E402
 from kinds import KINDS, kind_of  # noqa: E402
