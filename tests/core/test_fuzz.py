@@ -1,4 +1,4 @@
-"""Random sequences of calls with a hostile caller, from fixed seeds: tests/fuzz says what it does and what it looks for."""
+"""Random sequences of calls by a hostile caller, from fixed seeds: `tests/fuzz` says what it does and looks for."""
 
 import os
 import re

@@ -42,7 +42,9 @@ def main():
     given = arguments()
     if given.replay is not None:
         findings, transcript, said = runner.replay(given.replay)
-        print("\n".join([kind_of(given.replay), *transcript, said, *(f"{each.severity}: {each.what}" for each in findings)]))
+        print(
+            kind_of(given.replay), *transcript, said, *(f"{each.severity}: {each.what}" for each in findings), sep="\n"
+        )
     else:
         findings, counts = runner.run(given.seed, given.seconds, tuple(given.kind or KINDS), given.jobs)
         report(findings, counts)

@@ -7,11 +7,10 @@ description. What NumPy or SciPy refuses has no effect.
 import contextlib
 
 import numpy as np
-
-import fastopt
-
 from liars import claiming
 from sequence import Mischief
+
+import fastopt
 
 ODD_NUMBERS = [-1, 0, 1, 3, 2**31 - 1, -(2**31), 2**40]
 DTYPES = ["float32", "float64", "int32", "int64", "int8", "complex128"]
@@ -22,7 +21,8 @@ def odd_length(rng, n):
 
 
 def resize(seq, array):
-    if any(array is getattr(field, "base", None) for thing in seq.targets.values() for field in fields_of(thing).values()):
+    fields = [field for thing in seq.targets.values() for field in fields_of(thing).values()]
+    if any(array is field.base for field in fields):
         yield "is left as it is: the caller's own matrix has a view of it"
         return
     new = odd_length(seq.rng, array.size)
@@ -132,6 +132,8 @@ def swap_rows(seq, gradient):
     field = seq.rng.choice(["rows", "indices", "unique"])
     if field == "unique":
         kind = other = seq.rng.choice([True, None, "yes"])
+    elif seq.chance(0.4):
+        kind, other = "claiming", claiming(getattr(gradient, field), seq.rng.randrange(len(gradient.indices)))
     elif seq.chance(0.3):
         kind, other = "an object that lies about its length", Pretender(getattr(gradient, field))
     else:

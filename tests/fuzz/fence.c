@@ -22,7 +22,10 @@ typedef struct {
 static const uint64_t MARK = 0xFEEDC0DEFEEDC0DEu;
 
 /* Freed mappings, the oldest first. */
-static struct { char *start; size_t length; } forbidden[MOST_FORBIDDEN];
+static struct {
+    char *start;
+    size_t length;
+} forbidden[MOST_FORBIDDEN];
 static size_t n_freed = 0;
 
 static size_t rounded(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }

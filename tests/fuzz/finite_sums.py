@@ -5,10 +5,9 @@ import pickle
 import warnings
 
 import numpy as np
+from liars import hostile_generator, lying_array, lying_sparse, sparse_like
 
 import fastopt
-
-from liars import hostile_generator, lying_array, lying_sparse, sparse_like
 
 CLASS_LABELS = ("Softmax",)
 SIGNS = ("Logistic", "Hinge", "SquaredHinge")
@@ -100,7 +99,8 @@ class FiniteSumWorld:
             options |= {"sparse": rng.choice(["lazy", "exact"]), "parallel": rng.choice(["batch", "batch", "hogwild"])}
         if seq.chance(0.2):
             options["average"] = rng.choice(["polyak", "ema"])
-        keywords = {"callback": rng.choice([None, callback]), "bounds": rng.choice([None, None, [(-1, 1)] * self.length])}
+        bounds = [(-1, 1)] * self.length
+        keywords = {"callback": rng.choice([None, callback]), "bounds": rng.choice([None, None, bounds])}
         batch = 1 if finite_sum else rng.choice([1, min(7, self.n), self.n])
         generator = hostile_generator(seq) if seq.chance(self.hostile_rng) else rng.randrange(100)
         x = self.x()

@@ -3,12 +3,11 @@
 import warnings
 
 import numpy as np
-
-import fastopt
-
 from finite_sums import samples
 from liars import Converted, hostile_generator, lying_array, sparse_like
 from sequence import Mischief
+
+import fastopt
 
 
 def held(x):
@@ -27,7 +26,8 @@ class FunctionWorld:
         self.source = seq.rng.choice(kinds)
         self.data = self.text = None
         if self.source in ("data", "csr"):
-            X, self.text = samples(seq, self.n, self.length, odd, ("csr",) if self.source == "csr" else ("dense", "csr"))
+            storage = ("csr",) if self.source == "csr" else ("dense", "csr")
+            X, self.text = samples(seq, self.n, self.length, odd, storage)
             y = seq.numbers.standard_normal(self.n)
             seq.targets["y"] = y
             self.data = (X, y) if seq.chance(0.7) else (X,)
@@ -71,7 +71,8 @@ class FunctionWorld:
         jac = rng.choice([True, True, self.gradient, None, "3-point", "spsa"])
         method = rng.choice([*fastopt.OPTIMIZERS, None, make])
         options = {"maxiter": rng.choice([1, 3, 8]), "average": rng.choice([None, None, "polyak", "ema"])}
-        keywords = {"callback": rng.choice([None, callback]), "bounds": rng.choice([None, None, [(-1, 1)] * self.length])}
+        bounds = [(-1, 1)] * self.length
+        keywords = {"callback": rng.choice([None, callback]), "bounds": rng.choice([None, None, bounds])}
         if self.source != "none":
             keywords |= {"batch_size": rng.choice([1, min(7, self.n), self.n])}
             keywords |= {"data": self.data} if self.data else {"n_samples": self.n}

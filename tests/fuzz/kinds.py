@@ -10,6 +10,7 @@ from optimizers import OptimizerWorld
 from processes import forks, threads
 
 RETYPING = (deeds.disguise, deeds.resize, deeds.retype, deeds.restride, deeds.reshape)
+RESHAPING = (deeds.reshape, deeds.resize, deeds.resize_matrix, deeds.reshape_matrix)
 EVERYTHING = tuple(deeds.DEEDS)
 
 
@@ -30,37 +31,45 @@ KINDS = {
     # Attributes of an objective, or the arrays of the caller's matrix, are replaced.
     "attributes": over(FINITE_SUMS, deeds=(deeds.assign, deeds.swap_field)),
     # Samples are reshaped or resized, and the objective is copied.
-    "copies": over(
-        (FiniteSumWorld, {"copying": 0.7}), deeds=(deeds.reshape, deeds.resize, deeds.resize_matrix, deeds.reshape_matrix)
-    ),
+    "copies": over((FiniteSumWorld, {"copying": 0.7}), deeds=RESHAPING),
     # A schedule resizes the parameters, during construction or in a step.
     "schedules": over(
-        (OptimizerWorld, {"rules": ["FTRL", "ASGD", "Adam", "SGD"], "schedules": 1.0}), deeds=(deeds.resize, deeds.retype)
+        (OptimizerWorld, {"rules": ["FTRL", "ASGD"], "schedules": 1.0}), (OptimizerWorld, {"schedules": 1.0}),
+        deeds=(deeds.resize, deeds.retype),
     ),
     # Dtype, strides, shape and size change, one after the other.
     "retyping": over(OPTIMIZERS, FINITE_SUMS, deeds=RETYPING),
     # Samples of minimize(data=...) change before or while they are used.
     "batches": over((FunctionWorld, {"kinds": ["csr"]}), deeds=(deeds.swap_field, deeds.resize, deeds.overwrite)),
     # The contents of index arrays change.
-    "contents": over(FINITE_SUMS, FUNCTIONS, OPTIMIZERS, deeds=(deeds.overwrite,)),
+    "contents": over(FINITE_SUMS, FINITE_SUMS, FUNCTIONS, OPTIMIZERS, deeds=(deeds.overwrite,)),
     # Subclasses of ndarray and of sparse matrices that lie.
     "liars": over((OptimizerWorld, {"odd": 0.6}), (FiniteSumWorld, {"odd": 0.7}), (FunctionWorld, {"odd": 0.7})),
     # Gradients that run code when they are converted, while other gradients of the list are bound.
     "conversions": over(
-        (OptimizerWorld, {"odd": 0.6, "refused": 0.0, "form": "list"}), deeds=(deeds.resize, deeds.retype, deeds.swap_rows)
+        (OptimizerWorld, {"odd": 0.6, "refused": 0.0, "form": "list"}),
+        deeds=(deeds.resize, deeds.retype, deeds.swap_rows),
     ),
     # Generators whose permutations are none.
-    "generators": over((FiniteSumWorld, {"hostile_rng": 1.0}), (FunctionWorld, {"hostile_rng": 1.0}), deeds=(deeds.overwrite, deeds.resize)),
+    "generators": over(
+        (FiniteSumWorld, {"hostile_rng": 1.0}), (FunctionWorld, {"hostile_rng": 1.0}),
+        deeds=(deeds.overwrite, deeds.resize),
+    ),
     # The fields of a RowSparse are replaced.
     "row_sparse": over(
-        (OptimizerWorld, {"refused": 0.0, "every_step": ["rows"], "schedules": 0.8}), deeds=(deeds.swap_rows,), most_calls=14
+        (OptimizerWorld, {"refused": 0.0, "every_step": ["rows"], "schedules": 0.8, "form": "array"}),
+        deeds=(deeds.swap_rows,), most_calls=14,
     ),
     # What views of the state are views of.
     "state_views": over(OPTIMIZERS, deeds=(deeds.walk_bases,)),
     "uninitialised": uninitialised,
     "forged": forged,
     # Calls that are refused must change nothing.
-    "refusals": over((OptimizerWorld, {"refused": 0.4, "form": "list"}), deeds=(deeds.fail,), most_calls=14),
+    "refusals": over(
+        (OptimizerWorld, {"refused": 0.4, "form": "list"}),
+        (OptimizerWorld, {"refused": 0.4, "form": "list", "every_step": ["rows", "csr"], "sparse": "exact"}),
+        deeds=(deeds.fail,), most_calls=14,
+    ),
     "bits": bits,
     "passing_on": passing_on,
     # All of it at once.

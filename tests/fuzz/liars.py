@@ -114,7 +114,8 @@ def lying_sparse(seq, matrix):
 
     lie = seq.rng.choice([0, 0, 0.1, 0.5])
     names = [name for name in ("data", "indices", "indptr") if name in vars(matrix)]
-    lying = type("Lying" + base.__name__, (base,), {**{name: field(name) for name in names}, "tocoo": tocoo, "copy": copy})
+    lying = type("Lying" + base.__name__, (base,), {name: field(name) for name in names})
+    lying.tocoo, lying.copy = tocoo, copy
     made = base(matrix)
     kept = {name: np.array(made.__dict__.pop(name)) for name in names}
     seq.targets |= {f"lying.{name}": array for name, array in kept.items()}
@@ -122,6 +123,9 @@ def lying_sparse(seq, matrix):
     for name, value in kept.items():
         setattr(made, name, value)
     return made, f"{lying.__name__}(lies {lie})"
+
+
+PERMUTATIONS = ["right", "far", "negative", "short", "empty", "long", "float", "int32", "column", "list", "kept"]
 
 
 class HostileGenerator(np.random.Generator):
@@ -134,16 +138,16 @@ class HostileGenerator(np.random.Generator):
         seq = self.sequence
         seq.hook("permutation")
         order = super().permutation(n, **keywords)
-        kind = seq.rng.choice(["right", "far", "negative", "short", "empty", "long", "float", "int32", "column", "list", "kept"])
+        kind = seq.rng.choice(PERMUTATIONS)
         seq.write(f"  * permutation: {kind}")
         if kind in ("far", "negative"):
             order[seq.rng.randrange(n)] = seq.rng.choice([n, 10**6, 2**40] if kind == "far" else [-1, -(10**6)])
         if kind == "kept":
             seq.targets["the permutation"] = order
         made = {
-            "short": lambda: order[: n // 2].copy(), "empty": lambda: order[:0], "long": lambda: np.resize(order, 3 * n),
-            "float": lambda: order + 0.5, "int32": lambda: order.astype(np.int32), "list": order.tolist,
-            "column": lambda: order[:, None],
+            "short": lambda: order[: n // 2].copy(), "empty": lambda: order[:0], "list": order.tolist,
+            "long": lambda: np.resize(order, 3 * n), "float": lambda: order + 0.5,
+            "int32": lambda: order.astype(np.int32), "column": lambda: order[:, None],
         }  # fmt: skip
         return made.get(kind, lambda: order)()
 
@@ -167,5 +171,6 @@ def sparse_like(seq, shape, dtype, kind):
         made = getattr(scipy.sparse, f"{kind}_matrix")(made)
     if kind == "coo":
         return made
-    made.data, made.indices, made.indptr = made.data.copy(), made.indices.astype(index_dtype), made.indptr.astype(index_dtype)
+    made.data = made.data.copy()
+    made.indices, made.indptr = made.indices.astype(index_dtype), made.indptr.astype(index_dtype)
     return made

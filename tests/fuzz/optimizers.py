@@ -5,12 +5,11 @@ import os
 import pickle
 
 import numpy as np
-
-import fastopt
-
-from deeds import arrays_of
+from deeds import arrays_of, fields_of
 from liars import Converted, lying_array, lying_sparse, sparse_like
 from sequence import whole
+
+import fastopt
 
 SHAPES = [(1,), (7,), (50,), (5, 3), (40, 4), (2, 3, 2), (), (0,), (3000,), (60_000,), (300, 50)]
 EVERY_STEP = ("dense", "strided", "rows", "csr", "csc", "coo")
@@ -73,7 +72,8 @@ class OptimizerWorld:
     def make(self, params):
         text = ", ".join(f"{name}={getattr(value, '__name__', value)!r}" for name, value in self.keywords.items())
         shapes = ", ".join(str(np.ndarray.__getattribute__(array, "shape")) for array in arrays_of(params))
-        made = self.seq.call(f"{self.cls.__name__}({self.dtype} {shapes}; {text})", lambda: self.cls(params, **self.keywords))
+        text = f"{self.cls.__name__}({self.dtype} {shapes}; {text})"
+        made = self.seq.call(text, lambda: self.cls(params, **self.keywords))
         if made is not None:
             self.seq.targets["the optimizer"] = made
             self.bound = [layout(array) for array in arrays_of(params)]
@@ -85,7 +85,7 @@ class OptimizerWorld:
         """A gradient for one parameter, and what it is."""
         kind = self.seq.rng.choice(REFUSED if self.seq.chance(self.refused) else self.every_step)
         shape = np.ndarray.__getattribute__(like, "shape")
-        if len(shape) == 0 and kind in ("rows", "csr", "csc", "coo") or len(shape) > 2 and kind in ("csr", "csc", "coo"):
+        if (kind == "rows" and len(shape) == 0) or (kind in ("csr", "csc", "coo") and len(shape) not in (1, 2)):
             kind = "dense"
         return getattr(self, kind.replace(" ", "_"))(like, shape), kind
 
@@ -110,7 +110,7 @@ class OptimizerWorld:
         full = shape if len(shape) == 2 else self.seq.rng.choice([(1, shape[0]), (shape[0], 1)])
         made = sparse_like(self.seq, full, self.dtype, kind)
         self.seq.targets["g"] = made
-        self.seq.targets |= {f"g.{name}": getattr(made, name) for name in ("data", "indices", "indptr") if hasattr(made, name)}
+        self.seq.targets |= {f"g.{name}": array for name, array in fields_of(made).items()}
         return lying_sparse(self.seq, made)[0] if self.seq.chance(self.odd) else made
 
     def csr(self, like, shape):

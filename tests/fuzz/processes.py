@@ -8,10 +8,9 @@ import time
 import numpy as np
 import scipy.optimize  # before there is no room for it
 import scipy.sparse  # noqa: F401
+from memory import compiled, sanitized
 
 import fastopt
-
-from memory import compiled, sanitized
 
 LONGEST_WAIT = 6  # seconds that a child may take for some milliseconds of work
 NOBODY = 65534

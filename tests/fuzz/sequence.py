@@ -82,7 +82,7 @@ class Sequence:
 
     def hook(self, where):
         """Called by all code that a user may give to fastopt: here the hostile actor may be at work."""
-        if self.actor is not None and self.depth == 0 and self.deeds < MOST_DEEDS and self.chance(0.3):
+        if self.actor is not None and self.depth == 0 and self.deeds < MOST_DEEDS and self.chance(0.5):
             self.depth += 1
             try:
                 self.act(f"in {where}")

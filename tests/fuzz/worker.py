@@ -15,9 +15,10 @@ if not memory.sanitized():  # a sanitizer has fences of its own, and needs an ad
     resource.setrlimit(resource.RLIMIT_AS, (16 * 2**30, resource.RLIM_INFINITY))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-from fastopt import _core  # noqa: E402
 from kinds import KINDS, kind_of  # noqa: E402
 from sequence import Sequence, transcript_to  # noqa: E402
+
+from fastopt import _core  # noqa: E402
 
 _core.always_share(True)  # threads, however busy the machine is
 write = transcript_to(os.path.join(asked["folder"], "transcript"))
