@@ -29,7 +29,7 @@ def arguments():
 
 
 def report(findings, counts):
-    """What was run, each finding once, and a transcript for each kind."""
+    """What was run, and each finding once."""
     groups = collections.defaultdict(list)
     for finding in findings:
         groups[kind_of(finding.seed), finding.severity, finding.what].append(finding)
@@ -38,21 +38,31 @@ def report(findings, counts):
         print(f"{kind}: {severity}: {what}\n    {len(group)} times; --replay {group[0].seed}")
 
 
+def is_serious(finding, given):
+    return finding.severity in ("crash", "wrong") or given.strict
+
+
+def repeat(given):
+    """One sequence, with all that is known of it."""
+    findings, transcript, said = runner.replay(given.replay)
+    print(kind_of(given.replay), *transcript, said, sep="\n")
+    print(*(f"{each.severity}: {each.what}" for each in findings), sep="\n")
+    return findings
+
+
+def search(given):
+    """Sequences for some time; shown is each finding, and a transcript for each kind of them."""
+    findings, counts = runner.run(given.seed, given.seconds, tuple(given.kind or KINDS), given.jobs)
+    report(findings, counts)
+    for finding in {kind_of(each.seed): each for each in findings if is_serious(each, given)}.values():
+        print(f"\n== seed {finding.seed} {kind_of(finding.seed)}: {finding.what}", *finding.lines[-40:], sep="\n")
+    return findings
+
+
 def main():
     given = arguments()
-    if given.replay is not None:
-        findings, transcript, said = runner.replay(given.replay)
-        print(
-            kind_of(given.replay), *transcript, said, *(f"{each.severity}: {each.what}" for each in findings), sep="\n"
-        )
-    else:
-        findings, counts = runner.run(given.seed, given.seconds, tuple(given.kind or KINDS), given.jobs)
-        report(findings, counts)
-    serious = [each for each in findings if each.severity in ("crash", "wrong") or given.strict]
-    if given.replay is None:
-        for finding in {kind_of(each.seed): each for each in serious}.values():
-            print(f"\n== seed {finding.seed} {kind_of(finding.seed)}: {finding.what}", *finding.lines[-40:], sep="\n")
-    return 1 if serious else 0
+    findings = search(given) if given.replay is None else repeat(given)
+    return int(any(is_serious(each, given) for each in findings))
 
 
 if __name__ == "__main__":

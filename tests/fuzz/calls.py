@@ -72,13 +72,10 @@ def classes():
     found = {}
     for name, module in sorted(sys.modules.items()):
         if name.split(".")[0] == "fastopt" and module is not None:
-            own = [
-                each
-                for each in vars(module).values()
-                if isinstance(each, type) and each.__module__.startswith("fastopt")
-            ]
-            found |= {f"{each.__module__}.{each.__qualname__}": each for each in own if not issubclass(each, Exception)}
-    return [found[name] for name in sorted(found)]
+            for each in vars(module).values():
+                if isinstance(each, type) and not issubclass(each, BaseException):
+                    found[f"{each.__module__}.{each.__qualname__}"] = each
+    return [found[name] for name in sorted(found) if name.startswith("fastopt.")]
 
 
 def anything(seq):
