@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -80,17 +81,29 @@ class Worker:
 
     def verdict(self):
         """How the process has ended in the middle of a sequence, and whose fault it is."""
-        said = self.last_words()
-        frames = [line for line in said.splitlines() if line.lstrip().startswith('File "')]
-        where = frames[0].strip() if frames else ""
         if self.hangs:
             return "crash", "hang"
-        code = self.process.returncode
+        said, code = self.last_words(), self.process.returncode
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"the process ended with status {code}"
-        report = [line for line in said.splitlines() if "ERROR: AddressSanitizer" in line or "runtime error:" in line]
-        report += [line for line in said.splitlines() if line.startswith(("fence:", "libgomp:"))]
-        elsewhere = not report and any(part in where for part in ELSEWHERE)
-        return "elsewhere" if elsewhere else "crash", "; ".join([how, *report[:1], *([where] if where else [])])
+        where = [match[1] for match in (PYTHON_FRAME.search(said), innermost(said)) if match]
+        reports = [" ".join(filter(None, match.groups())) for match in REPORT.finditer(said)]
+        elsewhere = "fence:" not in said and any(part in frame for part in ELSEWHERE for frame in where)
+        return "elsewhere" if elsewhere else "crash", "; ".join([how, *reports[:1], *where])
+
+
+PYTHON_FRAME = re.compile(r'(File "[^"]*", line .*)')
+C_FRAME = re.compile(r"#\d+ 0x\w+ (in .*)")
+# Without the addresses, which are other ones each time.
+REPORT = re.compile(
+    r"^(?:==\d+==ERROR: (AddressSanitizer: [\w-]+).*|(.*runtime error: .*?)(?: 0x\w+.*)?|((?:fence|libgomp): .*))$",
+    re.M,
+)
+
+
+def innermost(said):
+    """The innermost function of a sanitizer's report that is not one of the sanitizer."""
+    frames = C_FRAME.finditer(said)
+    return next((frame for frame in frames if "libsanitizer" not in frame[1]), None)
 
 
 Finding = collections.namedtuple("Finding", "seed severity what lines")
