@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 from finite_sums import samples
-from liars import Converted, hostile_generator, lying_array, sparse_like
+from liars import hostile_generator, odd_gradient, sparse_like
 from sequence import Mischief
 
 import fastopt
@@ -42,7 +42,9 @@ class FunctionWorld:
         self.seq.hook("jac")
         kind = self.seq.rng.choice(["dense", "dense", "csr", "rows", "list", "x"])
         if self.seq.chance(self.odd):
-            return lying_array(self.seq, made)[0] if self.seq.chance(0.7) else Converted(made, self.seq.hook)
+            made, text = odd_gradient(self.seq, made)
+            self.seq.write(f"  * a gradient is a {text}")
+            return made
         if kind == "csr":
             return sparse_like(self.seq, (1, self.length), made.dtype, "csr")
         if kind == "rows":

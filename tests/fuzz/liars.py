@@ -83,6 +83,11 @@ class Converted:
         return self.array[at]
 
 
+def odd_gradient(seq, array):
+    """Something in the place of a dense gradient, and what it is."""
+    return lying_array(seq, array) if seq.chance(0.7) else (Converted(array, seq.hook), "Converted")
+
+
 def lying_sparse(seq, matrix):
     """A matrix of a subclass whose properties let the actor in, and give something else now and then."""
     base = type(matrix)

@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 from deeds import arrays_of, fields_of
-from liars import Converted, lying_array, lying_sparse, sparse_like
+from liars import lying_array, lying_sparse, odd_gradient, sparse_like
 from sequence import whole
 
 import fastopt
@@ -92,7 +92,8 @@ class OptimizerWorld:
     def dense(self, like, shape):
         made = self.random(shape)
         if self.seq.chance(self.odd):
-            made, _ = lying_array(self.seq, made) if self.seq.chance(0.7) else (Converted(made, self.seq.hook), "")
+            made, text = odd_gradient(self.seq, made)
+            self.seq.write(f"  * a gradient is a {text}")
         return made
 
     def strided(self, like, shape):
