@@ -23,4 +23,4 @@ def fuzz(*arguments, timeout):
 def test_hostile_caller_finds_nothing():
     done = fuzz("--seconds", str(SECONDS), "--seed", "0", timeout=SECONDS + 100)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(re.match(r"(\d+) sequences", done.stdout)[1]) > 5 * SECONDS
+    assert int(re.match(r"(\d+) sequences", done.stdout)[1]) > SECONDS

@@ -25,6 +25,7 @@ def over(*worlds, deeds=(), most_calls=8):
     return run
 
 
+REFUSALS, EXACT = {"refused": 0.4, "form": "list"}, {"sparse": "exact", "weight_decay": 0.0}
 OPTIMIZERS, FINITE_SUMS, FUNCTIONS = (OptimizerWorld, {}), (FiniteSumWorld, {}), (FunctionWorld, {})
 
 KINDS = {
@@ -35,10 +36,11 @@ KINDS = {
     # A schedule resizes the parameters, during construction or in a step.
     "schedules": over(
         (OptimizerWorld, {"rules": ["FTRL", "ASGD"], "schedules": 1.0}), (OptimizerWorld, {"schedules": 1.0}),
-        deeds=(deeds.resize, deeds.retype),
+        deeds=(deeds.resize, deeds.disguise),
     ),
     # Dtype, strides, shape and size change, one after the other.
-    "retyping": over(OPTIMIZERS, FINITE_SUMS, deeds=RETYPING),
+    "retyping": over(REFUSALS, EXACT = {"refused": 0.4, "form": "list"}, {"sparse": "exact", "weight_decay": 0.0}
+OPTIMIZERS, FINITE_SUMS, deeds=RETYPING),
     # Samples of minimize(data=...) change before or while they are used.
     "batches": over((FunctionWorld, {"kinds": ["csr"]}), deeds=(deeds.swap_field, deeds.resize, deeds.overwrite)),
     # The contents of index arrays change.
@@ -47,8 +49,8 @@ KINDS = {
     "liars": over((OptimizerWorld, {"odd": 0.6}), (FiniteSumWorld, {"odd": 0.7}), (FunctionWorld, {"odd": 0.7})),
     # Gradients that run code when they are converted, while other gradients of the list are bound.
     "conversions": over(
-        (OptimizerWorld, {"odd": 0.6, "refused": 0.0, "form": "list"}),
-        deeds=(deeds.resize, deeds.retype, deeds.swap_rows),
+        (OptimizerWorld, {"odd": 0.8, "refused": 0.0, "form": "list", "every_step": ["csr", "coo", "dense"]}),
+        deeds=(deeds.resize, deeds.retype),
     ),
     # Generators whose permutations are none.
     "generators": over(
@@ -66,9 +68,8 @@ KINDS = {
     "forged": forged,
     # Calls that are refused must change nothing.
     "refusals": over(
-        (OptimizerWorld, {"refused": 0.4, "form": "list"}),
-        (OptimizerWorld, {"refused": 0.4, "form": "list", "every_step": ["rows", "csr"], "sparse": "exact"}),
-        deeds=(deeds.fail,), most_calls=14,
+        (OptimizerWorld, REFUSALS), (OptimizerWorld, REFUSALS | EXACT | {"every_step": ["rows"]}),
+        deeds=(deeds.fail,), most_calls=40,
     ),
     "bits": bits,
     "passing_on": passing_on,
