@@ -39,8 +39,7 @@ KINDS = {
         deeds=(deeds.resize, deeds.disguise),
     ),
     # Dtype, strides, shape and size change, one after the other.
-    "retyping": over(REFUSALS, EXACT = {"refused": 0.4, "form": "list"}, {"sparse": "exact", "weight_decay": 0.0}
-OPTIMIZERS, FINITE_SUMS, deeds=RETYPING),
+    "retyping": over(OPTIMIZERS, FINITE_SUMS, deeds=RETYPING),
     # Samples of minimize(data=...) change before or while they are used.
     "batches": over((FunctionWorld, {"kinds": ["csr"]}), deeds=(deeds.swap_field, deeds.resize, deeds.overwrite)),
     # The contents of index arrays change.
