@@ -124,8 +124,12 @@ def assign(seq, thing):
         kind, new = "a matrix of another size", old[: max(1, old.shape[0] // 2), : max(1, old.shape[1] // 2)]
     else:
         kind = new = seq.rng.choice([*ODD_NUMBERS, 7, 1000, None, "x"])
-    yield f"{name} = {kind}"
-    setattr(thing, name, new)
+    if seq.chance(0.3):
+        yield f"vars(...)[{name!r}] = {kind}"
+        vars(thing)[name] = new
+    else:
+        yield f"{name} = {kind}"
+        setattr(thing, name, new)
 
 
 def swap_rows(seq, gradient):

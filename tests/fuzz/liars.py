@@ -169,9 +169,11 @@ def hostile_generator(seq):
 
 def sparse_like(seq, shape, dtype, kind):
     """A random matrix: csr, csc or coo, array or matrix; its three arrays own their memory."""
-    density = seq.rng.choice([0.02, 0.2, 1.0])
+    size = shape[0] * shape[1]
+    at = seq.numbers.choice(size, int(seq.rng.choice([0.02, 0.2, 1.0]) * size), replace=False)
     index_dtype = seq.rng.choice([np.int32, np.int64])
-    made = scipy.sparse.random_array(shape, density=density, format=kind, dtype=dtype, rng=seq.numbers)
+    values = seq.numbers.standard_normal(len(at)).astype(dtype)
+    made = scipy.sparse.coo_array((values, np.unravel_index(at, shape)), shape=shape).asformat(kind)
     if seq.chance(0.5):
         made = getattr(scipy.sparse, f"{kind}_matrix")(made)
     if kind == "coo":
