@@ -22,6 +22,17 @@ def layout(array):
     return known["dtype"], known["size"], known["flags"].c_contiguous
 
 
+def options(seq, cls):
+    """Some of the options of an optimizer."""
+    choices = {
+        "learning_rate": [0.1, 1e-3], "weight_decay": [0.0, 0.1], "decoupled_weight_decay": [False, True],
+        "clip_value": [None, 1.0], "clip_norm": [None, None, 0.5], "maximize": [False, True],
+        "nonfinite": ["propagate", "skip", "raise"], "sparse": ["lazy", "exact"], "num_threads": [None, 1, 2],
+        "momentum": [0.0, 0.9], "nesterov": [False], "amsgrad": [False, True], "centered": [False, True],
+    }  # fmt: skip
+    return {name: seq.rng.choice(choices[name]) for name in choices if name in cls._declared and seq.chance(0.5)}
+
+
 class OptimizerWorld:
     """An optimizer over one array, a list or a dict, and the calls that can be made of it.
 
@@ -30,12 +41,15 @@ class OptimizerWorld:
 
     def __init__(self, seq, odd=0.0, refused=0.1, rules=None, form=None, schedules=0.3, every_step=EVERY_STEP, **fixed):
         self.seq, self.odd, self.refused = seq, odd, refused
-        self.form, self.schedules, self.every_step = form, schedules, every_step
+        self.form, self.every_step = form, every_step
         rng = seq.rng
         self.cls = getattr(fastopt, rng.choice(rules)) if rules else rng.choice(list(fastopt.OPTIMIZERS.values()))
         self.dtype = rng.choice(["float32", "float64"])
         self.params = self.make_params()
-        self.keywords = self.options() | fixed
+        self.keywords = options(seq, self.cls)
+        if seq.chance(schedules):
+            self.keywords["learning_rate"] = self.schedule
+        self.keywords |= fixed
         seq.targets |= {f"x{k}": array for k, array in enumerate(arrays_of(self.params))}
         self.optimizer = self.make(self.params)
 
@@ -52,18 +66,6 @@ class OptimizerWorld:
 
     def random(self, shape):
         return np.array(self.seq.numbers.standard_normal(shape), self.dtype)
-
-    def options(self):
-        rng, declared = self.seq.rng, self.cls._declared
-        choices = {
-            "learning_rate": [0.1, 1e-3], "weight_decay": [0.0, 0.1],
-            "decoupled_weight_decay": [False, True], "clip_value": [None, 1.0], "clip_norm": [None, None, 0.5],
-            "maximize": [False, True], "nonfinite": ["propagate", "skip", "raise"], "sparse": ["lazy", "exact"],
-            "num_threads": [None, 1, 2], "momentum": [0.0, 0.9], "nesterov": [False], "amsgrad": [False, True],
-            "centered": [False, True],
-        }  # fmt: skip
-        chosen = {name: rng.choice(choices[name]) for name in choices if name in declared and self.seq.chance(0.5)}
-        return chosen | ({"learning_rate": self.schedule} if self.seq.chance(self.schedules) else {})
 
     def schedule(self, t):
         self.seq.hook("the schedule")
