@@ -36,6 +36,21 @@ import sys, tomllib
 print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'][sys.argv[1]])" "$1"
 }
 
+# enter_sanitized_environment NAME PACKAGE...: with the package itself under AddressSanitizer and
+# UndefinedBehaviorSanitizer, which first find a planted overrun. What is run under them has LD_PRELOAD=$sanitizers.
+# The interpreter itself is not sanitized: the run-time libraries come first, and Python's own allocator, which hides
+# the bounds of what it gives out, is left aside. Interpreters leave memory to the end of the process: no leak check.
+enter_sanitized_environment() {
+    FASTOPT_SANITIZE=1 enter_environment "$@"
+    sanitizers="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
+    export PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
+    echo "== the sanitizers are at work: a pass beyond the end of an array must be found"
+    local overrun="import numpy as np; from fastopt import _core
+_core.gauge(np.zeros(4096, np.uint8), [np.zeros(2048, np.uint8)], 1)"
+    LD_PRELOAD=$sanitizers python -c "$overrun" 2> "$scratch/found" && { echo "nothing was found"; exit 1; }
+    grep heap-buffer-overflow "$scratch/found"
+}
+
 # run_tests WHAT PYTEST-ARGUMENTS...: slow tests are not left out.
 run_tests() {
     echo "== $1"
