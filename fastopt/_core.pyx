@@ -18,6 +18,8 @@ from ._validation.parameters import label
 from ._csrc cimport *
 
 cnp.import_array()
+if not fo_expect_forks():
+    raise MemoryError
 
 # A pass over fewer bytes is over before another thread could make use of the interpreter lock.
 cdef Py_ssize_t NOGIL_BYTES = 16 * 1024
