@@ -193,7 +193,10 @@ void fo_apply(fo_optimizer *it, int num_threads);
 
 /* --- threads and memory ----------------------------------------------------------------------------------------- */
 
-/* core/parallel.c: the only place that knows of threads. Each is given a contiguous share of [0, n). */
+/* core/workers.c: once, before the first shared work; 0 without memory. */
+int fo_expect_forks(void);
+
+/* core/parallel.c: shared work. Each thread is given a contiguous share of [0, n). */
 typedef void fo_task(const void *context, ptrdiff_t lo, ptrdiff_t hi);
 void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context);
 int fo_has_openmp(void);

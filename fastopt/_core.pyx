@@ -20,6 +20,8 @@ from ._memory cimport base_view, inside_its_memory, is_unchanged
 from ._memory import sealed
 
 cnp.import_array()
+if not fo_expect_forks():
+    raise MemoryError
 
 # A pass over fewer bytes is over before another thread could make use of the interpreter lock.
 cdef Py_ssize_t NOGIL_BYTES = 16 * 1024

@@ -120,6 +120,7 @@ cdef extern from "fastopt.h" nogil:
     void fo_apply(fo_optimizer *it, int num_threads)
     size_t fo_partition_workspace(const fo_array *array)
 
+    int fo_expect_forks()
     ctypedef void fo_task(const void *context, Py_ssize_t lo, Py_ssize_t hi)
     void fo_parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context)
     int fo_has_openmp()

@@ -1,4 +1,4 @@
-"""How many threads a call may use; csrc/core/parallel.c runs them."""
+"""How many threads a call may use; csrc/core/workers.c starts them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def set_num_threads(n: int | None) -> None:
 def get_num_threads() -> int:
     """Return the number of threads that an optimizer without `num_threads` may use at present.
 
-    Small work uses fewer. In a build without OpenMP it is 1.
+    Small work uses fewer, as does work for which the system refuses to start threads. In a build without OpenMP it
+    is 1. A forked child process has threads of its own.
 
     Returns
     -------

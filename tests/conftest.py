@@ -1,7 +1,9 @@
 """The fixtures of all tests."""
 
 import os
+import shutil
 import signal
+import subprocess
 
 import hypothesis
 import numpy as np
@@ -70,6 +72,31 @@ def small(path):
 def no_sync(monkeypatch):
     """Do not wait for the disk, in tests that write many files."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+OPENMP_LIBRARY = """
+/* How many threads a parallel region has that may have n. */
+int region(int n)
+{
+    int threads = 0;
+    #pragma omp parallel num_threads(n) reduction(+ : threads)
+    threads += 1;
+    return threads;
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def openmp_library(tmp_path_factory):
+    """The path of a shared library with an OpenMP region, as other packages bring."""
+    if shutil.which("cc") is None:
+        pytest.skip("no compiler here")
+    folder = tmp_path_factory.mktemp("openmp")
+    (folder / "region.c").write_text(OPENMP_LIBRARY)
+    command = ["cc", "-fopenmp", "-shared", "-fPIC", "-O1", "region.c", "-o", "region.so"]
+    if subprocess.run(command, cwd=folder, capture_output=True).returncode != 0:
+        pytest.skip("the compiler has no OpenMP")
+    return str(folder / "region.so")
 
 
 @pytest.fixture

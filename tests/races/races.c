@@ -1,9 +1,7 @@
-/* races.c -- the shared work of csrc on threads that ThreadSanitizer can see, which OpenMP's it cannot.
+/* races.c -- the shared work of csrc under ThreadSanitizer, on the workers of csrc/core/workers.c.
  *
- * Takes the place of parallel.c: the same shares of a range, on threads of its own. Every pass runs on one thread and
- * on several; ThreadSanitizer looks for races, this program for bits that differ. Lock-free epochs are left out:
- * they race by design. */
-#include <pthread.h>
+ * Every pass runs on one thread and on several, however small it is; ThreadSanitizer looks for races, this program for
+ * bits that differ. Lock-free epochs are left out: they race by design. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,32 +14,7 @@ static int n_passes, n_different;
 
 /* --- threads ---------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    ptrdiff_t lo, hi;
-    fo_task *task;
-    const void *context;
-} share;
-
-static void *run_share(void *given)
-{
-    const share *it = given;
-    it->task(it->context, it->lo, it->hi);
-    return NULL;
-}
-
-void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context)
-{
-    pthread_t threads[THREADS];
-    share shares[THREADS];
-    for (int k = 0; k < num_threads; ++k) {
-        shares[k] = (share){n * k / num_threads, n * (k + 1) / num_threads, task, context};
-        if (pthread_create(&threads[k], NULL, run_share, &shares[k]) != 0)
-            abort();
-    }
-    for (int k = 0; k < num_threads; ++k)
-        pthread_join(threads[k], NULL);
-}
-
+/* In the place of parallel.c's, to which these passes are too small. */
 int fo_useful_threads(ptrdiff_t bytes, int num_threads) { return bytes > 0 ? num_threads : 1; }
 
 /* --- memory ----------------------------------------------------------------------------------------------------- */
@@ -285,27 +258,42 @@ static void take_turns(const void *context, ptrdiff_t lo, ptrdiff_t hi)
     }
 }
 
-/* --- parallel.c itself ------------------------------------------------------------------------------------------ */
+/* --- the workers ------------------------------------------------------------------------------------------------ */
 
-/* OpenMP's region, which .ci/races limits to its caller: what happens around it is on threads of this program. */
-void fo_openmp_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context);
+enum { CALLERS = 3, CALLS = 2000 };
+static ptrdiff_t n_calls[CALLERS][THREADS];
 
-static void do_nothing(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+static void count_call(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
-    (void)context, (void)lo, (void)hi;
+    ptrdiff_t *calls = (ptrdiff_t *)context;
+    for (ptrdiff_t k = lo; k < hi; ++k)
+        ++calls[k];
 }
 
-static void begin_regions(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+/* Many small passes of several callers, who take workers from each other. */
+static void call_often(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
     (void)context;
     for (ptrdiff_t k = lo; k < hi; ++k)
-        fo_openmp_for(2, 2, do_nothing, NULL);
+        for (int turn = 0; turn < CALLS; ++turn)
+            fo_parallel_for(THREADS, 2 + turn % (THREADS - 1), count_call, n_calls[k]);
+}
+
+static void check_workers(void)
+{
+    const ptrdiff_t expected = CALLS;
+    fo_parallel_for(CALLERS, CALLERS, call_often, NULL);
+    for (int caller = 0; caller < CALLERS; ++caller)
+        for (int k = 0; k < THREADS; ++k)
+            same(&n_calls[caller][k], &expected, sizeof expected, "calls of workers");
 }
 
 /* With an argument only a race that must be found. */
 int main(int argc, char **argv)
 {
     (void)argv;
+    if (!fo_expect_forks())
+        abort();
     if (argc > 1) {
         is_racing = 1;
         fo_parallel_for(TURNS, 3, take_turns, NULL);
@@ -333,7 +321,7 @@ int main(int argc, char **argv)
         }
     }
     fo_parallel_for(n_rules, 2, check_rules, NULL);
-    fo_parallel_for(THREADS, THREADS, begin_regions, NULL);
+    check_workers();
     fo_parallel_for(TURNS, 3, take_turns, NULL);
     if (n_inside != TURNS)
         same("", "?", 1, "the flag of an optimizer");

@@ -1,0 +1,46 @@
+/* atomics.h -- words that several threads read and write, with the compilers' own operations: MSVC has no stdatomic.h
+ * for C. A load sees everything that was written before the store, exchange or comparison that it reads from. */
+#ifndef FO_ATOMICS_H
+#define FO_ATOMICS_H
+
+#include <stddef.h>
+
+#ifdef _MSC_VER
+#include <intrin.h>
+
+static inline int fo_load(int *at) { return _InterlockedCompareExchange((volatile long *)at, 0, 0); }
+static inline void fo_store(int *at, int value) { _InterlockedExchange((volatile long *)at, value); }
+static inline int fo_exchange(int *at, int value) { return _InterlockedExchange((volatile long *)at, value); }
+static inline void fo_add(int *at, int value) { _InterlockedExchangeAdd((volatile long *)at, value); }
+
+/* Whether *at was as expected, and is the other value now. */
+static inline int fo_replace(int *at, int expected, int value)
+{
+    return _InterlockedCompareExchange((volatile long *)at, value, expected) == expected;
+}
+
+static inline void *fo_load_pointer(void **at) { return _InterlockedCompareExchangePointer(at, NULL, NULL); }
+static inline int fo_replace_pointer(void **at, void *expected, void *value)
+{
+    return _InterlockedCompareExchangePointer(at, value, expected) == expected;
+}
+#else
+static inline int fo_load(int *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
+static inline void fo_store(int *at, int value) { __atomic_store_n(at, value, __ATOMIC_RELEASE); }
+static inline int fo_exchange(int *at, int value) { return __atomic_exchange_n(at, value, __ATOMIC_ACQ_REL); }
+static inline void fo_add(int *at, int value) { (void)__atomic_fetch_add(at, value, __ATOMIC_ACQ_REL); }
+
+/* Whether *at was as expected, and is the other value now. */
+static inline int fo_replace(int *at, int expected, int value)
+{
+    return __atomic_compare_exchange_n(at, &expected, value, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static inline void *fo_load_pointer(void **at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
+static inline int fo_replace_pointer(void **at, void *expected, void *value)
+{
+    return __atomic_compare_exchange_n(at, &expected, value, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+#endif
+
+#endif
