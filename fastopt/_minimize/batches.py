@@ -1,41 +1,14 @@
 """Where the samples of an iteration come from: shuffled epochs without replacement."""
 
-import copy
-
 import numpy as np
 
-from .._types import DTYPES
+from .._memory import frozen
+from .._validation import samples as validation
 from .._validation import saved_runs
-from .._validation.parameters import is_native
-from . import csr_batches
+from .csr_batches import CsrSamples
 
 # Least number of samples in one call when the objective is evaluated on all of them.
 EVALUATION_SIZE = 1024
-
-
-class CsrSamples:
-    """A CSR matrix whose batches are taken faster than by SciPy, with the same result.
-
-    It keeps the arrays that were checked, even if the caller gives the matrix others.
-    """
-
-    def __init__(self, matrix):
-        self.matrix, self.shape = copy.copy(matrix), matrix.shape  # the arrays are shared
-
-    @classmethod
-    def of(cls, matrix):
-        """The matrix in this wrapper; as it is where only SciPy can select from it."""
-        indptr, indices, data = matrix.indptr, matrix.indices, matrix.data
-        plain = all(each.flags.c_contiguous and each.flags.aligned for each in (indptr, indices, data))
-        usual = indptr.dtype == indices.dtype and is_native(data.dtype, DTYPES)
-        valid = indptr[0] == 0 and indptr[-1] <= min(len(indices), len(data)) and bool((np.diff(indptr) >= 0).all())
-        return cls(matrix) if plain and usual and valid and matrix.ndim == 2 else matrix
-
-    def __getitem__(self, rows):
-        if type(rows) is not np.ndarray:
-            return self.matrix[rows]
-        arrays = csr_batches.take_samples(self.matrix.indptr, self.matrix.indices, self.matrix.data, rows)
-        return type(self.matrix)(arrays, shape=(len(rows), self.shape[1]))
 
 
 class AscendingSamples:
@@ -121,15 +94,15 @@ class Batches:
         self.per_epoch = -(-n_samples // size)
         if data is not None:
             self.all_samples = data
-            self.data = tuple([CsrSamples.of(each) if getattr(each, "format", "") == "csr" else each for each in data])
-        self.order = _read_only(np.arange(n_samples)) if size == n_samples else None
+            self.data = tuple([CsrSamples(each) if _is_csr_matrix(each) else each for each in data])
+        self.order = frozen(np.arange(n_samples)) if size == n_samples else None
         self.state_before = rng.bit_generator.state
 
     def begin_epoch(self):
         """Shuffle."""
         self.state_before = self.rng.bit_generator.state
         if self.size < self.n_samples:
-            self.order = _read_only(self.rng.permutation(self.n_samples))
+            self.order = validation.permutation(self.rng.permutation(self.n_samples), self.n_samples)
 
     def arguments(self, k):
         """The leading arguments of the objective for batch k of the epoch."""
@@ -185,10 +158,8 @@ class Batches:
         self.begin_epoch()
 
 
-def _read_only(order):
-    """Protect an order against an objective that is given parts of it."""
-    order.flags.writeable = False
-    return order
+def _is_csr_matrix(array):
+    return getattr(array, "format", "") == "csr" and len(array.shape) == 2
 
 
 def _consecutive(array, start, stop):

@@ -1,12 +1,13 @@
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from typing_extensions import Self, disjoint_base
 
-from .._types import Array
+from .._types import Samples
 
 __test__: dict[str, str]
 
-def take_samples(
-    indptr: npt.NDArray[Any], indices: npt.NDArray[Any], data: Array, order: npt.NDArray[np.int64]
-) -> tuple[Array, npt.NDArray[Any], npt.NDArray[Any]]: ...
+@disjoint_base
+class CsrSamples:
+    shape: tuple[int, ...]
+    def __new__(cls, matrix: Samples) -> Self: ...
+    def __getitem__(self, rows: Any) -> Samples: ...

@@ -52,7 +52,7 @@ cdef class NativeObjective:
     cdef readonly bint takes_batch
     cdef int typenum
 
-    def __init__(self, function, dtype):
+    def __cinit__(self, function, dtype):
         capsule = tuple.__getitem__(function, 0)  # indexing itself is forbidden by the class
         cdef const char *name = PyCapsule_GetName(capsule)
         signature = name.decode() if name != NULL else ""
@@ -66,7 +66,7 @@ cdef class NativeObjective:
         self.pointer = PyCapsule_GetPointer(capsule, name)
         self.user_data = PyCapsule_GetContext(capsule)
 
-    def __call__(self, cnp.ndarray x, cnp.ndarray gradient, cnp.ndarray index=None):
+    def __call__(self, cnp.ndarray x not None, cnp.ndarray gradient not None, cnp.ndarray index=None):
         """The value at x; all of `gradient` is written."""
         cdef const void *at = cnp.PyArray_DATA(x)
         cdef void *to = cnp.PyArray_DATA(gradient)
@@ -75,6 +75,8 @@ cdef class NativeObjective:
         cdef double value
         self.check(x, self.typenum)
         self.check(gradient, self.typenum)
+        if cnp.PyArray_SIZE(gradient) != n:
+            raise ValueError(f"a native objective takes a gradient of {n} entries, got {gradient.size}.")
         if index is not None:
             self.check(index, cnp.NPY_INT64)
             batch, n_batch = <const int64_t *>cnp.PyArray_DATA(index), cnp.PyArray_SIZE(index)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _checkpoint
+from .._memory import frozen
 from .._validation import minimize as validation
 from .._validation import saved_runs
 from .._validation.scalars import flag
@@ -75,8 +76,7 @@ class Run:
     def __init__(self, parts):
         for name, value in parts._asdict().items():  # not vars(self).update(...), which makes attributes slower
             setattr(self, name, value)
-        self.view = self.x.view()
-        self.view.flags.writeable = False
+        self.view = frozen(self.x)
         self.progress = None
         self.nit = self.nepoch = 0
         self.saved_nit = None
@@ -243,8 +243,7 @@ class Run:
 
     def evaluated(self, x, status):
         """Value and gradient at the result, and the status: failure where the value is not finite."""
-        view = x.view()
-        view.flags.writeable = False
+        view = frozen(x)
         gradient = copy.deepcopy(self.last_gradient)  # the objective may fill the same arrays again
         try:
             value, gradient = self.at_end(view, gradient, status)

@@ -1,6 +1,5 @@
 """Checks of what an objective is given, and their messages; fastopt/_validation/__init__.py says in which style."""
 
-import copy
 import operator
 
 import numpy as np
@@ -64,29 +63,28 @@ def _dtype(X):
 def _sparse_samples(X):
     if X.format != "csr":
         raise TypeError(f"`X` must be a NumPy array or in CSR format, got {X.format}; pass X.tocsr().")
-    X = plain_csr(X)
-    _index_dtypes(X)
-    if X.indices.dtype != X.indptr.dtype:
-        X = _with_one_index_dtype(X)
+    X = plain_csr("X", X)
     csr_layout(X)
     return X
 
 
-def plain_csr(X):
-    """A CSR matrix of no subclass, with plain contiguous arrays: the matrix itself, or one of its arrays."""
+def plain_csr(name, X):
+    """A CSR matrix of no subclass, with plain contiguous arrays and one dtype of indices; itself if it is like that."""
     from scipy.sparse import csr_array, csr_matrix
 
-    arrays = [_plain(X, name) for name in ("data", "indices", "indptr")]
+    arrays = [_plain(f"{name}.{each}", getattr(X, each)) for each in ("data", "indices", "indptr")]
+    _index_dtypes(name, *arrays[1:])
+    if arrays[1].dtype != arrays[2].dtype:
+        arrays[1:] = _with_one_index_dtype(*arrays[1:])
     if type(X) in (csr_array, csr_matrix) and all(map(operator.is_, arrays, (X.data, X.indices, X.indptr))):
         return X
     kind = csr_matrix if isinstance(X, csr_matrix) else csr_array
     return csr_of(kind, *arrays, tuple([operator.index(n) for n in X.shape]))
 
 
-def _plain(X, name):
-    array = getattr(X, name)
+def _plain(name, array):
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"`X.{name}` must be a NumPy array, got {type(array).__name__}; set it to np.asarray(...).")
+        raise TypeError(f"`{name}` must be a NumPy array, got {type(array).__name__}; set it to np.asarray({name}).")
     if not array.flags.c_contiguous or not array.flags.aligned:
         return np.array(array)
     return array if type(array) is np.ndarray else base_view(array)
@@ -103,18 +101,18 @@ def csr_layout(X):
     """Check dtypes and row pointers of CSR samples, not their columns and values."""
     _two_dimensions(X)
     _dtype(X)
-    _index_dtypes(X)
+    _index_dtypes("X", X.indices, X.indptr)
     if X.indices.dtype != X.indptr.dtype:
         raise TypeError(f"`X` must have indices of one dtype, got {X.indices.dtype} and {X.indptr.dtype}.")
-    _row_pointers(X)
+    row_pointers("X", X)
 
 
-def _index_dtypes(X):
-    for name in ("indices", "indptr"):
-        dtype = getattr(X, name).dtype
-        if not is_native(dtype, INDEX_DTYPES):
+def _index_dtypes(name, indices, indptr):
+    for part, array in (("indices", indices), ("indptr", indptr)):
+        if not is_native(array.dtype, INDEX_DTYPES):
+            where = f"{name}.{part}"
             raise TypeError(
-                f"`X`.{name} must be int32 or int64, got {dtype}; set X.{name} = X.{name}.astype(np.int64)."
+                f"`{name}`.{part} must be int32 or int64, got {array.dtype}; set {where} = {where}.astype(np.int64)."
             )
 
 
@@ -125,12 +123,10 @@ def refuse_replaced(name):
     )
 
 
-def _with_one_index_dtype(X):
-    """The same matrix with row pointers of the dtype of its indices; with longer indices where these are too short."""
-    wanted = X.indices.dtype if X.indptr.max(initial=0) <= np.iinfo(X.indices.dtype).max else np.dtype(np.int64)
-    converted = copy.copy(X)  # the arrays are shared
-    converted.indices, converted.indptr = (each.astype(wanted, copy=False) for each in (X.indices, X.indptr))
-    return converted
+def _with_one_index_dtype(indices, indptr):
+    """The same, with row pointers of the dtype of the indices; with longer indices where these are too short."""
+    wanted = indices.dtype if indptr.max(initial=0) <= np.iinfo(indices.dtype).max else np.dtype(np.int64)
+    return indices.astype(wanted, copy=False), indptr.astype(wanted, copy=False)
 
 
 def column_range(X, faults):
@@ -145,7 +141,7 @@ def finite_samples(faults):
     _finite("X", "not finite" not in faults)
 
 
-def _row_pointers(X):
+def row_pointers(name, X):
     """Check the row pointers, which SciPy does not when a matrix is made from its three arrays."""
     starts = X.indptr
     n_entries = int(starts.flat[-1]) if starts.size else 0
@@ -156,9 +152,9 @@ def _row_pointers(X):
         or starts[0] != 0
         or n_entries > min(len(X.indices), len(X.data))
     ):
-        raise ValueError("`X` must be a valid CSR matrix; its row pointers do not fit its shape and its entries.")
+        raise ValueError(f"`{name}` must be a valid CSR matrix; its row pointers do not fit its shape and its entries.")
     if np.any(starts[1:] < starts[:-1]):
-        raise ValueError("`X` must be a valid CSR matrix; its row pointers descend.")
+        raise ValueError(f"`{name}` must be a valid CSR matrix; its row pointers descend.")
 
 
 def _finite(name, is_finite):

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from .._memory import frozen
+from . import objectives
 from .scalars import count
 from .text import shown
 
@@ -27,12 +29,42 @@ def _sample_array(name, array):
     if hasattr(array, "iloc"):
         array = array.to_numpy()  # a pandas object: its index plays no part
     if hasattr(array, "tocsr"):
-        return array if array.format == "csr" else array.tocsr()
+        return _csr(name, array if array.format == "csr" else array.tocsr())
     if not hasattr(array, "shape") or not hasattr(array, "__getitem__"):
         array = np.asarray(array)
     if len(array.shape) == 0:
         raise ValueError(f"`{name}` must have samples along its first axis, got {shown(array)}.")
     return array
+
+
+def _csr(name, matrix):
+    """A CSR matrix of no subclass whose batches can be taken; one of a single dimension is left to SciPy."""
+    if len(matrix.shape) != 2:
+        return matrix
+    matrix = objectives.plain_csr(name, matrix)
+    objectives.row_pointers(name, matrix)
+    return matrix
+
+
+def permutation(order, n):
+    """Return an order of n samples as an int64 array that nobody can change; a Generator may be of a class of its own."""
+    array = np.array(order)
+    if array.shape != (n,) or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= n:
+        raise ValueError(f"`rng` must give permutations of {n} samples, got {shown(order)}; pass a seed.")
+    return frozen(array.astype(np.int64, copy=False))
+
+
+def refuse_rows(order, n):
+    """Raise for samples that are not there: the order of an epoch was changed while the objective had a part of it."""
+    raise IndexError(f"`index` must be in [0, {n}), got {order.min()} to {order.max()}.")
+
+
+def refuse_columns(columns, n):
+    """Raise for columns outside of a CSR matrix, which were written over since it was checked."""
+    raise ValueError(
+        f"`data` must have column indices in [0, {n}), got {columns.min()} to {columns.max()}; "
+        "leave its arrays alone during the run, or pass data.copy()."
+    )
 
 
 def n_samples(value):
