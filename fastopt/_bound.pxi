@@ -4,16 +4,14 @@
 # than single entries at known places (docs/performance/README.md).
 cdef double DENSE_SHARE = 0.2
 
-cdef object _sparse_gradients = None
+# The module of sparse gradients, which is a layer above; its import fills this in.
+cdef object sparse_gradients = None
 
 
-cdef object sparse_gradients():
-    """The module of sparse gradients, which imports this one."""
-    global _sparse_gradients
-    if _sparse_gradients is None:
-        from ._sparse import gradients
-        _sparse_gradients = gradients
-    return _sparse_gradients
+def use_sparse_gradients(module):
+    """Take the functions of a module for sparse gradients."""
+    global sparse_gradients
+    sparse_gradients = module
 
 
 cdef inline bint fits(cnp.ndarray g, Held held) noexcept:
@@ -173,8 +171,8 @@ cdef class Bound:
         """Gradient k as a plain array, or as the plain arrays of a sparse one: later no code of the caller runs."""
         if cnp.PyArray_CheckExact(grad):
             return grad
-        if sparse_gradients().is_sparse(grad):
-            return sparse_gradients().taken(label("grad", self.keys, k), grad)
+        if sparse_gradients.is_sparse(grad):
+            return sparse_gradients.taken(label("grad", self.keys, k), grad)
         param = (<Held>self.held[k]).view
         return _validation.gradients.gradient_array(label("grad", self.keys, k), grad, param)
 
@@ -209,13 +207,13 @@ cdef class Bound:
         if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array):
             _validation.parameters.refuse_read_only(label("params", self.keys, k))
         if self.coalescers[k] is None:
-            self.coalescers[k] = sparse_gradients().coalesce.Coalescer()
+            self.coalescers[k] = sparse_gradients.coalesce.Coalescer()
         coalescer = self.coalescers[k]
         name, parts = label("grad", self.keys, k), self.gradients[k]
         for array in parts.arrays():
             self.check_gradient_memory(k, array)
             self.pin(array)
-        index, values, width, promised = sparse_gradients().positions_and_values(name, parts, param, coalescer)
+        index, values, width, promised = sparse_gradients.positions_and_values(name, parts, param, coalescer)
         n_positions = bound.size // width if width else cnp.PyArray_DIM(param, 0)
         in_order = self.exact and (on_zero == FO_MOVES or (on_zero == FO_DECAYS and width != bound.row_width))
         index, values, sorted_already = coalescer.distinct(

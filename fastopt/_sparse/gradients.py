@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _validation
+from .. import _core, _validation
 from .._memory import base_view
 from .._types import ArrayLike, DTypeLike
 from . import coalesce
@@ -204,3 +204,6 @@ def _flat_compressed(name, grad, param):
     if flat is None:
         _validation.sparse_gradients.refuse_malformed(name, n_major)
     return flat, data
+
+
+_core.use_sparse_gradients(sys.modules[__name__])
