@@ -16,11 +16,12 @@ COMMON_PARAMETERS = """l2, l1 : float, default=0.0
     fit_intercept : bool, default=False
         Whether the last entry of `x` is added to every margin.
     sample_weight : array_like of shape (n_samples,), optional
-        Positive; divided by their mean."""
+        At least 0, not all of them 0; divided by their mean. A sample of weight 0 counts as left out."""
 
 COMMON_X = """X : ndarray or scipy.sparse CSR matrix of shape (n_samples, n_features)
-        Of float32 or float64, rows contiguous. Used in place, and must not be changed while the objective is in use.
-        A CSR matrix with duplicates or unsorted rows is copied."""
+        Of float32 or float64, rows contiguous, in either direction. Used in place, and must not be changed while the
+        objective is in use. A CSR matrix with duplicates or unsorted rows is copied; of one whose `indptr` and
+        `indices` have different dtypes the `indptr` is."""
 
 METHODS = """Calling the objective with `x`, of shape (n_parameters,), gives its value; see `gradient` and
     `value_and_gradient`. All run on several threads, and give the same bits for any number of them. Sums are taken in
