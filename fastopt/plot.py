@@ -289,7 +289,9 @@ def _region(points):
 def _bounds(bounds):
     region = np.asarray(bounds, float)
     if region.shape != (2, 2) or not np.isfinite(region).all() or (region[:, 0] >= region[:, 1]).any():
-        raise ValueError(f"`bounds` must be two pairs (low, high) with low < high, got {bounds!r}.")
+        raise ValueError(
+            f"`bounds` must be two pairs (low, high) with low < high, got {_validation.text.shown(bounds)}."
+        )
     return region
 
 

@@ -65,7 +65,8 @@ def minimize(
         to 0 along half a cosine over the whole budget.
     jac : {True, callable, None, "2-point", "3-point", "spsa"}, optional
         How the gradient is computed. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
-        A gradient is an array with shape and dtype of `x`, or any sparse one that `Optimizer.step` takes. None or
+        A gradient is an array with shape and dtype of `x`, which other forms that SciPy takes are converted to, or any
+        sparse one that `Optimizer.step` takes. None or
         "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2; in
         float64. "spsa": two evaluations on the same batch at random shifts (Spall 1992), for any n.
     bounds : scipy.optimize.Bounds or sequence of (low, high), optional
@@ -108,10 +109,10 @@ def minimize(
         progress : bool, default=False
             Show a progress bar; needs tqdm.
 
-        Unknown options give an OptimizeWarning.
+        Unknown options give an OptimizeWarning. Counts may be floats without a fraction, such as 1e5.
     data : array or tuple of arrays, optional
         Anything that an index array selects samples from along the first axis: ndarrays, CSR matrices (other sparse
-        formats are converted), pandas objects; lists become arrays. All of one length.
+        formats are converted), pandas objects, data sets of h5py; lists become arrays. All of one length.
     n_samples : int, optional
         Number of samples, in place of `data`, for an objective that looks them up itself.
     batch_size : int, optional

@@ -13,6 +13,9 @@ from .conversions import is_masked, remedy
 from .scalars import real
 from .text import shown
 
+# Unknown options that are listed in a warning.
+MOST_LISTED = 6
+
 # --- the objective ---------------------------------------------------------------------------------------
 
 
@@ -147,7 +150,7 @@ def objective_arguments(objective, x, jac, args, data, n_samples):
             f"`jac` must be None or True for a built-in objective, which gives its gradient, got {shown(jac)}."
         )
     if args:
-        advice = f"; pass method={args!r}" if isinstance(args, str) else ""
+        advice = f"; pass method={shown(args)}" if isinstance(args, str) else ""
         raise ValueError(f"`args` must be empty for a built-in objective, got {shown(args)}{advice}.")
     for name, value in {"data": data, "n_samples": n_samples}.items():
         if value is not None:
@@ -252,9 +255,10 @@ def warn_unknown_options(given, known):
     from scipy.optimize import OptimizeWarning
 
     if given:
-        hints = [names.hint(name, known).strip() for name in given]
-        listed = [f"{name} ({hint})" if hint else f"{name}" for name, hint in zip(given, hints, strict=True)]
-        warn_caller(f"Unknown solver options: {', '.join(listed)}", OptimizeWarning)
+        hints = {name: names.hint(name, known).strip() for name in given[:MOST_LISTED]}
+        listed = [f"{name} ({hint})" if hint else f"{name}" for name, hint in hints.items()]
+        rest = ["..."] * (len(given) > MOST_LISTED)
+        warn_caller(f"Unknown solver options: {', '.join(listed + rest)}", OptimizeWarning)
 
 
 def warn_caller(message, category):
@@ -281,9 +285,9 @@ def checkpoint_path(option, value):
     """Return a path as a string; its folder must exist."""
     name = path(option, value)
     if not name or os.path.isdir(name):
-        raise ValueError(f"`{option}` must be a file, got {name!r}.")
+        raise ValueError(f"`{option}` must be a file, got {shown(name)}.")
     if not os.path.isdir(os.path.dirname(name) or "."):
-        raise FileNotFoundError(f"`{option}` must be a file in a folder that exists, got {name!r}.")
+        raise FileNotFoundError(f"`{option}` must be a file in a folder that exists, got {shown(name)}.")
     return name
 
 

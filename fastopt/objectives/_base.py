@@ -19,12 +19,13 @@ l2, l1 : float, default=0.0
 fit_intercept : bool, default=False
     Whether the last entry of `x` is added to every margin.
 sample_weight : array_like of shape (n_samples,), optional
-    Positive; divided by their mean."""
+    At least 0, not all of them 0; divided by their mean. A sample of weight 0 counts as left out."""
 
 COMMON_X = """\
 X : ndarray or scipy.sparse CSR matrix of shape (n_samples, n_features)
-    Of float32 or float64, rows contiguous. Used in place, and must not be changed while the objective is in use.
-    A CSR matrix with duplicates or unsorted rows is copied."""
+    Of float32 or float64, rows contiguous, in either direction. The numbers are used in place, and must not be changed
+    while the objective is in use; of the indices of a CSR matrix there is a copy, unless they are in memory that cannot
+    be written to, such as ``numpy.memmap(..., mode="r")``. A CSR matrix with duplicates or unsorted rows is copied."""
 
 METHODS = """\
 Calling the objective with `x`, of shape (n_parameters,), gives its value; see `gradient` and

@@ -15,7 +15,8 @@ class Logistic(Objective):
     ----------
     <common X>
     y : array_like of shape (n_samples,)
-        Labels in {-1, 1}, or in {0, 1}, which stands for the same.
+        Labels in {-1, 1}, or in {0, 1}, which stands for the same. Of two others, such as words,
+        ``np.unique(y, return_inverse=True)[1]`` makes these.
     <common parameters>
 
     Notes

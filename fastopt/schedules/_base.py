@@ -45,10 +45,10 @@ class Schedule:
         vars(self).update(parameters)
 
     def __setattr__(self, name, value):
-        raise AttributeError(f"a schedule is read-only: cannot set `{name}` of {self!r}; make a new one.")
+        raise AttributeError(f"a schedule is read-only: cannot set `{name}` of {shown(self)}; make a new one.")
 
     def __delattr__(self, name):
-        raise AttributeError(f"a schedule is read-only: cannot delete `{name}` of {self!r}.")
+        raise AttributeError(f"a schedule is read-only: cannot delete `{name}` of {shown(self)}.")
 
     def _key(self):
         return tuple(getattr(self, name) for name in self._names)

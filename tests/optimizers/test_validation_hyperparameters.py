@@ -178,6 +178,63 @@ def test_other_hyperparameters_cannot_be_set(cls):
 
 
 @pytest.mark.parametrize("cls", OPTIMIZERS.values())
+def test_attributes_that_do_not_exist_cannot_be_set(cls):
+    """A step would not look at them."""
+    opt = cls(np.ones(3))
+    for name, meant in {"lr": "`learning_rate`", "learning_rte": "`learning_rate`", "clipnorm": "`clip_norm`"}.items():
+        message = f"{cls.__name__} has no attribute `{name}` to be set. Did you mean {meant}?"
+        with refused(opt, AttributeError, exactly(message)):
+            setattr(opt, name, 0.1)
+    with refused(opt, AttributeError, rf"^{cls.__name__} has no attribute `qq` to be set\. It has .*`learning_rate`"):
+        opt.qq = 1
+    assert "qq" not in vars(opt)
+    opt._note = "private names are the caller's"
+    opt.learning_rate = 0.5
+    opt.step(np.ones(3))
+
+
+def test_attributes_of_saga_and_svrg():
+    objective = fastopt.objectives.LeastSquares(np.eye(2), [1.0, 2.0])
+    for method in ("saga", "svrg"):
+        opt = fastopt.minimize(objective, [0.0, 0.0], method=method, options={"epochs": 1}).optimizer
+        with pytest.raises(AttributeError, match=r" has no attribute `lr` to be set\. Did you mean `learning_rate`\?$"):
+            opt.lr = 0.1
+
+
+class Recorded(fastopt.Adam):
+    """Has an attribute of the class and others that its own __init__ makes."""
+
+    label = None
+
+    def __init__(self, params, **keywords):
+        super().__init__(params, **keywords)
+        self.history = []
+
+    def step(self, grad):
+        super().step(grad)
+        self.history.append(float(np.abs(self.params).max()))
+
+
+class Labelled(fastopt.Adam):
+    label = None
+
+
+def test_attributes_of_subclasses():
+    opt = Recorded(np.ones(3), learning_rate=0.5)
+    opt.label = "first"
+    opt.step(np.ones(3))
+    assert (opt.label, len(opt.history)) == ("first", 1)
+    for name in ("lr", "betas", "learning_rte"):
+        with pytest.raises(AttributeError, match=rf"^Recorded has no attribute `{name}` to be set\. Did you mean "):
+            setattr(opt, name, 0.1)
+    other = Labelled(np.ones(3))
+    other.label = "second"
+    assert other.label == "second"
+    with pytest.raises(AttributeError, match=r"^Labelled has no attribute `history` to be set\. It has "):
+        other.history = []
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS.values())
 def test_schedule_that_returns_nonsense(cls):
     given = 0.1
     opt = cls([np.ones(3), np.ones(2)], lambda t: given, clip_norm=0.5)
