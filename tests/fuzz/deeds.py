@@ -157,7 +157,7 @@ class Pretender:
         return self.length
 
     def __getitem__(self, at):
-        return self
+        return 0.0
 
 
 def walk_bases(seq, optimizer):

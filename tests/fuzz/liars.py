@@ -115,7 +115,7 @@ def lying_sparse(seq, matrix):
 
     def copy(self):
         seq.hook("copy")
-        return base(self.toarray())
+        return base(base.shape.fget(self))  # empty: what the actor has broken is not read by SciPy
 
     lie = seq.rng.choice([0, 0, 0.1, 0.5])
     names = [name for name in ("data", "indices", "indptr") if name in vars(matrix)]

@@ -34,7 +34,7 @@ class Sequence:
         self.rng, self.numbers = random.Random(seed), np.random.default_rng(seed)
         self.write, self.folder, self.libraries = write, folder, libraries
         self.findings, self.targets = [], {}
-        self.actor, self.deeds, self.depth = None, 0, 0
+        self.actor, self.deeds, self.depth, self.calls = None, 0, 0, 0
 
     def find(self, severity, what):
         """Note a finding: "wrong" for a broken promise, "unclear" for an exception that says nothing."""
@@ -60,12 +60,15 @@ class Sequence:
         """
         self.write(text)
         before, deeds = unchanged and unchanged(), self.deeds
+        self.calls += 1
         try:
             return function()
         except Mischief:
             self.write("    -> the mischief passed through")
         except Exception as error:
             self.judge(text, error, expected)
+        finally:
+            self.calls -= 1
         if unchanged is not None and deeds == self.deeds and unchanged() != before:
             self.find("wrong", f"the refused call {text.split('(')[0]} has changed something")
         return None
@@ -82,7 +85,13 @@ class Sequence:
 
     def hook(self, where):
         """Called by all code that a user may give to fastopt: here the hostile actor may be at work."""
-        if self.actor is not None and self.depth == 0 and self.deeds < MOST_DEEDS and self.chance(0.5):
+        if (
+            self.actor is not None
+            and self.calls > 0
+            and self.depth == 0
+            and self.deeds < MOST_DEEDS
+            and self.chance(0.5)
+        ):
             self.depth += 1
             try:
                 self.act(f"in {where}")
