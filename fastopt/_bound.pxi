@@ -229,7 +229,7 @@ cdef class Bound:
         else:
             bound.layout = FO_ELEMENTS if width == 1 else FO_ROWS
             if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
-                self.missing_steps[k] = np.full(self._n_rows[k], self.it.t, np.int64)
+                self.missing_steps[k] = sealed(np.full(self._n_rows[k], self.it.t, np.int64))
         bound.at.workspace = NULL
         if bound.layout == FO_ELEMENTS and not sorted_already:
             workspace = coalescer.workspace(fo_partition_workspace(bound))

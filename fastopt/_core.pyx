@@ -72,6 +72,7 @@ cdef class Engine(Bound):
 
     def _initialise(self):
         """Fill the state slots from the parameters; they are zero before."""
+        self.check_initialised()
         cdef double rate = self._rate_at(0) if self.scheduled else self.rate
         cdef int n_threads = self.threads()
         self.prepare_apart(rate, 1)
@@ -277,7 +278,7 @@ cdef class Engine(Bound):
         saved : dict
             The state dictionary, of which the counters, the carried scalars and the schedule's state are read.
         last_steps : list of ndarray or None
-            Kept, not copied.
+            Kept, not copied; nobody else has them.
         schedule
             A learning rate that takes over the schedule's state, or None.
 
@@ -286,9 +287,12 @@ cdef class Engine(Bound):
         Once the schedule, which is the caller's code, has taken its state, nothing is left that can fail, and no Python
         code runs before the end, at which the interpreter could let Ctrl-C in: all is loaded, or nothing is.
         """
+        self.check_initialised()
         cdef int64_t step_count = saved["step_count"], skipped_steps = saved["skipped_steps"]
         cdef double[FO_MAX_CARRY] carried
         cdef Py_ssize_t k
+        _validation.state_dicts.last_steps({"last_steps": last_steps, "step_count": step_count}, self._n_rows)
+        last_steps = [None if each is None else sealed(each) for each in last_steps]
         for k, name in enumerate(names(self.it.rule.carry)):  # before the schedule, which could change the dict
             carried[k] = saved["carry"][name]
         if schedule is not None:

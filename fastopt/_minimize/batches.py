@@ -138,7 +138,7 @@ class Batches:
         for start in range(0, self.n_samples, size):
             stop = min(start + size, self.n_samples)
             if self.data is None:
-                batch = (np.arange(start, stop),)
+                batch = (frozen(np.arange(start, stop)),)
             else:
                 batch = tuple([_consecutive(array, start, stop) for array in self.data])
             total += value(batch) * (stop - start)

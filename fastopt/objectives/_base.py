@@ -112,7 +112,7 @@ class Objective(finite_sum.FiniteSum):
 
     def __call__(self, x: ArrayLike, idx: ArrayLike | None = None) -> float:
         """Return the value at x, over the samples `idx` if they are given."""
-        w, index = validation.parameters(x, self), self._index(idx)
+        w, index = self._parameters(x), self._index(idx)
         return self._evaluate(w, index, False, _threads.resolve(None))[0] + self._penalty(w)
 
     def gradient(self, x: ArrayLike, idx: ArrayLike | None = None) -> Array:
@@ -134,7 +134,7 @@ class Objective(finite_sum.FiniteSum):
 
     def value_and_gradient(self, x: ArrayLike, idx: ArrayLike | None = None) -> tuple[float, Array]:
         """Return value and gradient at x, in the time of the gradient alone; arguments as for `gradient`."""
-        w, index = validation.parameters(x, self), self._index(idx)
+        w, index = self._parameters(x), self._index(idx)
         value, gradient = self._evaluate(w, index, True, _threads.resolve(None))
         with np.errstate(over="ignore", invalid="ignore"):
             self._add_penalty_gradient(w, gradient)
@@ -143,7 +143,7 @@ class Objective(finite_sum.FiniteSum):
     def decision_function(self, x: ArrayLike, X: Samples = None) -> Array:
         """Return the margins of the objective's samples or of those in `X`: shape (n,), for classes (n, n_outputs)."""
         X = self._own_samples() if X is None else validation.other_samples(X, self)
-        w = validation.parameters(x, self).reshape(-1, self.n_outputs)
+        w = self._parameters(x).reshape(-1, self.n_outputs)
         margins = np.asarray(X @ w[: self.n_features])
         if self.fit_intercept:
             margins = margins + w[-1]
@@ -159,6 +159,10 @@ class Objective(finite_sum.FiniteSum):
     def _own_samples(self):
         self._check_memory()
         return self._samples.own
+
+    def _parameters(self, x):
+        self._check_initialised()
+        return validation.parameters(x, self)
 
     def _index(self, idx):
         return None if idx is None else validation.sample_index(idx, self.n_samples)
