@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
 __test__: dict[str, str]
 
@@ -14,6 +14,9 @@ def is_frozen(array: npt.NDArray[Any]) -> bool: ...
 @disjoint_base
 class Held:
     array: npt.NDArray[Any]
+    def __new__(cls, array: npt.NDArray[Any]) -> Self: ...
+    @property
+    def now_and_before(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None: ...
 
 @disjoint_base
 class Memory: ...

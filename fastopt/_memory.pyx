@@ -109,6 +109,11 @@ cdef class Held:
     def __cinit__(self, array):
         self.array, self.view = array, base_view(array)
 
+    @property
+    def now_and_before(self):
+        """The array, and what it was; None if it has stayed like that."""
+        return None if is_unchanged(self) else (self.array, self.view)
+
 
 cdef Pins first_in_use = None         # the first of the Pins that hold any arrays at present
 

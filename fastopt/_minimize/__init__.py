@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from .. import _checkpoint
-from .._memory import sealed
 from .._types import ArrayLike, StrPath
 from .._validation import minimize as validation
 from .._validation import saved_runs
@@ -204,7 +203,6 @@ def minimize(
         validation.needs_objective(chosen.name.lower())
     else:
         validation.no_parallel_samples(settings)
-    x = sealed(x)  # views of it are given to the objective
     samples = arguments.samples(data, n_samples, batch_size)
     tol = validation.tolerance(tol)
     projection = None if bounds is None else Projection.of(bounds, x)

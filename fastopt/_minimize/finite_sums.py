@@ -268,7 +268,7 @@ class FiniteSumRun(Run):
             if self.progress is not None:
                 self.progress.bar.update(self.nit - self.progress.bar.n)
             if self.callback is not None:
-                self.callback(self.x, self.last_value, self.nit, self.nepoch)
+                self.call_back()
             interrupts.check()
 
     def draw(self):

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _checkpoint
-from .._memory import frozen
+from .._memory import Held, frozen
 from .._validation import minimize as validation
+from .._validation.parameters import refuse_moved
 from .._validation import saved_runs
 from .._validation.scalars import flag
 from . import stopping
@@ -76,7 +77,7 @@ class Run:
     def __init__(self, parts):
         for name, value in parts._asdict().items():  # not vars(self).update(...), which makes attributes slower
             setattr(self, name, value)
-        self.view = frozen(self.x)
+        self.view, self.held = frozen(self.x), Held(self.x)
         self.progress = None
         self.nit = self.nepoch = 0
         self.saved_nit = None
@@ -139,9 +140,16 @@ class Run:
             if self.progress is not None:
                 self.progress.advance()
             if self.callback is not None:
-                self.callback(self.x, self.last_value, self.nit, self.nepoch)
+                self.call_back()
             if interrupts.noted:
                 interrupts.check()
+
+    def call_back(self):
+        """Call the callback, which may have x from the function that made the optimizer, and resize it."""
+        self.callback(self.x, self.last_value, self.nit, self.nepoch)
+        changed = self.held.now_and_before
+        if changed is not None:
+            refuse_moved("`params`", "optimizer", *changed)
 
     def iteration(self, k):
         """Evaluate on batch k of the epoch, step and count; the caller then sets `consistent` again."""
