@@ -132,7 +132,7 @@ cdef bint is_pinned(array_t *owner, Pins but):
 
 
 cdef class Pins:
-    """Keeps arrays from giving their memory away, by a flag, as if it were not theirs: NumPy then refuses to resize them.
+    """Keeps arrays from giving their memory away, by a flag, as if it were not theirs: NumPy refuses to resize them.
 
     A weak reference to an array would do, too, but takes longer to make than the step of a small parameter.
     """

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ def aligned_workspace(nbytes: int) -> npt.NDArray[np.uint8]: ...
 @disjoint_base
 class InterruptPoll:
     stop_wanted: Callable[[], bool] | None
-    def __init__(self, every: int) -> None: ...
+    def __new__(cls, every: int) -> Self: ...
     def check(self) -> None: ...
 
 @disjoint_base
@@ -32,9 +33,9 @@ class MinibatchSegments:
     loss: float
     grad_norm: float
     last_update: npt.NDArray[np.int64] | None
-    def __init__(
-        self, objective: FiniteSum, optimizer: Engine, plan: Plan, penalty: Penalty, poll: InterruptPoll
-    ) -> None: ...
+    def __new__(
+        cls, objective: FiniteSum, optimizer: Engine, plan: Plan, penalty: Penalty, poll: InterruptPoll
+    ) -> Self: ...
     def run(
         self,
         order: npt.NDArray[np.int64] | None,
@@ -50,9 +51,9 @@ class MinibatchSegments:
 class SagaSvrgSegments:
     gradient_memory: Array
     mean_gradient: Array
-    def __init__(
-        self, objective: FiniteSum, method: FiniteSumMethod, learning_rate: float, longest: int, poll: InterruptPoll
-    ) -> None: ...
+    def __new__(
+        cls, objective: FiniteSum, method: FiniteSumMethod, learning_rate: float, longest: int, poll: InterruptPoll
+    ) -> Self: ...
     def fill(self, num_threads: int) -> float: ...
     def run(self, order: npt.NDArray[np.int64] | None, first: int, n_samples: int, loss: float) -> tuple[int, int]: ...
     @property

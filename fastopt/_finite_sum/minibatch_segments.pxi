@@ -94,7 +94,8 @@ cdef class MinibatchSegments:
         cdef fo_array largest
         if n_columns > FO_MOST_COLUMNS:
             _validation.sparse_gradients.refuse_batch(n_samples, FO_MOST_COLUMNS)
-        dtype, index_dtype = self.objective.samples.own.dtype, np.int64 if self.objective.it.format == FO_CSR64 else np.int32
+        dtype = self.objective.samples.own.dtype
+        index_dtype = np.int64 if self.objective.it.format == FO_CSR64 else np.int32
         worker.derivative = self.allocate(n_samples * n_outputs, dtype)
         worker.label, worker.weight = self.allocate(n_samples, dtype), self.allocate(n_samples, dtype)
         worker.partial = <fo_gradient_stats *>self.allocate((FO_STATS_CHUNKS + 1) * sizeof(fo_gradient_stats), np.uint8)

@@ -10,8 +10,7 @@ from .. import _core, _validation
 from .._memory import frozen, is_frozen
 
 from .._core cimport evaluate, find_loss, gradient_workspace, largest_norm, validate_samples
-from .._csrc cimport (FO_CSR32, FO_CSR64, FO_DENSE_SAMPLES, FO_NOT_ASCENDING, FO_NOT_FINITE, FO_OUT_OF_RANGE, fo_batch,
-                      fo_objective)
+from .._csrc cimport (FO_CSR32, FO_CSR64, FO_DENSE_SAMPLES, FO_NOT_ASCENDING, FO_NOT_FINITE, FO_OUT_OF_RANGE, fo_batch)
 from .._memory cimport Held, Pins, is_unchanged
 
 cnp.import_array()

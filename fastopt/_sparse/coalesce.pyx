@@ -138,8 +138,8 @@ cdef class Coalescer:
                 return copied, start + wrong
         return copied, -1
 
-    def distinct(self, cnp.ndarray index not None, cnp.ndarray values not None, Py_ssize_t n_rows, bint promised, bint in_order,
-                 allowed_threads):
+    def distinct(self, cnp.ndarray index not None, cnp.ndarray values not None, Py_ssize_t n_rows, bint promised,
+                 bint in_order, allowed_threads):
         """Return positions without duplicates, their values, and whether they are known to ascend.
 
         Duplicates are added in the order in which they stand. Where there are none, and no order is asked for,

@@ -50,7 +50,18 @@ class RowSparse:
         self.unique = _validation.scalars.flag("unique", unique)
 
     def astype(self, dtype: DTypeLike) -> RowSparse:
-        """Return a copy with rows of another dtype: float32 or float64."""
+        """Return a copy with rows of another dtype.
+
+        Parameters
+        ----------
+        dtype : dtype
+            Float32 or float64.
+
+        Returns
+        -------
+        RowSparse
+            With arrays of its own.
+        """
         return RowSparse(self.indices.copy(), self.rows.astype(dtype), self.unique)
 
     def copy(self) -> RowSparse:

@@ -164,7 +164,7 @@ def test_subclass_that_lies():
     opt = fastopt.Adam(np.ones(LARGE))
     with refused(opt, TypeError, "^`grad` must be float64 like its parameter, got float32"):
         opt.step(liar)
-    with pytest.raises((TypeError, ValueError), match="^`X` must "):
+    with pytest.raises((TypeError, ValueError), match=r"^`X` must "):
         objectives.LeastSquares(liar, np.ones(3))
     opt = fastopt.SGD(liar, learning_rate=1.0)
     opt.step(np.ones(3, np.float32))
@@ -293,7 +293,7 @@ def test_samples_that_are_made_others(name, value):
     X, y = problem("dense")
     objective = objectives.LeastSquares(X, y)
     setattr(X, name, value)
-    with pytest.raises(ValueError, match="^`X` must stay where it was when the objective was made"):
+    with pytest.raises(ValueError, match=r"^`X` must stay where it was when the objective was made"):
         objective(np.zeros(50))
 
 
@@ -301,7 +301,7 @@ def test_samples_whose_base_is_resized():
     base = np.ones((LARGE, 4))
     objective = objectives.LeastSquares(base[: LARGE // 2], np.ones(LARGE // 2))
     given_away(base)
-    with pytest.raises(ValueError, match="^`X` must stay where it was"):
+    with pytest.raises(ValueError, match=r"^`X` must stay where it was"):
         objective.gradient(np.zeros(4))
 
 
