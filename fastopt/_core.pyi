@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
 from ._types import Array, Gradient, Structure
 
@@ -87,6 +87,6 @@ class Engine(Bound):
 
 @disjoint_base
 class Claim:
-    def __init__(self, engine: Engine, call: str) -> None: ...
+    def __new__(cls, engine: Engine, call: str) -> Self: ...
     def __enter__(self) -> None: ...
     def __exit__(self, *error: object) -> None: ...
