@@ -48,11 +48,28 @@ class RowSparse:
         self.unique = _validation.scalars.flag("unique", unique)
 
     def astype(self, dtype: DTypeLike) -> RowSparse:
-        """Return a copy with rows of another dtype: float32 or float64."""
+        """Return a copy with rows of another dtype.
+
+        Parameters
+        ----------
+        dtype : dtype
+            float32 or float64.
+
+        Returns
+        -------
+        RowSparse
+            With arrays of its own.
+        """
         return RowSparse(self.indices.copy(), self.rows.astype(dtype), self.unique)
 
     def copy(self) -> RowSparse:
-        """Return a copy with arrays of its own."""
+        """Return a copy with arrays of its own.
+
+        Returns
+        -------
+        RowSparse
+            With the same promise about `unique`.
+        """
         return RowSparse(self.indices.copy(), self.rows.copy(), self.unique)
 
     def __repr__(self):
