@@ -1,7 +1,7 @@
 /* loss_tmpl.h -- the loop over samples, written once for all losses of one output.
  *
  * The sum is taken in LANES sums whose order is fixed: the same bits with vectors of any width. A sample of weight 0
- * counts as left out, also where its loss overflows. */
+ * counts as left out: its loss is taken at margin 0 and label 0, where none overflows, as infinity times 0 is NaN. */
 #include LOSS_FILE               /* FN(point) */
 #ifndef SEVERAL_OUTPUTS
 
@@ -10,10 +10,10 @@ enum { FN(LANES) = 8 };
 FO_INLINE double FN(weigh)(const real *margin, const real *label, const real *weight, ptrdiff_t i, double parameter,
                            real *derivative)
 {
-    const point at = FN(point)(margin[i], label[i], parameter);
-    const int counts = weight[i] != 0;
-    derivative[i] = counts ? (real)(weight[i] * at.derivative) : 0;
-    return counts ? weight[i] * at.value : 0.0;
+    const real w = weight[i], z = margin[i], y = label[i];     /* read here: a conditional read is no vector's */
+    const point at = FN(point)(w != 0 ? z : 0, w != 0 ? y : 0, parameter);
+    derivative[i] = (real)(w * at.derivative);
+    return w * at.value;
 }
 
 static double FN(kernels)(const fo_objective *it, const void *margins, const void *labels, const void *weights,

@@ -65,7 +65,13 @@ class RowSparse:
         return RowSparse(self.indices.copy(), self.rows.astype(dtype), self.unique)
 
     def copy(self) -> RowSparse:
-        """Return a copy with arrays of its own."""
+        """Return a copy with arrays of its own.
+
+        Returns
+        -------
+        RowSparse
+            With the same promise about `unique`.
+        """
         return RowSparse(self.indices.copy(), self.rows.copy(), self.unique)
 
     def __repr__(self):
