@@ -19,8 +19,10 @@ from .. import _validation
 cnp.import_array()
 
 
-# Positions of 8 bytes that fill half of a first-level cache.
-cdef Py_ssize_t COPIED_AT_ONCE = 2048
+# Another type of positions than `index_t`, so that both can be told apart.
+ctypedef fused copied_t:
+    int32_t
+    int64_t
 
 
 include "duplicates.pxi"
@@ -45,6 +47,18 @@ cdef Py_ssize_t first_outside(const index_t *index, Py_ssize_t n, Py_ssize_t n_r
         if index[k] < 0 or index[k] >= n_rows:
             return k
     return -1
+
+
+cdef bint copy_checked(const index_t *index, Py_ssize_t n, Py_ssize_t n_rows, copied_t *copied) noexcept nogil:
+    """Copy positions; whether every one is in [0, n_rows)."""
+    cdef uint64_t signs = 0
+    cdef int64_t position
+    cdef Py_ssize_t k
+    for k in range(n):
+        position = index[k]
+        copied[k] = <copied_t>position
+        signs |= <uint64_t>position | <uint64_t>(n_rows - 1 - position)
+    return signs >> 63 == 0
 
 
 cdef bint ascending(const index_t *index, Py_ssize_t n) noexcept nogil:
@@ -120,23 +134,23 @@ cdef class Coalescer:
     def copy_inside(self, cnp.ndarray index not None, Py_ssize_t n_positions):
         """A copy of positions, contiguous and int32 or int64, and where the first outside [0, n_positions) stands.
 
-        That is -1 if there is none. What is checked is the copy, a block at a time while it is in the cache. It lies
-        in scratch memory, until the next call.
+        That is -1 if there is none. What is checked is what is copied: each position is read once. The copy is int32 if
+        that will do. It lies in scratch memory, until the next call.
         """
-        cdef Py_ssize_t n = cnp.PyArray_SIZE(index), itemsize = cnp.PyArray_ITEMSIZE(index), start, count, wrong
-        copied = self.buffer("positions", n, index.dtype)[:n]
-        cdef const char *source = <const char *>cnp.PyArray_DATA(index)
-        cdef char *target = <char *>cnp.PyArray_DATA(<cnp.ndarray?>copied)
-        for start in range(0, n, COPIED_AT_ONCE):
-            count = min(n - start, COPIED_AT_ONCE)
-            memcpy(target + start * itemsize, source + start * itemsize, count * itemsize)
-            if itemsize == 8:
-                wrong = first_outside(<const int64_t *>target + start, count, n_positions)
-            else:
-                wrong = first_outside(<const int32_t *>target + start, count, n_positions)
-            if wrong >= 0:
-                return copied, start + wrong
-        return copied, -1
+        cdef Py_ssize_t n = cnp.PyArray_SIZE(index)
+        cdef bint index64 = cnp.PyArray_ITEMSIZE(index) == 8, narrow = n_positions <= INT_MAX, are_inside
+        cdef const void *source = cnp.PyArray_DATA(index)
+        copied = self.buffer("positions", n, np.int32 if narrow else np.int64)[:n]
+        cdef void *target = cnp.PyArray_DATA(<cnp.ndarray?>copied)
+        if narrow and index64:
+            are_inside = copy_checked(<const int64_t *>source, n, n_positions, <int32_t *>target)
+        elif narrow:
+            are_inside = copy_checked(<const int32_t *>source, n, n_positions, <int32_t *>target)
+        elif index64:
+            are_inside = copy_checked(<const int64_t *>source, n, n_positions, <int64_t *>target)
+        else:
+            are_inside = copy_checked(<const int32_t *>source, n, n_positions, <int64_t *>target)
+        return copied, -1 if are_inside else max(outside(index, n_positions), 0)
 
     def distinct(self, cnp.ndarray index not None, cnp.ndarray values not None, Py_ssize_t n_rows, bint promised,
                  bint in_order, allowed_threads):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
-
 import numpy as np
 
 from .. import _core, _validation
-from .._memory import base_view
 from .._types import ArrayLike, DTypeLike
 from . import coalesce
+from .parts import Compressed, Coordinates, Rows, contiguous, described
 
 
 class RowSparse:
@@ -75,7 +73,7 @@ class RowSparse:
         return RowSparse(self.indices.copy(), self.rows.copy(), self.unique)
 
     def __repr__(self):
-        return repr(Rows(self.indices, self.rows, self.unique))
+        return described(self)
 
 
 def is_sparse(grad):
@@ -86,68 +84,13 @@ def is_sparse(grad):
     return scipy_sparse is not None and scipy_sparse.issparse(grad)
 
 
-class Rows(NamedTuple):
-    """What a step uses of a RowSparse; here and below, arrays are plain ones that nobody else has."""
-
-    indices: np.ndarray
-    rows: np.ndarray
-    unique: bool
-
-    def arrays(self):
-        return self.indices, self.rows
-
-    def __repr__(self):
-        promise = ", unique" if self.unique else ""
-        return f"<RowSparse: {len(self.indices):,} rows of shape {self.rows.shape[1:]}, {self.rows.dtype}{promise}>"
-
-
-class Compressed(NamedTuple):
-    """What a step uses of a gradient in CSR or CSC format."""
-
-    format: str
-    shape: tuple
-    indptr: np.ndarray
-    indices: np.ndarray
-    data: np.ndarray
-
-    @property
-    def dtype(self):
-        return self.data.dtype
-
-    def arrays(self):
-        return self.indptr, self.indices, self.data
-
-
-class Coordinates(NamedTuple):
-    """What a step uses of a gradient in COO format, to which all others are converted."""
-
-    shape: tuple
-    coords: tuple
-    data: np.ndarray
-
-    @property
-    def dtype(self):
-        return self.data.dtype
-
-    def arrays(self):
-        return *self.coords, self.data
-
-
 def taken(name, grad):
-    """The plain arrays of a sparse gradient, whose class may be one of the caller's; they are still to be checked."""
+    """The plain arrays of a sparse gradient; they are still to be checked."""
     if type(grad) is RowSparse:
-        return Rows(_plain(name, ".indices", grad.indices), _plain(name, ".rows", grad.rows), bool(grad.unique))
-    shape = tuple([int(n) for n in grad.shape])
+        return Rows(name, grad)
     if grad.format in ("csr", "csc"):
-        arrays = [_plain(name, f".{each}", getattr(grad, each)) for each in ("indptr", "indices", "data")]
-        return Compressed(str(grad.format), shape, *arrays)
-    grad = grad.tocoo()
-    coords = tuple([_plain(name, ".coords", index) for index in grad.coords])
-    return Coordinates(shape, coords, _plain(name, ".data", grad.data))
-
-
-def _plain(name, attribute, array):
-    return base_view(_validation.sparse_gradients.an_array(name, attribute, array))
+        return Compressed(name, grad)
+    return Coordinates(name, grad.tocoo())
 
 
 def positions_and_values(name, grad, param, coalescer):
@@ -175,15 +118,11 @@ def positions_and_values(name, grad, param, coalescer):
         _validation.sparse_gradients.scipy_gradient(name, grad, param)
         index, values = _flat(name, grad, param)
         width, n_positions = 1, param.size
-    index, wrong = coalescer.copy_inside(_contiguous(index), n_positions)
+    index = contiguous(index)
+    copied, wrong = coalescer.copy_inside(index, n_positions)
     if wrong >= 0:
         _validation.sparse_gradients.refuse_index(name, index, wrong, n_positions)
-    return index, _contiguous(values), width, promised
-
-
-def _contiguous(array):
-    """The array, or a copy of one that is not contiguous and aligned."""
-    return array if array.flags.c_contiguous and array.flags.aligned else array.copy()
+    return copied, contiguous(values), width, promised
 
 
 def _flat(name, grad, param):
@@ -195,7 +134,7 @@ def _flat(name, grad, param):
     if len(coords) == 1:
         return coords[0], grad.data
     for axis, index in enumerate(coords):
-        wrong = coalesce.outside(_contiguous(index), grad.shape[axis])
+        wrong = coalesce.outside(contiguous(index), grad.shape[axis])
         if wrong >= 0:
             _validation.sparse_gradients.refuse_index(name, index, wrong, grad.shape[axis])
     if param.ndim == 1:
@@ -208,16 +147,16 @@ def _flat_compressed(name, grad, param):
     nnz = int(grad.indptr[-1])
     indices, data = grad.indices[:nnz], grad.data[:nnz]
     n_minor = grad.shape[-1] if grad.format == "csr" else grad.shape[0]
-    wrong = coalesce.outside(_contiguous(indices), n_minor)
+    if n_major == 1 and n_minor == param.size:
+        return indices, data  # a vector along the compressed axis
+    wrong = coalesce.outside(contiguous(indices), n_minor)
     if wrong >= 0:
         _validation.sparse_gradients.refuse_index(name, indices, wrong, n_minor)
-    if n_major == 1 and n_minor == param.size:
-        return indices, data  # a vector along the compressed axis: no copy
     steps = (n_minor, 1) if grad.format == "csr" else (1, grad.shape[1])
     starts = grad.indptr
     if starts.dtype != indices.dtype:
         starts, indices = starts.astype(np.int64, copy=False), indices.astype(np.int64, copy=False)
-    flat = coalesce.flat_positions(_contiguous(starts), _contiguous(indices), *steps)
+    flat = coalesce.flat_positions(contiguous(starts), contiguous(indices), *steps)
     if flat is None:
         _validation.sparse_gradients.refuse_malformed(name, n_major)
     return flat, data

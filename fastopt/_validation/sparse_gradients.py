@@ -38,13 +38,12 @@ def _refuse_masked(name, values, dtype):
         raise TypeError(f"`{name}` must be an array without a mask, got {type(values).__name__}{advice}.")
 
 
-def an_array(name, attribute, value):
-    """Refuse parts of a sparse gradient that are no arrays: its attributes may have been set to anything."""
-    if not isinstance(value, np.ndarray):
-        raise TypeError(
-            f"{name}{attribute} must be a NumPy array, got {type(value).__name__}; set it to np.asarray(...)."
-        )
-    return value
+def refuse_part(name, attribute, value):
+    """Raise for a part of a sparse gradient that is no array: its attributes may have been set to anything."""
+    own = name.strip("`") + attribute
+    raise TypeError(
+        f"{name}{attribute} must be a NumPy array, got {type(value).__name__}; set {own} = np.asarray({own})."
+    )
 
 
 def row_sparse(name, grad, param):
@@ -57,7 +56,8 @@ def row_sparse(name, grad, param):
             f"{name} must have rows of the shape {param.shape[1:]} of those of its parameter, one for each of "
             f"{len(grad.indices)} indices, got {grad.rows.shape}."
         )
-    _same_dtype(name, grad.rows, param, f"{name.strip('`')}.astype(np.{param.dtype})")
+    if grad.rows.dtype != param.dtype:
+        _refuse_dtype(name, grad.rows.dtype, param.dtype, f"{name.strip('`')}.astype(np.{param.dtype})")
 
 
 def scipy_gradient(name, grad, param):
@@ -66,7 +66,8 @@ def scipy_gradient(name, grad, param):
     if grad.shape != param.shape and not vector:
         or_vector = f", or ({param.size}, 1) or (1, {param.size})," if param.ndim == 1 else ""
         raise ValueError(f"{name} must have the shape {param.shape}{or_vector} of its parameter, got {grad.shape}.")
-    _same_dtype(name, grad, param, conversions.of_dtype(name.strip("`"), grad, param))
+    if grad.data.dtype != param.dtype:
+        _refuse_dtype(name, grad.data.dtype, param.dtype, conversions.of_dtype(name.strip("`"), grad, param))
 
 
 def compressed(name, grad):
@@ -137,9 +138,9 @@ def _one_value_each(name, values, index):
         raise ValueError(f"{name} must have one value for each of {len(index)} indices, got shape {values.shape}.")
 
 
-def _same_dtype(name, values, param, advice):
-    if values.dtype != param.dtype or not values.dtype.isnative:
-        raise TypeError(f"{name} must be {param.dtype} like its parameter, got {values.dtype}{remedy('pass', advice)}.")
+def _refuse_dtype(name, dtype, wanted, advice):
+    """The advice is put together only where it is needed: that takes as long as a small step."""
+    raise TypeError(f"{name} must be {wanted} like its parameter, got {dtype}{remedy('pass', advice)}.")
 
 
 def refuse_batch(n_samples, most_columns):
