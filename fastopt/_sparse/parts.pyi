@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self, disjoint_base
 
@@ -22,6 +23,8 @@ class Compressed:
     indptr: npt.NDArray[Any]
     indices: npt.NDArray[Any]
     data: npt.NDArray[Any]
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
     def __new__(cls, name: str, grad: Gradient) -> Self: ...
     def arrays(self) -> tuple[npt.NDArray[Any], ...]: ...
 
@@ -30,6 +33,8 @@ class Coordinates:
     shape: tuple[int, ...]
     coords: tuple[npt.NDArray[Any], ...]
     data: npt.NDArray[Any]
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
     def __new__(cls, name: str, grad: Gradient) -> Self: ...
     def arrays(self) -> tuple[npt.NDArray[Any], ...]: ...
 

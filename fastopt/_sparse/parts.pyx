@@ -55,6 +55,10 @@ cdef class Compressed:
         self.indptr, self.indices = plain(name, ".indptr", grad.indptr), plain(name, ".indices", grad.indices)
         self.data = plain(name, ".data", grad.data)
 
+    @property
+    def dtype(self):
+        return self.data.dtype
+
     def arrays(self):
         """All arrays."""
         return self.indptr, self.indices, self.data
@@ -70,6 +74,10 @@ cdef class Coordinates:
         self.shape = tuple([int(n) for n in grad.shape])
         self.coords = tuple([plain(name, ".coords", index) for index in grad.coords])
         self.data = plain(name, ".data", grad.data)
+
+    @property
+    def dtype(self):
+        return self.data.dtype
 
     def arrays(self):
         """All arrays."""
