@@ -22,8 +22,9 @@ cdef inline bint fits(cnp.ndarray g, Held held) noexcept:
 
 cdef void *state_data(cnp.ndarray state, cnp.ndarray param) except? NULL:
     """The memory of a state array, which mirrors its parameter."""
-    assert (cnp.PyArray_ISCARRAY(state) and cnp.PyArray_SAMESHAPE(state, param)
-            and cnp.PyArray_TYPE(state) == cnp.PyArray_TYPE(param))
+    if not (cnp.PyArray_ISCARRAY(state) and cnp.PyArray_SAMESHAPE(state, param)
+            and cnp.PyArray_TYPE(state) == cnp.PyArray_TYPE(param)):
+        raise ValueError("state arrays like the parameters are needed, got others.")
     return cnp.PyArray_DATA(state)
 
 
@@ -63,7 +64,7 @@ cdef class Bound:
         found = find_rule(rule)
         for k in range(n):
             self._bind_array(k, found, slots)
-        self._own([(<Held>held).view for held in self.held] + [array for each in self.slots for array in each])
+        self.own([(<Held>held).view for held in self.held] + [array for each in self.slots for array in each])
         self.it.work.n_arrays = n
         self.it.rule = found                  # last: with a rule all else is there
 
@@ -86,12 +87,13 @@ cdef class Bound:
             bound.row_width = bound.size // cnp.PyArray_DIM(param, 0)
         return 0
 
-    def _own(self, list arrays):
+    cdef int own(self, list arrays) except -1:
         """Note the memory of parameters and state: disjoint ranges, sorted for a search by halves."""
         ranges = sorted((array.ctypes.data, array.ctypes.data + array.nbytes) for array in arrays if array.nbytes)
         self.n_owned = len(ranges)
         for k, (start, stop) in enumerate(ranges):
             self.owned[k].start, self.owned[k].stop = start, stop
+        return 0
 
     cdef int check_initialised(self) except -1:
         """Refuse an object that was made without its __init__."""
@@ -117,7 +119,7 @@ cdef class Bound:
         return 0
 
     cdef int pin_all(self) except -1:
-        """Pin parameters and gradients, after a look whether they are still what was bound.
+        """Pin parameters and gradients, after a look whether they are still what was bound; no Python code runs.
 
         Without it a step is safe if from binding to its end no Python code runs, of whichever thread.
         """
@@ -128,10 +130,11 @@ cdef class Bound:
             self.pin((<Held>self.held[k]).view)
             gradient = self.gradients[k]
             if gradient is not None:
-                g = <cnp.ndarray?>((<tuple>gradient)[1] if type(gradient) is tuple else gradient)
-                if cnp.PyArray_DATA(g) != self.it.work.arrays[k].grad:
+                is_sparse = type(gradient) is tuple
+                g = <cnp.ndarray?>((<tuple>gradient)[1] if is_sparse else gradient)
+                unmoved = cnp.PyArray_DATA(g) == self.it.work.arrays[k].grad and inside_its_memory(g)
+                if not unmoved or not (is_sparse or fits(g, <Held>self.held[k])):
                     _validation.gradients.refuse_moved(label("grad", self.keys, k))
-                self.check_gradient_memory(k, g)
                 self.pin(g)
         return 0
 
@@ -145,6 +148,7 @@ cdef class Bound:
         if not inside_its_memory(array):
             _validation.gradients.refuse_moved(label("grad", self.keys, k))
         if self.reaches_owned(array):
+            self.must_pin = True              # Python code looks closer
             params = [(<Held>held).view for held in self.held]
             _validation.gradients.refuse_overlap(label("grad", self.keys, k), array, [params, *self.slots])
         return 0
@@ -159,6 +163,7 @@ cdef class Bound:
     cdef int let_go(self) except -1:
         """Forget the gradients; the caller may do with all arrays what he likes again."""
         cdef Py_ssize_t k
+        self.must_pin = False
         if self.pins.n > 0:
             self.pins.release()
         for k in range(self.it.work.n_arrays):
@@ -229,7 +234,7 @@ cdef class Bound:
         else:
             bound.layout = FO_ELEMENTS if width == 1 else FO_ROWS
             if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
-                self.missing_steps[k] = sealed(np.full(self._n_rows[k], self.it.t, np.int64))
+                self.missing_steps[k] = sealed(np.full(self.n_rows(k), self.it.t, np.int64))
         bound.at.workspace = NULL
         if bound.layout == FO_ELEMENTS and not sorted_already:
             workspace = coalescer.workspace(fo_partition_workspace(bound))
@@ -301,5 +306,17 @@ cdef class Bound:
     @property
     def _n_rows(self):
         """Per parameter, the number of its positions: rows, or entries of a vector."""
-        cdef fo_array *bound = self.it.work.arrays
-        return [bound[k].size // bound[k].row_width for k in range(self.it.work.n_arrays)]
+        return [self.n_rows(k) for k in range(self.it.work.n_arrays)]
+
+    cdef Py_ssize_t n_rows(self, Py_ssize_t k) noexcept:
+        return self.it.work.arrays[k].size // self.it.work.arrays[k].row_width
+
+    cdef int check_slots(self, int form) except -1:
+        """Refuse a form whose kernels use other state slots than those that there are."""
+        cdef Py_ssize_t slot = 0
+        while self.it.rule.slots[slot].name != NULL:
+            options = self.it.rule.slots[slot].options
+            if (options & form == options) != (self.it.work.arrays[0].state[slot] != NULL):
+                _validation.state_dicts.refuse_slots(self.it.rule.slots[slot].name.decode())
+            slot += 1
+        return 0

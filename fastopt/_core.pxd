@@ -42,9 +42,13 @@ cdef class Bound:
     #                                   sparse one, its parts, and later a pair of index and values; else None
     cdef list coalescers              # per parameter, made when the first sparse gradient comes
     cdef Pins pins                    # while C works
+    cdef bint must_pin                # Python code has run since the gradients of a step were looked at
     cdef bint exact                   # sparse="exact"
     cdef object keys                  # None: one array; a tuple of dict keys; or the length of a list
 
+    cdef int own(self, list arrays) except -1
+    cdef Py_ssize_t n_rows(self, Py_ssize_t k) noexcept
+    cdef int check_slots(self, int form) except -1
     cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots) except -1
     cdef int check_initialised(self) except -1
     cdef int bind_gradients(self, object grad) except -1

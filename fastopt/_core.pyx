@@ -52,7 +52,9 @@ cdef class Engine(Bound):
         """Copy the validated hyper-parameters to where a step reads them."""
         cdef Py_ssize_t k
         self.check_initialised()
-        self.it.form = form_of(self.it.rule, values)
+        cdef int form = form_of(self.it.rule, values)
+        self.check_slots(form)
+        self.it.form = form
         for k, name in enumerate(names(self.it.rule.hyper)):
             self.it.hyper[k] = values[name]
         limit = values["clip_value"]
@@ -132,7 +134,7 @@ cdef class Engine(Bound):
         cdef int n_threads
         self.plan()
         n_threads = self.threads()
-        if self.bytes > NOGIL_BYTES or self.sparse_plan or self.exact:
+        if self.bytes > NOGIL_BYTES or self.sparse_plan or self.exact or self.must_pin:
             self.pin_all()
         if not self.check_gradient(n_threads):
             self.skipped += 1
@@ -291,7 +293,13 @@ cdef class Engine(Bound):
         cdef int64_t step_count = saved["step_count"], skipped_steps = saved["skipped_steps"]
         cdef double[FO_MAX_CARRY] carried
         cdef Py_ssize_t k
-        _validation.state_dicts.last_steps({"last_steps": last_steps, "step_count": step_count}, self._n_rows)
+        n_rows = [self.n_rows(k) for k in range(self.it.work.n_arrays)]
+        _validation.state_dicts.last_steps({"last_steps": last_steps, "step_count": step_count}, n_rows)
+        form = form_of(self.it.rule, values)
+        self.check_slots(form)
+        decays = values["weight_decay"] == 0 and self.it.rule.zero_gradient(form) == FO_DECAYS
+        if not (values["sparse"] == "exact" and decays):  # else no rows are ever behind, and C does not expect any
+            _validation.state_dicts.no_last_steps(last_steps)
         last_steps = [None if each is None else sealed(each) for each in last_steps]
         for k, name in enumerate(names(self.it.rule.carry)):  # before the schedule, which could change the dict
             carried[k] = saved["carry"][name]
@@ -328,12 +336,16 @@ cdef class Claim:
 
     cdef Engine engine
     cdef str call
+    cdef bint entered
 
     def __cinit__(self, Engine engine not None, str call):
         self.engine, self.call = engine, call
 
     def __enter__(self):
         self.engine.acquire(self.call)
+        self.entered = True
 
     def __exit__(self, *error):
-        self.engine.release()
+        if self.entered:
+            self.entered = False
+            self.engine.release()

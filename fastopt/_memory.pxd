@@ -21,6 +21,14 @@ cdef extern from "numpy/arrayobject.h":
     bint same_dtypes "PyArray_EquivTypes"(PyObject *one, PyObject *other) noexcept
 
 
+cdef extern from "Python.h":
+    bint is_memoryview "PyMemoryView_Check"(PyObject *any_object) noexcept
+    Py_buffer *exporter_of "PyMemoryView_GET_BUFFER"(PyObject *view) noexcept
+
+    ctypedef struct Py_buffer:
+        PyObject *obj
+
+
 cdef struct pin_t:
     array_t *owner                    # a reference is held
     void *data                        # its memory
@@ -48,7 +56,11 @@ cdef bint inside(array_t *array, array_t *owner) noexcept
 cdef inline array_t *owner_of(array_t *array) noexcept:
     """The last array in the chain of bases: it owns the memory, or has it from another kind of object."""
     cdef PyObject *base = base_of(array)
-    while base != NULL and is_array(base):
+    while base != NULL:
+        if is_memoryview(base):
+            base = exporter_of(base).obj
+        if base == NULL or not is_array(base):
+            break
         array = <array_t *>base
         base = base_of(array)
     return array

@@ -18,6 +18,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uintptr_t
 
 cimport numpy as cnp
+import numpy as np
 
 cnp.import_array()
 
@@ -85,22 +86,22 @@ def sealed(cnp.ndarray array not None):
     return view_on(array, Memory(<object><PyObject *>owner_of(<array_t *>array)))
 
 
-def frozen(cnp.ndarray array not None):
-    """The same of an array that is to stay as it is: nobody can make this view writable."""
+def read_only(cnp.ndarray array not None):
+    """A sealed view that nobody can make writable."""
     view = sealed(array)
     view.flags.writeable = False
     return view
 
 
+def frozen(cnp.ndarray array not None):
+    """A copy, in C order, that stays as it is: nobody else has its memory, and nobody can make it writable."""
+    return read_only(np.array(base_view(array), order="C", copy=True))
+
+
 def is_frozen(cnp.ndarray array not None):
-    """Whether no Python code can write to the memory of an array, as with ``numpy.memmap(..., mode="r")``."""
-    cdef PyObject *base = base_of(owner_of(<array_t *>array))
-    if array.flags.writeable or base == NULL:
-        return False
-    try:
-        return memoryview(<object>base).readonly
-    except TypeError:                         # not of bytes
-        return type(<object>base) is Memory
+    """Whether an array is a frozen copy."""
+    cdef PyObject *base = base_of(<array_t *>array)
+    return not array.flags.writeable and base != NULL and type(<object>base) is Memory
 
 
 cdef class Held:

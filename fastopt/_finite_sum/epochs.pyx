@@ -60,7 +60,10 @@ cdef cnp.ndarray batch_order(cnp.ndarray order, Py_ssize_t n, Py_ssize_t first, 
     """An order whose samples [first, first + count) C can follow; None stands for that of the n samples."""
     if first < 0 or count < 0 or first + count > (n if order is None else cnp.PyArray_SIZE(order)):
         raise IndexError(f"samples {first} to {first + count} of {n} are needed.")
-    if order is not None and count > 0:
+    if order is None:
+        return None
+    order = base_view(order)
+    if count > 0:
         _validation.objectives.index_layout(order[first : first + count], n)
     return order
 

@@ -3,9 +3,11 @@
 cdef int hyper_index(Engine optimizer, bytes name) except -1:
     """Where a rule keeps a hyper-parameter."""
     cdef int k = 0
-    while optimizer.it.rule.hyper[k] != name:
+    while optimizer.it.rule.hyper[k] != NULL:
+        if optimizer.it.rule.hyper[k] == name:
+            return k
         k += 1
-    return k
+    raise ValueError(f"the penalty needs a rule with the hyper-parameter {name.decode()}.")
 
 
 cdef class MinibatchSegments:
@@ -43,6 +45,8 @@ cdef class MinibatchSegments:
         optimizer.check_initialised()
         if optimizer.it.work.n_arrays != 1:
             raise ValueError("an optimizer of one array is needed.")
+        if plan.n_workers < 1 or plan.batch_size < 1 or plan.most_entries < 0:
+            raise ValueError(f"a plan with workers and samples is needed, got {plan}.")
         param = (<Held>optimizer.held[0]).view
         _validation.objectives.own_layout(param, objective.n_parameters, objective.dtype)
         self.objective, self.optimizer, self.memory = objective, optimizer, [poll]
@@ -78,7 +82,10 @@ cdef class MinibatchSegments:
             self.segment.l1_at = hyper_index(self.optimizer, b"l1")
             self.segment.l2_at = hyper_index(self.optimizer, b"l2")
         if asked.kind == "flow":
-            penalty.accumulator = data_of(asked.accumulator)
+            accumulator = base_view(asked.accumulator)
+            _validation.objectives.own_layout(accumulator, self.optimizer.it.work.arrays[0].size, self.objective.dtype)
+            self.memory.append(accumulator)
+            penalty.accumulator = data_of(accumulator)
             penalty.epsilon, penalty.epsilon_root = asked.epsilon, asked.epsilon_root
         if asked.kind in ("proximal", "flow", "lagged_gradient") and not self.segment.dense_steps:
             self.last_update = sealed(np.full(penalty.n_columns, self.optimizer.it.t - 1, np.int64))
@@ -148,11 +155,14 @@ cdef class MinibatchSegments:
         cdef Py_ssize_t n_batches, n_done = 0, n_skipped = 0, reached = 0, n_passed
         cdef int end = 0, k
         order = batch_order(order, self.objective.n_samples, first, n_samples)
-        rates = np.ascontiguousarray(rates, np.float64)
+        rates, num_threads = base_view(np.ascontiguousarray(rates, np.float64)), max(num_threads, 1)
         engine.acquire("minimize()")          # a callback may have handed the optimizer to another thread
         try:
             self.objective.samples.pin(engine.pins)
             engine.pin_all()
+            engine.pin(rates)
+            if order is not None:
+                engine.pin(order)
             tables = self.tables(rates[1:])
             n_batches, start = len(tables[0]) - 1, engine.it.t
             it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))

@@ -11,18 +11,22 @@ from .._memory import frozen, is_frozen
 
 from .._core cimport evaluate, find_loss, gradient_workspace, largest_norm, validate_samples
 from .._csrc cimport (FO_CSR32, FO_CSR64, FO_DENSE_SAMPLES, FO_NOT_ASCENDING, FO_NOT_FINITE, FO_OUT_OF_RANGE, fo_batch)
-from .._memory cimport Held, Pins, is_unchanged
+from .._memory cimport Held, Pins, base_view, is_unchanged
 
 cnp.import_array()
 
 FAULTS = {FO_NOT_ASCENDING: "not ascending", FO_NOT_FINITE: "not finite", FO_OUT_OF_RANGE: "out of range"}
 
 
+# Losses whose labels are places among the outputs.
+FOLLOW_LABELS = ("softmax",)
+
+
 cdef class Samples:
     """What C reads of a matrix of samples, whose layout has been checked.
 
     The numbers are read in place. The indices of CSR samples, which C follows, are copied, so that nobody can change
-    them: docs/adr/0011-memory-of-the-caller.md has the reasons. Memory that cannot be written to is not copied.
+    them: docs/adr/0011-memory-of-the-caller.md has the reasons.
 
     Parameters
     ----------
@@ -47,7 +51,7 @@ cdef class Samples:
         else:
             self.held = {f"X.{name}": Held(getattr(X, name)) for name in ("data", "indices", "indptr")}
             data, indices, indptr = [(<Held>held).view for held in self.held.values()]
-            self.own = _validation.objectives.csr_of(type(X), data, copied(indices), copied(indptr), X.shape)
+            self.own = _validation.objectives.csr_of(type(X), data, frozen(indices), frozen(indptr), X.shape)
             self.bind_csr(self.own)
 
     cdef int bind_dense(self, X) except -1:
@@ -101,10 +105,6 @@ cdef class Samples:
         return {fault for bit, fault in FAULTS.items() if found & bit}
 
 
-cdef copied(array):
-    return array if is_frozen(array) else frozen(array.copy())
-
-
 def faults(X, int num_threads):
     """What is wrong with the contents of samples whose layout has been checked: some of the values of FAULTS."""
     return Samples(X).faults(num_threads)
@@ -126,18 +126,22 @@ cdef class FiniteSum:
         penalties : tuple
             `l2`, `l1`, and whether there is an intercept, which has none.
         """
-        if self.samples is not None:
-            _validation.optimizers.refuse_second_init(type(self).__name__)
-        name, parameter, self.n_outputs = loss
-        self.l2, self.l1, self.fit_intercept = penalties
-        self.it = samples.it
-        self.it.n_outputs, self.it.intercept = self.n_outputs, self.fit_intercept
+        name, parameter, outputs = loss
+        cdef Py_ssize_t n_outputs = outputs
+        cdef double loss_parameter = parameter, l2 = penalties[0], l1 = penalties[1]
+        cdef bint fit_intercept = penalties[2]
         for array in (labels, weights):
             _validation.objectives.label_layout(array, samples.own, is_frozen(array))
-        _validation.objectives.class_range(labels, self.n_outputs)
+        if n_outputs > 1 or name in FOLLOW_LABELS:
+            _validation.objectives.class_range(labels, n_outputs)
+        if self.samples is not None:              # after all code of a subclass, which may have called this method
+            _validation.optimizers.refuse_second_init(type(self).__name__)
+        self.it = samples.it
+        self.it.loss, self.it.loss_parameter = find_loss(name.encode()), loss_parameter
+        self.it.n_outputs, self.it.intercept = n_outputs, fit_intercept
         self.it.label, self.it.weight = cnp.PyArray_DATA(<cnp.ndarray?>labels), cnp.PyArray_DATA(<cnp.ndarray?>weights)
-        self.it.loss, self.it.loss_parameter = find_loss(name.encode()), parameter
-        self.labels, self.weights = labels, weights
+        self.n_outputs, self.l2, self.l1, self.fit_intercept = n_outputs, l2, l1, fit_intercept
+        self.labels, self.weights = base_view(labels), base_view(weights)
         self.n_samples, self.n_features = self.it.n_samples, self.it.n_features
         self.n_parameters = (self.n_features + self.fit_intercept) * self.n_outputs
         self.samples = samples                    # last: with samples all else is there
@@ -150,7 +154,7 @@ cdef class FiniteSum:
     @property
     def _bound(self):
         """Labels and weights."""
-        return self.labels, self.weights
+        return base_view(self.labels), base_view(self.weights)
 
     @property
     def dtype(self):

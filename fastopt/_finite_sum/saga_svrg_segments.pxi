@@ -75,8 +75,10 @@ cdef class SagaSvrgSegments:
         self.it.samples = batch_of(order, first, min(n_samples, self.longest))
         self.check_param()
         self.objective.samples.pin(pins)
-        pins.reserve(pins.n + 1)
+        pins.reserve(pins.n + 2)
         pins.add(self.param.view)
+        if order is not None:
+            pins.add(order)
         try:
             with nogil:
                 run_saga_svrg(&self.it)

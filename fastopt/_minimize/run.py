@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _checkpoint
-from .._memory import Held, frozen
+from .._memory import Held, read_only
 from .._validation import minimize as validation
 from .._validation import saved_runs
 from .._validation.parameters import refuse_moved
@@ -77,7 +77,7 @@ class Run:
     def __init__(self, parts):
         for name, value in parts._asdict().items():  # not vars(self).update(...), which makes attributes slower
             setattr(self, name, value)
-        self.view, self.held = frozen(self.x), Held(self.x)
+        self.view, self.held = read_only(self.x), Held(self.x)
         self.progress = None
         self.nit = self.nepoch = 0
         self.saved_nit = None
@@ -251,7 +251,7 @@ class Run:
 
     def evaluated(self, x, status):
         """Value and gradient at the result, and the status: failure where the value is not finite."""
-        view = frozen(x)
+        view = read_only(x)
         gradient = copy.deepcopy(self.last_gradient)  # the objective may fill the same arrays again
         try:
             value, gradient = self.at_end(view, gradient, status)

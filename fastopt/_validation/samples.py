@@ -48,10 +48,13 @@ def _csr(name, matrix):
 
 def permutation(order, n):
     """Return an order of n samples as an int64 array that nobody can change; a Generator may be of any class."""
-    array = np.array(order)
+    array = np.asarray(order)
     if array.shape != (n,) or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= n:
         raise ValueError(f"`rng` must give permutations of {n} samples, got {shown(order)}; pass a seed.")
-    return frozen(array.astype(np.int64, copy=False))
+    array = frozen(array.astype(np.int64, copy=False))
+    if array.min() < 0 or array.max() >= n:  # whatever became of the caller's array since
+        refuse_rows(array, n)
+    return array
 
 
 def refuse_rows(order, n):

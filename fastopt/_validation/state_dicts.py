@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._memory import base_view
 from .scalars import integer, real
 from .text import shown
 
@@ -68,6 +69,27 @@ def no_last_steps(given):
             "`state_dict['last_steps']` must hold None only, unless `sparse` is \"exact\", the state decays where the "
             "gradient is zero, and `weight_decay` is 0; got arrays."
         )
+
+
+def plain(given):
+    """The same state dictionary with arrays of no subclass: another class may say of itself what is not so."""
+    if not isinstance(given, dict) or not isinstance(given.get("state"), dict):
+        return given
+    given = given | {"state": {name: _plain_arrays(arrays) for name, arrays in given["state"].items()}}
+    if "last_steps" in given:
+        given["last_steps"] = _plain_arrays(given["last_steps"])
+    return given
+
+
+def _plain_arrays(arrays):
+    if not isinstance(arrays, (list, tuple)):
+        return arrays
+    return [base_view(each) if isinstance(each, np.ndarray) else each for each in arrays]
+
+
+def refuse_slots(slot):
+    """Raise for options of a rule that need other state arrays than those that there are."""
+    raise ValueError(f"the hyper-parameters must go with the state arrays, got others for `{slot}`.")
 
 
 def same_slots(given, own):

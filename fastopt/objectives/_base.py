@@ -24,8 +24,8 @@ sample_weight : array_like of shape (n_samples,), optional
 COMMON_X = """\
 X : ndarray or scipy.sparse CSR matrix of shape (n_samples, n_features)
     Of float32 or float64, rows contiguous, in either direction. The numbers are used in place, and must not be changed
-    while the objective is in use; of the indices of a CSR matrix there is a copy, unless they are in memory that cannot
-    be written to, such as ``numpy.memmap(..., mode="r")``. A CSR matrix with duplicates or unsorted rows is copied."""
+    while the objective is in use; the indices of a CSR matrix are copied. One with duplicates or unsorted rows is
+    copied as a whole."""
 
 METHODS = """\
 Calling the objective with `x`, of shape (n_parameters,), gives its value; see `gradient` and
@@ -38,7 +38,7 @@ def _restored(cls, data, settings, attributes):
     objective = cls.__new__(cls)
     objective.__dict__.update(attributes)
     X, labels, weights = data
-    objective._bind_data(_samples(_rebuilding.readable(X)), frozen(labels.copy()), frozen(weights.copy()), *settings)
+    objective._bind_data(_samples(_rebuilding.readable(X)), frozen(labels), frozen(weights), *settings)
     return objective
 
 

@@ -208,15 +208,13 @@ class Optimizer(KnownAttributes, _core.Engine):
 
         The caller has claimed the optimizer.
         """
-        own = self._snapshot()
+        own, state_dict = self._snapshot(), _validation.state_dicts.plain(state_dict)
         _validation.state_dicts.check_entries(state_dict, own)
         _validation.state_dicts.last_steps(state_dict, self._n_rows)
         _validation.state_dicts.learning_rate_state(state_dict, own, self._declared["learning_rate"])
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
         values = self._validated((), kept | state_dict["hyperparameters"])
         _validation.state_dicts.same_slots(_core.rule_slots(self.rule, values), own["state"])
-        if not self._keeps_last_steps(values):
-            _validation.state_dicts.no_last_steps(state_dict["last_steps"])
         schedule = None
         if state_dict["learning_rate"] is not None:
             values["learning_rate"] = float(state_dict["learning_rate"])
@@ -225,11 +223,6 @@ class Optimizer(KnownAttributes, _core.Engine):
         for name, arrays in own["state"].items():
             copies = (*copies, *zip(arrays, state_dict["state"][name], strict=True))
         self._take_over(values, copies, dict(state_dict), _copies(state_dict["last_steps"]), schedule)
-
-    def _keeps_last_steps(self, values):
-        """Whether, with these hyper-parameters, the state of rows may be behind: sparse gradients leave them out."""
-        decays = values["weight_decay"] == 0 and _core.on_zero_gradient(self.rule, values) == "decays"
-        return values["sparse"] == "exact" and decays
 
     def __reduce__(self):
         with self._claim("__reduce__()"):

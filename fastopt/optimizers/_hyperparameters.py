@@ -33,6 +33,8 @@ class KnownAttributes:
 
     def __setattr__(self, name: str, value: Any) -> None:
         cls = type(self)
+        if name == "rule":
+            _validation.optimizers.refuse_assignment(name)
         if not name.startswith("_") and not hasattr(cls, name):
             known = sorted(each for each in dir(cls) if not each.startswith("_"))
             if not cls._makes_attributes or _validation.names.hint(name, known):

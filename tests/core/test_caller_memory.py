@@ -305,19 +305,6 @@ def test_samples_whose_base_is_resized():
         objective.gradient(np.zeros(4))
 
 
-def test_read_only_memory_is_not_copied(tmp_path):
-    """Neither indices nor numbers: nobody can write to a file that is mapped like that."""
-    X, y = problem("csr")
-    mapped = X.copy()
-    for name in ("data", "indices", "indptr"):
-        getattr(X, name).tofile(tmp_path / name)
-        setattr(mapped, name, np.memmap(tmp_path / name, getattr(X, name).dtype, mode="r"))
-    objective = objectives.LeastSquares(mapped, y)
-    own = objective._samples.own
-    assert np.shares_memory(own.indices, mapped.indices) and np.shares_memory(own.data, mapped.data)
-    assert outcomes(objective) == outcomes(objectives.LeastSquares(X, y))
-
-
 def test_subclass_of_a_csr_matrix():
     class Own(scipy.sparse.csr_array):
         def tocsr(self, copy=False):
