@@ -22,7 +22,7 @@ cdef inline bint fits(cnp.ndarray g, Held held) noexcept:
 
 cdef void *state_data(cnp.ndarray state, cnp.ndarray param) except? NULL:
     """The memory of a state array, which mirrors its parameter."""
-    if not (cnp.PyArray_ISCARRAY(state) and cnp.PyArray_SAMESHAPE(state, param)
+    if not (is_sealed(state) and cnp.PyArray_ISCARRAY(state) and cnp.PyArray_SAMESHAPE(state, param)
             and cnp.PyArray_TYPE(state) == cnp.PyArray_TYPE(param)):
         raise ValueError("state arrays like the parameters are needed, got others.")
     return cnp.PyArray_DATA(state)

@@ -17,7 +17,7 @@ from ._validation.parameters import label
 
 from ._csrc cimport *
 from ._memory cimport base_view, inside_its_memory, is_unchanged
-from ._memory import sealed
+from ._memory import is_sealed, sealed
 
 cnp.import_array()
 if not fo_expect_forks():

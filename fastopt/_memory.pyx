@@ -98,10 +98,15 @@ def frozen(cnp.ndarray array not None):
     return read_only(np.array(base_view(array), order="C", copy=True))
 
 
+def is_sealed(cnp.ndarray array not None):
+    """Whether an array is a view of memory that nobody can resize."""
+    cdef PyObject *base = base_of(<array_t *>array)
+    return base != NULL and type(<object>base) is Memory
+
+
 def is_frozen(cnp.ndarray array not None):
     """Whether an array is a frozen copy."""
-    cdef PyObject *base = base_of(<array_t *>array)
-    return not array.flags.writeable and base != NULL and type(<object>base) is Memory
+    return is_sealed(array) and not array.flags.writeable
 
 
 cdef class Held:

@@ -132,7 +132,7 @@ cdef class FiniteSum:
         cdef bint fit_intercept = penalties[2]
         for array in (labels, weights):
             _validation.objectives.label_layout(array, samples.own, is_frozen(array))
-        if n_outputs > 1 or name in FOLLOW_LABELS:
+        if name in FOLLOW_LABELS:
             _validation.objectives.class_range(labels, n_outputs)
         if self.samples is not None:              # after all code of a subclass, which may have called this method
             _validation.optimizers.refuse_second_init(type(self).__name__)

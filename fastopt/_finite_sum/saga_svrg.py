@@ -45,7 +45,6 @@ class FiniteSumMethod(KnownAttributes):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         declare(cls)
-        cls._makes_attributes = cls.__init__ is not FiniteSumMethod.__init__
 
     def __init__(self, params: Array, learning_rate: float | None = None, *, num_threads: int | None = None) -> None:
         if self.updates_memory is None:

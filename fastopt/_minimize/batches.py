@@ -93,7 +93,7 @@ class Batches:
         self.n_samples, self.size, self.data, self.rng = n_samples, size, data, rng
         self.per_epoch = -(-n_samples // size)
         if data is not None:
-            self.all_samples = data
+            self.all_samples = tuple([_whole(each) for each in data]) if size == n_samples else None
             self.data = tuple([CsrSamples(each) if _is_csr_matrix(each) else each for each in data])
         self.order = frozen(np.arange(n_samples)) if size == n_samples else None
         self.state_before = rng.bit_generator.state
@@ -156,6 +156,12 @@ class Batches:
         """Shuffle the running epoch as it was; the run restores the generator's present state."""
         self.rng.bit_generator.state = saved
         self.begin_epoch()
+
+
+def _whole(array):
+    """All samples of a kind that user code can compute with: what is read from a file becomes an array."""
+    plain = isinstance(array, np.ndarray) or hasattr(array, "tocsr")
+    return array if plain else array[: array.shape[0]]
 
 
 def _is_csr_matrix(array):

@@ -226,8 +226,8 @@ def index_layout(index, n):
 
 
 def class_range(labels, n_outputs):
-    """Check that labels are classes where there are several outputs: C follows them."""
-    if n_outputs > 1 and not (labels.min() >= 0 and labels.max() < n_outputs):
+    """Check that labels are classes where the loss follows them."""
+    if not (labels.min() >= 0 and labels.max() < n_outputs):
         raise ValueError(f"`y` must hold class numbers below {n_outputs}, got {labels.min()} to {labels.max()}.")
 
 

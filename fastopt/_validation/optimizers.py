@@ -30,6 +30,17 @@ def refuse_attribute(owner, name, known):
     raise AttributeError(f"{owner} has no attribute `{name}` to be set.{advice}")
 
 
+def no_alias(owner, name, known):
+    """Refuse an attribute of a class of the user's that is another library's name of a hyper-parameter."""
+    if any(each in known for each in names.ALIASES.get(name.lower(), ())):
+        raise AttributeError(f"{owner} has no attribute `{name}` to be set.{names.hint(name, known)}")
+
+
+def refuse_replacement(owner, name):
+    """Raise for an assignment to a method, or to what a class is made of."""
+    raise AttributeError(f"`{name}` of {owner} cannot be replaced; override it in a subclass.")
+
+
 def refuse_base_class(name, lacks="an update rule", example="fastopt.Adam"):
     """Raise for a class that lacks what its subclasses have."""
     raise TypeError(f"{name} is a base class without {lacks}; make one of its subclasses, such as {example}.")

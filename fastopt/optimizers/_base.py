@@ -91,7 +91,6 @@ class Optimizer(KnownAttributes, _core.Engine):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         declare(cls)
-        cls._makes_attributes = cls.__init__ is not Optimizer.__init__
         insert_common(cls, {"parameters": lambda: common_parameters(cls)})
 
     def __init__(self, params: Structure, *args: Any, **hyperparameters: Any) -> None:
@@ -226,12 +225,13 @@ class Optimizer(KnownAttributes, _core.Engine):
 
     def __reduce__(self):
         with self._claim("__reduce__()"):
-            attributes = {name: value for name, value in vars(self).items() if name != "_values"}
+            attributes = _attributes(self)
             return _rebuild, (type(self), self.params, self._values), self._snapshot() | {"attributes": attributes}
 
     def __setstate__(self, snapshot):
         self.load_state_dict(snapshot)
-        vars(self).update(snapshot["attributes"])  # what subclasses keep
+        for name, value in snapshot["attributes"].items():
+            object.__setattr__(self, name, value)
 
     def __repr__(self):
         arrays = self._flat_params
@@ -247,6 +247,13 @@ class Optimizer(KnownAttributes, _core.Engine):
             f"<{type(self).__name__}({', '.join(changed)}): {size:,} {dtypes} parameters in {count}, "
             f"step {self.step_count}>"
         )
+
+
+def _attributes(optimizer):
+    """What subclasses keep, in slots of their own or not."""
+    state = object.__getstate__(optimizer)
+    attributes, slots = state if isinstance(state, tuple) else (state, {})
+    return {name: value for name, value in {**attributes, **slots}.items() if name != "_values"}
 
 
 def _copies(arrays):

@@ -25,21 +25,33 @@ def declare(cls):
 class KnownAttributes:
     """Refuses assignments to attributes that a class does not have: ``opt.lr = 0.1`` would change nothing.
 
-    Private names can be set, and whatever the class body names. A class with an ``__init__`` of its own may make more,
-    as long as they are not nearly those that there are.
+    Private names can be set. A class of the user's may have more attributes, with any names but those by which other
+    libraries call its hyper-parameters. What a class of fastopt has itself, its methods among it, is not replaced.
     """
 
     __slots__ = ()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        cls = type(self)
-        if name == "rule":
-            _validation.optimizers.refuse_assignment(name)
-        if not name.startswith("_") and not hasattr(cls, name):
-            known = sorted(each for each in dir(cls) if not each.startswith("_"))
-            if not cls._makes_attributes or _validation.names.hint(name, known):
-                _validation.optimizers.refuse_attribute(cls.__name__, name, known)
+        if not name.startswith("_"):
+            self._check_name(name)
         super().__setattr__(name, value)
+
+    def _check_name(self, name):
+        cls = type(self)
+        owner = next((base for base in cls.__mro__ if name in vars(base)), None)
+        if owner is not None and hasattr(vars(owner)[name], "__set__"):
+            return  # it decides itself: a hyper-parameter, a property, a slot
+        if owner is None and _is_ours(cls):
+            known = sorted(each for each in dir(cls) if not each.startswith("_"))
+            _validation.optimizers.refuse_attribute(cls.__name__, name, known)
+        elif owner is None:
+            _validation.optimizers.no_alias(cls.__name__, name, cls._declared)
+        elif _is_ours(owner):
+            _validation.optimizers.refuse_replacement(cls.__name__, name)
+
+
+def _is_ours(cls):
+    return cls.__module__.partition(".")[0] == __package__.partition(".")[0]
 
 
 class Hyperparameter:
