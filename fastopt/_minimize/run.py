@@ -12,8 +12,8 @@ import numpy as np
 from .. import _checkpoint
 from .._memory import Held, frozen
 from .._validation import minimize as validation
-from .._validation.parameters import refuse_moved
 from .._validation import saved_runs
+from .._validation.parameters import refuse_moved
 from .._validation.scalars import flag
 from . import stopping
 from .gradients import as_gradient

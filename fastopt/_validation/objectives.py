@@ -84,7 +84,7 @@ def plain_csr(name, X):
 
 def _plain(name, array):
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"`{name}` must be a NumPy array, got {type(array).__name__}; set it to np.asarray({name}).")
+        raise TypeError(f"`{name}` must be a NumPy array, got {type(array).__name__}; set {name} = np.asarray({name}).")
     if not array.flags.c_contiguous or not array.flags.aligned:
         return np.array(array)
     return array if type(array) is np.ndarray else base_view(array)
@@ -206,7 +206,9 @@ def in_dtype(name, array, dtype):
 def own_layout(array, size, dtype):
     """Check an array of ours that C is given: the private methods of an objective may be called with any."""
     if array.dtype != dtype or array.size != size or not (array.flags.c_contiguous and array.flags.aligned):
-        raise ValueError(f"an array of {size} {dtype} side by side is needed, got {array.dtype} of shape {array.shape}.")
+        raise ValueError(
+            f"an array of {size} {dtype} side by side is needed, got {array.dtype} of shape {array.shape}."
+        )
 
 
 def label_layout(array, X, is_frozen):

@@ -47,7 +47,7 @@ def _csr(name, matrix):
 
 
 def permutation(order, n):
-    """Return an order of n samples as an int64 array that nobody can change; a Generator may be of a class of its own."""
+    """Return an order of n samples as an int64 array that nobody can change; classes of generators may be anyone's."""
     array = np.array(order)
     if array.shape != (n,) or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= n:
         raise ValueError(f"`rng` must give permutations of {n} samples, got {shown(order)}; pass a seed.")

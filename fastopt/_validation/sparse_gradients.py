@@ -41,10 +41,21 @@ def _refuse_masked(name, values, dtype):
 def an_array(name, attribute, value):
     """Refuse parts of a sparse gradient that are no arrays: its attributes may have been set to anything."""
     if not isinstance(value, np.ndarray):
-        raise TypeError(
-            f"{name}{attribute} must be a NumPy array, got {type(value).__name__}; set it to np.asarray(...)."
-        )
+        advice = remedy("set", _set_attribute(name, attribute, value))
+        raise TypeError(f"{name}{attribute} must be a NumPy array, got {type(value).__name__}{advice}.")
+    if value.ndim == 0:
+        raise ValueError(f"{name}{attribute} must have at least one dimension, got none.")
     return value
+
+
+def _set_attribute(name, attribute, value):
+    """A statement that gives an attribute of a gradient numbers that are accepted, or None where there is none."""
+    own = name.strip("`") + attribute
+    if attribute == ".coords":
+        return f"{own} = tuple(np.asarray(each, np.int64) for each in {own})"
+    numbers = attribute in (".rows", ".data")
+    advice = conversions.as_array(own, value, "float64") if numbers else conversions.as_indices(own, value)
+    return None if advice is None else f"{own} = {advice}"
 
 
 def row_sparse(name, grad, param):
@@ -120,13 +131,10 @@ def refuse_sparse_size(n, n_positions):
 
 def _index_array(name, attribute, indices):
     if not is_native(indices.dtype, INDEX_DTYPES):
-        own = name.strip("`") + attribute
-        advice = conversions.as_indices(own, indices)
-        if attribute == ".coords":
-            advice = f"{own} = tuple(np.asarray(each, np.int64) for each in {own})"
-        elif attribute and advice is not None:
-            advice = f"{own} = {advice}"
-        advice = remedy("set" if attribute else "pass", advice)
+        if attribute:
+            advice = remedy("set", _set_attribute(name, attribute, indices))
+        else:
+            advice = remedy("pass", conversions.as_indices(name.strip("`"), indices))
         raise TypeError(f"{name}{attribute} must be int32 or int64, got {indices.dtype}{advice}.")
     if indices.ndim != 1:
         raise ValueError(f"{name}{attribute} must have one dimension, got shape {indices.shape}.")
