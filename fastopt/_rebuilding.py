@@ -11,12 +11,16 @@ import numpy as np
 
 
 def writable(params):
-    """Parameters in their structure; those arrays are copied that no step could update in place."""
+    """Parameters in their structure; those arrays are copied that no step could update in place.
+
+    So are those of a file that was mapped: steps would change it, and not the state that lies beside them.
+    """
     if isinstance(params, dict):
         return {key: writable(each) for key, each in params.items()}
     if isinstance(params, list):
         return [writable(each) for each in params]
-    return params if params.flags.writeable and params.flags.aligned else np.array(params)
+    in_place = params.flags.writeable and params.flags.aligned and not isinstance(params, np.memmap)
+    return params if in_place else np.array(params)
 
 
 def readable(value):

@@ -198,7 +198,7 @@ def forged(tree, keys, value):
 
 
 HUGE = [-1, 2**31, 2**62, 2**63, -(2**63), 2**200]
-WRONG_TYPES = ["1", [], {}, [1.0], {"a": 1}, np.zeros(3), np.zeros((0,)), np.array(1.0), "nan"]
+WRONG_TYPES = ["1", [], {}, [1.0], {"a": 1}, np.zeros(3), np.zeros((0,)), np.array([1.0]), "nan"]
 
 
 def hostile(value):

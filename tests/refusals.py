@@ -15,6 +15,7 @@ import fastopt
 from fastopt import RowSparse
 
 SHAPE = (8, 3)
+SLOTTED = ("adam", "adagrad", "rmsprop", "lion", "ftrl")  # with state arrays whatever their hyper-parameters
 SWAPPED = np.dtype(np.float64).newbyteorder("S")
 
 
@@ -115,6 +116,13 @@ def moved(opt, at, folder):
     opt.step(grads)
 
 
+def taken_away(param):
+    base = np.ones((16, 3))
+    grad = base[8:]
+    base.resize((1, 3), refcheck=False)
+    return grad
+
+
 def scheduled(value):
     """A step whose learning rate is refused, or whose schedule calls the optimizer that asks it."""
 
@@ -163,7 +171,25 @@ def first_slot(change):
         saved["state"] = {name: change(arrays, at) for name, arrays in saved["state"].items()}
         opt.load_state_dict(saved | {"step_count": 99})
 
-    return Refusal(call, keywords=dict, only=("adam", "adagrad", "rmsprop", "lion", "ftrl"))
+    return Refusal(call, keywords=dict, only=SLOTTED)
+
+
+class Resizing:
+    """A number that resizes an array when it is read."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __float__(self):
+        self.array.resize(1, refcheck=False)
+        return 0.1
+
+
+def resized_by_schedule(opt, at, folder):
+    saved = opt.state_dict()
+    arrays = next(iter(saved["state"].values()))
+    arrays[at] = arrays[at].copy()
+    opt.load_state_dict(saved | {"schedule": {"rate": Resizing(arrays[at])}, "step_count": 99})
 
 
 def assign(name, value):
@@ -207,9 +233,9 @@ STEPS = {
     "a matrix of another dtype": step(lambda param: matrix("coo").astype(np.float32)),
     "malformed": step(lambda param: matrix(indptr=np.array([0, 0, 3, 1, 2, 2, 2, 2, 3], np.int32))),
     "entries beyond the end": step(lambda param: matrix(indptr=np.array([0, 0, 1, 1, 1, 2, 2, 2, 4], np.int32))),
-    "two index dtypes": step(
-        lambda param: matrix(indices=np.array([2, 0, 1], np.int32), indptr=np.array([0, 0, 1, 1, 1, 2, 2, 2, 3]))
-    ),
+    "its memory taken away": step(taken_away),
+    "indices in a list": step(lambda param: rows([1], indices=[1])),
+    "rows without an axis": step(lambda param: rows([1], rows=np.array(1.0))),
     "a value missing": step(lambda param: matrix("coo", data=np.ones(2))),
     "a column too far": step(lambda param: matrix("csc", indices=np.array([0, 8, 1], np.int32))),
 }
@@ -225,8 +251,10 @@ CALLS = {
     "step in a schedule": scheduled(lambda opt: lambda: opt.step(valid_gradients(opt))),
     "save in a schedule": scheduled(lambda opt: lambda: opt.state_dict()),
     "load in a schedule": scheduled(lambda opt: lambda: opt.load_state_dict({})),
+    "not initialised": Refusal(lambda opt, at, folder: type(opt).__new__(type(opt)).step(np.ones(3))),
     "initialised again": Refusal(lambda opt, at, folder: opt.__init__([np.ones(3)])),
     "a hyper-parameter set": assign("clip_norm", 2.0),
+    "an unknown attribute set": assign("lr", 2.0),
     "a negative learning rate set": assign("learning_rate", -1.0),
     "a learning rate in words set": assign("learning_rate", "0.1"),
     "a true learning rate set": assign("learning_rate", True),
@@ -243,12 +271,18 @@ CALLS = {
     "a fractional count": state("step_count", value=lambda old: old + 0.5),
     "a huge count": state("skipped_steps", value=2**70),
     "a step of the future": state("last_steps", value=lambda old: [*old[:2], np.full(8, 99)]),
+    "steps of rows that all are up to date": state(
+        "last_steps", value=lambda old: [old[0], np.zeros(8, int), *old[2:]], keywords=lambda: {"weight_decay": 0.1}
+    ),
     "a rate below zero": state("learning_rate", value=-0.5),
     "no kind of rate": state("learning_rate", value=None),
     "an array missing": first_slot(lambda arrays, at: arrays[:2]),
     "an array of another shape": first_slot(lambda arrays, at: [*arrays[:at], np.ones(7), *arrays[at + 1 :]]),
     "state that a schedule refuses": state(
         "schedule", value={"rate": "none"}, keywords=lambda: {"learning_rate": Rate()}
+    ),
+    "an array that a schedule resizes": Refusal(
+        resized_by_schedule, keywords=lambda: {"learning_rate": Rate()}, only=SLOTTED
     ),
     "nesterov without momentum": state("hyperparameters", "nesterov", value=True, only=("sgd",)),
     "steps out of order": state("hyperparameters", "step_min", value=60.0, only=("rprop",)),

@@ -5,7 +5,9 @@ where it is code, and done; `follow` does what a remedy in words says. Then `cal
 """
 
 import dataclasses
+import io
 import re
+import tempfile
 import traceback
 import types
 import warnings
@@ -62,6 +64,7 @@ def namespace():
     names = {name: getattr(fastopt, name) for name in fastopt.__all__ if name != "__version__"}
     names |= {name: getattr(fastopt.objectives, name) for name in fastopt.objectives.__all__}
     modules = {"np": np, "pandas": pandas, "scipy": scipy, "fastopt": fastopt, "types": types}
+    modules |= {"io": io, "tempfile": tempfile}
     own = {"Tensor": Tensor, "DetachedTensor": DetachedTensor}
     return names | modules | own | {name: getattr(helpers, name) for name in ("misaligned", "read_only")}
 
@@ -283,6 +286,20 @@ GRADIENTS = {
         SPARSE, "fastopt._validation.sparse_gradients.refuse_sparse_size(2**33, 2**62)", "(w[1] == -1).all()",
         "opt.step(RowSparse([1], np.ones((1, 2)), unique=True))", again=False,
     ),
+    "indices in a list": Row(
+        SPARSE + "grad = RowSparse([1], np.ones((1, 2))); grad.indices = [2]", STEP, "w[2].tolist() == [-1, -1]"
+    ),
+    "rows in a list": Row(
+        SPARSE + "grad = RowSparse([1], np.ones((1, 2))); grad.rows = [[1, 2]]", STEP, "w[1].tolist() == [-1, -2]"
+    ),
+    "COO with columns in lists": Row(
+        MATRIX + "grad = grad.tocoo(); grad.coords = tuple(each.tolist() for each in grad.coords)", STEP, FIVE
+    ),
+    "base resized": Row(
+        "w = np.zeros(2); opt = SGD(w, learning_rate=1.0); base = np.ones(4); grad = base[2:]\n"
+        "base.resize(1, refcheck=False)",
+        STEP, "w.tolist() == [-1, -1]", "grad = np.ones(2)",
+    ),
     "not finite": Row(
         "w = np.ones(2); opt = SGD(w, nonfinite='raise'); grad = np.array([1, np.inf])", STEP, "(w == 1).all()",
         "opt = SGD(w, nonfinite='skip')",
@@ -334,6 +351,9 @@ OPTIMIZERS = {
         "", "fastopt.objectives._base.Objective(np.eye(2), [0, 1])", "f", "f = Logistic(np.eye(2), [0, 1])", again=False
     ),
     "__init__ again": Row(X + "opt = Adam(x)", "opt.__init__(x)", "opt.params is x", "opt = Adam(x)", again=False),
+    "made without __init__": Row(
+        X + "opt = Adam.__new__(Adam)", "opt.step(np.ones(3))", "opt.step_count == 1", "opt = Adam(x)"
+    ),
     "a step inside a step": Row(
         X + "opt = SGD(x, lambda t: opt.step(np.ones(3)) or 0.1)", "opt.step(np.ones(3))", "opt.step_count == 1",
         "other = SGD(np.ones(3)); opt = SGD(x, lambda t: other.step(np.ones(3)) or 0.1)",
@@ -412,6 +432,10 @@ OBJECTIVES = {
     ),
     "floats as numbers of samples": Row(DATA + MAKE + "; idx = [0.0, 2.0]", "f(np.ones(2), idx)"),
     "slice of samples": Row(DATA + MAKE + "; idx = slice(1, None)", "f(np.ones(2), idx)", "idx.tolist() == [1, 2]"),
+    "CSR with a list of values": Row(CSR + "X.data = X.data.tolist()", MAKE, SAME),
+    "CSR that is given other values": Row(
+        CSR + MAKE + "; X.data = 2 * X.data", "f(np.ones(2))", "f.X.data is X.data", MAKE
+    ),
     "samples resized": Row(
         DATA + "X = np.ones((3, 2)); " + MAKE + "; X.resize((2, 2), refcheck=False); y = y[:2]", "f(np.ones(2))",
         "f.n_samples == 2", MAKE,
@@ -481,6 +505,18 @@ MINIMIZE = {
         FUN + "data = (each for each in [np.ones(4)])", "res = minimize(fun, x0, data=data, options={'epochs': 1})",
         "res.nepoch == 1",
     ),
+    "data written over": Row(
+        "fun = lambda x, batch: mine.indices.fill(9) or float(x @ x)\n"
+        "make = lambda: scipy.sparse.csr_array(np.eye(4)); data = mine = make()",
+        "res = minimize(fun, [1.0], data=data, batch_size=2, options={'epochs': 1})", "res.nepoch == 1",
+        "mine = make(); data = mine.copy()",
+    ),
+    "a generator of no permutations": Row(
+        FUN + "\nclass Zeros(np.random.Generator):\n    permutation = lambda self, n: np.zeros(n)\n"
+        "rng = Zeros(np.random.PCG64(0))",
+        "res = minimize(fun, x0, n_samples=4, batch_size=2, rng=rng, options={'epochs': 1})", "res.nepoch == 1",
+        "rng = 0",
+    ),
     "data and n_samples": Row(
         FUN + "n_samples = 4", "minimize(fun, x0, data=np.ones(4), n_samples=n_samples, options={'epochs': 1})",
         follow="n_samples = None",
@@ -490,6 +526,20 @@ MINIMIZE = {
     ),
     "data of a compiled objective": Row(
         NATIVE, "check(None, (), batches)", follow="batches.data = None",
+    ),
+}  # fmt: skip
+
+# --- files -----------------------------------------------------------------------------------------------------
+
+FILES = {
+    "written as text": Row(
+        X + "opt = Adam(x); path = io.StringIO()", "fastopt.save(path, opt)",
+        "path.tell() > 0 and path.close() is None", "path = tempfile.TemporaryFile('wb')",
+    ),
+    "read as text": Row(
+        X + "opt = Adam(x); opt.step(np.ones(3)); saved = io.BytesIO(); fastopt.save(saved, opt); new = Adam(x)\n"
+        "path = io.StringIO()",
+        "fastopt.load(path, new)", "new.step_count == 1", "path = io.BytesIO(saved.getvalue())",
     ),
 }  # fmt: skip
 
@@ -520,6 +570,7 @@ TABLE = {
         "optimizers": OPTIMIZERS,
         "objectives": OBJECTIVES,
         "minimize": MINIMIZE,
+        "files": FILES,
         "plots": PLOTS,
     }.items()
     for name, row in rows.items()

@@ -73,11 +73,14 @@ typedef struct {
     fo_task *task;
     const void *context;
     double *own_end;                 /* written: when the caller was done with its share */
+    fo_fp_mode mode;                 /* of the caller, in which workers round as well */
 } shared_range;
 
 static void run_share_of_thread(const void *context, int k, int n_threads)
 {
     const shared_range *it = context;
+    if (k != 0)
+        fo_adopt_fp_mode(it->mode);
     run_share(share_start(it->n, k, n_threads), share_start(it->n, k + 1, n_threads), it->task, it->context);
     if (k == 0)
         *it->own_end = omp_get_wtime();
@@ -87,7 +90,7 @@ static void run_shares(ptrdiff_t n, int num_threads, fo_task *task, const void *
 {
     const double start = omp_get_wtime();
     double own_end = start;
-    const shared_range range = {n, task, context, &own_end};
+    const shared_range range = {n, task, context, &own_end, fo_get_fp_mode()};
     fo_run_on_threads(num_threads, run_share_of_thread, &range);
     note_lateness(own_end - start, omp_get_wtime() - own_end);
 }

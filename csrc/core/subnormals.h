@@ -9,6 +9,12 @@
 typedef unsigned int fo_fp_mode;
 enum { FO_ZERO_SUBNORMALS = 0x8000 | 0x0040 };   /* flush to zero, denormals are zero */
 static inline fo_fp_mode fo_get_fp_mode(void) { return _mm_getcsr(); }
+/* All of a mode of another thread, such as its rounding, but for exceptions that are raised: those stay quiet. */
+enum { FO_RAISED_FLAGS = 0x003f, FO_QUIET = 0x1f80 };
+static inline void fo_adopt_fp_mode(fo_fp_mode mode)
+{
+    _mm_setcsr((mode & ~(fo_fp_mode)FO_RAISED_FLAGS) | FO_QUIET);
+}
 /* Only the two mode bits: exception flags raised in between stay readable, as after any arithmetic. */
 static inline void fo_restore_fp_mode(fo_fp_mode before)
 {
@@ -24,11 +30,13 @@ static inline fo_fp_mode fo_get_fp_mode(void)
     return mode;
 }
 static inline void fo_restore_fp_mode(fo_fp_mode before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
-enum { FO_ZERO_SUBNORMALS = 1 << 24 };
+enum { FO_ZERO_SUBNORMALS = 1 << 24, FO_TRAPS = 0x9f00 };
+static inline void fo_adopt_fp_mode(fo_fp_mode mode) { fo_restore_fp_mode(mode & ~(fo_fp_mode)FO_TRAPS); }
 #else
 typedef int fo_fp_mode;
 static inline fo_fp_mode fo_get_fp_mode(void) { return 0; }
 static inline void fo_restore_fp_mode(fo_fp_mode before) { (void)before; }
+static inline void fo_adopt_fp_mode(fo_fp_mode mode) { (void)mode; }
 enum { FO_ZERO_SUBNORMALS = 0 };
 #endif
 

@@ -33,6 +33,7 @@ static inline int fo_start_thread(DWORD(WINAPI *run)(void *), void *given)
 }
 #else
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,17 +68,26 @@ static inline long fo_process(void) { return (long)getpid(); }
 /* Has fork() call a function in each child; 0 if that cannot be had. */
 static inline int fo_in_children(void (*call)(void)) { return pthread_atfork(NULL, NULL, call) == 0; }
 
-/* Starts a thread that nobody waits for; 0 if the system has none to give. */
+/* Starts a thread that nobody waits for; 0 if the system has none to give. Signals to the process are for the threads
+ * of the program: one that it has blocked to wait for must not end it here. Faults of the thread's own are not blocked. */
 static inline int fo_start_thread(void *(*run)(void *), void *given)
 {
     pthread_attr_t attributes;
     pthread_t thread;
+    sigset_t all, before;
     int is_started;
     if (pthread_attr_init(&attributes) != 0)
         return 0;
+    (void)sigfillset(&all);
+    (void)sigdelset(&all, SIGSEGV);
+    (void)sigdelset(&all, SIGBUS);
+    (void)sigdelset(&all, SIGFPE);
+    (void)sigdelset(&all, SIGILL);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     is_started = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0
               && pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0
               && pthread_create(&thread, &attributes, run, given) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attributes);
     return is_started;
 }

@@ -19,6 +19,7 @@ import zipfile
 import numpy as np
 
 from .._validation import files as validation
+from .._validation.text import shown
 from .._version import __version__
 from . import trees
 from .replacement import replacement
@@ -103,7 +104,9 @@ def _write_all(file, contents):
     """Write to a file that may take a part at a time, as unbuffered ones do."""
     while len(contents):
         written = file.write(contents)
-        contents = contents[len(contents) if written is None else written :]
+        if written is None and not isinstance(file, io.RawIOBase):
+            return  # not all classes of files say how much they have taken, which is all of it
+        contents = contents[validation.written_bytes("path", written, len(contents)) :]
 
 
 def read(path, kind):
@@ -207,13 +210,16 @@ def _header(archive, path, kind):
     header = trees.from_json(_array(archive, "header.npy"))
     if header["format"] != FORMAT:
         raise CheckpointError(path, "it is not a checkpoint of fastopt", "pass the file that was written")
+    if type(header["version"]) is not int:
+        raise ValueError
     if header["version"] > VERSION:
         reads = f"fastopt {__version__} reads version {VERSION} only"
         raise CheckpointError(path, f"it has version {header['version']} of the format, and {reads}", "upgrade fastopt")
     if header["kind"] != kind:
-        reason = f"it is of kind {header['kind']!r}, expected {kind!r}"
+        reason = f"it is of kind {shown(header['kind'])}, expected {kind!r}"
         raise CheckpointError(path, reason, "pass it to what wrote it")
-    if archive.namelist() != _names(header["arrays"]):
+    n_arrays = header["arrays"]
+    if type(n_arrays) is not int or len(archive.namelist()) != n_arrays + 1 or archive.namelist() != _names(n_arrays):
         raise ValueError
     return header
 
@@ -222,6 +228,8 @@ def _array(archive, name):
     """A stored array of numbers; memory is allocated only if the file holds as many bytes."""
     info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > archive.start_dir:
+        raise ValueError
+    if not 0 <= info.header_offset < archive.start_dir:
         raise ValueError
     with archive.open(info) as member:
         shape, _, dtype = _HEADER_READERS[np.lib.format.read_magic(member)](member)

@@ -14,7 +14,7 @@ cnp.import_array()
 
 
 cdef cnp.ndarray plain(name, str attribute, array):
-    if not cnp.PyArray_Check(array):
+    if not cnp.PyArray_Check(array) or cnp.PyArray_NDIM(<cnp.ndarray>array) == 0:
         _validation.sparse_gradients.refuse_part(name, attribute, array)
     return base_view(array)
 

@@ -2,6 +2,8 @@
 
 import io
 
+from .text import shown
+
 
 def binary_file(name, value, method, mode):
     """Refuse what is neither a path nor an open file of bytes with this method."""
@@ -13,8 +15,19 @@ def binary_file(name, value, method, mode):
 
 def binary_contents(name, contents):
     """Refuse what a file gave that is no bytes."""
+    if contents is None:
+        raise BlockingIOError("`path` must be a file that waits for its contents, got one that does not.")
     if not isinstance(contents, (bytes, bytearray, memoryview)):
         _refuse_text(name, "rb")
+
+
+def written_bytes(name, count, n):
+    """Return how many of n bytes a file says to have taken; one that would block takes none."""
+    if count is None:
+        raise BlockingIOError(f"`{name}` must be a file that waits until it can be written to, got one that does not.")
+    if not isinstance(count, int) or not 1 <= count <= n:
+        raise OSError(f"`{name}` must be a file whose write() returns how much it has taken, got {shown(count)}.")
+    return count
 
 
 def _refuse_text(name, mode):

@@ -85,7 +85,7 @@ def refuse_overlap(name, grad, owners):
 
 def refuse_moved(name):
     """Raise for a gradient whose memory was taken away after its step began, or before that by resizing its base."""
-    raise ValueError(f"{name} must keep its memory during the step, got an array that has been resized; pass a copy.")
+    raise ValueError(f"{name} must keep its memory during the step, got an array that has been resized; make it anew.")
 
 
 def refuse_nonfinite(t):

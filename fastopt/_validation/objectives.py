@@ -84,7 +84,7 @@ def plain_csr(name, X):
 
 def _plain(name, array):
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"`{name}` must be a NumPy array, got {type(array).__name__}; set it to np.asarray({name}).")
+        raise TypeError(f"`{name}` must be a NumPy array, got {type(array).__name__}; set {name} = np.asarray({name}).")
     if not array.flags.c_contiguous or not array.flags.aligned:
         return np.array(array)
     return array if type(array) is np.ndarray else base_view(array)

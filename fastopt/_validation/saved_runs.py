@@ -12,6 +12,7 @@ import numpy as np
 
 from .scalars import choice, flag, inside, integer, real
 from .state_dicts import MOST_STEPS as MOST
+from .text import shown
 
 
 class Done(NamedTuple):
@@ -52,7 +53,9 @@ def done(saved, per_epoch):
 def best_so_far(x, loss):
     """Refuse the best parameters without their loss, and the other way round."""
     if (x is None) != (loss == float("inf")):
-        raise ValueError(f"`run['best_x']` must be None if `run['best_loss']` is inf, and only then, got {loss!r}.")
+        raise ValueError(
+            f"`run['best_x']` must be None if `run['best_loss']` is inf, and only then, got {shown(loss)}."
+        )
 
 
 # --- dicts -----------------------------------------------------------------------------------------------
@@ -79,7 +82,7 @@ def record(checks, former_names=None):
         entries(name, value, checks)
         more = [key for key in value if key not in checks]
         if more:
-            raise ValueError(f"`{name}` must have the entries {list(checks)!r} only, got {more!r}.")
+            raise ValueError(f"`{name}` must have the entries {list(checks)!r} only, got {shown(more)}.")
         return {key: each(f"{name}[{key!r}]", value[key]) for key, each in checks.items()}
 
     return check
@@ -273,5 +276,5 @@ def same_run(saved, own, path):
         if type(theirs) is not type(mine) or theirs != mine:
             raise ValueError(
                 f"`resume` must name a checkpoint of the same run: {path!r} was made with "
-                f"{name}={theirs!r}, got {mine!r}."
+                f"{name}={shown(theirs)}, got {shown(mine)}."
             )

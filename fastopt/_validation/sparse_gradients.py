@@ -39,11 +39,21 @@ def _refuse_masked(name, values, dtype):
 
 
 def refuse_part(name, attribute, value):
-    """Raise for a part of a sparse gradient that is no array: its attributes may have been set to anything."""
+    """Raise for a part of a sparse gradient that is no array with an axis: its attributes may be set to anything."""
+    if isinstance(value, np.ndarray):
+        raise ValueError(f"{name}{attribute} must have at least one dimension, got none.")
+    advice = remedy("set", _set_attribute(name, attribute, value))
+    raise TypeError(f"{name}{attribute} must be a NumPy array, got {type(value).__name__}{advice}.")
+
+
+def _set_attribute(name, attribute, value):
+    """A statement that gives an attribute of a gradient numbers that are accepted, or None where there is none."""
     own = name.strip("`") + attribute
-    raise TypeError(
-        f"{name}{attribute} must be a NumPy array, got {type(value).__name__}; set {own} = np.asarray({own})."
-    )
+    if attribute == ".coords":
+        return f"{own} = tuple(np.asarray(each, np.int64) for each in {own})"
+    numbers = attribute in (".rows", ".data")
+    advice = conversions.as_array(own, value, "float64") if numbers else conversions.as_indices(own, value)
+    return None if advice is None else f"{own} = {advice}"
 
 
 def row_sparse(name, grad, param):
@@ -121,13 +131,10 @@ def refuse_sparse_size(n, n_positions):
 
 def _index_array(name, attribute, indices):
     if not is_native(indices.dtype, INDEX_DTYPES):
-        own = name.strip("`") + attribute
-        advice = conversions.as_indices(own, indices)
-        if attribute == ".coords":
-            advice = f"{own} = tuple(np.asarray(each, np.int64) for each in {own})"
-        elif attribute and advice is not None:
-            advice = f"{own} = {advice}"
-        advice = remedy("set" if attribute else "pass", advice)
+        if attribute:
+            advice = remedy("set", _set_attribute(name, attribute, indices))
+        else:
+            advice = remedy("pass", conversions.as_indices(name.strip("`"), indices))
         raise TypeError(f"{name}{attribute} must be int32 or int64, got {indices.dtype}{advice}.")
     if indices.ndim != 1:
         raise ValueError(f"{name}{attribute} must have one dimension, got shape {indices.shape}.")

@@ -67,7 +67,7 @@ def no_last_steps(given):
     if any(each is not None for each in given):
         raise ValueError(
             "`state_dict['last_steps']` must hold None only, unless `sparse` is \"exact\", the state decays where the "
-            "gradient is zero, and `weight_decay` is 0; got arrays."
+            "gradient is zero, and `weight_decay` is 0, got arrays."
         )
 
 

@@ -88,7 +88,7 @@ def test_gradient_whose_base_has_been_resized():
     grad = base[LARGE:]
     opt = fastopt.Adam(np.ones(LARGE))
     given_away(base)
-    message = "`grad` must keep its memory during the step, got an array that has been resized; pass a copy."
+    message = "`grad` must keep its memory during the step, got an array that has been resized; make it anew."
     with refused(opt, ValueError, exactly(message)):
         opt.step(grad)
 
@@ -126,8 +126,9 @@ def test_gradient_that_another_one_gives_away(first):
 @pytest.mark.parametrize(
     ("name", "value", "error", "message"),
     [
-        ("indices", [0, 1], TypeError, r"^`grad`\.indices must be a NumPy array, got list; "),
-        ("rows", None, TypeError, r"^`grad`\.rows must be a NumPy array, got NoneType; "),
+        ("indices", [0, 1], TypeError, r"^`grad`\.indices must be a NumPy array, got list; set grad\.indices = "),
+        ("rows", None, TypeError, r"^`grad`\.rows must be a NumPy array, got NoneType\.$"),
+        ("rows", np.array(1.0), ValueError, r"^`grad`\.rows must have at least one dimension, got none"),
         ("rows", np.ones((2, 4), np.float32), TypeError, "^`grad` must be float64 like its parameter"),
         ("rows", np.ones((2, 3)), ValueError, "^`grad` must have rows of the shape"),
         ("indices", np.array([0, LARGE]), IndexError, r"^`grad` must have indices in \[0, 5\)"),

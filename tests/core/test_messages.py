@@ -129,7 +129,7 @@ def test_messages_show_values_of_users_in_one_way():
     """`!r` is for names of our own: of keys, slots, hyper-parameters that have been checked."""
     ours = {"key", "own[key]", "slot", "name", "missing", "kind", "near[0]", "list(own)", "list(own[key])"}
     ours |= {"list(given)", "values['dampening']", "values['step_min']", "values['step_max']", "args", "path", "value"}
-    ours |= {"array.dtype.str", "grad.dtype.str", "params"}
+    ours |= {"array.dtype.str", "grad.dtype.str", "params", "list(needed)", "list(checks)", "mode"}
     for path in (Path(fastopt.__file__).parent / "_validation").glob("*.py"):
         for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(each, ast.FormattedValue) and each.conversion == ord("r"):
