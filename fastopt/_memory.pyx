@@ -71,6 +71,11 @@ cpdef cnp.ndarray base_view(object array):
     return view_on(<cnp.ndarray>array, <object>(<PyObject *>owner if base_of(owner) == NULL else base_of(owner)))
 
 
+def is_intact(cnp.ndarray array not None):
+    """Whether the memory of a view is still there."""
+    return inside_its_memory(array)
+
+
 @cython.no_gc
 cdef class Memory:
     """Owns memory that views lead to, and leads on to nothing: the garbage collector does not know its array either."""

@@ -255,6 +255,7 @@ CALLS = {
     "initialised again": Refusal(lambda opt, at, folder: opt.__init__([np.ones(3)])),
     "a hyper-parameter set": assign("clip_norm", 2.0),
     "an unknown attribute set": assign("lr", 2.0),
+    "a method set": assign("step", None),
     "a negative learning rate set": assign("learning_rate", -1.0),
     "a learning rate in words set": assign("learning_rate", "0.1"),
     "a true learning rate set": assign("learning_rate", True),

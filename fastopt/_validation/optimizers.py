@@ -31,14 +31,15 @@ def refuse_attribute(owner, name, known):
 
 
 def no_alias(owner, name, known):
-    """Refuse an attribute of a class of the user's that is another library's name of a hyper-parameter."""
-    if any(each in known for each in names.ALIASES.get(name.lower(), ())):
+    """Refuse an attribute of a user's class that is another library's name of a hyper-parameter, or one misspelt."""
+    is_alias = any(each in known for each in names.ALIASES.get(name.lower(), ()))
+    if is_alias or difflib.get_close_matches(name, known, n=1, cutoff=0.9):
         raise AttributeError(f"{owner} has no attribute `{name}` to be set.{names.hint(name, known)}")
 
 
 def refuse_replacement(owner, name):
     """Raise for an assignment to a method, or to what a class is made of."""
-    raise AttributeError(f"`{name}` of {owner} cannot be replaced; override it in a subclass.")
+    raise AttributeError(f"`{name}` of {owner} cannot be replaced, but by a subclass.")
 
 
 def refuse_base_class(name, lacks="an update rule", example="fastopt.Adam"):

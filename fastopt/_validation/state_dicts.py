@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._memory import base_view
+from .._memory import base_view, is_intact
 from .scalars import integer, real
 from .text import shown
 
@@ -125,7 +125,8 @@ def learning_rate_state(given, own, learning_rate):
 def unchanged_layout(copies):
     """Refuse arrays that no longer fit their targets: a schedule, which is the caller's code, has changed them."""
     for target, source in copies:
-        if source.shape != target.shape or source.dtype != target.dtype or not target.flags.writeable:
+        fits = source.shape == target.shape and source.dtype == target.dtype and target.flags.writeable
+        if not (fits and is_intact(source)):
             raise ValueError(
                 f"`state_dict` must keep its arrays while a schedule loads its state, got one of {source.dtype} and "
                 f"shape {source.shape} for {target.dtype} and shape {target.shape}."

@@ -46,7 +46,7 @@ class KnownAttributes:
             _validation.optimizers.refuse_attribute(cls.__name__, name, known)
         elif owner is None:
             _validation.optimizers.no_alias(cls.__name__, name, cls._declared)
-        elif _is_ours(owner):
+        elif _is_ours(owner) and (name == "rule" or callable(vars(owner)[name])):
             _validation.optimizers.refuse_replacement(cls.__name__, name)
 
 

@@ -133,3 +133,26 @@ def test_files_of_text_and_other_objects_are_refused(path):
             call(3, opt)
     with open(path, "rb") as file, pytest.raises(io.UnsupportedOperation):
         save(file, opt)
+
+
+def test_file_that_does_not_wait():
+    """It says that it has taken nothing; unbuffered files say so with None."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    os.set_blocking(read, False)
+    opt = fastopt.SGD(np.ones(100_000))
+    with os.fdopen(read, "rb", 0) as source, os.fdopen(write, "wb", 0) as target:
+        with pytest.raises(BlockingIOError, match=r"^`path` must be a file that waits for its contents"):
+            load(source, opt)
+        with pytest.raises(BlockingIOError, match=r"^`path` must be a file that waits until it can be written to"):
+            save(target, opt)
+
+
+@pytest.mark.parametrize("taken", [0, -5, 10**30, "all", 3.0])
+def test_file_that_says_nonsense_about_what_it_has_taken(taken):
+    class Odd(io.BytesIO):
+        def write(self, contents):
+            return taken
+
+    with pytest.raises(OSError, match=r"^`path` must be a file whose write\(\) returns how much it has taken, got"):
+        save(Odd(), trained())

@@ -1,6 +1,8 @@
 """How many threads a step may use, and steps from several threads at once."""
 
 import contextvars
+import ctypes
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -272,3 +274,46 @@ def test_different_optimizers_in_parallel(n):
     with ThreadPoolExecutor(len(OPTIMIZERS)) as pool:
         at_once = list(pool.map(run, OPTIMIZERS.values()))
     assert at_once == [run(cls) for cls in OPTIMIZERS.values()]
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "fesetround"), reason="needs a C library that sets the rounding")
+def test_workers_round_as_the_caller_does():
+    """Also those that were started while another thread rounded otherwise."""
+    program = """
+        import ctypes
+        import numpy as np
+        import fastopt
+        upward = {"x86_64": 0x800, "aarch64": 0x400000}[__import__("platform").machine()]
+        fastopt._core.always_share(True)
+
+        def steps(num_threads):
+            x = np.linspace(-1, 1, 300_000)
+            opt = fastopt.Adam(x, num_threads=num_threads)
+            for k in range(3):
+                opt.step(gradients[k])
+            return x.tobytes()
+
+        gradients = [np.sin(7 * np.linspace(-1, 1, 300_000) + k) for k in range(3)]
+        nearest = steps(1)
+        assert steps(2) == nearest
+        ctypes.CDLL(None).fesetround(upward)
+        found = [steps(n) for n in (1, 4)]
+        ctypes.CDLL(None).fesetround(0)
+        print(found[0] == found[1], found[0] != nearest, steps(4) == nearest)
+    """
+    assert run_python(program).split() == ["True"] * 3
+
+
+@pytest.mark.skipif(not hasattr(signal, "sigwait"), reason="needs signals that can be waited for")
+def test_workers_leave_signals_to_the_program():
+    program = """
+        import os, signal
+        import numpy as np
+        import fastopt
+        fastopt._core.always_share(True)
+        fastopt.Adam(np.ones(300_000), num_threads=2).step(np.ones(300_000))
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        os.kill(os.getpid(), signal.SIGUSR1)
+        print(int(signal.sigwait({signal.SIGUSR1})) == signal.SIGUSR1)
+    """
+    assert run_python(program, OPENBLAS_NUM_THREADS="1").strip() == "True"

@@ -230,8 +230,13 @@ def test_attributes_of_subclasses():
     other = Labelled(np.ones(3))
     other.label = "second"
     assert other.label == "second"
-    with pytest.raises(AttributeError, match=r"^Labelled has no attribute `history` to be set\. It has "):
-        other.history = []
+    other.history = []
+    other.rng = 3
+    for name in ("step", "rule", "state_dict"):
+        with pytest.raises(AttributeError, match=f"^`{name}` of Labelled cannot be replaced, but by a subclass"):
+            setattr(other, name, None)
+    with pytest.raises(AttributeError, match=r"^Adam has no attribute `history` to be set\. It has "):
+        fastopt.Adam(np.ones(3)).history = []
 
 
 @pytest.mark.parametrize("cls", OPTIMIZERS.values())
