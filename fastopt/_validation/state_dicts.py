@@ -127,9 +127,10 @@ def unchanged_layout(copies):
     for target, source in copies:
         fits = source.shape == target.shape and source.dtype == target.dtype and target.flags.writeable
         if not (fits and is_intact(source)):
+            got = f"one of {source.dtype} and shape {source.shape}" if is_intact(source) else "one that was resized"
             raise ValueError(
-                f"`state_dict` must keep its arrays while a schedule loads its state, got one of {source.dtype} and "
-                f"shape {source.shape} for {target.dtype} and shape {target.shape}."
+                f"`state_dict` must keep its arrays while a schedule loads its state, got {got} "
+                f"for {target.dtype} and shape {target.shape}."
             )
 
 

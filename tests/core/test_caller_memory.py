@@ -172,6 +172,30 @@ def test_subclass_that_lies():
     assert opt.step_count == 1 and not np.ndarray.__getitem__(liar, 0)
 
 
+def test_gradient_that_shrinks_while_the_number_of_threads_is_asked_for():
+    """The last code that can run in between; the address may stay the same."""
+    grad = np.ones(20 * LARGE)
+
+    class Asking(fastopt.SGD):
+        def _allowed_threads(self):
+            grad.resize(10, refcheck=False)
+            return 1
+
+    opt = Asking(np.ones(20 * LARGE))
+    message = "`grad` must keep its memory during the step, got an array that has been resized"
+    with pytest.raises(ValueError, match=message):
+        opt.step(grad)
+    assert opt.step_count == 0
+
+
+def test_parameter_over_a_view_of_a_buffer_that_is_resized():
+    base = np.ones(2 * LARGE)
+    opt = fastopt.SGD(np.asarray(memoryview(base))[LARGE:])
+    given_away(base)
+    with pytest.raises(ValueError, match=r"^`params` must stay where it was"):
+        opt.step(np.ones(LARGE))
+
+
 # --- state -------------------------------------------------------------------------------------------------------
 
 
@@ -306,6 +330,45 @@ def test_samples_whose_base_is_resized():
         objective.gradient(np.zeros(4))
 
 
+def test_indices_that_are_read_only_here_and_written_to_elsewhere():
+    X, y = problem("csr")
+    written = X.indices
+    X.indices = np.frombuffer(memoryview(written).toreadonly(), written.dtype)
+    objective, expected = objectives.LeastSquares(X, y), objectives.LeastSquares(X.copy(), y)
+    written[:] = 2**30
+    assert outcomes(objective) == outcomes(expected)
+
+
+def test_labels_cannot_be_reached():
+    X, y = problem("dense")
+    objective = objectives.Softmax(X, np.arange(len(y)) % 3)
+    before = objective(np.ones(objective.n_parameters))
+    for array in (*objective._bound, *objective.__reduce__()[1][1][1:]):
+        with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+            array.flags.writeable = True
+        array.__setstate__((1, array.shape, array.dtype, False, bytes(array.nbytes)))
+    assert objective(np.ones(objective.n_parameters)) == before
+
+
+@pytest.mark.parametrize("labels", [lambda y: (np.full(len(y), 1e9), 1), lambda y: (np.full(len(y), -1.0), 2)])
+def test_labels_of_a_subclass_that_are_no_classes(labels):
+    class Own(objectives.Softmax):
+        def _labels(self, y):
+            return labels(y)
+
+    with pytest.raises(ValueError, match="^`y` must hold class numbers below"):
+        Own(*problem("dense"))
+
+
+def test_objective_that_is_initialised_twice():
+    X, y = problem("dense")
+    objective = objectives.LeastSquares(X, y)
+    before = outcomes(objective)
+    with pytest.raises(RuntimeError, match=r"^LeastSquares\.__init__\(\) must be called once only"):
+        objective.__init__(np.ones((3, 2)), np.ones(3))
+    assert outcomes(objective) == before
+
+
 def test_subclass_of_a_csr_matrix():
     class Own(scipy.sparse.csr_array):
         def tocsr(self, copy=False):
@@ -316,6 +379,29 @@ def test_subclass_of_a_csr_matrix():
 
     X, y = problem("csr")
     assert outcomes(objectives.LeastSquares(Own(X), y)) == outcomes(objectives.LeastSquares(X, y))
+
+
+class Lied(np.ndarray):
+    shape = property(lambda self: (5,))
+    dtype = property(lambda self: np.dtype(np.float64))
+
+
+def test_state_dict_with_an_array_that_lies():
+    opt = fastopt.Adam(np.ones(5))
+    opt.step(np.ones(5))
+    state = opt.state_dict()
+    state["state"]["v"][0] = np.zeros(3).view(Lied)
+    with refused(opt, ValueError, r"^`state_dict\['state'\]\['v'\]`\[0\] must be a float64 array of shape \(5,\)"):
+        opt.load_state_dict(state)
+
+
+@pytest.mark.parametrize(("cls", "given", "more"), [(fastopt.Adam, {}, {"amsgrad": True}),
+                                                   (fastopt.RMSprop, {"centered": True}, {"centered": False})])  # fmt: skip
+def test_options_that_need_other_state_than_there_is(cls, given, more):
+    opt = cls(np.ones(5), **given)
+    with refused(opt, ValueError, "the hyper-parameters must go with the state arrays, got others for `"):
+        opt._set_values({**opt._values, **more})
+    opt.step(np.ones(5))
 
 
 # --- while C works -----------------------------------------------------------------------------------------------

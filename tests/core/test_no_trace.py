@@ -31,11 +31,13 @@ MODULES = (
 )
 # Functions whose messages no call on an optimizer leads to, nor the making of one.
 ELSEWHERE = {
+    ("optimizers", "no_alias"): "classes of users, in test_validation_hyperparameters.py",
     ("optimizers", "optimizer_name"): "names, as `get_optimizer` and `minimize` take them",
     ("optimizers", "refuse_finite_sum_assignment"): "the optimizers in results of SAGA and SVRG",
     ("sparse_gradients", "row_values"): "the making of a RowSparse",
     ("sparse_gradients", "_refuse_masked"): "the making of a RowSparse",
     ("sparse_gradients", "refuse_batch"): "the batches of `minimize`",
+    ("state_dicts", "refuse_slots"): "hyper-parameters that have come past `same_slots`",
 }
 
 
