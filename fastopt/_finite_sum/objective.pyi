@@ -9,6 +9,7 @@ from .._types import Samples as AnySamples
 
 __test__: dict[str, str]
 FAULTS: dict[int, str]
+FOLLOW_LABELS: tuple[str, ...]
 
 def faults(X: AnySamples, num_threads: int) -> set[str]: ...
 

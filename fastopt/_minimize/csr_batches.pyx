@@ -66,7 +66,8 @@ cdef class CsrSamples:
         self.held = {name: Held(getattr(matrix, name)) for name in ("data", "indices")}
         self.indptr = frozen(matrix.indptr)
         views = [(<Held>held).view for held in self.held.values()]
-        _validation.objectives.row_pointers("data", _validation.objectives.csr_of(self.kind, *views, self.indptr, self.shape))
+        own = _validation.objectives.csr_of(self.kind, *views, self.indptr, self.shape)
+        _validation.objectives.row_pointers("data", own)
 
     def __getitem__(self, rows):
         """The samples at an int64 array or in a slice, as a matrix."""

@@ -395,8 +395,10 @@ def test_state_dict_with_an_array_that_lies():
         opt.load_state_dict(state)
 
 
-@pytest.mark.parametrize(("cls", "given", "more"), [(fastopt.Adam, {}, {"amsgrad": True}),
-                                                   (fastopt.RMSprop, {"centered": True}, {"centered": False})])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cls", "given", "more"),
+    [(fastopt.Adam, {}, {"amsgrad": True}), (fastopt.RMSprop, {"centered": True}, {"centered": False})],
+)
 def test_options_that_need_other_state_than_there_is(cls, given, more):
     opt = cls(np.ones(5), **given)
     with refused(opt, ValueError, "the hyper-parameters must go with the state arrays, got others for `"):
