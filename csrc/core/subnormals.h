@@ -11,10 +11,7 @@ enum { FO_ZERO_SUBNORMALS = 0x8000 | 0x0040 };   /* flush to zero, denormals are
 static inline fo_fp_mode fo_get_fp_mode(void) { return _mm_getcsr(); }
 /* All of a mode of another thread, such as its rounding, but for exceptions that are raised: those stay quiet. */
 enum { FO_RAISED_FLAGS = 0x003f, FO_QUIET = 0x1f80 };
-static inline void fo_adopt_fp_mode(fo_fp_mode mode)
-{
-    _mm_setcsr((mode & ~(fo_fp_mode)FO_RAISED_FLAGS) | FO_QUIET);
-}
+static inline void fo_adopt_fp_mode(fo_fp_mode mode) { _mm_setcsr((mode & ~(fo_fp_mode)FO_RAISED_FLAGS) | FO_QUIET); }
 /* Only the two mode bits: exception flags raised in between stay readable, as after any arithmetic. */
 static inline void fo_restore_fp_mode(fo_fp_mode before)
 {

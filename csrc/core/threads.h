@@ -68,8 +68,9 @@ static inline long fo_process(void) { return (long)getpid(); }
 /* Has fork() call a function in each child; 0 if that cannot be had. */
 static inline int fo_in_children(void (*call)(void)) { return pthread_atfork(NULL, NULL, call) == 0; }
 
-/* Starts a thread that nobody waits for; 0 if the system has none to give. Signals to the process are for the threads of
- * the program: one that it has blocked to wait for must not end it here. Faults of the thread's own are not blocked. */
+/* Starts a thread that nobody waits for; 0 if the system has none to give. Signals to the process are for the threads
+ * of the program: one that it has blocked to wait for must not end it here. Faults of the thread's own are not blocked.
+ */
 static inline int fo_start_thread(void *(*run)(void *), void *given)
 {
     pthread_attr_t attributes;

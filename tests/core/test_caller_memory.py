@@ -356,7 +356,7 @@ def test_labels_of_a_subclass_that_are_no_classes(labels):
         def _labels(self, y):
             return labels(y)
 
-    with pytest.raises(ValueError, match="^`y` must hold class numbers below"):
+    with pytest.raises(ValueError, match=r"^`y` must hold class numbers below"):
         Own(*problem("dense"))
 
 
