@@ -116,7 +116,8 @@ def minimize(
         Number of samples, in place of `data`, for an objective that looks them up itself.
     batch_size : int, optional
         Samples per iteration, from 1 to all; default 200, or all if there are fewer. The epochs are shuffled, without
-        replacement, and the last batch of one may be short. A batch of all samples is passed as it is.
+        replacement, and the last batch of one may be short. A batch of all samples is passed as it
+        is, but for samples on disk, which become an array.
     rng : None, int or numpy.random.Generator, optional
         Source of the shuffling and of "spsa". The same seed gives the same bits.
     resume : path, optional

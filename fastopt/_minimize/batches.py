@@ -161,7 +161,7 @@ class Batches:
 def _whole(array):
     """All samples of a kind that user code can compute with: what is read from a file becomes an array."""
     plain = isinstance(array, np.ndarray) or hasattr(array, "tocsr")
-    return array if plain else array[: array.shape[0]]
+    return array if plain else array[np.arange(array.shape[0])]
 
 
 def _is_csr_matrix(array):
