@@ -34,7 +34,7 @@ class KnownAttributes:
     def __setattr__(self, name: str, value: Any) -> None:
         cls = type(self)
         if name == "rule":
-            _validation.optimizers.refuse_assignment(name)
+            _validation.optimizers.refuse_rule()
         if not name.startswith("_") and not hasattr(cls, name):
             known = sorted(each for each in dir(cls) if not each.startswith("_"))
             if not cls._makes_attributes or _validation.names.hint(name, known):
@@ -64,7 +64,9 @@ class Hyperparameter:
         return self if instance is None else instance._values[self.name]
 
     def __set__(self, instance: Any, value: Any) -> None:
-        _validation.optimizers.refuse_assignment(self.name)
+        fits = instance._state_fits(self.name, value)
+        new = None if fits else f"{type(instance).__name__}(params, {self.name}={value!r})"
+        _validation.optimizers.refuse_assignment(self.name, new)
 
     def parameter(self):
         """Its place in a signature."""
