@@ -47,6 +47,24 @@ class DetachedTensor:
         return self.memory.astype(dtype or self.memory.dtype)
 
 
+class BFloat16(DetachedTensor):
+    """A tensor of a dtype that NumPy does not have."""
+
+    dtype = "torch.bfloat16"
+
+    def detach(self):
+        return self
+
+    def float(self):
+        return DetachedTensor(self.memory.astype(np.float32))
+
+    def numpy(self):
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+    def __array__(self, dtype=None, copy=None):
+        return self.numpy()
+
+
 class Tensor(DetachedTensor):
     """A tensor that takes part in automatic differentiation."""
 
@@ -65,13 +83,14 @@ def namespace():
     names |= {name: getattr(fastopt.objectives, name) for name in fastopt.objectives.__all__}
     modules = {"np": np, "pandas": pandas, "scipy": scipy, "fastopt": fastopt, "types": types}
     modules |= {"io": io, "tempfile": tempfile}
-    own = {"Tensor": Tensor, "DetachedTensor": DetachedTensor}
+    own = {"Tensor": Tensor, "DetachedTensor": DetachedTensor, "BFloat16": BFloat16}
     return names | modules | own | {name: getattr(helpers, name) for name in ("misaligned", "read_only")}
 
 
 # Statements, and the expression for what the message names first.
 STATEMENTS = re.compile(
-    r"(?:; bind the converted array and read the result there:|; make it one first:|; set|value:) (.+)\.$"
+    r"(?:; bind the converted array and read the result there:|; make it one first:|; set|load it:"
+    r"|as the state differs:|; leave such samples out:|out of the group:) (.+)\.$"
 )
 EXPRESSION = re.compile(r"; (?:pass|take) (?P<code>.+?)(?: for classes| where there is no gradient)?\.$")
 NAME = re.compile(r"^[`']([^`']+)[`']")
@@ -151,7 +170,12 @@ PARAMETERS = {
     "objects": bound("params = np.array([1, 2.5], object)", "np.array([1, 2.5])"),
     "masked": bound("params = np.ma.masked_array([1.0, 2.0], [False, True])", "np.array([1.0, 0.0])"),
     "masked int": bound("params = np.ma.masked_array([1, 2], [False, True])", "np.array([1.0, 0.0])"),
+    "masked without masked entries": bound("params = np.ma.masked_array([1.0, 2.0])", "np.array([1.0, 2.0])"),
     "number": bound("params = 1.5", "np.array(1.5)"),
+    "list of numbers": bound("params = [1.0, 2, 3]", "np.array([1.0, 2, 3])"),
+    "lists of numbers": bound("params = [[1.0, 2], [3, 4]]", "np.array([[1.0, 2], [3, 4]])"),
+    "tuple of numbers": bound("params = (1.0, np.float32(2))", "np.array([1.0, 2])"),
+    "bfloat16": bound("params = BFloat16(np.ones(3))", "np.ones(3, np.float32)"),
     "DataFrame": bound("params = pandas.DataFrame({'a': [1.0, 2.0], 'b': [3, 4]})", "params.to_numpy(float)"),
     "Series": bound("params = pandas.Series([1, 2])", "params.to_numpy(float)"),
     "tensor": bound("memory = np.ones(3); params = Tensor(memory)", "np.ones(3)"),
@@ -186,6 +210,23 @@ PARAMETERS = {
         "[each.learning_rate for each in opts] == [0.5, 0.25] and opts[0].params[0] is w and opts[1].params is b",
         "opts = [Adam(group['params'], learning_rate=group['lr']) for group in params]", again=False,
     ),
+    "groups of torch without rates": Row(
+        "w, b = np.ones(2), np.ones(3); params = [{'params': [w]}, {'params': b}]", "Adam(params)",
+        "[each.learning_rate for each in opts] == [0.001] * 2 and opts[0].params[0] is w",
+        "opts = [Adam(group['params']) for group in params]", again=False,
+    ),
+    "groups of torch, some with rates": Row(
+        "w, b = np.ones(2), np.ones(3); params = [{'params': [w]}, {'params': b, 'lr': 0.25}]", "Adam(params)",
+        "[each.learning_rate for each in opts] == [0.001, 0.25] and opts[0].params[0] is w",
+        "opts = [Adam(group['params'], learning_rate=group.get('lr', 0.001)) for group in params]", again=False,
+    ),
+    "one group of torch": Row(
+        "w = np.ones(2); params = {'params': [w], 'lr': 0.5}", "Adam(params)",
+        "opt.learning_rate == 0.5 and opt.params[0] is w", again=False,
+    ),
+    "one group of torch with an array": Row(
+        "w = np.ones(2); params = {'params': w, 'weight_decay': 0.5}", "Adam(params)", "opt.params is w", again=False,
+    ),
     "nested": Row(
         "w = np.ones(2); params = {'layer': {'w': w}}", BIND, "opt.params['layer.w'] is w", "params = {'layer.w': w}"
     ),
@@ -219,6 +260,10 @@ GRADIENTS = {
     "misaligned gradient": stepped("misaligned(np.array([1.0, 2]))"),
     "column": stepped("np.array([[1.0], [2.0]])"),
     "masked gradient": stepped("np.ma.masked_array([1.0, 9.0], [False, True])", expected="[-1, 0]"),
+    "matrix as gradient": stepped("np.array([[1.0, 2.0]]).view(np.matrix)"),
+    "strided matrix as gradient": stepped("np.array([[1.0, 0, 2.0]]).view(np.matrix)[:, ::2]"),
+    "masked gradient without masked entries": stepped("np.ma.masked_array([1.0, 2.0])"),
+    "bfloat16 as gradient": stepped("BFloat16(np.array([1.0, 2.0]))", "np.zeros(2, 'f4')"),
     "Series as gradient": stepped("pandas.Series([1.0, 2.0])"),
     "DataFrame as gradient": stepped("pandas.DataFrame({'a': [1.0], 'b': [2.0]})", "np.zeros((1, 2))", "[[-1, -2]]"),
     "tensor as gradient": stepped("Tensor(np.array([1.0, 2.0]))"),
@@ -331,6 +376,20 @@ OPTIMIZERS = {
         X + "opt = Adam(x); opt.step(np.ones(3)); value = 0.5", "opt.beta_1 = value",
         "opt.beta_1 == 0.5 and opt.step_count == 1", again=False,
     ),
+    "opt.momentum": Row(
+        X + "opt = SGD(x)", "opt.momentum = 0.5", "opt.momentum == 0.5 and opt.params is x", again=False,
+    ),
+    "opt.nesterov": Row(
+        X + "opt = SGD(x)", "opt.nesterov = True", "opt.nesterov and opt.params is x",
+        "opt = SGD(params, nesterov=True, momentum=0.9)", again=False,
+    ),
+    "opt.amsgrad": Row(X + "opt = Adam(x)", "opt.amsgrad = True", "opt.amsgrad and opt.params is x", again=False),
+    "opt.centered": Row(X + "opt = RMSprop(x)", "opt.centered = True", "opt.centered", again=False),
+    "opt.momentum of another value": Row(
+        X + "opt = SGD(x, momentum=0.5); opt.step(np.ones(3)); value = 0.75", "opt.momentum = value",
+        "opt.momentum == 0.75 and opt.step_count == 1", again=False,
+    ),
+    "opt.rule": Row(X + "opt = SGD(x)", "opt.rule = 'adam'", "opt.rule == 'adam'", "opt = Adam(x)", again=False),
     "opt.num_threads": Row(
         X + "opt = Adam(x); opt.step(np.ones(3)); new = Adam(x, num_threads=1)", "opt.num_threads = 1",
         "new.step_count == 1 and new.num_threads == 1", "new.load_state_dict(opt.state_dict())", again=False,
@@ -392,6 +451,9 @@ OBJECTIVES = {
     "samples in Fortran order": Row(DATA + "X = np.asfortranarray(X)", MAKE, SAME),
     "int samples in Fortran order": Row(DATA + "X = np.asfortranarray(X.astype(int))", MAKE, SAME),
     "samples as objects": Row(DATA + "X = X.astype(object)", MAKE, SAME),
+    "masked entries of samples": Row(
+        DATA + "X = np.ma.masked_array(X, X == 4)", MAKE, "f.X.tolist() == [[1, 2], [3, 0], [5, 6]]"
+    ),
     "masked samples": Row(DATA + "X = np.ma.masked_array(X, X > 9)", MAKE, SAME),
     "misaligned samples": Row(DATA + "X = misaligned(X)", MAKE, SAME),
     "complex samples": Row(DATA + "X = X + 1j", MAKE, "f.n_features == 4 and f.X[0].tolist() == [1, 2, 1, 1]"),
@@ -414,7 +476,18 @@ OBJECTIVES = {
     "labels in words in a column of pandas": Row(DATA + "y = pandas.Series(['ham', 'spam', 'spam'])", MAKE, SAME),
     "objects as labels": Row(DATA + "y = y.astype(object)", MAKE, SAME),
     "tensor as labels": Row(DATA + "y = Tensor(y)", MAKE, SAME),
-    "masked labels": Row(DATA + "y = np.ma.masked_array([5, 1, 1], [True, False, False])", MAKE, SAME),
+    "masked labels": Row(
+        DATA + "y = np.ma.masked_array([5, 0, 1], [True, False, False])", MAKE,
+        "f.X.tolist() == [[3, 4], [5, 6]] and f(np.ones(2)) == Logistic(X, [0, 1])(np.ones(2))",
+    ),
+    "masked labels without masked entries": Row(DATA + "y = np.ma.masked_array(y)", MAKE, SAME),
+    "labels in strings of numbers": Row(DATA + "y = np.array(['0', '1', '1'])", MAKE, SAME),
+    "labels in a list of strings of numbers": Row(DATA + "y = ['0', '1', '1.0']", MAKE, SAME),
+    "strings of numbers in a column of pandas": Row(DATA + "y = pandas.Series(['-1', '1', '1'])", MAKE, SAME),
+    "targets in strings": Row(
+        DATA + "y = np.array(['1.5', '2', '-3'])", "f = LeastSquares(X, y)",
+        "f(np.ones(2)) == LeastSquares(X, [1.5, 2, -3])(np.ones(2))",
+    ),
     "sparse labels": Row(DATA + "y = scipy.sparse.csr_array(y[:, None])", MAKE, SAME),
     "three labels": Row(DATA + "y = [0, 1, 2]", MAKE, "f.n_classes == 3", "f = Softmax(X, y)", again=False),
     "classes from 1": Row(DATA + "y = [1.5, 2, 3]", "f = Softmax(X, y)", "f.n_classes == 3"),
@@ -456,6 +529,8 @@ MINIMIZE = {
         "res = minimize(fun, x0, n_samples=4, batch_size=2, options={'epochs': 1})", again=False,
     ),
     "matrix as x0": Row(FUN + "x0 = np.ones((2, 2))", RUN, "res.x.shape == (4,)"),
+    "np.matrix as x0": Row(FUN + "x0 = np.ones((1, 2)).view(np.matrix)", RUN, "res.x.shape == (2,)"),
+    "nested list as x0": Row(FUN + "x0 = [[1.0, 2], [3, 4]]", RUN, "res.x.shape == (4,)"),
     "complex x0": Row(FUN + "x0 = np.array([1 + 2j])", RUN, "res.x.shape == (2,)"),
     "dict as x0": Row(FUN + "x0 = {'a': 1.0, 'b': 2.0}", RUN, "res.x.shape == (2,)"),
     "generator as x0": Row(FUN + "x0 = (1.0 for _ in range(2))", RUN, "res.x.shape == (2,)"),
@@ -503,7 +578,16 @@ MINIMIZE = {
     ),
     "data from a generator": Row(
         FUN + "data = (each for each in [np.ones(4)])", "res = minimize(fun, x0, data=data, options={'epochs': 1})",
-        "res.nepoch == 1",
+        "res.nepoch == 1", "data = (np.ones(4),)",
+    ),
+    "data from a generator of samples": Row(
+        FUN + "data = map(np.array, [[1.0, 2], [3, 4], [5, 6]])",
+        "res = minimize(fun, x0, data=data, batch_size=1, options={'epochs': 1})", "res.nit == 3",
+        "data = np.array(list(data))",
+    ),
+    "data from zip": Row(
+        FUN + "X, y = np.ones((4, 2)), np.ones(4); data = zip(X, y)",
+        "res = minimize(fun, x0, data=data, batch_size=1, options={'epochs': 1})", "res.nit == 4", "data = (X, y)",
     ),
     "data written over": Row(
         "fun = lambda x, batch: mine.indices.fill(9) or float(x @ x)\n"

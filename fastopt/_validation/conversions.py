@@ -23,10 +23,13 @@ def as_array(expression, value, dtype):
     dtype : dtype
         float32 or float64.
     """
-    if is_masked(value):
+    if has_masked_entries(value):
         return f"np.asarray({expression}.filled(0.0), np.{dtype})"
     if callable(getattr(value, "numpy", None)):  # a tensor; without a copy where its library can do so
-        return f"{expression}.detach().numpy()" if hasattr(value, "detach") else f"{expression}.numpy()"
+        if not hasattr(value, "detach"):
+            return f"{expression}.numpy()"
+        known = "bfloat16" not in str(getattr(value, "dtype", ""))  # a dtype that NumPy does not have
+        return f"{expression}.detach().numpy()" if known else f"{expression}.detach().float().numpy()"
     return f"np.asarray({expression}, np.{dtype})" if holds_real_numbers(value) else None
 
 
@@ -34,7 +37,7 @@ def own_array(expression, value):
     """An expression for an array that can be updated in place, or None where there is no good one."""
     dtype = getattr(value, "dtype", None)
     wanted = dtype.name if isinstance(dtype, np.dtype) and dtype.name in DTYPES else "float64"
-    if is_masked(value):
+    if has_masked_entries(value):
         return f'np.array({expression}.filled(0.0), np.{wanted}, order="C")'
     if isinstance(dtype, np.dtype) and dtype.kind == "c":
         return real_parts(expression, value)
@@ -88,6 +91,22 @@ def is_masked(array):
     would wait for it for ever.
     """
     return isinstance(array, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ()))
+
+
+def has_masked_entries(value):
+    """Whether it is a masked array with entries that are masked."""
+    return is_masked(value) and bool(sys.modules["numpy.ma"].getmaskarray(value).any())
+
+
+def holds_numbers_in_words(array):
+    """Whether an array has strings only, each of which is a number."""
+    if array.dtype.kind not in "US" and not all(isinstance(each, str) for each in array.flat):
+        return False
+    try:
+        array.astype(np.float64)
+    except ValueError:
+        return False
+    return array.size > 0
 
 
 def holds_real_numbers(value):

@@ -64,7 +64,8 @@ def refuse_gradient(name, grad, param):
         raise TypeError(f"{name} must be {param.dtype} like its parameter, got {grad.dtype}{advice}.")
     if grad.shape != param.shape:
         same = [n for n in grad.shape if n != 1] == [n for n in param.shape if n != 1]
-        advice = remedy("pass", f"{own}.reshape({param.shape})" if same else None)
+        # A np.matrix, of which this may be a view, stays one with its own `reshape`.
+        advice = remedy("pass", f"np.asarray({own}).reshape({param.shape})" if same else None)
         raise ValueError(f"{name} must have the shape {param.shape} of its parameter, got {grad.shape}{advice}.")
     raise ValueError(f"{name} must be aligned to its dtype, got a misaligned array; pass {own}.copy().")
 

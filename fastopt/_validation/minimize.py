@@ -34,7 +34,8 @@ def starting_point(x0):
         advice = remedy("pass", _real_starting_point(x0))
         raise TypeError(f"`x0` must be convertible to an array of real numbers, got {shown(x0)}{advice}.") from None
     if x.ndim != 1:
-        raise ValueError(f"'x0' must only have one dimension, got shape {x.shape}; pass x0.ravel().")
+        advice = "x0.ravel()" if type(x0) is np.ndarray else "np.asarray(x0).ravel()"  # np.matrix stays a matrix
+        raise ValueError(f"'x0' must only have one dimension, got shape {x.shape}; pass {advice}.")
     return x
 
 

@@ -3,6 +3,7 @@
 import difflib
 
 #: Name in PyTorch, Keras, optax, scikit-learn or SciPy -> what it is called here; one of several, or all of them.
+#: A name that stands for nothing here, though it looks like another one, has none.
 ALIASES = {
     "alpha": ("rho",),
     "b1": ("beta_1",),
@@ -23,6 +24,7 @@ ALIASES = {
     "l1_regularization_strength": ("l1",),
     "l2_regularization_strength": ("l2",),
     "learning_rate_init": ("learning_rate",),
+    "learning_rate_power": (),
     "lr": ("learning_rate",),
     "max_grad_norm": ("clip_norm",),
     "max_iter": ("maxiter",),
@@ -53,7 +55,7 @@ def hint(name, known):
     name = str(name)
     meant = [each for each in ALIASES.get(name.lower(), ()) if each in known]
     argument = next((each for each in (name, *ALIASES.get(name.lower(), ())) if each in ARGUMENTS), None)
-    if not meant and argument is None:
+    if not meant and argument is None and ALIASES.get(name.lower()) != ():
         meant = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     if meant:
         return f" Did you mean {' and '.join(f'`{each}`' for each in meant)}?"

@@ -174,9 +174,12 @@ def vector(name, values, n):
     if array.dtype.kind not in "biuf" or is_masked(values):
         plain = array.ndim and array.dtype != object and not is_masked(values)
         got = f"dtype {array.dtype}" if plain else type(values).__name__
-        advice = remedy("pass", _numbers_for(name, values, array))
+        if name == "y" and conversions.has_masked_entries(values):
+            advice = "; leave such samples out: keep = ~np.ma.getmaskarray(y); X, y = X[keep], y[keep].data"
+        else:
+            advice = remedy("pass", _numbers_for(name, values, array))
         raise TypeError(f"`{name}` must be an array of real numbers, got {got}{advice}.")
-    if array.shape == (n, 1) and name == "y":
+    if array.shape == (n, 1):
         array = np.asarray(array).reshape(n)
     if array.shape != (n,):
         raise ValueError(f"`{name}` must have shape ({n},), one entry for each sample, got {array.shape}.")
@@ -189,6 +192,8 @@ def _numbers_for(name, values, array):
     """An expression for labels or weights as numbers, or None where there is no good one."""
     if hasattr(values, "tocsr"):
         return f"{name}.toarray()"
+    if conversions.holds_numbers_in_words(array):
+        return f"{name}.astype(float)" if hasattr(values, "astype") else f"np.asarray({name}, float)"
     in_words = array.dtype.kind == "U" or (array.size > 0 and all(isinstance(each, str) for each in array.flat))
     if in_words and name == "y":
         return "np.unique(y, return_inverse=True)[1] for classes"

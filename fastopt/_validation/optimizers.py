@@ -57,15 +57,21 @@ def refuse_uninitialised(name):
     raise RuntimeError(f"{name} must be initialised before it is used, got one without; call {name}(...).")
 
 
-def refuse_assignment(name):
-    """Raise for an assignment to a hyper-parameter other than the learning rate."""
+def refuse_assignment(name, new=None):
+    """Raise for an assignment to a hyper-parameter other than the learning rate.
+
+    `new` is the call that makes an optimizer with the value, if it needs other state arrays than the optimizer has.
+    """
     if name == "num_threads":
-        advice = "a new optimizer with the state: new.load_state_dict(opt.state_dict())"
+        advice = "make a new optimizer with the state: new.load_state_dict(opt.state_dict())"
+    elif new is not None:
+        advice = f"make a new optimizer, as the state differs: opt = {new}"
     else:
-        advice = f"state = opt.state_dict(); state['hyperparameters']['{name}'] = value; opt.load_state_dict(state)"
+        set_it = f"state['hyperparameters']['{name}'] = value"
+        advice = f"load it: state = opt.state_dict(); {set_it}; opt.load_state_dict(state)"
     raise AttributeError(
         f"`{name}` is fixed when the optimizer is made; only `learning_rate` can be set. "
-        f"To go on with another value: {advice}."
+        f"To go on with another value, {advice}."
     )
 
 

@@ -1,6 +1,7 @@
 """Parameters: arrays that are updated in place."""
 
 import itertools
+import numbers
 
 import numpy as np
 
@@ -85,10 +86,12 @@ def _refuse_parameter(problem, array, place, params, owner):
     exception, words = problem
     name = expression("params", *place)
     if isinstance(array, dict) and "params" in array:
-        advice = (
-            "; make an optimizer for each group: "
-            f"[{owner}(group['params'], learning_rate=group['lr']) for group in params]"
-        )
+        advice = f"; make an optimizer for each group: [{owner}(group['params']{_rate(params)}) for group in params]"
+    elif _is_group(params):
+        rate = ", learning_rate=params['lr']" if "lr" in params else ""
+        advice = f"; take the arrays out of the group: opt = {owner}(params['params']{rate})"
+    elif isinstance(params, (list, tuple)) and _is_one_array(params):
+        advice = _bind_instead("params", conversions.own_array("params", params), owner)
     elif isinstance(array, (dict, list, tuple)) and array and not conversions.holds_real_numbers(array):
         advice = "; bind one flat list or dict of arrays"
     elif array is None:
@@ -97,6 +100,28 @@ def _refuse_parameter(problem, array, place, params, owner):
         first = "params = list(params); " if isinstance(params, tuple) else ""
         advice = _bind_instead(name, conversions.own_array(name, array), owner, first)
     raise exception(f"{label('params', *place)} {words}{advice}.")
+
+
+def _rate(groups):
+    """The argument that hands on the learning rates of a list of groups; one that is missing needs a value."""
+    with_rate = ["lr" in group for group in groups if isinstance(group, dict)]
+    if all(with_rate):
+        return ", learning_rate=group['lr']"
+    return ", learning_rate=group.get('lr', 0.001)" if any(with_rate) else ""
+
+
+def _is_group(params):
+    """Whether it is what torch calls a group: parameters under "params", and options, which are no arrays."""
+    if not isinstance(params, dict) or "params" not in params:
+        return False
+    return not any(isinstance(value, np.ndarray) for key, value in params.items() if key != "params")
+
+
+def _is_one_array(params):
+    """Whether a list has numbers, or lists of numbers, where it should have arrays: it is one array then."""
+    return all(isinstance(each, (numbers.Real, list, tuple)) for each in params) and (
+        conversions.holds_real_numbers(params)
+    )
 
 
 def _bind_instead(name, converted, owner, first=""):

@@ -13,8 +13,15 @@ from .text import shown
 def sample_arrays(data):
     """Return `data` as a tuple of objects that an index array selects samples from, and their number."""
     if isinstance(data, (Mapping, Iterator)):
-        advice = "tuple(data.values())" if isinstance(data, Mapping) else "tuple(data)"
-        raise TypeError(f"`data` must be an array or a tuple of them, got {type(data).__name__}; pass {advice}.")
+        if isinstance(data, Mapping):
+            advice = "pass tuple(data.values())"
+        elif isinstance(data, zip):
+            advice = "pass the arrays that were zipped, as in data=(X, y)"
+        else:
+            advice = (
+                "pass the arrays themselves, as in data=(X, y), or for an iterator over samples np.array(list(data))"
+            )
+        raise TypeError(f"`data` must be an array or a tuple of them, got {type(data).__name__}; {advice}.")
     data = data if isinstance(data, (tuple, list)) else (data,)
     if not data:
         raise ValueError("`data` must hold at least one array, got an empty tuple.")

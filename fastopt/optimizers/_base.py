@@ -116,6 +116,18 @@ class Optimizer(KnownAttributes, _core.Engine):
         cls._check_combination(values)
         return values
 
+    def _state_fits(self, name, value):
+        """Whether the state could be gone on with if a hyper-parameter had another value; so if it can have no such."""
+        try:
+            values = self._values | {name: self._declared[name].check(value)}
+        except (TypeError, ValueError):
+            return True
+        try:
+            self._check_combination(values)
+        except ValueError:
+            return False
+        return list(_core.rule_slots(self.rule, values)) == list(self._slots_by_name())
+
     @staticmethod
     def _check_combination(values):
         """Raise if hyper-parameters that are valid one by one cannot be combined."""

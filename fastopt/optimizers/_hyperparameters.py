@@ -76,7 +76,9 @@ class Hyperparameter:
         return self if instance is None else instance._values[self.name]
 
     def __set__(self, instance: Any, value: Any) -> None:
-        _validation.optimizers.refuse_assignment(self.name)
+        fits = instance._state_fits(self.name, value)
+        new = None if fits else f"{type(instance).__name__}(params, {self.name}={value!r})"
+        _validation.optimizers.refuse_assignment(self.name, new)
 
     def parameter(self):
         """Its place in a signature."""

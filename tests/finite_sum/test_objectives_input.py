@@ -284,17 +284,23 @@ def test_bad_number_of_classes(n_classes, exception, parts):
         (entry(np.ones(N), 2, np.nan), ValueError, ["finite", "NaN", ";"]),
         (entry(np.ones(N), 2, np.inf), ValueError, ["finite", "infinity", ";"]),
         (np.ones(N + 1), ValueError, ["(12,)", "got (13,)"]),
-        (np.ones((N, 1)), ValueError, ["(12,)", "got (12, 1)"]),
+        (np.ones((N, 2)), ValueError, ["(12,)", "got (12, 2)"]),
         (2.0, ValueError, ["(12,)", "got ()"]),
         ("balanced", TypeError, ["real numbers", "got str"]),
         ({0: 1.0, 1: 2.0}, TypeError, ["real numbers", "got dict"]),
         (np.ones(N, complex), TypeError, ["real numbers", "got"]),
     ],
-    ids=["zero", "negative", "NaN", "infinity", "long", "column", "scalar", "text", "dict", "complex"],
+    ids=["zero", "negative", "NaN", "infinity", "long", "two columns", "scalar", "text", "dict", "complex"],
 )
 def test_bad_weights(cls, weight, exception, parts):
     with pytest.raises(exception, match=says("sample_weight", *parts)):
         cls(SAMPLES, LABELS, sample_weight=weight)
+
+
+def test_weights_in_a_column_are_those_in_a_row():
+    weight = np.arange(1.0, N + 1)
+    column, row = (objectives.LeastSquares(SAMPLES, LABELS, sample_weight=each) for each in (weight[:, None], weight))
+    assert column(np.ones(D)) == row(np.ones(D))
 
 
 STRENGTHS = [
