@@ -216,8 +216,8 @@ cdef class Bound:
         coalescer = self.coalescers[k]
         name, parts = label("grad", self.keys, k), self.gradients[k]
         for array in parts.arrays():
-            self.check_gradient_memory(k, array)
             self.pin(array)
+            self.check_gradient_memory(k, array)
         index, values, width, promised = sparse_gradients.positions_and_values(name, parts, param, coalescer)
         n_positions = bound.size // width if width else cnp.PyArray_DIM(param, 0)
         in_order = self.exact and (on_zero == FO_MOVES or (on_zero == FO_DECAYS and width != bound.row_width))

@@ -6,6 +6,7 @@ _tables.pxi and _exports.pxi are C for Python and for the other modules, _bound.
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from cpython.object cimport PyObject_GenericSetAttr
 from libc.limits cimport INT_MAX
 from libc.math cimport INFINITY, NAN
 
@@ -307,7 +308,7 @@ cdef class Engine(Bound):
             self._load_schedule(schedule, saved["schedule"], copies)
         for array, source in copies:
             array[...] = source
-        self._values = values
+        PyObject_GenericSetAttr(self, "_values", values)  # not __setattr__, which is Python code
         self._set_values(values)
         for k, last_step in enumerate(last_steps):
             self.keep_last_steps(k, last_step)

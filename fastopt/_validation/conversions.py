@@ -68,8 +68,10 @@ def of_dtype(expression, value, param):
 def as_indices(expression, value):
     """An expression for an array of integers that index, or None where there is no good one."""
     try:
-        array = np.asarray(value)
+        array = _looked_at(value)
     except ValueError:
+        return None
+    if array is None:
         return None
     if array.dtype == bool:
         return f"np.flatnonzero({expression})"
@@ -112,12 +114,31 @@ def holds_numbers_in_words(array):
 def holds_real_numbers(value):
     """Whether NumPy makes an array of real numbers of it, and each number is one: it makes NaN of None."""
     try:
-        array = np.asarray(value)
+        array = _looked_at(value)
+        if array is None:
+            return False
         if array.dtype.kind == "O":
             return array.size > 0 and all(_is_number(each) for each in array.flat)
     except Exception:  # whatever its own conversion says
         return False
     return array.dtype.kind in "biuf"
+
+
+def _looked_at(value):
+    """What NumPy makes of a value; None for a sequence of a class that NumPy would have to count through.
+
+    Such a class may have no end. A message is no place to find out.
+    """
+    counted = hasattr(type(value), "__len__") and not isinstance(value, (list, tuple, range, Mapping, str, bytes))
+    converts = hasattr(type(value), "__array__") or hasattr(type(value), "__array_interface__")
+    return None if counted and not converts and not _has_buffer(value) else np.asarray(value)
+
+
+def _has_buffer(value):
+    try:
+        return memoryview(value) is not None
+    except (TypeError, BufferError):
+        return False
 
 
 def _is_number(value):

@@ -121,7 +121,7 @@ def test_gradient_of_every_sparse_format(form, container):
         (
             np.ones((1, 1, 3)),
             ValueError,
-            "must have the shape (3,) of its parameter, got (1, 1, 3); pass grad.reshape((3,)).",
+            "must have the shape (3,) of its parameter, got (1, 1, 3); pass np.asarray(grad).reshape((3,)).",
         ),
         ([1.0], ValueError, "must have the shape (3,) of its parameter, got (1,)."),
         (1.0, ValueError, "must have the shape (3,) of its parameter, got (1,)."),
