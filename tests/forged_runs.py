@@ -140,7 +140,7 @@ def some_rows(k):
 
 def some_entries(k):
     draw = np.random.default_rng(k)
-    entries = scipy.sparse.random_array(SHAPES["w"], density=0.3, rng=draw)
+    entries = scipy.sparse.random_array(SHAPES["w"], density=0.3, random_state=draw)
     return {"w": entries, "v": draw.standard_normal(SHAPES["v"])}
 
 

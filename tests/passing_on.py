@@ -78,7 +78,7 @@ def named():
 
 
 def samples(sparse):
-    X = scipy.sparse.random_array((50, 20), density=0.3, rng=np.random.default_rng(0), format="csr")
+    X = scipy.sparse.random_array((50, 20), density=0.3, random_state=np.random.default_rng(0), format="csr")
     return X if sparse else X.toarray()
 
 
