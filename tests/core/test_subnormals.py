@@ -121,7 +121,7 @@ def test_mode_of_the_workers_is_as_before(tmp_path):
             for grad in (np.full(300_000, 1e-310), fastopt.RowSparse(np.arange(299_999, -1, -1), np.ones(300_000))):
                 opt.step(grad)
                 assert modes() == before, modes()
-        assert tasks() == started + 1  # a worker of our own
+        assert tasks() == started + _core.has_openmp()  # a worker of our own, where there are any
         print(before)
     """
     assert run_python(code, str(library)) == str([0x1F80] * 2)
