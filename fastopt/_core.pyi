@@ -75,7 +75,7 @@ class Engine(Bound):
         values: dict[str, Any],
         copies: tuple[Any, ...],
         saved: dict[str, Any],
-        last_steps: list[npt.NDArray[np.int64] | None],
+        last_steps: Any,
         schedule: Any,
     ) -> None: ...
     def _load_schedule(self, schedule: Any, state: Any, copies: tuple[Any, ...]) -> None: ...

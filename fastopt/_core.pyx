@@ -269,7 +269,7 @@ cdef class Engine(Bound):
         self.check_initialised()
         return {name: self.it.carried[k] for k, name in enumerate(names(self.it.rule.carry))}
 
-    def _take_over(self, dict values, tuple copies, dict saved, list last_steps, schedule):
+    def _take_over(self, dict values, tuple copies, dict saved, last_steps, schedule):
         """Become what was saved: the last part of loading, after all checks and allocations.
 
         Parameters
@@ -281,7 +281,7 @@ cdef class Engine(Bound):
         saved : dict
             The state dictionary, of which the counters, the carried scalars and the schedule's state are read.
         last_steps : list of ndarray or None
-            Kept, not copied; nobody else has them.
+            Checked here, next to what C takes for granted of them, and copied.
         schedule
             A learning rate that takes over the schedule's state, or None.
 
@@ -301,7 +301,7 @@ cdef class Engine(Bound):
         decays = values["weight_decay"] == 0 and self.it.rule.zero_gradient(form) == FO_DECAYS
         if not (values["sparse"] == "exact" and decays):  # else no rows are ever behind, and C does not expect any
             _validation.state_dicts.no_last_steps(last_steps)
-        last_steps = [None if each is None else sealed(each) for each in last_steps]
+        last_steps = [None if each is None else sealed(each.copy()) for each in last_steps]
         for k, name in enumerate(names(self.it.rule.carry)):  # before the schedule, which could change the dict
             carried[k] = saved["carry"][name]
         if schedule is not None:

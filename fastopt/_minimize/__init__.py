@@ -43,8 +43,9 @@ def minimize(
 ) -> Any:
     """Minimize a function whose values or gradients are noisy, or a mean over samples.
 
-    The signature, the result and the conventions are those of `scipy.optimize.minimize`; `data`, `n_samples`,
-    `batch_size`, `rng` and `resume` are new. For a guide see "minimize" in the documentation.
+    Arguments, result and conventions follow `scipy.optimize.minimize`; constraints and second derivatives are not
+    taken, and `data`, `n_samples`, `batch_size`, `rng` and `resume` are new. For a guide see "minimize" in the
+    documentation.
 
     Parameters
     ----------

@@ -56,11 +56,10 @@ def _csr(name, matrix):
 def permutation(order, n):
     """Return an order of n samples as an int64 array that nobody can change; a Generator may be of any class."""
     array = np.asarray(order)
-    if array.shape != (n,) or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= n:
+    fits = array.shape == (n,) and array.dtype.kind in "iu"
+    array = frozen(array.astype(np.int64, copy=False)) if fits else array
+    if not fits or array.min() < 0 or array.max() >= n:  # of the copy, which nobody changes any more
         raise ValueError(f"`rng` must give permutations of {n} samples, got {shown(order)}; pass a seed.")
-    array = frozen(array.astype(np.int64, copy=False))
-    if array.min() < 0 or array.max() >= n:  # whatever became of the caller's array since
-        refuse_rows(array, n)
     return array
 
 

@@ -221,7 +221,6 @@ class Optimizer(KnownAttributes, _core.Engine):
         """
         own, state_dict = self._snapshot(), _validation.state_dicts.plain(state_dict)
         _validation.state_dicts.check_entries(state_dict, own)
-        _validation.state_dicts.last_steps(state_dict, self._n_rows)
         _validation.state_dicts.learning_rate_state(state_dict, own, self._declared["learning_rate"])
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
         values = self._validated((), kept | state_dict["hyperparameters"])
@@ -233,7 +232,7 @@ class Optimizer(KnownAttributes, _core.Engine):
             schedule = values["learning_rate"]
         for name, arrays in own["state"].items():
             copies = (*copies, *zip(arrays, state_dict["state"][name], strict=True))
-        self._take_over(values, copies, dict(state_dict), _copies(state_dict["last_steps"]), schedule)
+        self._take_over(values, copies, dict(state_dict), state_dict["last_steps"], schedule)
 
     def __reduce__(self):
         with self._claim("__reduce__()"):
