@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checkpoint
+from .._memory import sealed
 from .._types import ArrayLike, StrPath
 from .._validation import minimize as validation
 from .._validation import saved_runs
@@ -205,6 +206,7 @@ def minimize(
         validation.needs_objective(chosen.name.lower())
     else:
         validation.no_parallel_samples(settings)
+    x = sealed(x)  # a function that makes the optimizer is given it, and may not resize it
     samples = arguments.samples(data, n_samples, batch_size)
     tol = validation.tolerance(tol)
     projection = None if bounds is None else Projection.of(bounds, x)

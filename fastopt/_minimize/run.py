@@ -145,7 +145,7 @@ class Run:
                 interrupts.check()
 
     def call_back(self):
-        """Call the callback, which may have x from the function that made the optimizer, and resize it."""
+        """Call the callback, which may have x from the function that made the optimizer, and give it another dtype."""
         self.callback(self.x, self.last_value, self.nit, self.nepoch)
         changed = self.held.now_and_before
         if changed is not None:

@@ -232,13 +232,35 @@ def test_nothing_leads_to_an_array_that_can_be_resized(kind):
                 each.resize(1, refcheck=False)
 
 
-def test_parameters_of_a_run_resized_by_a_callback():
+@pytest.mark.parametrize("by", ["the callback", "the function", "the generator"])
+@pytest.mark.parametrize("deed", ["resize", "dtype"])
+def test_parameters_of_a_run_stay_where_they_are(deed, by):
     """Only a function that makes the optimizer is given them."""
     bound = []
+
+    def done():
+        if deed == "resize":
+            bound[0].resize(1, refcheck=False)
+        bound[0].dtype = np.float32
+
+    class Generator(np.random.Generator):
+        def permutation(self, *arguments, **keywords):
+            if by == "the generator":
+                done()
+            return super().permutation(*arguments, **keywords)
+
+    def fun(x, index):
+        if by == "the function":
+            done()
+        return float(x @ x), 2 * x
+
+    message = "cannot resize this array" if deed == "resize" else "must stay where it was when the optimizer was made"
+    rng, options = Generator(np.random.PCG64(0)), {"epochs": 3}
+    callback = (lambda xk: done()) if by == "the callback" else None
     method = lambda x: bound.append(x) or fastopt.Adam(x)  # noqa: E731
-    with pytest.raises(ValueError, match="must stay where it was when the optimizer was made"):
-        minimize(lambda x: (float(x @ x), 2 * x), np.ones(LARGE), jac=True, method=method,
-                 callback=lambda xk: given_away(bound[0]))  # fmt: skip
+    with pytest.raises(ValueError, match=message):
+        minimize(fun, np.ones(LARGE), jac=True, method=method, n_samples=3, batch_size=1, rng=rng, callback=callback,
+                 options=options)  # fmt: skip
 
 
 def test_arguments_of_an_objective_cannot_be_made_writable():

@@ -18,6 +18,7 @@ from finite_sums import (
 from objectives import outcome
 
 from fastopt import minimize, objectives
+from fastopt.schedules import cosine_decay
 
 N, D = 60, 7
 EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES)
@@ -164,9 +165,11 @@ def test_runs_with_weights_of_zero_end_at_the_minimum_of_the_others(method, batc
         {"learning_rate": RATE} if loss == "poisson" else {})).x  # fmt: skip
     assert np.abs(others.gradient(best)).max() < 1e-8
     rate = 0.02 if method in ("saga", "svrg", "sgd") else 0.1
+    if batch_size is not None:  # at a constant rate noise would stay, without locks another one in each run
+        rate = cosine_decay(rate, 200 * -(-N // batch_size))
     res = run(zeros, method, batch_size=batch_size, options={"epochs": 200, "learning_rate": rate} | options)
     assert np.isfinite(res.x).all()
-    assert zeros(res.x) - zeros(best) < (1e-9 if method in ("saga", "svrg") else 0.05)
+    assert zeros(res.x) - zeros(best) < (1e-9 if method in ("saga", "svrg") else 0.005)
 
 
 @pytest.mark.parametrize("layout", ["dense", "csr32"])
