@@ -11,7 +11,7 @@
 
 /* Most slots, hyper-parameters, scalars and carried scalars of a rule; most dimensions of an array; the streams of
  * memory that an update goes through beside the gradient: the parameter and its slots. */
-enum { FO_MAX_SLOTS = 4, FO_MAX_HYPER = 8, FO_MAX_COEFS = 12, FO_MAX_CARRY = 2, FO_MAX_DIMS = 64 };
+enum { FO_MAX_SLOTS = 5, FO_MAX_HYPER = 8, FO_MAX_COEFS = 12, FO_MAX_CARRY = 2, FO_MAX_DIMS = 64 };
 enum { FO_MAX_STREAMS = FO_MAX_SLOTS + 1 };
 
 /* --- arrays ----------------------------------------------------------------------------------------------------- */
@@ -100,6 +100,7 @@ typedef struct {
     const char *name;
     int options;                 /* form bits that must be set for the slot to exist; 0: always there */
     int starts_at_zero;
+    int kept;                    /* filled once, from the parameters, and never written by a step */
 } fo_slot;
 
 /* An update rule: its names, in the order of the arrays that carry their values, and its functions. Constant. */

@@ -65,6 +65,7 @@ cdef extern from "fastopt.h" nogil:
         const char *name
         int options
         int starts_at_zero
+        int kept
 
     ctypedef struct fo_rule:
         const char *name

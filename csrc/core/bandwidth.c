@@ -9,7 +9,7 @@
 typedef void bandwidth_pass(const uint64_t *read, uint64_t *const *readwrite, ptrdiff_t lo, ptrdiff_t hi);
 
 /* The numbers n of streams that a rule can have: its parameter, and as many slots as the ABI allows. */
-#define EACH_STREAM_COUNT(X) X(1) X(2) X(3) X(4) X(5)
+#define EACH_STREAM_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #define COUNT(n) +1
 _Static_assert(EACH_STREAM_COUNT(COUNT) == FO_MAX_STREAMS, "EACH_STREAM_COUNT must go up to FO_MAX_STREAMS");
 

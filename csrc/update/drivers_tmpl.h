@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
     real *p;
     const real *g;
-    SLOTS(STREAM)
+    ALL_SLOTS(STREAM)
 } FN(streams);
 #include RULE_FILE            /* FN(update), which takes FN(coefs) */
 
@@ -32,6 +32,7 @@ typedef struct {
 #define SAVE(slot, options, initial) if (HAS(options)) slot##_[i] = SAVE_STATE(slot);
 #define START(slot, options, initial) if (stream.slot) stream.slot[i] = SAVE_STATE((real)(initial));
 #define ARGUMENT(slot, options, initial) , &slot
+#define VALUE(slot, options, initial) , slot
 #define FROM_ARRAY(slot, options, initial) stream.slot = (state_t *)array->state[FO_SLOT_##slot];
 #define ADVANCE(slot, options, initial) if (stream.slot) stream.slot += entries;
 #define DECAY(slot, options, initial) \
@@ -65,7 +66,7 @@ FO_INLINE FN(streams) FN(streams_of)(const fo_array *array)
     FN(streams) stream;
     stream.p = (real *)array->param;
     stream.g = (const real *)array->grad;
-    SLOTS(FROM_ARRAY)
+    ALL_SLOTS(FROM_ARRAY)
     return stream;
 }
 
@@ -74,7 +75,7 @@ FO_INLINE FN(streams) FN(advance)(FN(streams) stream, ptrdiff_t entries, ptrdiff
 {
     stream.p += entries;
     stream.g += grad_entries;
-    SLOTS(ADVANCE)
+    ALL_SLOTS(ADVANCE)
     return stream;
 }
 
@@ -95,14 +96,14 @@ FO_INLINE void FN(update_range)(FN(streams) stream, ptrdiff_t count, const FN(co
     real *FO_RESTRICT p_ = stream.p;
     const real *FO_RESTRICT g_ = stream.g;
     const FN(coefs) coefs_here = *c;     /* registers, not memory that the stores might alias */
-    SLOTS(BIND)
+    ALL_SLOTS(BIND)
     FO_SIMD
     for (ptrdiff_t i = 0; i < count; ++i) {
         real p = p_[i], g = g_[i];
-        SLOTS(LOAD)
+        ALL_SLOTS(LOAD)
         if (form & FO_MODIFIED)
             g = FN(modify)(&p, g, modifiers);
-        FN(update)(&p, g SLOTS(ARGUMENT), &coefs_here, form);
+        FN(update)(&p, g SLOTS(ARGUMENT) KEPT(VALUE), &coefs_here, form);
         p_[i] = p;
         SLOTS(SAVE)
     }
@@ -116,7 +117,7 @@ static void FN(initialise)(const fo_array *array, const fo_step *step, ptrdiff_t
     for (ptrdiff_t i = lo; i < hi; ++i) {
         const real p = stream.p[i];
         (void)p;
-        SLOTS(START)
+        ALL_SLOTS(START)
     }
 }
 
@@ -166,7 +167,7 @@ FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo
         if (k + ROWS_AHEAD < hi) {
             const ptrdiff_t entry = position(&array->at, k + ROWS_AHEAD) * width;
             prefetch_row(all.p + entry, nbytes);
-            SLOTS(PREFETCH_ROW)
+            ALL_SLOTS(PREFETCH_ROW)
         }
         const FN(streams) stream = FN(advance)(all, row * width, k * width);
         if (array->last_step) {
@@ -188,20 +189,20 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
     real p_stage[ELEMENTS_STAGED];
     FN(streams) staged;
     staged.p = p_stage;
-    SLOTS(STAGE)
+    ALL_SLOTS(STAGE)
     for (ptrdiff_t start = lo; start < hi; start += ELEMENTS_STAGED) {
         const int count = hi - start < ELEMENTS_STAGED ? (int)(hi - start) : ELEMENTS_STAGED;
         const ptrdiff_t ahead = start + ELEMENTS_AHEAD, stop = ahead + count < hi ? ahead + count : hi;
         for (ptrdiff_t k = ahead; k < stop; ++k) {
             const ptrdiff_t entry = position(&positions, k);
             prefetch_entry(all.p + entry);
-            SLOTS(PREFETCH_ENTRY)
+            ALL_SLOTS(PREFETCH_ENTRY)
         }
         for (int k = 0; k < count; ++k) {
             const ptrdiff_t entry = position(&positions, start + k);
             at[k] = entry;
             staged.p[k] = all.p[entry];
-            SLOTS(GATHER)
+            ALL_SLOTS(GATHER)
         }
         if (array->last_step)
             for (int k = 0; k < count; ++k) {
@@ -246,6 +247,7 @@ static const fo_rule_kernels FN(kernels) = {
 #undef SAVE
 #undef START
 #undef ARGUMENT
+#undef VALUE
 #undef FROM_ARRAY
 #undef ADVANCE
 #undef DECAY

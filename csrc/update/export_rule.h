@@ -21,12 +21,14 @@
 #define FO_NAME(name) #name,
 #define FO_CARRY_NAME(name, first) #name,
 #define FO_CARRY_START(name, first) start.name = first;
-#define FO_SLOT(name, options, initial) {#name, options, sizeof #initial == 2 && #initial[0] == '0'},
+#define FO_STARTS_AT_ZERO(initial) (sizeof #initial == 2 && #initial[0] == '0')
+#define FO_SLOT(name, options, initial) {#name, options, FO_STARTS_AT_ZERO(initial), 0},
+#define FO_KEPT(name, options, initial) {#name, options, FO_STARTS_AT_ZERO(initial), 1},
 
 static const char *const hyper_names[] = {HYPER(FO_NAME) NULL};
 static const char *const option_names[] = {OPTIONS(FO_NAME) NULL};
 static const char *const carry_names[] = {CARRY(FO_CARRY_NAME) NULL};
-static const fo_slot slots[] = {SLOTS(FO_SLOT){NULL, 0, 0}};
+static const fo_slot slots[] = {SLOTS(FO_SLOT) KEPT(FO_KEPT){NULL, 0, 0, 0}};
 
 _Static_assert(sizeof(hyper) <= FO_MAX_HYPER * sizeof(double), "raise FO_MAX_HYPER");
 _Static_assert(sizeof(coefs) <= FO_MAX_COEFS * sizeof(double), "raise FO_MAX_COEFS");

@@ -1,4 +1,4 @@
-/* rule.h -- from the name lists of a rule (RULE, HYPER, OPTIONS, CARRY, COEF, SLOTS) to its types.
+/* rule.h -- from the name lists of a rule (RULE, HYPER, OPTIONS, CARRY, COEF, SLOTS, KEPT) to its types.
  *
  * A rule file includes this right after its lists, then defines prepare(), then includes "update/export_rule.h", which
  * makes the kernels and the table entry: prepare() needs the types, and the entry needs prepare(). See csrc/README.md,
@@ -22,6 +22,10 @@
 #ifndef CARRY
 #define CARRY(X)
 #endif
+#ifndef KEPT
+#define KEPT(X)
+#endif
+#define ALL_SLOTS(X) SLOTS(X) KEPT(X)
 
 /* 1 where the place of weight decay in the step is a part of the paper's formula; else it is the driver's. */
 #ifndef OWN_WEIGHT_DECAY
@@ -39,7 +43,7 @@ typedef struct {
 } carried;
 enum { OPTIONS(FO_OPTION_INDEX) FO_N_OPTIONS };
 enum { OPTIONS(FO_OPTION_BIT) always = 0 };
-enum { SLOTS(FO_SLOT_INDEX) FO_N_SLOTS };
+enum { ALL_SLOTS(FO_SLOT_INDEX) FO_N_SLOTS };
 
 /* What prepare() is told about the step. */
 typedef struct {
