@@ -27,6 +27,15 @@ def forms(cls):
         yield keywords
 
 
+def refuses_decoupled_decay(cls):
+    """Whether the class computes parameters from its state, so that they cannot be shrunk."""
+    try:
+        cls._validated((), {"decoupled_weight_decay": True})
+    except ValueError:
+        return True
+    return False
+
+
 def form_id(value):
     """A readable test id for an (optimizer, keywords) case."""
     if not isinstance(value, tuple):

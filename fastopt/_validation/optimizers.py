@@ -117,12 +117,12 @@ def no_nesterov_without_momentum(values):
         raise ValueError(f"`nesterov` needs `dampening` = 0, got {values['dampening']!r}.")
 
 
-def no_decoupled_decay(values):
+def no_decoupled_decay(owner, remedy, values):
     """Refuse decoupled weight decay for a rule that recomputes the parameter from its state."""
     if values["decoupled_weight_decay"]:
         raise ValueError(
-            "`decoupled_weight_decay` must be False for FTRL, whose parameters are recomputed from its state, "
-            "got True; use `l2`."
+            f"`decoupled_weight_decay` must be False for {owner}, whose parameters are recomputed from its state, "
+            f"got True; {remedy}."
         )
 
 

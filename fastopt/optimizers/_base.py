@@ -15,7 +15,7 @@ STATE_FORMAT = 1
 
 COMMON_PARAMETERS = """\
 weight_decay : float, default={weight_decay}
-    Strength of weight decay, in [0, inf): ``weight_decay * p`` is added to the gradient.
+    Strength of weight decay, in [0, inf): {coupled_decay}
 decoupled_weight_decay : bool, default={decoupled_weight_decay}
     Multiply the parameter by ``1 - learning_rate * weight_decay`` before the update instead.
 maximize : bool, default=False
@@ -58,7 +58,8 @@ def sparse_note(rule, values):
 def common_parameters(cls):
     """What the docstring of a class says about the hyper-parameters that every optimizer has."""
     defaults = {name: each.default for name, each in cls._declared.items()}
-    return COMMON_PARAMETERS.format(**defaults | {"sparse": sparse_note(cls.rule, defaults)})
+    notes = {"sparse": sparse_note(cls.rule, defaults), "coupled_decay": cls._coupled_decay}
+    return COMMON_PARAMETERS.format(**defaults | notes)
 
 
 class Optimizer(KnownAttributes, _core.Engine):
@@ -78,6 +79,7 @@ class Optimizer(KnownAttributes, _core.Engine):
     rule = None
     learning_rate: Any  # declared by each subclass with its own default
     _step_gain = 1.0  # how much further than one step a constant gradient moves the parameters; above 1 with momentum
+    _coupled_decay = "``weight_decay * p`` is added to the gradient."  # what docstrings say of decay not decoupled
     _penalty = "lagged_gradient"  # how l1 and l2 of an objective are applied: a key of `epochs.PENALTIES`
     weight_decay = Real(0.0, "[0, inf)", keyword_only=True)
     decoupled_weight_decay = Flag(False, keyword_only=True)
