@@ -405,6 +405,10 @@ OPTIMIZERS = {
     "FTRL": Row(
         X, "FTRL(x, weight_decay=0.1, decoupled_weight_decay=True)", "opt.l2", "opt = FTRL(x, l2=0.1)", again=False,
     ),
+    "COCOB": Row(
+        X, "COCOB(x, weight_decay=0.1, decoupled_weight_decay=True)", "opt.weight_decay",
+        "opt = COCOB(x, weight_decay=0.1)", again=False,
+    ),
     "base class": Row(X, "Optimizer(x)", "opt.params is x", "opt = Adam(x)", again=False),
     "base class of objectives": Row(
         "", "fastopt.objectives._base.Objective(np.eye(2), [0, 1])", "f", "f = Logistic(np.eye(2), [0, 1])", again=False
@@ -417,7 +421,7 @@ OPTIMIZERS = {
         X + "opt = SGD(x, lambda t: opt.step(np.ones(3)) or 0.1)", "opt.step(np.ones(3))", "opt.step_count == 1",
         "other = SGD(np.ones(3)); opt = SGD(x, lambda t: other.step(np.ones(3)) or 0.1)",
     ),
-    "name": Row("", "minimize(np.sum, [1.0], method='adan')", "res.nit == 1",
+    "name": Row("", "minimize(np.sum, [1.0], method='addam')", "res.nit == 1",
                 "res = minimize(np.sum, [1.0], method='adam', options={'maxiter': 1})", again=False),
     "state of a schedule": Row(
         X + "opt = SGD(x, lambda t: 0.5); saved = SGD(x, 0.25).state_dict()", "opt.load_state_dict(saved)",

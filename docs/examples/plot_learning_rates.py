@@ -5,7 +5,8 @@ How sensitive is each method to its learning rate?
 Every optimizer of the package on the same problem, softmax regression on handwritten digits, for the same five epochs,
 with learning rates from a hundred-thousandth to a hundred. The picture shows the loss over all samples that each of
 them reached; a wide, flat valley forgives a bad choice. Rprop has none: it is made for gradients without noise, and its
-rate is only where its step sizes begin.
+rate is only where its step sizes begin. COCOB has none either: its rate weighs gradients, and its steps do not
+depend on their scale.
 """
 
 import matplotlib.pyplot as plt

@@ -12,7 +12,11 @@ from .adagrad import Adagrad as Adagrad
 from .adam import Adam as Adam
 from .adamax import Adamax as Adamax
 from .adamw import AdamW as AdamW
+from .adan import Adan as Adan
+from .ademamix import AdEMAMix as AdEMAMix
+from .adopt import ADOPT as ADOPT
 from .asgd import ASGD as ASGD
+from .cocob import COCOB as COCOB
 from .ftrl import FTRL as FTRL
 from .lion import Lion as Lion
 from .nadam import NAdam as NAdam

@@ -1,8 +1,8 @@
-"""The update rules of torch 2.13, Keras 3.15 and optax 0.2.8, as plain NumPy formulas.
+"""The update rules of torch 2.13, Keras 3.15, optax 0.2.8, pytorch-optimizer 4.1 and parameterfree 0.0.1 in NumPy.
 
-One function per method: `torch_adam` is `torch.optim.Adam`, `keras_ftrl` is `keras.optimizers.Ftrl`,
-`optax_yogi` is `optax.yogi`. Each takes the parameter, the gradient, a dict for its state and the step
-number from 1, then the options of the method with their names and defaults there, and returns the new
+One function per method: `torch_adam` is `torch.optim.Adam`, `keras_ftrl` is `keras.optimizers.Ftrl`, `optax_yogi` is
+`optax.yogi`, and `optax_adopt` is `optax.contrib.adopt`. Each takes the parameter, the gradient, a dict for its state
+and the step number from 1, then the options of the method with their names and defaults there, and returns the new
 parameter. Only options that change the formula are here. test_recipes.py proves them against the frameworks.
 """
 
@@ -14,10 +14,10 @@ import numpy as np
 
 
 def parse(call):
-    """Split "torch.optim.Adam(params, lr=0.1)" into "torch", "Adam" and {"lr": 0.1}."""
+    """Split "torch.optim.Adam(params, lr=0.1)" into "torch", "optim.Adam" and {"lr": 0.1}."""
     node = ast.parse(call, mode="eval").body
-    path = ast.unparse(node.func).split(".")
-    return path[0], path[-1], {word.arg: ast.literal_eval(word.value) for word in node.keywords}
+    framework, _, method = ast.unparse(node.func).partition(".")
+    return framework, method, {word.arg: ast.literal_eval(word.value) for word in node.keywords}
 
 
 class Formula:
@@ -25,8 +25,8 @@ class Formula:
 
     def __init__(self, call):
         framework, method, self._options = parse(call)
-        self._update = globals()[f"{framework}_{method.lower()}"]
-        self.rate_name = "lr" if framework == "torch" else "learning_rate"
+        self._update = globals()[f"{framework}_{method.split('.')[-1].lower()}"]
+        self.rate_name = "learning_rate" if framework in ("keras", "optax") else "lr"
         # The signature of a wrapped function is that of the function inside, defaults included.
         default = inspect.signature(self._update).parameters[self.rate_name].default
         self.learning_rate = self._options.get(self.rate_name, default)
@@ -379,3 +379,101 @@ def optax_adabelief(p, g, s, t, learning_rate, b1=0.9, b2=0.999, eps=1e-16, eps_
     m = average(s, "m", b1, g)
     variance = s["s"] = b2 * s.get("s", 0.0) + (1 - b2) * (g - m) ** 2 + eps_root
     return p - learning_rate * m / (1 - b1**t) / (np.sqrt(variance / (1 - b2**t)) + eps)
+
+
+def optax_adopt(p, g, s, t, learning_rate, b1=0.9, b2=0.9999, eps=1e-6, use_clipping=True):
+    """Counts from 0, so that the second step clips to 1."""
+    return p - learning_rate * adopt_direction(g, s, t, (b1, b2), eps, (t - 1) ** 0.25 if use_clipping else np.inf)
+
+
+def adopt_direction(g, s, t, betas, eps, bound):
+    """ADOPT without learning rate, the same everywhere but for the bound of the clipping."""
+    if t == 1:
+        s["v"] = g * g
+        return np.zeros_like(g)
+    direction = average(s, "m", betas[0], np.clip(g / np.maximum(np.sqrt(s["v"]), eps), -bound, bound))
+    average(s, "v", betas[1], g * g)
+    return direction
+
+
+def optax_ademamix(
+    p, g, s, t, learning_rate, b1=0.9, b2=0.999, b3=0.9999, alpha=5.0, eps=1e-8, eps_root=0.0, weight_decay=0.0
+):  # fmt: skip
+    direction = ademamix_direction(g, s, t, (b1, b2, b3), alpha, eps, eps_root)
+    return p - learning_rate * (direction + weight_decay * p)
+
+
+def ademamix_direction(g, s, t, betas, alpha, eps, eps_root=0.0):
+    """AdEMAMix without learning rate and weight decay, `alpha` and the last beta being those of the step."""
+    m = average(s, "m", betas[0], g) / (1 - betas[0] ** t)
+    v = average(s, "v", betas[1], g * g) / (1 - betas[1] ** t)
+    return (m + alpha * average(s, "slow", betas[2], g)) / (np.sqrt(v + eps_root) + eps)
+
+
+def optax_cocob(p, g, s, t, learning_rate=1.0, alpha=100.0, eps=1e-8, weight_decay=0.0):
+    """Chained behind the learning rate, which therefore multiplies the gradient."""
+    return coin_betting(p, learning_rate * (g + weight_decay * p), s, alpha, eps)
+
+
+def coin_betting(p, g, s, alpha, eps):
+    """COCOB-Backprop, which has no learning rate."""
+    start = s.setdefault("start", p)
+    largest = s["L"] = np.maximum(s.get("L", eps), np.abs(g))
+    total = s["G"] = s.get("G", 0.0) + np.abs(g)
+    reward = s["R"] = np.maximum(s.get("R", 0.0) - g * (p - start), 0.0)
+    s["theta"] = s.get("theta", 0.0) - g
+    return start + s["theta"] / (largest * np.maximum(total + largest, alpha * largest)) * (largest + reward)
+
+
+# ---- pytorch-optimizer, parameterfree ---------------------------------------------------------------------
+
+
+def decayed(update):
+    """What most methods of pytorch-optimizer do first: weight decay of either kind."""
+
+    @functools.wraps(update)
+    def formula(p, g, s, t, lr, weight_decay=0.0, weight_decouple=False, **options):
+        if weight_decouple:
+            p = p - lr * weight_decay * p
+        else:
+            g = g + weight_decay * p
+        return update(p, g, s, t, lr, **options)
+
+    return formula
+
+
+def pytorch_optimizer_adan(
+    p, g, s, t, lr=0.001, betas=(0.98, 0.92, 0.99), eps=1e-8, weight_decay=0.0, weight_decouple=False
+):  # fmt: skip
+    difference = g - s.get("g", g)
+    s["g"] = g
+    m = average(s, "m", betas[0], g) / (1 - betas[0] ** t)
+    d = average(s, "d", betas[1], difference) / (1 - betas[1] ** t)
+    v = average(s, "v", betas[2], (g + betas[1] * difference) ** 2) / (1 - betas[2] ** t)
+    change = lr * (m + betas[1] * d) / (np.sqrt(v) + eps)
+    if weight_decouple:
+        return (1 - lr * weight_decay) * p - change
+    return (p - change) / (1 + lr * weight_decay)
+
+
+@decayed
+def pytorch_optimizer_adopt(p, g, s, t, lr=0.001, betas=(0.9, 0.9999), eps=1e-6):
+    """Counts all steps, so that the second one clips to the fourth root of 2."""
+    return p - lr * adopt_direction(g, s, t, betas, eps, t**0.25)
+
+
+@decayed
+def pytorch_optimizer_ademamix(
+    p, g, s, t, lr=0.001, betas=(0.9, 0.999, 0.9999), alpha=5.0, t_alpha_beta3=None, eps=1e-8
+):  # fmt: skip
+    beta_1, beta_2, beta_3 = betas
+    if t_alpha_beta3 is not None:
+        done, log_1, log_3 = t / t_alpha_beta3, np.log(beta_1), np.log(beta_3)
+        alpha = min(done * alpha, alpha)
+        beta_3 = min(np.exp(log_1 * log_3 / ((1 - done) * log_3 + done * log_1)), beta_3)
+    return p - lr * ademamix_direction(g, s, t, (beta_1, beta_2, beta_3), alpha, eps)
+
+
+def parameterfree_cocob(p, g, s, t, lr=1.0, alpha=100, eps=1e-8, weight_decay=0.0):
+    """Has no learning rate: `lr` is not used."""
+    return coin_betting(p, g + weight_decay * p, s, alpha, eps)

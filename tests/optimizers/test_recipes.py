@@ -7,6 +7,7 @@ frameworks.py, so that the recipes stay tested where no framework is installed.
 import math
 import os
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -315,6 +316,67 @@ RECIPES = [
         "optax.adabelief(learning_rate=0.001)",
         "fastopt.AdaBelief(params, learning_rate=0.001)",
     ),
+    # Adan
+    Recipe(
+        "pytorch_optimizer.Adan(params)",
+        "fastopt.Adan(params, learning_rate=0.001)",
+    ),
+    Recipe(
+        "pytorch_optimizer.Adan(params, weight_decay=0.1)",
+        "fastopt.Adan(params, learning_rate=0.001, weight_decay=0.1)",
+    ),
+    Recipe(
+        "pytorch_optimizer.Adan(params, weight_decay=0.1, weight_decouple=True)",
+        "fastopt.Adan(params, learning_rate=0.001, weight_decay=0.1, decoupled_weight_decay=True)",
+    ),
+    # AdEMAMix
+    Recipe(
+        "pytorch_optimizer.AdEMAMix(params)",
+        "fastopt.AdEMAMix(params, learning_rate=0.001)",
+    ),
+    Recipe(
+        "pytorch_optimizer.AdEMAMix(params, weight_decay=0.1, t_alpha_beta3=8)",
+        "fastopt.AdEMAMix(params, learning_rate=0.001, warmup_steps=8, weight_decay=0.1, decoupled_weight_decay=False)",
+    ),
+    Recipe(
+        "optax.contrib.ademamix(learning_rate=0.001)",
+        "fastopt.AdEMAMix(params, learning_rate=0.001)",
+    ),
+    Recipe(
+        "optax.contrib.ademamix(learning_rate=0.001, eps_root=1e-8, weight_decay=0.1)",
+        "fastopt.AdEMAMix(params, learning_rate=0.001, epsilon_root=1e-8, weight_decay=0.1)",
+    ),
+    # ADOPT
+    Recipe(
+        "pytorch_optimizer.ADOPT(params)",
+        "fastopt.ADOPT(params, learning_rate=0.001, clip_delay=0.0)",
+    ),
+    Recipe(
+        "pytorch_optimizer.ADOPT(params, weight_decay=0.1, weight_decouple=True)",
+        "fastopt.ADOPT(params, learning_rate=0.001, clip_delay=0.0, weight_decay=0.1, decoupled_weight_decay=True)",
+    ),
+    Recipe(
+        "optax.contrib.adopt(learning_rate=0.001)",
+        "fastopt.ADOPT(params, learning_rate=0.001)",
+    ),
+    Recipe(
+        "optax.contrib.adopt(learning_rate=0.001, use_clipping=False)",
+        "fastopt.ADOPT(params, learning_rate=0.001, clip_exponent=math.inf)",
+    ),
+    # COCOB
+    Recipe(
+        "parameterfree.COCOB(params)",
+        "fastopt.COCOB(params)",
+        rate_varies=False,
+    ),
+    Recipe(
+        "optax.contrib.cocob()",
+        "fastopt.COCOB(params, learning_rate=1.0)",
+    ),
+    Recipe(
+        "optax.contrib.cocob(alpha=50.0, weight_decay=0.1)",
+        "fastopt.COCOB(params, learning_rate=1.0, alpha=50.0, weight_decay=0.1)",
+    ),
     # ASGD
     Recipe(
         "torch.optim.ASGD(params)",
@@ -373,16 +435,17 @@ def run_fastopt(recipe, start, gradients):
 
 def run_torch(recipe, start, gradients):
     torch = pytest.importorskip("torch")
-    _, method, options = parse(recipe.call)
+    package, method, options = parse(recipe.call)
+    package = pytest.importorskip(package)
     default_dtype = torch.get_default_dtype()
     # NAdam's product of mu and ASGD's eta have the default dtype, not the parameter's.
     torch.set_default_dtype(torch.float64)
     try:
         p, path = torch.tensor(start), []
-        opt = getattr(torch.optim, method)([p], **options)
+        opt = attrgetter(method)(package)([p], **options)
         for gradient, opt.param_groups[0]["lr"] in zip(gradients, learning_rates(recipe), strict=True):
             p.grad = torch.tensor(gradient)
-            if method == "SparseAdam":
+            if method == "optim.SparseAdam":
                 indices = torch.arange(len(start))[None]
                 p.grad = torch.sparse_coo_tensor(indices, p.grad, check_invariants=True)
             opt.step()
@@ -403,7 +466,7 @@ def run_keras(recipe, start, gradients):
     keras.config.set_floatx("float64")
     try:
         p, path = keras.Variable(start), []
-        opt = getattr(keras.optimizers, method)(**options)
+        opt = attrgetter(method)(keras)(**options)
         for gradient, opt.learning_rate in zip(gradients, learning_rates(recipe), strict=True):
             opt.apply([keras.ops.convert_to_tensor(gradient)], [p])
             path.append(np.asarray(p.value))
@@ -420,7 +483,7 @@ def run_optax(recipe, start, gradients):
     p, state, path = jax.numpy.array(start), None, []
     for gradient, rate in zip(gradients, learning_rates(recipe), strict=True):
         # The rate is no part of the state, so a transformation with another rate continues it.
-        transformation = getattr(optax, method)(**{**options, "learning_rate": rate})
+        transformation = attrgetter(method)(optax)(**{**options, "learning_rate": rate})
         if state is None:
             state = transformation.init(p)
         updates, state = transformation.update(jax.numpy.array(gradient), state, p)
@@ -440,7 +503,7 @@ def test_fastopt_follows_the_formula(recipe, problem):
 
 @every_recipe
 def test_formula_is_the_frameworks(recipe, problem):
-    run = {"torch": run_torch, "keras": run_keras, "optax": run_optax}[parse(recipe.call)[0]]
+    run = {"keras": run_keras, "optax": run_optax}.get(parse(recipe.call)[0], run_torch)
     assert_same_path(run_formula(recipe, *problem), run(recipe, *problem))
 
 

@@ -130,6 +130,8 @@ COMBINATIONS = {
     "`decoupled_weight_decay` must be False for FTRL, whose parameters are recomputed from its state, got True; "
     "use `l2`.": (fastopt.FTRL, dict(decoupled_weight_decay=True, weight_decay=0.1)),
     "`step_min` must be at most `step_max`, got 2.0 > 1.0.": (fastopt.Rprop, dict(step_min=2, step_max=1)),
+    "`decoupled_weight_decay` must be False for COCOB, whose parameters are recomputed from its state, got True; "
+    "use `weight_decay` alone.": (fastopt.COCOB, dict(decoupled_weight_decay=True, weight_decay=0.1)),
 }
 
 
@@ -280,7 +282,7 @@ def test_schedule_that_raises(cls, exception):
     assert opt.step_count == 2
 
 
-@pytest.mark.parametrize("cls", [fastopt.Adagrad, fastopt.Rprop, fastopt.FTRL, fastopt.Yogi])
+@pytest.mark.parametrize("cls", [fastopt.Adagrad, fastopt.COCOB, fastopt.Rprop, fastopt.FTRL, fastopt.Yogi])
 def test_schedule_that_fails_at_construction(cls):
     """These fill their state with the first rate or beside it."""
     x = np.ones(3)
