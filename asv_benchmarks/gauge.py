@@ -6,7 +6,7 @@ from timing import interleaved
 
 from fastopt import _core
 
-MOST_STREAMS = 4  # that the gauge reads and writes
+MOST_STREAMS = 5  # that the gauge reads and writes
 ROUNDS = 11
 
 

@@ -10,6 +10,7 @@ import itertools
 
 import numpy as np
 import scipy.sparse
+from cases import refuses_decoupled_decay
 
 import fastopt
 
@@ -26,6 +27,8 @@ VARIANTS = {
 OPTIONS = {
     "adam": [{"amsgrad": True}, {"epsilon_hat": True}],
     "adamw": [{"amsgrad": True}],
+    "ademamix": [{"warmup_steps": 8}],
+    "adopt": [{"clip_delay": 0}, {"clip_exponent": np.inf}],
     "rmsprop": [{"centered": True}, {"momentum": 0.9}, {"momentum": 0.9, "centered": True}],
     "sgd": [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.9, "dampening": 0.5}],
 }
@@ -53,7 +56,7 @@ def digest(*parts):
 def variants(name):
     """The sets of hyper-parameters that an optimizer is run with."""
     for label, values in VARIANTS.items():
-        if not (name == "ftrl" and "decoupled_weight_decay" in values):
+        if not (refuses_decoupled_decay(fastopt.OPTIMIZERS[name]) and "decoupled_weight_decay" in values):
             yield label, values
     for values in OPTIONS.get(name, []):
         yield "+".join(values), values
