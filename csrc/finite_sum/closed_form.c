@@ -23,7 +23,7 @@ void fo_solve_closed_form(const fo_minibatch *it, fo_array part, int64_t t, doub
     fo_optimizer optimizer = penalised_part(it, work, t);
     if (t == 0)
         return;
-    optimizer.rule->prepare(optimizer.hyper, learning_rate, t, optimizer.carried, optimizer.step.coef);
+    fo_prepare_scalars(&optimizer, learning_rate, t, optimizer.carried);
     fo_plan(&work, optimizer.form);
     fo_update(&work, optimizer.rule, optimizer.form, &optimizer.step, num_threads);
 }

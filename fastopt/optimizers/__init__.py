@@ -14,10 +14,13 @@ from .adamax import Adamax as Adamax
 from .adamw import AdamW as AdamW
 from .asgd import ASGD as ASGD
 from .ftrl import FTRL as FTRL
+from .lamb import LAMB as LAMB
+from .lars import LARS as LARS
 from .lion import Lion as Lion
 from .nadam import NAdam as NAdam
 from .radam import RAdam as RAdam
 from .rmsprop import RMSprop as RMSprop
+from .rowwiseadagrad import RowwiseAdagrad as RowwiseAdagrad
 from .rprop import Rprop as Rprop
 from .sgd import SGD as SGD
 from .yogi import Yogi as Yogi

@@ -98,10 +98,10 @@ class Optimizer(KnownAttributes, _core.Engine):
             _validation.optimizers.refuse_base_class(type(self).__name__)
         values = self._validated(args, hyperparameters)
         arrays, keys = _validation.parameters.flat_parameters(params, type(self).__name__)
-        slots = _core.rule_slots(self.rule, values)
-        self._bind(self.rule, arrays, keys, allocate([base_view(array) for array in arrays], slots), values)
+        slots = allocate([base_view(array) for array in arrays], _core.slot_shapes(self.rule, values))
+        self._bind(self.rule, arrays, keys, slots, values)
         self._values = values
-        if not all(slots.values()):
+        if not all(_core.rule_slots(self.rule, values).values()):
             self._initialise()
 
     @classmethod

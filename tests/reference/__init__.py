@@ -7,6 +7,10 @@ One module per optimizer, with two functions and a dict:
     LEARNING_RATES                -> a learning rate for each problem that test_minimize_problems.py solves with
                                      every optimizer: "quadratic" and "digits"
 
+A rule with sums over all arrays has, in the place of `update`,
+
+    update_all(params, grads, states, t, lr, h) -> the new parameters, of lists with an entry for each array
+
 `h` holds every hyper-parameter of the optimizer, the common ones included, and `learning_rate` as the number
 in force at t = 1. What happens to the gradient before the update is the same for all and lives here; an oracle with
 OWN_WEIGHT_DECAY = True sees to weight decay itself.
@@ -72,6 +76,9 @@ class Reference:
         lr = self._h["learning_rate"] if learning_rate is None else learning_rate
         self.step_count += 1
         params, grads, self.last_grad_norm = prelude(self.params, float64_copies(grads), lr, self._before)
+        if hasattr(self._rule, "update_all"):
+            self.params = self._rule.update_all(params, grads, self._slots, self.step_count, lr, self._h)
+            return
         self.params = [
             self._rule.update(p, g, slots, self.step_count, lr, self._h)
             for p, g, slots in zip(params, grads, self._slots, strict=True)
