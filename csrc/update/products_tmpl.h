@@ -32,7 +32,9 @@ FO_INLINE fo_sum FN(sum_products)(const real *x, const real *y, ptrdiff_t n)
             up[k] += (a * SCALE_UP) * (b * SCALE_UP);
         }
     }
-    const fo_sum sum = {FN(total)(plain), FN(total)(down), FN(total)(up)};
+    const double total = FN(total)(plain);
+    const fo_sum sum = {total, scaled ? FN(total)(down) : total * SCALE_DOWN * SCALE_DOWN,
+                        scaled ? FN(total)(up) : total * SCALE_UP * SCALE_UP};
     return sum;
 }
 
