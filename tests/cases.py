@@ -27,6 +27,15 @@ def forms(cls):
         yield keywords
 
 
+def takes_decoupled_decay(cls):
+    """Whether the class knows another kind of weight decay than l2; where it does not, it refuses it in words."""
+    try:
+        cls._validated((), {"decoupled_weight_decay": True})
+    except ValueError:
+        return False
+    return True
+
+
 def form_id(value):
     """A readable test id for an (optimizer, keywords) case."""
     if not isinstance(value, tuple):

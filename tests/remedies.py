@@ -405,6 +405,10 @@ OPTIMIZERS = {
     "FTRL": Row(
         X, "FTRL(x, weight_decay=0.1, decoupled_weight_decay=True)", "opt.l2", "opt = FTRL(x, l2=0.1)", again=False,
     ),
+    "schedule-free SGD": Row(
+        X, "ScheduleFreeSGD(x, weight_decay=0.1, decoupled_weight_decay=True)", "opt.weight_decay == 0.1",
+        "opt = ScheduleFreeSGD(x, weight_decay=0.1)", again=False,
+    ),
     "base class": Row(X, "Optimizer(x)", "opt.params is x", "opt = Adam(x)", again=False),
     "base class of objectives": Row(
         "", "fastopt.objectives._base.Objective(np.eye(2), [0, 1])", "f", "f = Logistic(np.eye(2), [0, 1])", again=False

@@ -19,6 +19,8 @@ from .nadam import NAdam as NAdam
 from .radam import RAdam as RAdam
 from .rmsprop import RMSprop as RMSprop
 from .rprop import Rprop as Rprop
+from .schedulefreeadamw import ScheduleFreeAdamW as ScheduleFreeAdamW
+from .schedulefreesgd import ScheduleFreeSGD as ScheduleFreeSGD
 from .sgd import SGD as SGD
 from .yogi import Yogi as Yogi
 

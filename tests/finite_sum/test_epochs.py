@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import CASES, OPTIMIZERS, form_id
+from cases import CASES, OPTIMIZERS, form_id, takes_decoupled_decay
 from finite_sums import DTYPES, LAYOUTS, LOSSES, make_objective
 from reference_epochs import (
     MODES,
@@ -89,7 +89,7 @@ MODIFIERS = [
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("method", OPTIMIZERS)
 def test_what_is_done_to_the_gradient(method, mode, modifiers):
-    if method == "ftrl" and "decoupled_weight_decay" in modifiers:
+    if "decoupled_weight_decay" in modifiers and not takes_decoupled_decay(OPTIMIZERS[method]):
         pytest.skip("refused: test_validation.py")
     p = problem("least_squares", MODES[mode][0])
     assert_is_loop_of_steps(p, OPTIMIZERS[method], mode, size=4, learning_rate=RATE, **modifiers)
