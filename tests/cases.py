@@ -2,6 +2,8 @@
 
 import itertools
 
+import numpy as np
+
 import fastopt
 from fastopt import _core
 from fastopt.optimizers._hyperparameters import Flag
@@ -34,6 +36,10 @@ def takes_decoupled_decay(cls):
     except ValueError:
         return False
     return True
+
+
+#: Names of those whose solution is an average that they keep, not their parameters.
+AVERAGING = [name for name, cls in OPTIMIZERS.items() if cls(np.ones(1))._reads_off]
 
 
 def form_id(value):
