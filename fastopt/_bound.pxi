@@ -163,6 +163,13 @@ cdef class Bound:
             _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer", held.array, held.view)
         return 0
 
+    def _check_params(self):
+        """Refuse parameters that are no longer what was bound, for Python code that reads them."""
+        cdef Py_ssize_t k
+        self.check_initialised()
+        for k in range(self.it.work.n_arrays):
+            self.check_param(k)
+
     cdef int let_go(self) except -1:
         """Forget the gradients; the caller may do with all arrays what he likes again."""
         cdef Py_ssize_t k

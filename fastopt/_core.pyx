@@ -202,10 +202,15 @@ cdef class Engine(Bound):
             return
         self.acquire("state")
         try:
-            self.prepare_apart(NAN, self.it.t + 1)
-            self.flush()
+            self._flush_claimed()
         finally:
             self.release()
+
+    def _flush_claimed(self):
+        """The same for a caller that has claimed the optimizer."""
+        if not all([last_step is None for last_step in self.last_steps]):
+            self.prepare_apart(NAN, self.it.t + 1)
+            self.flush()
 
     cdef int check_gradient(self, double rate, int n_threads) except -1:
         """Norm and finiteness of the gradients: sets the clipping scale; 0 if the step is to be skipped."""

@@ -22,6 +22,8 @@ from .radam import RAdam as RAdam
 from .rmsprop import RMSprop as RMSprop
 from .rowwiseadagrad import RowwiseAdagrad as RowwiseAdagrad
 from .rprop import Rprop as Rprop
+from .schedulefreeadamw import ScheduleFreeAdamW as ScheduleFreeAdamW
+from .schedulefreesgd import ScheduleFreeSGD as ScheduleFreeSGD
 from .sgd import SGD as SGD
 from .yogi import Yogi as Yogi
 

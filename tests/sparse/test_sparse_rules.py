@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import scipy.sparse
-from cases import CASES, DTYPES, OPTIMIZERS, form_id
+from cases import CASES, DTYPES, OPTIMIZERS, form_id, takes_decoupled_decay
 from helpers import flat
 from lazy_reference import REFERENCES
 
-import fastopt
 from fastopt import RowSparse
 
 MODES = ["lazy", "exact"]
@@ -78,7 +77,7 @@ def both(cls, params, mode, **keywords):
 
 
 def skip_if_refused(cls, modifiers):
-    if cls is fastopt.FTRL and "decoupled_weight_decay" in modifiers:
+    if "decoupled_weight_decay" in modifiers and not takes_decoupled_decay(cls):
         pytest.skip("refused: test_validation.py")
 
 
