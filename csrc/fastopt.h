@@ -9,10 +9,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Most slots, hyper-parameters, scalars and carried scalars of a rule; most dimensions of an array; the streams of
- * memory that an update goes through beside the gradient: the parameter and its slots. */
-enum { FO_MAX_SLOTS = 5, FO_MAX_HYPER = 8, FO_MAX_COEFS = 12, FO_MAX_CARRY = 2, FO_MAX_DIMS = 64 };
-enum { FO_MAX_STREAMS = FO_MAX_SLOTS + 1 };
+/* Most slots, hyper-parameters, scalars, carried scalars and sums of a rule; most dimensions of an array; the streams
+ * of memory that an update goes through beside the gradient: the parameter, and slots of its size. */
+enum { FO_MAX_SLOTS = 7, FO_MAX_HYPER = 8, FO_MAX_COEFS = 12, FO_MAX_CARRY = 4, FO_MAX_SUMS = 3, FO_MAX_DIMS = 64 };
+enum { FO_MAX_STREAMS = 6 };
+
+/* --- sums ------------------------------------------------------------------------------------------------------- */
+
+/* A sum of products x * y over entries; and the same with x and y times 2^-600, and times 2^600. So one of the three is
+ * right where doubles are too large or too small for the others: see update/sums.h. */
+typedef struct {
+    double plain, down, up;
+} fo_sum;
+
+/* The sums of one pass, in the order of the rule's names; of the gradient norm, that of squares alone. */
+typedef struct {
+    fo_sum sum[FO_MAX_SUMS];
+    double probe;                /* 0 if every gradient was finite, else NaN */
+} fo_sums;
 
 /* --- arrays ----------------------------------------------------------------------------------------------------- */
 
@@ -52,7 +66,10 @@ typedef struct {
     fo_positions at;             /* of a sparse gradient */
     int64_t *last_step;          /* NULL, or for each row the step with which its state is up to date; written */
     ptrdiff_t row_width;         /* entries of the parameter in a row: size / row_width entries of last_step */
-    void *state[FO_MAX_SLOTS];   /* NULL for a slot that the rule's options leave out */
+    void *state[FO_MAX_SLOTS];   /* NULL for a slot that the rule's options leave out; of the sizes of fo_per */
+    const void *zeros;           /* row_width zeros of the dtype; only for FO_EXPANDED, and rules that take rows */
+    fo_sums sums;                /* over this array: those before this step, and those during the last one */
+    double coef[FO_MAX_COEFS];   /* its scalars of the step, if the rule adjusts them; else those of fo_step hold */
 } fo_array;
 
 /* All arrays of one optimizer, as one list of blocks that is split by bytes, not by arrays. A block is about
@@ -62,6 +79,7 @@ typedef struct {
     fo_array *arrays;            /* n_arrays entries; the caller's */
     ptrdiff_t *first_block;      /* n_arrays + 1: the number of blocks in the arrays before each; fo_plan writes it */
     ptrdiff_t n_arrays;
+    int by_rows;                 /* a dense pass counts rows, not entries: the rule takes rows as a whole */
 } fo_work;
 
 /* --- rules ------------------------------------------------------------------------------------------------------ */
@@ -74,6 +92,7 @@ typedef struct {
     double grad_scale;           /* then g is multiplied: norm clipping, and -1 to maximize */
     double l2;                   /* then l2 * p is added to g */
     double decay_factor;         /* and p is multiplied by this: decoupled weight decay */
+    fo_sums *sums;               /* what a kernel that sums adds to */
 } fo_step;
 
 /* A serial pass over the units [lo, hi) of one array: entries, or positions of its gradient. */
@@ -90,18 +109,32 @@ typedef struct {
     fo_kernel *const *dense;     /* indexed by form, like the next two */
     fo_kernel *const *rows;      /* [lo, hi) are positions of the gradient */
     fo_kernel *const *elements;
+    fo_kernel *const *measure;   /* the sums before a step: entries, FO_GRADIENT_BUFFER at most; NULL without such sums */
 } fo_rule_kernels;
 
 /* What a step with a zero gradient does: nothing; it only multiplies the state by a factor; or it moves the
  * parameter. Decides how a sparse gradient can mean the same as a dense one. */
 typedef enum { FO_MOVES, FO_STAYS, FO_DECAYS } fo_zero_gradient;
 
+/* What a slot has one number for; a sum of the last step has the three of fo_sum. All but entries and rows are double. */
+typedef enum { FO_PER_ENTRY, FO_PER_ROW, FO_PER_ARRAY, FO_SUM_PER_ARRAY } fo_per;
+
 typedef struct {
     const char *name;
     int options;                 /* form bits that must be set for the slot to exist; 0: always there */
+    fo_per per;
     int starts_at_zero;
     int kept;                    /* filled once, from the parameters, and never written by a step */
 } fo_slot;
+
+/* What the scalars of a step are made of. */
+typedef struct {
+    const double *hyper;         /* in the order of the rule's names */
+    double learning_rate;
+    int64_t t;                   /* number of the step, from 1 */
+    double value;                /* of the objective, for rules that use it; else NaN */
+    const fo_sums *sums;         /* over all arrays; NULL while those before the step are still to be taken */
+} fo_inputs;
 
 /* An update rule: its names, in the order of the arrays that carry their values, and its functions. Constant. */
 typedef struct {
@@ -111,10 +144,14 @@ typedef struct {
     const char *const *carry;    /* names of the scalars that pass from step to step */
     const fo_slot *slots;
     int own_weight_decay;        /* it decays the parameter itself, and fo_step's l2 and decay_factor are not used */
+    int sums_before, sums_during;   /* how many sums over arrays; those before the step come first */
+    int by_rows;                 /* it has sums over rows, or slots with a number for each */
+    int uses_value;
     void (*start)(double *carry);    /* writes the first values of carry */
-    /* Hyper-parameters, learning rate and step number t (from 1) -> the scalars of this step. Those in `carry` are
-     * updated. */
-    void (*prepare)(const double *hyper, double learning_rate, int64_t t, double *carry, double *coef);
+    void (*prepare)(const fo_inputs *in, double *carry, double *coef);   /* the scalars; those in `carry` are updated */
+    /* NULL, or: the scalars of one array, from its sums and those of all; updates its slots of one number. `coef` has
+     * what prepare made. */
+    void (*adjust)(const fo_inputs *in, const fo_array *array, double *coef);
     fo_zero_gradient (*zero_gradient)(int form);
     const fo_rule_kernels *const *kernels;   /* [instruction set][dtype] */
 } fo_rule;
@@ -145,23 +182,16 @@ void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step
  * hi - lo entries, at most FO_GRADIENT_BUFFER). */
 enum { FO_GRADIENT_BUFFER = 2048 };
 const void *fo_dense_gradient(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, void *buffer);
+/* Address of a row of a sparse gradient among zeros, which has whole rows: in place, or array->zeros. */
+const void *fo_gradient_row(const fo_array *array, ptrdiff_t row);
 
 /* update/partition.c: bytes of workspace with which sorting the entries of a large parameter by region pays, 0 if it
  * does not; and a view of the array whose positions [lo, hi) and their gradients lie in that workspace, sorted. */
 size_t fo_partition_workspace(const fo_array *array);
 fo_array fo_partition(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi);
 
-/* update/gradient_norm.c: sums over all gradients, in one read. `partial` has room for FO_STATS_CHUNKS + n_arrays
- * entries; the result is the same bits for any num_threads. */
-enum { FO_STATS_CHUNKS = 1024 };
-typedef struct fo_gradient_stats {
-    double sum_squares;          /* of min(max(g, -clip), clip) */
-    double scaled_sum_squares;   /* of the same times 2^-600, for float64: finite where the first overflows */
-    double probe;                /* 0 if every g is finite, else NaN */
-} fo_gradient_stats;
-fo_gradient_stats fo_measure_gradients(const fo_work *work, double clip_value, int want_norm,
-                                       fo_gradient_stats *partial, int num_threads);
-double fo_gradient_norm(fo_gradient_stats stats);
+/* update/sums.c: the most parts that a sum over all arrays is taken in, and one more for each array. */
+enum { FO_MAX_CHUNKS = 1024 };
 
 /* --- a step ----------------------------------------------------------------------------------------------------- */
 
@@ -181,15 +211,27 @@ typedef struct {
     double weight_decay;
     int decoupled;               /* weight decay multiplies the parameter, else it is added to the gradient */
     fo_nonfinite nonfinite;
-    fo_gradient_stats *partial;  /* FO_STATS_CHUNKS + n_arrays entries; NULL if fo_needs_stats says no */
+    fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries; NULL if fo_needs_sums says no */
     int64_t t;                   /* completed steps; fo_apply counts */
     double norm;                 /* of the last gradient, with clip_norm; fo_check_gradient writes it */
+    double value;                /* of the objective at this step, for rules that use it; else NaN */
+    fo_sums total;               /* of all arrays: what fo_inputs points to */
 } fo_optimizer;
 
+/* update/gradient_norm.c: norm and finiteness of all gradients, in one read. */
+typedef struct {
+    double norm;                 /* of min(max(g, -clip), clip); 0 if it is not wanted */
+    int finite;
+} fo_gradient_stats;
+fo_gradient_stats fo_measure_gradients(const fo_optimizer *it, int want_norm, int num_threads);
+
 /* update/step.c: a step on planned work in three parts, so that nothing is written before all is checked. */
-int fo_needs_stats(const fo_optimizer *it);
-int fo_check_gradient(fo_optimizer *it, int num_threads);   /* norm and finiteness; 0: it is not finite */
+int fo_needs_sums(const fo_optimizer *it);   /* whether `partial` is used */
+/* Norm and finiteness, and the rule's sums before the step; 0: the gradient is not finite. */
+int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads);
 void fo_prepare(fo_optimizer *it, double learning_rate);
+/* The scalars of step t alone, without sums; those in `carried` are updated. */
+void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried);
 void fo_apply(fo_optimizer *it, int num_threads);
 
 /* --- threads and memory ----------------------------------------------------------------------------------------- */

@@ -20,11 +20,14 @@ cdef inline bint fits(cnp.ndarray g, Held held) noexcept:
             and cnp.PyArray_SAMESHAPE(g, held.view) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array))
 
 
-cdef void *state_data(cnp.ndarray state, cnp.ndarray param) except? NULL:
-    """The memory of a state array, which mirrors its parameter."""
-    if not (is_sealed(state) and cnp.PyArray_ISCARRAY(state) and cnp.PyArray_SAMESHAPE(state, param)
-            and cnp.PyArray_TYPE(state) == cnp.PyArray_TYPE(param)):
-        raise ValueError("state arrays like the parameters are needed, got others.")
+cdef void *state_data(cnp.ndarray state, cnp.ndarray param, fo_per per) except? NULL:
+    """The memory of a state array, which has numbers for entries, rows or the whole of its parameter."""
+    dtype = param.dtype if per in (FO_PER_ENTRY, FO_PER_ROW) else np.dtype(np.float64)
+    shape = {FO_PER_ENTRY: (<object>param).shape, FO_PER_ROW: (<object>param).shape[:1], FO_PER_ARRAY: (),
+             FO_SUM_PER_ARRAY: (3,)}[per]
+    if not (is_sealed(state) and cnp.PyArray_ISCARRAY(state) and (<object>state).shape == shape
+            and (<object>state).dtype == dtype):
+        raise ValueError("state arrays that go with the parameters are needed, got others.")
     return cnp.PyArray_DATA(state)
 
 
@@ -65,7 +68,7 @@ cdef class Bound:
         for k in range(n):
             self._bind_array(k, found, slots)
         self.own([(<Held>held).view for held in self.held] + [array for each in self.slots for array in each])
-        self.it.work.n_arrays = n
+        self.it.work.n_arrays, self.it.work.by_rows = n, found.by_rows
         self.it.rule = found                  # last: with a rule all else is there
 
     cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots) except -1:
@@ -80,7 +83,7 @@ cdef class Bound:
         while rule.slots[slot].name != NULL:
             arrays = slots.get(rule.slots[slot].name.decode())
             if arrays is not None:
-                bound.state[slot] = state_data(arrays[k], param)
+                bound.state[slot] = state_data(arrays[k], param, rule.slots[slot].per)
             slot += 1
         bound.row_width = 1
         if cnp.PyArray_NDIM(param) > 1 and bound.size > 0:
@@ -160,6 +163,13 @@ cdef class Bound:
             _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer", held.array, held.view)
         return 0
 
+    def _check_params(self):
+        """Refuse parameters that are no longer what was bound, for Python code that reads them."""
+        cdef Py_ssize_t k
+        self.check_initialised()
+        for k in range(self.it.work.n_arrays):
+            self.check_param(k)
+
     cdef int let_go(self) except -1:
         """Forget the gradients; the caller may do with all arrays what he likes again."""
         cdef Py_ssize_t k
@@ -187,7 +197,10 @@ cdef class Bound:
         cdef Held held = <Held>self.held[k]
         cdef cnp.ndarray g = <cnp.ndarray>self.gradients[k]
         cdef bint contiguous = cnp.PyArray_IS_C_CONTIGUOUS(g)
-        if not contiguous:
+        if not contiguous and self.it.work.by_rows:   # rows are read where they lie, and may be long
+            g = self.gradients[k] = np.ascontiguousarray(g)
+            contiguous = True
+        elif not contiguous:
             g = self.gradients[k] = base_view(g)      # C reads its shape and strides
         if not fits(g, held):
             _validation.gradients.refuse_gradient(label("grad", self.keys, k), g, held.array)
@@ -209,6 +222,7 @@ cdef class Bound:
         cdef cnp.ndarray param = held.view, index, values
         cdef Py_ssize_t width, n_positions
         cdef bint in_order, sorted_already
+        zeros = None
         if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array):
             _validation.parameters.refuse_read_only(label("params", self.keys, k))
         if self.coalescers[k] is None:
@@ -224,13 +238,18 @@ cdef class Bound:
         index, values, sorted_already = coalescer.distinct(
             index, values, n_positions, promised, in_order, self._allowed_threads
         )
+        if self.it.work.by_rows and width != bound.row_width:
+            index, values = sparse_gradients.whole_rows(index, values, bound.row_width)
+            width, sorted_already = bound.row_width, True
         bound.grad = cnp.PyArray_DATA(values)
         bound.at.index, bound.at.index64 = cnp.PyArray_DATA(index), cnp.PyArray_ITEMSIZE(index) == 8
         bound.at.n, bound.at.width = cnp.PyArray_SIZE(index), width
         # With clip_norm a NaN among the touched entries makes the scale NaN, which zeros must not meet.
         if in_order or (sorted_already and on_zero == FO_STAYS and width == 1 and self.it.clip_norm == INFINITY
-                        and bound.at.n > DENSE_SHARE * bound.size):
+                        and bound.at.n > DENSE_SHARE * bound.size and not self.it.work.by_rows):
             bound.layout = FO_EXPANDED
+            zeros = np.zeros(bound.row_width if self.it.work.by_rows else 0, param.dtype)
+            bound.zeros = cnp.PyArray_DATA(zeros)
         else:
             bound.layout = FO_ELEMENTS if width == 1 else FO_ROWS
             if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
@@ -239,12 +258,13 @@ cdef class Bound:
         if bound.layout == FO_ELEMENTS and not sorted_already:
             workspace = coalescer.workspace(fo_partition_workspace(bound))
             bound.at.workspace = NULL if workspace is None else cnp.PyArray_DATA(<cnp.ndarray>workspace)
-        self.gradients[k] = index, values
+        self.gradients[k] = index, values, zeros
         return 0
 
     cdef fo_zero_gradient on_zero_gradient(self) noexcept:
         """What this optimizer does to entries with a zero gradient; weight decay moves them."""
-        return FO_MOVES if self.it.weight_decay != 0 else self.it.rule.zero_gradient(self.it.form)
+        moves = self.it.weight_decay != 0 or couples(self.it.rule)
+        return FO_MOVES if moves else self.it.rule.zero_gradient(self.it.form)
 
     cdef int keep_last_steps(self, Py_ssize_t k, object last_step) except -1:
         """Keep, per position of parameter k, the step that its state is up to date with; None: it is all."""

@@ -20,6 +20,7 @@ cdef double evaluate(const fo_objective *objective, const void *w, fo_batch batc
                      int num_threads) noexcept nogil
 cdef void run_segment(const fo_segment *segment, fo_worker *workers) noexcept nogil
 cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads) noexcept nogil
+cdef void prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried) noexcept nogil
 cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil
 
 
@@ -83,6 +84,6 @@ cdef class Engine(Bound):
     cdef int flush(self) except -1
     cdef int apply(self, double rate) except -1
     cdef int threads(self) except -1
-    cdef int check_gradient(self, int n_threads) except -1
-    cdef int allocate_stats(self) except -1
+    cdef int check_gradient(self, double rate, int n_threads) except -1
+    cdef int allocate_sums(self) except -1
     cdef void run(self, int form, int n_threads) noexcept

@@ -40,7 +40,7 @@ cdef class Engine(Bound):
     """
 
     def __cinit__(self):
-        self.it.norm = self.last_rate = NAN
+        self.it.norm = self.it.value = self.last_rate = NAN
 
     def _bind(self, str rule, tuple arrays, keys, dict slots, dict values):
         """Take validated parameters, their state arrays by slot name, and validated hyper-parameters."""
@@ -65,7 +65,7 @@ cdef class Engine(Bound):
         self.it.weight_decay = values["weight_decay"]
         self.it.decoupled = values["decoupled_weight_decay"]
         self.it.sign = -1.0 if values["maximize"] else 1.0
-        self.exact = values["sparse"] == "exact"
+        self.exact = values["sparse"] == "exact" or couples(self.it.rule)
         self.it.nonfinite = {"propagate": FO_PROPAGATE, "skip": FO_SKIP, "raise": FO_RAISE}[values["nonfinite"]]
         self._set_rate(values["learning_rate"])
 
@@ -137,7 +137,7 @@ cdef class Engine(Bound):
         n_threads = self.threads()
         if self.bytes > NOGIL_BYTES or self.sparse_plan or self.exact or self.must_pin:
             self.pin_all()
-        if not self.check_gradient(n_threads):
+        if not self.check_gradient(rate, n_threads):
             self.skipped += 1
             return 0
         fo_prepare(&self.it, rate)
@@ -183,9 +183,9 @@ cdef class Engine(Bound):
 
     cdef void prepare_apart(self, double rate, int64_t t) noexcept:
         """The scalars of a pass that is no step: what steps carry over stays as it is."""
-        cdef fo_optimizer apart = self.it
-        apart.rule.start(apart.carried)
-        apart.rule.prepare(apart.hyper, rate, t, apart.carried, self.it.step.coef)
+        cdef double[FO_MAX_CARRY] carried
+        self.it.rule.start(carried)
+        fo_prepare_scalars(&self.it, rate, t, carried)
 
     cdef int flush(self) except -1:
         """Bring all state up to date with step t, over the zero gradients that it has not seen yet."""
@@ -202,30 +202,35 @@ cdef class Engine(Bound):
             return
         self.acquire("state")
         try:
-            self.prepare_apart(NAN, self.it.t + 1)
-            self.flush()
+            self._flush_claimed()
         finally:
             self.release()
 
-    cdef int check_gradient(self, int n_threads) except -1:
+    def _flush_claimed(self):
+        """The same for a caller that has claimed the optimizer."""
+        if not all([last_step is None for last_step in self.last_steps]):
+            self.prepare_apart(NAN, self.it.t + 1)
+            self.flush()
+
+    cdef int check_gradient(self, double rate, int n_threads) except -1:
         """Norm and finiteness of the gradients: sets the clipping scale; 0 if the step is to be skipped."""
         cdef int accepted
-        self.allocate_stats()
+        self.allocate_sums()
         if self.bytes > NOGIL_BYTES:
             with nogil:
-                accepted = fo_check_gradient(&self.it, n_threads)
+                accepted = fo_check_gradient(&self.it, rate, n_threads)
         else:
-            accepted = fo_check_gradient(&self.it, n_threads)
+            accepted = fo_check_gradient(&self.it, rate, n_threads)
         if not accepted and self.it.nonfinite == FO_RAISE:
             _validation.gradients.refuse_nonfinite(self.it.t)
         return accepted
 
-    cdef int allocate_stats(self) except -1:
-        """Workspace for the sums over gradients, if they will be asked for."""
+    cdef int allocate_sums(self) except -1:
+        """Workspace for sums over gradients, parameters and state, if they will be asked for."""
         cdef Py_ssize_t n
-        if self.it.partial == NULL and fo_needs_stats(&self.it):
-            n = FO_STATS_CHUNKS + self.it.work.n_arrays
-            self.it.partial = <fo_gradient_stats *>PyMem_Calloc(n, sizeof(fo_gradient_stats))
+        if self.it.partial == NULL and fo_needs_sums(&self.it):
+            n = FO_MAX_CHUNKS + self.it.work.n_arrays
+            self.it.partial = <fo_sums *>PyMem_Calloc(n, sizeof(fo_sums))
             if self.it.partial == NULL:
                 raise MemoryError()
         return 0

@@ -11,7 +11,7 @@ cdef extern from "fastopt.h" nogil:
         FO_MAX_STREAMS
         FO_INITIALISE
         FO_FLUSH
-        FO_STATS_CHUNKS
+        FO_MAX_CHUNKS
 
     ctypedef enum fo_layout:
         FO_DENSE
@@ -47,11 +47,13 @@ cdef extern from "fastopt.h" nogil:
         int64_t *last_step
         Py_ssize_t row_width
         void *state[FO_MAX_SLOTS]
+        const void *zeros
 
     ctypedef struct fo_work:
         fo_array *arrays
         Py_ssize_t *first_block
         Py_ssize_t n_arrays
+        int by_rows
 
     ctypedef struct fo_step:
         double coef[FO_MAX_COEFS]
@@ -61,11 +63,21 @@ cdef extern from "fastopt.h" nogil:
         double l2
         double decay_factor
 
+    ctypedef enum fo_per:
+        FO_PER_ENTRY
+        FO_PER_ROW
+        FO_PER_ARRAY
+        FO_SUM_PER_ARRAY
+
     ctypedef struct fo_slot:
         const char *name
         int options
+        fo_per per
         int starts_at_zero
         int kept
+
+    ctypedef struct fo_sums:
+        pass
 
     ctypedef struct fo_rule:
         const char *name
@@ -74,14 +86,12 @@ cdef extern from "fastopt.h" nogil:
         const char *const *carry
         const fo_slot *slots
         int own_weight_decay
+        int sums_before
+        int sums_during
+        int by_rows
+        int uses_value
         void (*start)(double *carry)
-        void (*prepare)(const double *hyper, double learning_rate, int64_t t, double *carry, double *coef)
         fo_zero_gradient (*zero_gradient)(int form)
-
-    ctypedef struct fo_gradient_stats:
-        double sum_squares
-        double scaled_sum_squares
-        double probe
 
     ctypedef enum fo_nonfinite:
         FO_PROPAGATE
@@ -100,9 +110,11 @@ cdef extern from "fastopt.h" nogil:
         double weight_decay
         int decoupled
         fo_nonfinite nonfinite
-        fo_gradient_stats *partial
+        fo_sums *partial
         int64_t t
         double norm
+        double value
+        fo_sums total
 
     const fo_rule *fo_rules[]
     const fo_rule *fo_find_rule(const char *name)
@@ -115,9 +127,10 @@ cdef extern from "fastopt.h" nogil:
 
     Py_ssize_t fo_plan(const fo_work *work, int form)
     void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads)
-    int fo_needs_stats(const fo_optimizer *it)
-    int fo_check_gradient(fo_optimizer *it, int num_threads)
+    int fo_needs_sums(const fo_optimizer *it)
+    int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
     void fo_prepare(fo_optimizer *it, double learning_rate)
+    void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
     void fo_apply(fo_optimizer *it, int num_threads)
     size_t fo_partition_workspace(const fo_array *array)
 
@@ -251,7 +264,7 @@ cdef extern from "finite_sum/epoch.h" nogil:
         void *derivative
         void *label
         void *weight
-        fo_gradient_stats *partial
+        fo_sums *partial
         void *workspace
         double loss
         double squared_norm

@@ -60,6 +60,40 @@ def rule_slots(str rule, dict values):
     return result
 
 
+cdef bint couples(const fo_rule *rule) noexcept:
+    """Whether the step of each entry depends on all others, through sums over arrays."""
+    return rule.sums_before > 0 or rule.sums_during > 0
+
+
+def couples_entries(str rule):
+    """Whether the step of each entry depends on all others: then a sparse gradient is one among zeros."""
+    return couples(find_rule(rule))
+
+
+def takes_rows(str rule):
+    """Whether the rule takes the rows of a parameter as a whole."""
+    return bool(find_rule(rule).by_rows)
+
+
+def uses_value(str rule):
+    """Whether the step depends on the value of the objective."""
+    return bool(find_rule(rule).uses_value)
+
+
+def slot_shapes(str rule, dict values):
+    """Name -> what the slot has numbers for: "entry", "row" or "array"; "sum" for the three of a sum over an array."""
+    cdef const fo_rule *found = find_rule(rule)
+    per = {FO_PER_ENTRY: "entry", FO_PER_ROW: "row", FO_PER_ARRAY: "array", FO_SUM_PER_ARRAY: "sum"}
+    cdef Py_ssize_t k = 0
+    result = {}
+    exist = rule_slots(rule, values)
+    while found.slots[k].name != NULL:
+        if found.slots[k].name.decode() in exist:
+            result[found.slots[k].name.decode()] = per[found.slots[k].per]
+        k += 1
+    return result
+
+
 def dtype_names():
     """The dtypes that parameters may have."""
     cdef int k = 0

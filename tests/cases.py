@@ -2,6 +2,8 @@
 
 import itertools
 
+import numpy as np
+
 import fastopt
 from fastopt import _core
 from fastopt.optimizers._hyperparameters import Flag
@@ -27,13 +29,17 @@ def forms(cls):
         yield keywords
 
 
-def refuses_decoupled_decay(cls):
-    """Whether the class computes parameters from its state, so that they cannot be shrunk."""
+def takes_decoupled_decay(cls):
+    """Whether the class knows another kind of weight decay than l2; where it does not, it refuses it in words."""
     try:
         cls._validated((), {"decoupled_weight_decay": True})
     except ValueError:
-        return True
-    return False
+        return False
+    return True
+
+
+#: Names of those whose solution is an average that they keep, not their parameters.
+AVERAGING = [name for name, cls in OPTIMIZERS.items() if cls(np.ones(1))._reads_off]
 
 
 def form_id(value):

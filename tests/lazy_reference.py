@@ -29,7 +29,7 @@ class LazyReference(Reference):
 
     def step(self, grads, learning_rate=None):
         lr = self._h["learning_rate"] if learning_rate is None else learning_rate
-        self.step_count += 1
+        h = self._begin(lr)
         masks = [touched(g, p.shape) for g, p in zip(grads, self.params, strict=True)]
         values = [densified(g, m.shape)[m] for g, m in zip(grads, masks, strict=True)]
         params, values, self.last_grad_norm = prelude(
@@ -37,7 +37,7 @@ class LazyReference(Reference):
         )
         for k, mask in enumerate(masks):
             state = {slot: np.asarray(array)[mask] for slot, array in self._slots[k].items()}
-            self.params[k][mask] = self._rule.update(params[k], values[k], state, self.step_count, lr, self._h)
+            self.params[k][mask] = self._rule.update(params[k], values[k], state, self.step_count, lr, h)
             for slot, array in state.items():
                 whole = self._slots[k][slot] = np.asarray(self._slots[k][slot])  # of one number: NumPy's scalars
                 whole[mask] = array

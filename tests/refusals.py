@@ -288,6 +288,9 @@ CALLS = {
     "nesterov without momentum": state("hyperparameters", "nesterov", value=True, only=("sgd",)),
     "steps out of order": state("hyperparameters", "step_min", value=60.0, only=("rprop",)),
     "decoupled decay": state("hyperparameters", "decoupled_weight_decay", value=True, only=("cocob", "ftrl")),
+    "decoupled decay of schedule-free SGD": state(
+        "hyperparameters", "decoupled_weight_decay", value=True, only=("schedulefreesgd",)
+    ),
     "a file of other shapes": other_file(),
     "a file of another rate": other_file(learning_rate=Rate()),
     "no file": Refusal(lambda opt, at, folder: fastopt.load(folder / "none.npz", opt)),

@@ -409,6 +409,10 @@ OPTIMIZERS = {
         X, "COCOB(x, weight_decay=0.1, decoupled_weight_decay=True)", "opt.weight_decay",
         "opt = COCOB(x, weight_decay=0.1)", again=False,
     ),
+    "schedule-free SGD": Row(
+        X, "ScheduleFreeSGD(x, weight_decay=0.1, decoupled_weight_decay=True)", "opt.weight_decay == 0.1",
+        "opt = ScheduleFreeSGD(x, weight_decay=0.1)", again=False,
+    ),
     "base class": Row(X, "Optimizer(x)", "opt.params is x", "opt = Adam(x)", again=False),
     "base class of objectives": Row(
         "", "fastopt.objectives._base.Objective(np.eye(2), [0, 1])", "f", "f = Logistic(np.eye(2), [0, 1])", again=False
@@ -526,6 +530,10 @@ FUN = "fun = lambda x, *args: x @ x; x0 = np.ones(2); "
 RATE = "res = minimize(f, np.zeros(2), method='saga', options={'learning_rate': 1e-3, 'epochs': 1})"
 NATIVE = "check = fastopt._validation.minimize.native_arguments; batches = types.SimpleNamespace(n_samples=1, data=1); "
 MINIMIZE = {
+    "average of averages": Row(
+        FUN + "options = {'average': 'ema', 'maxiter': 1}", "minimize(fun, x0, method='asgd', options=options)",
+        "res.nit == 1", "del options['average']; res = minimize(fun, x0, method='asgd', options=options)", again=False,
+    ),
     "lr as an option": Row(FUN + "options = {'lr': 0.5, 'maxiter': 1}", "res = minimize(fun, x0, options=options)",
                            "res.optimizer.learning_rate == 0.5", "options = {'learning_rate': 0.5, 'maxiter': 1}"),
     "batch_size as an option": Row(

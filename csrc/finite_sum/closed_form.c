@@ -19,11 +19,11 @@ static fo_optimizer penalised_part(const fo_minibatch *it, fo_work part, int64_t
 void fo_solve_closed_form(const fo_minibatch *it, fo_array part, int64_t t, double learning_rate, int num_threads)
 {
     ptrdiff_t first_block[2];
-    const fo_work work = {&part, first_block, 1};
+    const fo_work work = {&part, first_block, 1, 0};
     fo_optimizer optimizer = penalised_part(it, work, t);
     if (t == 0)
         return;
-    optimizer.rule->prepare(optimizer.hyper, learning_rate, t, optimizer.carried, optimizer.step.coef);
+    fo_prepare_scalars(&optimizer, learning_rate, t, optimizer.carried);
     fo_plan(&work, optimizer.form);
     fo_update(&work, optimizer.rule, optimizer.form, &optimizer.step, num_threads);
 }
@@ -57,12 +57,12 @@ void fo_step_closed_form(const fo_minibatch *it, double learning_rate)
 {
     fo_array weights = weights_of(it, it->worker->array), intercepts = intercepts_of(it, it->worker->array);
     ptrdiff_t first_block[2];
-    fo_optimizer optimizer = penalised_part(it, (fo_work){&weights, first_block, 1}, it->t + 1);
+    fo_optimizer optimizer = penalised_part(it, (fo_work){&weights, first_block, 1, 0}, it->t + 1);
     fo_prepare(&optimizer, learning_rate);
     fo_run_planned(&optimizer, it->segment->num_threads);
     if (!it->objective->intercept)
         return;
-    optimizer = penalised_part(it, (fo_work){&intercepts, first_block, 1}, 0);
+    optimizer = penalised_part(it, (fo_work){&intercepts, first_block, 1, 0}, 0);
     fo_prepare(&optimizer, learning_rate);
     fo_run_planned(&optimizer, 1);
 }

@@ -138,8 +138,8 @@ static void carry_past_others(const fo_minibatch *it, fo_optimizer *optimizer)
     if (!optimizer->rule->carry[0])
         return;
     for (ptrdiff_t k = own < 0 ? 0 : own + 1; k < it->number; ++k)
-        optimizer->rule->prepare(optimizer->hyper, it->segment->learning_rate[k + 1], it->t - it->number + k + 1,
-                                 optimizer->carried, optimizer->step.coef);
+        fo_prepare_scalars(optimizer, it->segment->learning_rate[k + 1], it->t - it->number + k + 1,
+                           optimizer->carried);
 }
 
 /* One step of the worker's array with its gradient, of n entries; 0 if that is not finite. */
@@ -147,11 +147,11 @@ static int step(const fo_minibatch *it, ptrdiff_t n)
 {
     fo_optimizer *optimizer = &it->worker->optimizer;
     const double learning_rate = it->segment->learning_rate[it->number + 1];
-    if (!fo_check_gradient(optimizer, threads_for(it, n * (ptrdiff_t)it->itemsize))) {
+    optimizer->t = it->t;
+    if (!fo_check_gradient(optimizer, learning_rate, threads_for(it, n * (ptrdiff_t)it->itemsize))) {
         it->worker->end = FO_BAD_GRADIENT;
         return 0;
     }
-    optimizer->t = it->t;
     carry_past_others(it, optimizer);
     if (it->segment->penalty->kind == FO_CLOSED_FORM) {
         fo_step_closed_form(it, learning_rate);

@@ -3,11 +3,14 @@
  * Included once per (instruction set, dtype) of a rule. It gives the rule its `coefs` rounded to `real`,
  * includes the rule's update, and wraps it into kernels: FN(dense_k), FN(rows_k) and FN(elements_k) for each
  * form k, FN(initialise) and FN(flush). All three layouts run one loop, FN(update_range), over consecutive entries.
- * `form` is a constant in each kernel, so that absent slots and unused options cost nothing. */
+ * `form` is a constant in each kernel, so that absent slots and unused options cost nothing.
+ *
+ * A rule with sums says for each entry which products they are of: in measure() those before the step, in update()
+ * those during it. The loops put the products aside, a stage of entries at a time, and add them up. */
+#include "update/products_tmpl.h"
 
 #define FIELD(f) real f;
 #define STREAM(slot, options, initial) state_t *slot;
-
 /* The scalars of a step, rounded to the dtype: those of the rule, and those that come before it. */
 typedef struct {
     COEF(FIELD)
@@ -20,9 +23,11 @@ typedef struct {
 typedef struct {
     real *p;
     const real *g;
-    ALL_SLOTS(STREAM)
+    ENTRY_SLOTS(STREAM)
 } FN(streams);
-#include RULE_FILE            /* FN(update), which takes FN(coefs) */
+
+#include "update/sums_tmpl.h"
+#include RULE_FILE            /* FN(update), which takes FN(coefs); with sums FN(measure), and FN(adjust_row) */
 
 #define ROUND(f) (real)exact.f,
 #define HAS(options) ((form & (options)) == (options))
@@ -31,6 +36,14 @@ typedef struct {
 #define LOAD(slot, options, initial) real slot = HAS(options) ? LOAD_STATE(slot##_[i]) : 0; (void)slot;
 #define SAVE(slot, options, initial) if (HAS(options)) slot##_[i] = SAVE_STATE(slot);
 #define START(slot, options, initial) if (stream.slot) stream.slot[i] = SAVE_STATE((real)(initial));
+#define START_ROWS(slot, options, initial) \
+    if (array->state[FO_SLOT_##slot]) \
+        for (ptrdiff_t i = lo; i < hi; ++i) \
+            if (i % array->row_width == 0) \
+                ((state_t *)array->state[FO_SLOT_##slot])[i / array->row_width] = SAVE_STATE((real)(initial));
+#define START_ARRAY(slot, options, initial) \
+    if (array->state[FO_SLOT_##slot] && lo == 0) \
+        *(double *)array->state[FO_SLOT_##slot] = (double)(initial);
 #define ARGUMENT(slot, options, initial) , &slot
 #define VALUE(slot, options, initial) , slot
 #define FROM_ARRAY(slot, options, initial) stream.slot = (state_t *)array->state[FO_SLOT_##slot];
@@ -43,6 +56,12 @@ typedef struct {
     state_t slot##_stage[ELEMENTS_STAGED]; staged.slot = all.slot ? slot##_stage : NULL;
 #define GATHER(slot, options, initial) if (HAS(options)) staged.slot[k] = all.slot[entry];
 #define SCATTER(slot, options, initial) if (HAS(options)) all.slot[entry] = staged.slot[k];
+#define LOAD_PART(slot, options, initial) real slot = HAS(options) ? LOAD_STATE(part.slot[i]) : 0; (void)slot;
+#define STAGE_BEFORE(name, when, over) \
+    FO_BEFORE(when, over, stage.name##_x[i] = factors.name##_x; stage.name##_y[i] = factors.name##_y;) \
+    FO_ROW(when, over, stage.name##_x[i] = factors.name##_x; stage.name##_y[i] = factors.name##_y;)
+#define STAGE_DURING(name, when, over) \
+    FO_DURING(when, over, stage->name##_x[i] = factors.name##_x; stage->name##_y[i] = factors.name##_y;)
 #define PREFETCH_ROW(slot, options, initial) if (HAS(options)) prefetch_row(all.slot + entry, nbytes);
 #define PREFETCH_ENTRY(slot, options, initial) if (HAS(options)) prefetch_entry(all.slot + entry);
 
@@ -66,7 +85,7 @@ FO_INLINE FN(streams) FN(streams_of)(const fo_array *array)
     FN(streams) stream;
     stream.p = (real *)array->param;
     stream.g = (const real *)array->grad;
-    ALL_SLOTS(FROM_ARRAY)
+    ENTRY_SLOTS(FROM_ARRAY)
     return stream;
 }
 
@@ -75,7 +94,7 @@ FO_INLINE FN(streams) FN(advance)(FN(streams) stream, ptrdiff_t entries, ptrdiff
 {
     stream.p += entries;
     stream.g += grad_entries;
-    ALL_SLOTS(ADVANCE)
+    ENTRY_SLOTS(ADVANCE)
     return stream;
 }
 
@@ -89,23 +108,62 @@ FO_INLINE real FN(modify)(real *p, real g, const FN(modifiers) *c)
     return g;
 }
 
-/* The update of `count` consecutive entries. */
+#if N_BEFORE + N_ROW_SUMS > 0
+/* The sums before the step of `count` consecutive entries. */
+FO_INLINE void FN(measure_range)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c, const FN(modifiers) *modifiers,
+                                 fo_sums *into, const int form)
+{
+    for (ptrdiff_t start = 0, n; start < count; start += n) {
+        FN(stage) stage;
+        const FN(streams) part = FN(advance)(stream, start, start);
+        n = count - start < STAGED ? count - start : STAGED;
+        FO_SIMD
+        for (ptrdiff_t i = 0; i < n; ++i) {
+            real p = part.p[i], g = part.g[i];
+            FN(factors) factors;
+            ENTRY_SLOTS(LOAD_PART)
+            if (form & FO_MODIFIED)
+                g = FN(modify)(&p, g, modifiers);
+            FN(measure)(p, g ENTRY_SLOTS(VALUE), &factors, c, form);
+            SUMS(STAGE_BEFORE)
+        }
+        FN(add_stage)(&stage, n, into);
+        into->probe += FN(probe)(part.g, n);
+    }
+}
+#endif
+
+#if N_BEFORE > 0
+FO_INLINE void FN(measure_entries)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi,
+                                   const int form)
+{
+    const FN(coefs) c = FN(round)(step);
+    const FN(modifiers) modifiers = FN(modifiers_of)(step);
+    FN(measure_range)(FN(advance)(FN(streams_of)(array), lo, lo), hi - lo, &c, &modifiers, step->sums, form);
+}
+#endif
+
+/* The update of `count` consecutive entries; `stage` takes what is summed of them. */
 FO_INLINE void FN(update_range)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c, const FN(modifiers) *modifiers,
-                                const int form)
+                                FN(stage) *stage, const int form)
 {
     real *FO_RESTRICT p_ = stream.p;
     const real *FO_RESTRICT g_ = stream.g;
     const FN(coefs) coefs_here = *c;     /* registers, not memory that the stores might alias */
-    ALL_SLOTS(BIND)
+    ENTRY_SLOTS(BIND)
+    (void)stage;
     FO_SIMD
     for (ptrdiff_t i = 0; i < count; ++i) {
         real p = p_[i], g = g_[i];
-        ALL_SLOTS(LOAD)
+        FN(factors) factors;
+        (void)factors;
+        ENTRY_SLOTS(LOAD)
         if (form & FO_MODIFIED)
             g = FN(modify)(&p, g, modifiers);
-        FN(update)(&p, g SLOTS(ARGUMENT) KEPT(VALUE), &coefs_here, form);
+        FN(update)(&p, g SLOTS(ARGUMENT) KEPT(VALUE) FACTORS_ARGUMENT, &coefs_here, form);
         p_[i] = p;
         SLOTS(SAVE)
+        SUMS(STAGE_DURING)
     }
 }
 
@@ -117,16 +175,30 @@ static void FN(initialise)(const fo_array *array, const fo_step *step, ptrdiff_t
     for (ptrdiff_t i = lo; i < hi; ++i) {
         const real p = stream.p[i];
         (void)p;
-        ALL_SLOTS(START)
+        ENTRY_SLOTS(START)
     }
+    ROW_SLOTS(START_ROWS)
+    ARRAY_SLOTS(START_ARRAY)
 }
 
+#if !BY_ROWS
 FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
 {
     const FN(coefs) c = FN(round)(step);
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
-    FN(update_range)(FN(advance)(FN(streams_of)(array), lo, lo), hi - lo, &c, &modifiers, form);
+    const FN(streams) stream = FN(advance)(FN(streams_of)(array), lo, lo);
+#if N_DURING > 0
+    for (ptrdiff_t start = 0, n; start < hi - lo; start += n) {
+        FN(stage) stage;
+        n = hi - lo - start < STAGED ? hi - lo - start : STAGED;
+        FN(update_range)(FN(advance)(stream, start, start), n, &c, &modifiers, &stage, form);
+        FN(add_stage)(&stage, n, step->sums);
+    }
+#else
+    FN(update_range)(stream, hi - lo, &c, &modifiers, NULL, form);
+#endif
 }
+#endif
 
 /* The state of `count` entries, over the zero gradients since it was last brought up to date: see fo_zero_gradient. */
 FO_INLINE void FN(lagged_decay)(FN(streams) stream, ptrdiff_t count, const fo_step *step, int64_t skipped)
@@ -156,6 +228,13 @@ static void FN(flush)(const fo_array *array, const fo_step *step, ptrdiff_t lo, 
     }
 }
 
+#if BY_ROWS
+#include "update/whole_rows_tmpl.h"
+#define DENSE_LOOP FN(rows)
+#define ELEMENTS_LOOP FN(rows)
+#else
+#define DENSE_LOOP FN(dense)
+#define ELEMENTS_LOOP FN(elements)
 FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
 {
     const FN(coefs) c = FN(round)(step);
@@ -167,14 +246,14 @@ FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo
         if (k + ROWS_AHEAD < hi) {
             const ptrdiff_t entry = position(&array->at, k + ROWS_AHEAD) * width;
             prefetch_row(all.p + entry, nbytes);
-            ALL_SLOTS(PREFETCH_ROW)
+            ENTRY_SLOTS(PREFETCH_ROW)
         }
         const FN(streams) stream = FN(advance)(all, row * width, k * width);
         if (array->last_step) {
             FN(lagged_decay)(stream, width, step, step->t - 1 - array->last_step[row]);
             array->last_step[row] = step->t;
         }
-        FN(update_range)(stream, width, &c, &modifiers, form);
+        FN(update_range)(stream, width, &c, &modifiers, NULL, form);
     }
 }
 
@@ -189,20 +268,20 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
     real p_stage[ELEMENTS_STAGED];
     FN(streams) staged;
     staged.p = p_stage;
-    ALL_SLOTS(STAGE)
+    ENTRY_SLOTS(STAGE)
     for (ptrdiff_t start = lo; start < hi; start += ELEMENTS_STAGED) {
         const int count = hi - start < ELEMENTS_STAGED ? (int)(hi - start) : ELEMENTS_STAGED;
         const ptrdiff_t ahead = start + ELEMENTS_AHEAD, stop = ahead + count < hi ? ahead + count : hi;
         for (ptrdiff_t k = ahead; k < stop; ++k) {
             const ptrdiff_t entry = position(&positions, k);
             prefetch_entry(all.p + entry);
-            ALL_SLOTS(PREFETCH_ENTRY)
+            ENTRY_SLOTS(PREFETCH_ENTRY)
         }
         for (int k = 0; k < count; ++k) {
             const ptrdiff_t entry = position(&positions, start + k);
             at[k] = entry;
             staged.p[k] = all.p[entry];
-            ALL_SLOTS(GATHER)
+            ENTRY_SLOTS(GATHER)
         }
         if (array->last_step)
             for (int k = 0; k < count; ++k) {
@@ -211,7 +290,7 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
                 array->last_step[at[k]] = step->t;
             }
         staged.g = all.g + start;
-        FN(update_range)(staged, count, &c, &modifiers, form);
+        FN(update_range)(staged, count, &c, &modifiers, NULL, form);
         for (int k = 0; k < count; ++k) {
             const ptrdiff_t entry = at[k];
             all.p[entry] = staged.p[k];
@@ -219,14 +298,15 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
         }
     }
 }
+#endif
 
 #define KERNELS(k) \
     static void FN(dense_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
-    { FN(dense)(array, step, lo, hi, k); } \
+    { DENSE_LOOP(array, step, lo, hi, k); } \
     static void FN(rows_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
     { FN(rows)(array, step, lo, hi, k); } \
     static void FN(elements_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
-    { FN(elements)(array, step, lo, hi, k); }
+    { ELEMENTS_LOOP(array, step, lo, hi, k); }
 #define DENSE(k) FN(dense_##k),
 #define ROWS(k) FN(rows_##k),
 #define ELEMENTS(k) FN(elements_##k),
@@ -234,8 +314,21 @@ FO_FORMS(KERNELS)
 static fo_kernel *const FN(dense_forms)[] = {FO_FORMS(DENSE)};
 static fo_kernel *const FN(rows_forms)[] = {FO_FORMS(ROWS)};
 static fo_kernel *const FN(elements_forms)[] = {FO_FORMS(ELEMENTS)};
+#if N_BEFORE > 0
+#define MEASURE_KERNEL(k) \
+    static void FN(measure_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
+    { FN(measure_entries)(array, step, lo, hi, k); }
+#define MEASURE(k) FN(measure_##k),
+FO_FORMS(MEASURE_KERNEL)
+static fo_kernel *const FN(measure_forms)[] = {FO_FORMS(MEASURE)};
+#undef MEASURE_KERNEL
+#undef MEASURE
+#define MEASURE_FORMS FN(measure_forms)
+#else
+#define MEASURE_FORMS NULL
+#endif
 static const fo_rule_kernels FN(kernels) = {
-    FN(initialise), FN(flush), FN(dense_forms), FN(rows_forms), FN(elements_forms),
+    FN(initialise), FN(flush), FN(dense_forms), FN(rows_forms), FN(elements_forms), MEASURE_FORMS,
 };
 
 #undef FIELD
@@ -246,6 +339,8 @@ static const fo_rule_kernels FN(kernels) = {
 #undef LOAD
 #undef SAVE
 #undef START
+#undef START_ROWS
+#undef START_ARRAY
 #undef ARGUMENT
 #undef VALUE
 #undef FROM_ARRAY
@@ -254,8 +349,15 @@ static const fo_rule_kernels FN(kernels) = {
 #undef STAGE
 #undef GATHER
 #undef SCATTER
+#undef LOAD_PART
+#undef STAGE_BEFORE
+#undef STAGE_DURING
+#undef FACTORS_ARGUMENT
 #undef PREFETCH_ROW
 #undef PREFETCH_ENTRY
+#undef MEASURE_FORMS
+#undef DENSE_LOOP
+#undef ELEMENTS_LOOP
 #undef KERNELS
 #undef DENSE
 #undef ROWS

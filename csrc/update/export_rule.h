@@ -22,18 +22,25 @@
 #define FO_CARRY_NAME(name, first) #name,
 #define FO_CARRY_START(name, first) start.name = first;
 #define FO_STARTS_AT_ZERO(initial) (sizeof #initial == 2 && #initial[0] == '0')
-#define FO_SLOT(name, options, initial) {#name, options, FO_STARTS_AT_ZERO(initial), 0},
-#define FO_KEPT(name, options, initial) {#name, options, FO_STARTS_AT_ZERO(initial), 1},
+#define FO_SLOT(name, options, initial) {#name, options, FO_PER_ENTRY, FO_STARTS_AT_ZERO(initial), 0},
+#define FO_KEPT(name, options, initial) {#name, options, FO_PER_ENTRY, FO_STARTS_AT_ZERO(initial), 1},
+#define FO_ROW_SLOT(name, options, initial) {#name, options, FO_PER_ROW, FO_STARTS_AT_ZERO(initial), 0},
+#define FO_ARRAY_SLOT(name, options, initial) {#name, options, FO_PER_ARRAY, FO_STARTS_AT_ZERO(initial), 0},
+#define FO_KEPT_SUM(name, when, over) FO_DURING(when, over, {#name, 0, FO_SUM_PER_ARRAY, 1, 0}, )
 
 static const char *const hyper_names[] = {HYPER(FO_NAME) NULL};
 static const char *const option_names[] = {OPTIONS(FO_NAME) NULL};
 static const char *const carry_names[] = {CARRY(FO_CARRY_NAME) NULL};
-static const fo_slot slots[] = {SLOTS(FO_SLOT) KEPT(FO_KEPT){NULL, 0, 0, 0}};
+static const fo_slot slots[] = {SLOTS(FO_SLOT) KEPT(FO_KEPT) ROW_SLOTS(FO_ROW_SLOT) ARRAY_SLOTS(FO_ARRAY_SLOT)
+                                SUMS(FO_KEPT_SUM){NULL, 0, FO_PER_ENTRY, 0, 0}};
 
 _Static_assert(sizeof(hyper) <= FO_MAX_HYPER * sizeof(double), "raise FO_MAX_HYPER");
 _Static_assert(sizeof(coefs) <= FO_MAX_COEFS * sizeof(double), "raise FO_MAX_COEFS");
 _Static_assert(sizeof(carried) - sizeof(double) <= FO_MAX_CARRY * sizeof(double), "raise FO_MAX_CARRY");
 _Static_assert((int)FO_N_SLOTS <= (int)FO_MAX_SLOTS, "raise FO_MAX_SLOTS");
+_Static_assert((0 ENTRY_SLOTS(FO_COUNT_SLOT)) + 1 <= (int)FO_MAX_STREAMS, "raise FO_MAX_STREAMS");
+_Static_assert(N_BEFORE + N_DURING <= (int)FO_MAX_SUMS, "raise FO_MAX_SUMS");
+_Static_assert(!BY_ROWS || N_BEFORE + N_DURING == 0, "a rule has sums over rows or over arrays");
 
 static void start_carry(double *values)
 {
@@ -43,19 +50,53 @@ static void start_carry(double *values)
     memcpy(values, &start, sizeof start - sizeof start.end);
 }
 
-static void prepare_step(const double *hyper_values, double learning_rate, int64_t t, double *carry_values,
-                         double *coef_values)
+static step_inputs inputs_of(const fo_inputs *in, hyper *h, sums *total)
+{
+    const step_inputs step = {in->learning_rate, in->t, in->value, NULL, total, in->sums != NULL};
+    memset(total, 0, sizeof *total);
+    if (in->sums)
+        memcpy(total, in->sums->sum, sizeof *total - sizeof total->end);
+    memcpy(h, in->hyper, sizeof *h);
+    return step;
+}
+
+static void prepare_step(const fo_inputs *in, double *carry_values, double *coef_values)
 {
     hyper h;
     coefs c;
+    sums total;
     carried carry = {0};
-    const step_inputs step = {learning_rate, t, &carry};
-    memcpy(&h, hyper_values, sizeof h);
+    step_inputs step = inputs_of(in, &h, &total);
+    step.carry = &carry;
     memcpy(&carry, carry_values, sizeof carry - sizeof carry.end);
     prepare(&h, &step, &c);
     memcpy(carry_values, &carry, sizeof carry - sizeof carry.end);
     memcpy(coef_values, &c, sizeof c);
 }
+
+/* A rule with scalars of its own for each array has adjust(hyper, step, sums of the array, its numbers, scalars). */
+#ifdef ADJUSTS
+#define FO_LOAD_NUMBER(name, options, initial) \
+    if (array->state[FO_SLOT_##name]) numbers.name = *(const double *)array->state[FO_SLOT_##name];
+#define FO_SAVE_NUMBER(name, options, initial) \
+    if (array->state[FO_SLOT_##name]) *(double *)array->state[FO_SLOT_##name] = numbers.name;
+static void adjust_step(const fo_inputs *in, const fo_array *array, double *coef_values)
+{
+    hyper h;
+    coefs c;
+    sums total, own = {0};
+    array_numbers numbers = {0};
+    const step_inputs step = inputs_of(in, &h, &total);
+    memcpy(&own, array->sums.sum, sizeof own - sizeof own.end);
+    memcpy(&c, coef_values, sizeof c);
+    ARRAY_SLOTS(FO_LOAD_NUMBER)
+    adjust(&h, &step, &own, &numbers, &c);
+    ARRAY_SLOTS(FO_SAVE_NUMBER)
+    memcpy(coef_values, &c, sizeof c);
+}
+#else
+#define adjust_step NULL
+#endif
 
 /* Rules of which nothing else is known may move the parameter on a zero gradient, momentum being the reason. */
 #ifndef ZERO_GRADIENT
@@ -76,8 +117,13 @@ const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
     .carry = carry_names,
     .slots = slots,
     .own_weight_decay = OWN_WEIGHT_DECAY,
+    .sums_before = N_BEFORE,
+    .sums_during = N_DURING,
+    .by_rows = BY_ROWS,
+    .uses_value = USES_VALUE,
     .start = start_carry,
     .prepare = prepare_step,
+    .adjust = adjust_step,
     .zero_gradient = zero_gradient,
     .kernels = kernel_table,
 };

@@ -1,9 +1,11 @@
 /* step.c -- one pass of a kernel over all arrays of an optimizer, and the three parts of a step. */
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 #include "fastopt.h"
 #include "core/numerics.h"
 #include "update/positions.h"
+#include "update/sums.h"
 
 /* What all threads of a pass share. */
 typedef struct {
@@ -14,43 +16,46 @@ typedef struct {
 } update_task;
 
 /* A gradient with strides, or one to be expanded with zeros, a buffer at a time: it is brought into the cache and the
- * entries are updated from there, through a view of the array that starts at them. */
-static void update_buffered(const fo_array *array, fo_kernel *kernel, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
+ * entries are visited from there, through a view of the array that starts at them. */
+static void run_buffered(const update_task *it, const fo_array *array, fo_kernel *kernel, ptrdiff_t lo, ptrdiff_t hi)
 {
     double buffer[FO_GRADIENT_BUFFER];
     const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(array->dtype);
+    fo_array view = *array;
     for (ptrdiff_t start = lo, n; start < hi; start += n) {
         n = hi - start < FO_GRADIENT_BUFFER ? hi - start : FO_GRADIENT_BUFFER;
-        fo_array view = *array;
         view.grad = fo_dense_gradient(array, start, start + n, buffer);
         view.param = (char *)array->param + start * itemsize;
-        for (int k = 0; k < FO_MAX_SLOTS; ++k)
-            if (array->state[k])
+        for (int k = 0; it->rule->slots[k].name; ++k)
+            if (array->state[k] && it->rule->slots[k].per == FO_PER_ENTRY)
                 view.state[k] = (char *)array->state[k] + start * itemsize;
-        kernel(&view, step, 0, n);
+        kernel(&view, it->step, 0, n);
     }
 }
 
-/* What [lo, hi) of a kernel counts for this array: entries of the parameter, positions, or entries of last_step. */
-static ptrdiff_t units_of(const fo_array *array, int form)
+static int is_sparse(const fo_array *array) { return array->layout == FO_ROWS || array->layout == FO_ELEMENTS; }
+
+/* What [lo, hi) of a kernel counts for this array: entries of the parameter, rows of it (also entries of last_step), or
+ * positions. */
+static ptrdiff_t units_of(const fo_work *work, const fo_array *array, int form)
 {
     if (form == FO_FLUSH)
         return array->last_step ? array->size / array->row_width : 0;
-    if (form != FO_INITIALISE && (array->layout == FO_ROWS || array->layout == FO_ELEMENTS))
+    if (form != FO_INITIALISE && is_sparse(array))
         return array->at.n;
-    return array->size;
+    return form != FO_INITIALISE && work->by_rows ? array->size / array->row_width : array->size;
 }
 
 /* Units in a block: FO_BLOCK_BYTES of consecutive parameters, or as many separate places, each of which costs
  * a cache line at least. */
-static ptrdiff_t units_per_block(const fo_array *array, int form)
+static ptrdiff_t units_per_block(const fo_work *work, const fo_array *array, int form)
 {
     const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(array->dtype), line = CACHE_LINE;
     ptrdiff_t nbytes = itemsize;
-    if (form == FO_FLUSH)
-        nbytes = array->row_width * itemsize;
-    else if (form != FO_INITIALISE && (array->layout == FO_ROWS || array->layout == FO_ELEMENTS))
+    if (form != FO_FLUSH && form != FO_INITIALISE && is_sparse(array))
         nbytes = array->at.width * itemsize < line ? line : array->at.width * itemsize;
+    else if (form == FO_FLUSH || (form != FO_INITIALISE && work->by_rows))
+        nbytes = array->row_width * itemsize;
     return nbytes < FO_BLOCK_BYTES ? FO_BLOCK_BYTES / nbytes : 1;
 }
 
@@ -58,9 +63,9 @@ ptrdiff_t fo_plan(const fo_work *work, int form)
 {
     ptrdiff_t n_blocks = 0;
     for (ptrdiff_t k = 0; k < work->n_arrays; ++k) {
-        const ptrdiff_t per_block = units_per_block(&work->arrays[k], form);
+        const ptrdiff_t per_block = units_per_block(work, &work->arrays[k], form);
         work->first_block[k] = n_blocks;
-        n_blocks += (units_of(&work->arrays[k], form) + per_block - 1) / per_block;
+        n_blocks += (units_of(work, &work->arrays[k], form) + per_block - 1) / per_block;
     }
     work->first_block[work->n_arrays] = n_blocks;
     return n_blocks * FO_BLOCK_BYTES;
@@ -69,9 +74,10 @@ ptrdiff_t fo_plan(const fo_work *work, int form)
 #ifndef NDEBUG
 /* What callers have seen to: units and the positions among them lie inside the array, those of an expanded gradient
  * ascend. */
-static int is_inside(const fo_array *array, int form, ptrdiff_t lo, ptrdiff_t hi)
+static int is_inside(const update_task *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
 {
-    if (lo < 0 || lo > hi || hi > units_of(array, form))
+    const int form = it->form;
+    if (lo < 0 || lo > hi || hi > units_of(it->work, array, form))
         return 0;
     if (form == FO_FLUSH || form == FO_INITIALISE || array->layout == FO_DENSE)
         return 1;
@@ -88,23 +94,36 @@ static int is_inside(const fo_array *array, int form, ptrdiff_t lo, ptrdiff_t hi
 }
 #endif
 
-static void run_kernel(const update_task *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
+static void run_step(const update_task *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
 {
     const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
-    assert(is_inside(array, it->form, lo, hi));
-    if (it->form == FO_INITIALISE)
-        kernels->initialise(array, it->step, lo, hi);
-    else if (it->form == FO_FLUSH)
-        kernels->flush(array, it->step, lo, hi);
-    else if (array->layout == FO_ROWS)
+    if (array->layout == FO_ROWS)
         kernels->rows[it->form](array, it->step, lo, hi);
     else if (array->layout == FO_ELEMENTS) {
         const fo_array sorted = array->at.workspace ? fo_partition(array, lo, hi) : *array;
         kernels->elements[it->form](&sorted, it->step, lo, hi);
-    } else if (array->layout == FO_EXPANDED || array->grad_strides.ndim != 0)
-        update_buffered(array, kernels->dense[it->form], it->step, lo, hi);
+    } else if (!it->work->by_rows && (array->layout == FO_EXPANDED || array->grad_strides.ndim != 0))
+        run_buffered(it, array, kernels->dense[it->form], lo, hi);
     else
         kernels->dense[it->form](array, it->step, lo, hi);
+}
+
+static void run_kernel(const update_task *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
+{
+    const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
+    assert(is_inside(it, array, lo, hi));
+    if (it->form == FO_INITIALISE)
+        kernels->initialise(array, it->step, lo, hi);
+    else if (it->form == FO_FLUSH)
+        kernels->flush(array, it->step, lo, hi);
+    else if (it->rule->adjust) {
+        update_task own = *it;       /* with the scalars of this array */
+        fo_step step = *it->step;
+        memcpy(step.coef, array->coef, sizeof step.coef);
+        own.step = &step;
+        run_step(&own, array, lo, hi);
+    } else
+        run_step(it, array, lo, hi);
 }
 
 /* Blocks [lo, hi) of the work list: the arrays they fall into, and the units of each. */
@@ -117,9 +136,9 @@ static void update_blocks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
         if (last <= lo || first >= hi)
             continue;
         const fo_array *array = &work->arrays[k];
-        const ptrdiff_t per_block = units_per_block(array, it->form);
+        const ptrdiff_t per_block = units_per_block(work, array, it->form);
         const ptrdiff_t start = lo > first ? (lo - first) * per_block : 0;
-        const ptrdiff_t stop = hi < last ? (hi - first) * per_block : units_of(array, it->form);
+        const ptrdiff_t stop = hi < last ? (hi - first) * per_block : units_of(work, array, it->form);
         run_kernel(it, array, start, stop);
     }
 }
@@ -130,41 +149,136 @@ void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step
     fo_parallel_for(work->first_block[work->n_arrays], num_threads, update_blocks, &it);
 }
 
-/* --- the three parts of a step ---------------------------------------------------------------------------------- */
+/* --- sums of a rule --------------------------------------------------------------------------------------------- */
 
-int fo_needs_stats(const fo_optimizer *it) { return it->clip_norm != HUGE_VAL || it->nonfinite != FO_PROPAGATE; }
-
-int fo_check_gradient(fo_optimizer *it, int num_threads)
+/* One chunk of the sums before a step. */
+static void measure_chunk(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const void *context)
 {
-    const int want_norm = it->clip_norm != HUGE_VAL;
-    it->step.grad_scale = it->sign;
-    if (!fo_needs_stats(it))
-        return 1;
-    const fo_gradient_stats found = fo_measure_gradients(&it->work, it->step.clip_value, want_norm, it->partial,
-                                                         num_threads);
-    if (it->nonfinite != FO_PROPAGATE && found.probe != 0)
-        return 0;
-    if (want_norm) {
-        it->norm = fo_gradient_norm(found);
-        if (!(it->norm <= it->clip_norm))
-            it->step.grad_scale = it->sign * (it->clip_norm / it->norm);
-    }
-    return 1;
+    update_task it = *(const update_task *)context;
+    it.step = step;
+    run_buffered(&it, array, fo_kernels_of(it.rule, array->dtype)->measure[it.form], lo, hi);
 }
 
-void fo_prepare(fo_optimizer *it, double learning_rate)
+/* One chunk of a step that sums. */
+static void update_chunk(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const void *context)
 {
-    it->rule->prepare(it->hyper, learning_rate, it->t + 1, it->carried, it->step.coef);
+    update_task it = *(const update_task *)context;
+    it.step = step;
+    run_kernel(&it, array, lo, hi);
+}
+
+/* Where an array keeps its n-th sum of the last step. */
+static fo_sum *kept_sum(const fo_rule *rule, const fo_array *array, int n)
+{
+    int k = 0;
+    while (rule->slots[k].per != FO_SUM_PER_ARRAY)
+        ++k;
+    return array->state[k + n];
+}
+
+static void keep_sums(const fo_optimizer *it)
+{
+    for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
+        const fo_array *array = &it->work.arrays[k];
+        for (int n = 0; n < it->rule->sums_during; ++n)
+            *kept_sum(it->rule, array, n) = array->sums.sum[it->rule->sums_before + n];
+    }
+}
+
+/* The sums that a step is prepared with: those before it, which have been measured, and those during the last one. */
+static void gather_sums(fo_optimizer *it)
+{
+    const fo_rule *rule = it->rule;
+    it->total = (fo_sums){0};
+    for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
+        fo_array *array = &it->work.arrays[k];
+        for (int n = 0; n < rule->sums_during; ++n)
+            array->sums.sum[rule->sums_before + n] = *kept_sum(rule, array, n);
+        it->total = fo_add_sums(it->total, array->sums);
+    }
+}
+
+/* --- the three parts of a step ---------------------------------------------------------------------------------- */
+
+static int is_modified(const fo_step *step)
+{
+    return step->grad_scale != 1.0 || step->l2 != 0.0 || step->decay_factor != 1.0 || step->clip_value != HUGE_VAL;
+}
+
+static int form_of(const fo_optimizer *it) { return is_modified(&it->step) ? it->form | FO_MODIFIED : it->form; }
+
+static void set_weight_decay(fo_optimizer *it, double learning_rate)
+{
     const double decay = it->rule->own_weight_decay ? 0.0 : it->weight_decay;
     it->step.l2 = it->decoupled ? 0.0 : decay;
     it->step.decay_factor = it->decoupled ? 1.0 - learning_rate * decay : 1.0;
 }
 
+int fo_needs_sums(const fo_optimizer *it)
+{
+    const int stats = it->clip_norm != HUGE_VAL || it->nonfinite != FO_PROPAGATE;
+    return stats || it->rule->sums_before > 0 || it->rule->sums_during > 0;
+}
+
+void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
+{
+    const fo_inputs in = {it->hyper, learning_rate, t, it->value, NULL};
+    it->rule->prepare(&in, carried, it->step.coef);
+}
+
+/* The sums of the rule before the step; returns whether all gradients are finite. Nothing but scalars is written. */
+static int measure_before(fo_optimizer *it, double learning_rate, int num_threads)
+{
+    double carried[FO_MAX_CARRY];
+    memcpy(carried, it->carried, sizeof carried);
+    fo_prepare_scalars(it, learning_rate, it->t + 1, carried);
+    set_weight_decay(it, learning_rate);
+    const update_task task = {&it->work, it->rule, &it->step, form_of(it)};
+    const fo_sum_pass pass = {&it->work, &it->step, 0, measure_chunk, &task, it->partial};
+    return fo_sum_arrays(&pass, num_threads).probe == 0;
+}
+
+int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
+{
+    const int want_norm = it->clip_norm != HUGE_VAL, before = it->rule->sums_before > 0;
+    const int want_finite = it->nonfinite != FO_PROPAGATE;
+    it->step.grad_scale = it->sign;
+    if (want_norm || (want_finite && !before)) {   /* else the pass of the rule's own sums tells */
+        const fo_gradient_stats found = fo_measure_gradients(it, want_norm, num_threads);
+        if (want_finite && !found.finite)
+            return 0;
+        if (want_norm) {
+            it->norm = found.norm;
+            if (!(it->norm <= it->clip_norm))
+                it->step.grad_scale = it->sign * (it->clip_norm / it->norm);
+        }
+    }
+    return !before || measure_before(it, learning_rate, num_threads) || !want_finite;
+}
+
+void fo_prepare(fo_optimizer *it, double learning_rate)
+{
+    const fo_rule *rule = it->rule;
+    const fo_inputs in = {it->hyper, learning_rate, it->t + 1, it->value, &it->total};
+    if (rule->sums_before > 0 || rule->sums_during > 0)
+        gather_sums(it);
+    rule->prepare(&in, it->carried, it->step.coef);
+    for (ptrdiff_t k = 0; rule->adjust && k < it->work.n_arrays; ++k) {
+        memcpy(it->work.arrays[k].coef, it->step.coef, sizeof it->step.coef);
+        rule->adjust(&in, &it->work.arrays[k], it->work.arrays[k].coef);
+    }
+    set_weight_decay(it, learning_rate);
+}
+
 void fo_apply(fo_optimizer *it, int num_threads)
 {
-    const fo_step *step = &it->step;
-    const int modified = step->grad_scale != 1.0 || step->l2 != 0.0 || step->decay_factor != 1.0
-                      || step->clip_value != HUGE_VAL;
     it->step.t = ++it->t;
-    fo_update(&it->work, it->rule, modified ? it->form | FO_MODIFIED : it->form, step, num_threads);
+    if (it->rule->sums_during == 0) {
+        fo_update(&it->work, it->rule, form_of(it), &it->step, num_threads);
+        return;
+    }
+    const update_task task = {&it->work, it->rule, &it->step, form_of(it)};
+    const fo_sum_pass pass = {&it->work, &it->step, 0, update_chunk, &task, it->partial};
+    fo_sum_arrays(&pass, num_threads);
+    keep_sums(it);
 }

@@ -7,6 +7,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .. import _validation
+from .._memory import base_view
 from .._types import StrPath
 from ..optimizers import Optimizer
 from .files import label, read, write
@@ -66,7 +67,7 @@ def save(path: StrPath | BinaryIO, optimizer: Optimizer) -> None:
     """
     _check_optimizer(optimizer)
     with optimizer._claim("save()"):
-        params = {"params": list(optimizer._flat_params), "names": _names(optimizer)}
+        params = {"params": [base_view(array) for array in optimizer._flat_params], "names": _names(optimizer)}
         write(path, "optimizer", optimizer._snapshot() | params)
 
 

@@ -16,10 +16,10 @@ from .. import _validation
 
 from .._memory import sealed
 
-from .._core cimport Engine, flush, partition_workspace, run_saga_svrg, run_segment
+from .._core cimport Engine, flush, partition_workspace, prepare_scalars, run_saga_svrg, run_segment
 from .._csrc cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_CLOSED_FORM, FO_COMPLETE, FO_CSR64, FO_DENSE_SAMPLES, FO_FLOW,
                       FO_LAGGED_GRADIENT, FO_MOST_COLUMNS, FO_NO_PENALTY, FO_PROXIMAL, FO_RAISE, FO_SCALED_COLUMN_BYTES,
-                      FO_STATS_CHUNKS, fo_array, fo_batch, fo_gradient_stats, fo_interrupt_poll, fo_penalty,
+                      FO_MAX_CHUNKS, fo_array, fo_batch, fo_interrupt_poll, fo_penalty, fo_sums,
                       fo_saga_svrg, fo_segment, fo_worker)
 from .._memory cimport Held, Pins, base_view, is_unchanged
 from .objective cimport FiniteSum

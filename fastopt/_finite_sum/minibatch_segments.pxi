@@ -105,7 +105,7 @@ cdef class MinibatchSegments:
         index_dtype = np.int64 if self.objective.it.format == FO_CSR64 else np.int32
         worker.derivative = self.allocate(n_samples * n_outputs, dtype)
         worker.label, worker.weight = self.allocate(n_samples, dtype), self.allocate(n_samples, dtype)
-        worker.partial = <fo_gradient_stats *>self.allocate((FO_STATS_CHUNKS + 1) * sizeof(fo_gradient_stats), np.uint8)
+        worker.partial = <fo_sums *>self.allocate((FO_MAX_CHUNKS + 1) * sizeof(fo_sums), np.uint8)
         if not self.is_sparse():
             worker.gradient = self.allocate(size, dtype)
             return 0
@@ -206,8 +206,7 @@ cdef class MinibatchSegments:
                 engine.it.carried = self.workers[0].optimizer.carried
             elif engine.it.rule.carry[0] != NULL:  # none of the workers has made the last step for certain
                 for k in range(n_done):
-                    engine.it.rule.prepare(engine.it.hyper, rates[k + 1], start + k + 1, engine.it.carried,
-                                           engine.it.step.coef)
+                    prepare_scalars(&engine.it, rates[k + 1], start + k + 1, engine.it.carried)
         return 0
 
     cdef tuple tables(self, rates):

@@ -40,6 +40,7 @@ class FiniteSumMethod(KnownAttributes):
     learning_rate = AutomaticRate(None)
     num_threads = ThreadCount(None, keyword_only=True)
     params = state = None
+    _reads_off = False  # the solution is the parameters
     step_count = skipped_steps = 0
 
     def __init_subclass__(cls, **kwargs):
@@ -66,6 +67,20 @@ class FiniteSumMethod(KnownAttributes):
         for name, array in loaded.items():
             self.state[name][...] = array
         self._values["learning_rate"] = rate
+
+    def solution(self) -> Array:
+        """Return what to use after a run.
+
+        Returns
+        -------
+        ndarray
+            A copy of the parameters.
+        """
+        return np.array(self.params)
+
+    def _project(self, projection):
+        """After a step: move the parameters into bounds."""
+        projection.project(self.params)
 
     def _snapshot(self):
         return {

@@ -71,14 +71,16 @@ def minimize(
         "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2; in
         float64. "spsa": two evaluations on the same batch at random shifts (Spall 1992), for any n.
     bounds : scipy.optimize.Bounds or sequence of (low, high), optional
-        Kept by projection after each step. A starting point outside is moved, with an OptimizeWarning.
+        Kept by projection after each step, by the parameters and by the solution. A starting point outside is moved,
+        with an OptimizeWarning.
     tol : float, optional
         Ends the run when the smoothed loss of an epoch has not fallen by more than ``tol * max(1, |best|)`` for
         `patience` epochs: see Notes. Without it the budget is used up.
     callback : callable, optional
         Called after each iteration as ``callback(intermediate_result)`` if that is the name of its only parameter,
         with an OptimizeResult with `x`, `fun` (of the iteration's batch, before its step), `nit` and `nepoch`; else
-        as ``callback(x)``. Both are given copies of x. It may raise StopIteration to end the run.
+        as ``callback(x)``. Both are given copies of the parameters, at which gradients are taken; the optimizer's
+        solution may be another. It may raise StopIteration to end the run.
     options : dict, optional
         Hyper-parameters of the method (`learning_rate` may be a schedule; `reduce_on_plateau` is given the losses
         of the epochs), and:
@@ -90,13 +92,14 @@ def minimize(
         patience : int, default=10
             Epochs without progress after which `tol` ends the run.
         average : {None, "polyak", "ema"}
-            Return an average of the iterates: their mean, or an exponentially weighted one, in float64.
+            Return an average of the iterates: their mean, or an exponentially weighted one, in float64. None for a
+            method whose solution is an average.
         average_start : int, default=1
             Epochs before averaging begins.
         average_decay : float, default=0.999
             Weight of the past in "ema", in [0, 1).
         return_best : bool, default=False
-            Return the x at the end of the epoch with the smallest loss, not the last one.
+            Return the solution at the end of the epoch with the smallest loss, not the last one.
         spsa_step : float, default=0.01
             Size of the shifts of ``jac="spsa"`` in the first iteration; about the noise of `fun` is a good value.
         parallel : {"batch", "hogwild"}
@@ -131,7 +134,9 @@ def minimize(
     -------
     OptimizeResult
         x : ndarray
-            The solution; unless it is averaged or the best one, the array that `optimizer` is bound to.
+            The solution: ``optimizer.solution()`` where that is an average (`ASGD`, `ScheduleFreeAdamW`,
+            `ScheduleFreeSGD`). Otherwise, unless it is averaged or the best one, the array that `optimizer` is bound
+            to.
         fun : float
             The objective at `x`: over all samples in their own order, or one more evaluation where there are none.
         jac : ndarray or sparse
@@ -229,7 +234,7 @@ def minimize(
         saved_runs.same_run(saved["identity"], identity, resume)
     parts = RunParts(
         x, evaluate, batches, optimizer, generator, settings, limit, identity, bounds=projection,
-        average=arguments.average(settings, x), callback=callback_of(callback), history=History(),
+        average=arguments.average(settings, x, optimizer), callback=callback_of(callback), history=History(),
         watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
     )  # fmt: skip
     run = FiniteSumRun(parts) if built_in else Run(parts)

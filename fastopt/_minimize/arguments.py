@@ -59,10 +59,12 @@ def evaluator(functions, x, batches, projection, settings, generator):
     return Differences(fun, args, x.dtype, jac == "3-point", projection)
 
 
-def average(settings, x):
+def average(settings, x, optimizer):
     """The average of the iterates that was asked for, or None."""
     if settings.average is None:
         return None
+    if optimizer._reads_off:
+        validation.refuse_second_average(settings.average, type(optimizer).__name__)
     return Polyak(x) if settings.average == "polyak" else Ema(x, settings.average_decay)
 
 

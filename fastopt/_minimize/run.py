@@ -83,6 +83,7 @@ class Run:
         self.saved_nit = None
         self.in_epoch = False
         self.consistent = True  # no iteration is half done: after Ctrl-C the state may be saved
+        self.overflowed = False  # and x is the solution of an earlier epoch
         self.loss_sum = self.weight_sum = 0.0
         self.last_value, self.last_gradient = math.nan, None
         self.earlier_rate_and_norm = [math.nan, math.nan]
@@ -103,11 +104,12 @@ class Run:
                 if self.consistent:
                     self.save()
                 raise
-        if np.isfinite(self.x).all():
+        if self.is_finite(self.solution()):
             if status in stopping.RESUMABLE and (self.nit != self.saved_nit or self.callback is not None):
                 self.save()  # a callback may have changed the optimizer since
             return status
-        self.x[...] = self.finite_x  # the state has overflowed as well and is not saved
+        self.overflowed = True  # the state as well: it is not saved, nor read for the solution
+        self.x[...] = self.finite_x
         return stopping.NONFINITE_PARAMETERS if status in (BUDGET, stopping.CONVERGED) else status
 
     def iterate(self, interrupts):
@@ -164,7 +166,7 @@ class Run:
             raise
         self.step(gradient)
         if self.bounds is not None:
-            self.bounds.project(self.x)
+            self.optimizer._project(self.bounds)
         if self.average is not None and self.nepoch >= self.settings.average_start:
             self.average.update(self.x)
         weight = self.batches.weight(k)
@@ -213,8 +215,9 @@ class Run:
         rate = self.optimizer.learning_rate
         if hasattr(rate, "update"):
             rate.update(loss)
-        if np.isfinite(self.x).all():
-            np.copyto(self.finite_x, self.x)
+        solution = self.solution()
+        if self.is_finite(solution):
+            np.copyto(self.finite_x, solution)
             if self.settings.return_best and loss < self.best_loss:
                 self.best_loss, self.best_x = loss, self.answer().copy()
         if self.progress is not None:
@@ -242,10 +245,23 @@ class Run:
             rate = self.optimizer._last_rate
         return rate, norm
 
-    def answer(self):
-        """The parameters, or their average; not the average if parameters that overflowed are in it."""
-        if self.average is None:
+    def solution(self):
+        """The parameters, or what the optimizer has for a solution instead; rounding must not take it out of bounds."""
+        if self.overflowed or not self.optimizer._reads_off:
             return self.x
+        solution = self.optimizer.solution()
+        if self.bounds is not None:
+            self.bounds.project(solution)
+        return solution
+
+    def is_finite(self, solution):
+        """Whether neither the parameters nor the solution that is made of them have overflowed."""
+        return bool(np.isfinite(self.x).all() and (solution is self.x or np.isfinite(solution).all()))
+
+    def answer(self):
+        """The solution, or the average of the parameters; not the average if parameters that overflowed are in it."""
+        if self.average is None:
+            return self.solution()
         average = self.average.answer(self.x)
         return average if np.isfinite(average).all() else self.x
 
@@ -272,7 +288,7 @@ class Run:
 
     def save(self):
         """Write a checkpoint, unless the parameters have overflowed: an earlier checkpoint is of more use."""
-        if self.settings.checkpoint is not None and np.isfinite(self.x).all():
+        if self.settings.checkpoint is not None and self.is_finite(self.solution()):
             _checkpoint.write(self.settings.checkpoint, "minimize", {"identity": self.identity, "run": self.snapshot()})
             self.saved_nit = self.nit
 

@@ -126,6 +126,14 @@ def positions_and_values(name, grad, param, coalescer):
     return copied, contiguous(values), width, promised
 
 
+def whole_rows(index, values, width):
+    """The rows of `width` entries that entries at distinct positions lie in, ascending, and all that is in them."""
+    rows, place = np.unique(index // width, return_inverse=True)
+    whole = np.zeros((len(rows), width), values.dtype)
+    whole[place, index % width] = values
+    return rows, whole
+
+
 def _flat(name, grad, param):
     """Positions in the flat parameter, and values, of a scipy.sparse gradient of its shape."""
     if type(grad) is Compressed:

@@ -228,6 +228,13 @@ def refuse_method(value):
     )
 
 
+def refuse_second_average(value, name):
+    """Raise for an average of the iterates beside an optimizer that keeps one."""
+    raise ValueError(
+        f"`average` must be None for {name}, whose solution is an average, got {shown(value)}; leave it out."
+    )
+
+
 def made_optimizer(optimizer, x, expected):
     """Check what a method's callable returned."""
     if not isinstance(optimizer, expected) or optimizer.params is not x:

@@ -126,6 +126,15 @@ def no_decoupled_decay(owner, remedy, values):
         )
 
 
+def one_weight_decay(values):
+    """Refuse decoupled weight decay for a rule without a denominator, in which it is what the other kind is."""
+    if values["decoupled_weight_decay"]:
+        raise ValueError(
+            "`decoupled_weight_decay` must be False for ScheduleFreeSGD, whose decay moves z by "
+            "`learning_rate` * `weight_decay` * p as it is, got True; leave it out."
+        )
+
+
 def ordered_steps(values):
     """Refuse an empty range of step sizes."""
     if values["step_min"] > values["step_max"]:

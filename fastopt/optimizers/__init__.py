@@ -18,11 +18,16 @@ from .adopt import ADOPT as ADOPT
 from .asgd import ASGD as ASGD
 from .cocob import COCOB as COCOB
 from .ftrl import FTRL as FTRL
+from .lamb import LAMB as LAMB
+from .lars import LARS as LARS
 from .lion import Lion as Lion
 from .nadam import NAdam as NAdam
 from .radam import RAdam as RAdam
 from .rmsprop import RMSprop as RMSprop
+from .rowwiseadagrad import RowwiseAdagrad as RowwiseAdagrad
 from .rprop import Rprop as Rprop
+from .schedulefreeadamw import ScheduleFreeAdamW as ScheduleFreeAdamW
+from .schedulefreesgd import ScheduleFreeSGD as ScheduleFreeSGD
 from .sgd import SGD as SGD
 from .yogi import Yogi as Yogi
 

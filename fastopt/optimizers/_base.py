@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .. import _core, _rebuilding, _threads, _validation
 from .._docstrings import insert_common
 from .._memory import base_view
@@ -100,10 +102,10 @@ class Optimizer(KnownAttributes, _core.Engine):
             _validation.optimizers.refuse_base_class(type(self).__name__)
         values = self._validated(args, hyperparameters)
         arrays, keys = _validation.parameters.flat_parameters(params, type(self).__name__)
-        slots = _core.rule_slots(self.rule, values)
-        self._bind(self.rule, arrays, keys, allocate([base_view(array) for array in arrays], slots), values)
+        slots = allocate([base_view(array) for array in arrays], _core.slot_shapes(self.rule, values))
+        self._bind(self.rule, arrays, keys, slots, values)
         self._values = values
-        if not all(slots.values()):
+        if not all(_core.rule_slots(self.rule, values).values()):
             self._initialise()
 
     @classmethod
@@ -159,6 +161,51 @@ class Optimizer(KnownAttributes, _core.Engine):
 
     def _slots_by_name(self):
         return dict(zip(_core.rule_slots(self.rule, self._values), self._slot_arrays, strict=True))
+
+    def solution(self) -> Structure:
+        """Return what to use after training, in the structure of the parameters.
+
+        Returns
+        -------
+        ndarray, or list or dict of ndarrays
+            Copies of the parameters; of a rule that keeps an average, the average: `ASGD`, `ScheduleFreeAdamW` and
+            `ScheduleFreeSGD`. Training goes on from the parameters, whatever is done to these arrays.
+
+        Raises
+        ------
+        RuntimeError
+            When a step of this optimizer is under way, in another thread.
+
+        Examples
+        --------
+        >>> import numpy as np, fastopt
+        >>> x = np.array([3.0, -2.0])
+        >>> opt = fastopt.ASGD(x, learning_rate=0.1, t0=1)
+        >>> for _ in range(3):
+        ...     opt.step(2 * x)
+        >>> np.array_equal(opt.solution(), opt.state["average"])
+        True
+        """
+        with self._claim("solution()"):
+            self._check_params()
+            self._flush_claimed()
+            slots = self._slots_by_name()
+            per_array = [{name: arrays[k] for name, arrays in slots.items()} for k in range(len(self._flat_params))]
+            return self._structured(tuple(map(self._read_off, self._flat_params, per_array)))
+
+    def _read_off(self, param, state):
+        """What to use after training in the place of one parameter with its state; a new array."""
+        return np.array(param)
+
+    @property
+    def _reads_off(self):
+        """Whether the solution is something else than the parameters."""
+        return type(self)._read_off is not Optimizer._read_off
+
+    def _project(self, projection):
+        """After a step: move the parameters into bounds, and with them all that the solution is made of."""
+        for param in self._flat_params:
+            projection.project(param)
 
     def _snapshot(self):
         """The state dictionary with the state arrays themselves in it, not copies."""

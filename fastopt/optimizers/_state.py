@@ -1,5 +1,7 @@
 """The memory of an optimizer's state: one block for all slots, whose addresses suit the caches."""
 
+import math
+
 import numpy as np
 
 from .. import _core
@@ -16,25 +18,39 @@ STAGGER = 12 * ALIGNMENT
 STAGGER_FROM = 64 * 1024
 
 
-def allocate(arrays, slot_names):
-    """Return slot name -> tuple of zeroed arrays with the shapes and dtypes of `arrays`.
+def like(array, per):
+    """Shape and dtype of a slot of an array, by what it has numbers for: see `_core.slot_shapes`."""
+    if per in ("entry", "row"):
+        return array.shape if per == "entry" else array.shape[:1], array.dtype
+    return (() if per == "array" else (3,)), np.dtype(np.float64)
+
+
+def allocate(arrays, slots):
+    """Return slot name -> tuple of zeroed arrays that go with `arrays`; `slots` is what `_core.slot_shapes` gives.
 
     All are 64-byte aligned views of one block of zero pages, which the operating system provides when the
     first step touches them, close to the thread that touches them.
     """
-    per_slot = sum(array.nbytes + ALIGNMENT + (PAGE if array.nbytes >= STAGGER_FROM else 0) for array in arrays)
-    block = np.zeros(per_slot * len(slot_names) + ALIGNMENT, np.uint8)
+    needed = sum(_size(array, per) + ALIGNMENT + PAGE * (_size(array, per) >= STAGGER_FROM)
+                 for array in arrays for per in slots.values())  # fmt: skip
+    block = np.zeros(needed + ALIGNMENT, np.uint8)
     _core.advise_huge_pages(block)
     start = block.ctypes.data
     at = start + -start % ALIGNMENT
-    slots = {name: [] for name in slot_names}
+    made = {name: [] for name in slots}
     for array in arrays:
         into_page = array.ctypes.data // ALIGNMENT * ALIGNMENT
-        for name in slot_names:
-            if array.nbytes >= STAGGER_FROM:
+        for name, per in slots.items():
+            (shape, dtype), size = like(array, per), _size(array, per)
+            if size >= STAGGER_FROM:
                 into_page += STAGGER
                 at += (into_page - at) % PAGE
-            memory = block[at - start : at - start + array.nbytes]
-            slots[name].append(sealed(memory.view(array.dtype).reshape(array.shape)))
-            at += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
-    return {name: tuple(views) for name, views in slots.items()}
+            memory = block[at - start : at - start + size]
+            made[name].append(sealed(memory.view(dtype).reshape(shape)))
+            at += -(-size // ALIGNMENT) * ALIGNMENT
+    return {name: tuple(views) for name, views in made.items()}
+
+
+def _size(array, per):
+    shape, dtype = like(array, per)
+    return math.prod(shape) * dtype.itemsize

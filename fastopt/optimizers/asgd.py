@@ -1,5 +1,7 @@
 """ASGD: hyper-parameters and documentation; the update itself is csrc/rules/asgd.c."""
 
+import numpy as np
+
 from ._base import Optimizer
 from ._hyperparameters import LearningRate, Real
 
@@ -29,8 +31,7 @@ class ASGD(Optimizer):
 
     Notes
     -----
-    The average is ``opt.state["average"]``. State: ``average``; 4 bytes per float32 parameter, twice that for
-    float64.
+    The average is what `solution` returns. State: ``average``; 4 bytes per float32 parameter, twice that for float64.
 
     References
     ----------
@@ -53,3 +54,15 @@ class ASGD(Optimizer):
     lambd = Real(1e-4, "[0, inf)")
     alpha = Real(0.75, "[0, inf)")
     t0 = Real(1e6, "[0, inf)")
+
+    def _read_off(self, param, state):
+        return np.array(state["average"])
+
+    def _project(self, projection):
+        """The average is one of projected parameters, too: they take the place of the others, with their weight."""
+        weight = 1.0 / max(1.0, self.step_count - 1 - self.t0)
+        for param, average in zip(self._flat_params, self._slots_by_name()["average"], strict=True):
+            before = param.copy()
+            projection.project(param)
+            with np.errstate(all="ignore"):  # of parameters that have overflowed
+                average += weight * (param - before)

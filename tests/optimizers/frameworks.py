@@ -1,4 +1,4 @@
-"""The update rules of torch 2.13, Keras 3.15, optax 0.2.8, pytorch-optimizer 4.1 and parameterfree 0.0.1 in NumPy.
+"""The update rules of the packages of docs/recipes.md, in the versions that it names, as plain NumPy formulas.
 
 One function per method: `torch_adam` is `torch.optim.Adam`, `keras_ftrl` is `keras.optimizers.Ftrl`, `optax_yogi` is
 `optax.yogi`, and `optax_adopt` is `optax.contrib.adopt`. Each takes the parameter, the gradient, a dict for its state
@@ -423,6 +423,63 @@ def coin_betting(p, g, s, alpha, eps):
     reward = s["R"] = np.maximum(s.get("R", 0.0) - g * (p - start), 0.0)
     s["theta"] = s.get("theta", 0.0) - g
     return start + s["theta"] / (largest * np.maximum(total + largest, alpha * largest)) * (largest + reward)
+
+
+def optax_schedule_free_sgd(p, g, s, t, learning_rate=1.0, b1=0.9, weight_decay=0.0, weight_lr_power=2.0):
+    z = s.get("z", p)
+    return schedule_free(p, z - learning_rate * (g + weight_decay * p), s, t, learning_rate, b1, 0.0, weight_lr_power)
+
+
+def optax_schedule_free_adamw(
+    p, g, s, t, learning_rate=0.0025, b1=0.9, b2=0.999, eps=1e-8, weight_decay=0.0, weight_lr_power=2.0
+):
+    v = average(s, "v", b2, g * g)
+    z = s.get("z", p) - learning_rate * (g / (np.sqrt(v / (1 - b2**t)) + eps) + weight_decay * p)
+    return schedule_free(p, z, s, t, learning_rate, b1, 0.0, weight_lr_power)
+
+
+# ---- schedulefree -----------------------------------------------------------------------------------------
+
+
+def schedule_free(p, z, s, t, lr, beta, r, power):
+    """Take the new z into the average, and return the point at which gradients are taken."""
+    s["lr_max"] = max(s.get("lr_max", 0.0), lr)
+    weight = t**r * s["lr_max"] ** power
+    s["weight_sum"] = s.get("weight_sum", 0.0) + weight
+    c = weight / s["weight_sum"] if s["weight_sum"] else 0.0
+    s["z"], s["x"] = z, (1 - c) * s.get("x", p) + c * z
+    return beta * s["x"] + (1 - beta) * z
+
+
+def warmed_up(lr, t, warmup_steps):
+    return lr * t / warmup_steps if t < warmup_steps else lr
+
+
+def schedulefree_sgdschedulefreereference(
+    p, g, s, t, lr=1.0, momentum=0.9, weight_decay=0.0, warmup_steps=0, r=0.0, weight_lr_power=2.0
+):
+    lr = warmed_up(lr, t, warmup_steps)
+    z = s.get("z", p) - lr * (g + weight_decay * p)
+    return schedule_free(p, z, s, t, lr, momentum, r, weight_lr_power)
+
+
+def schedulefree_adamwschedulefreereference(
+    p,
+    g,
+    s,
+    t,
+    lr=0.0025,
+    betas=(0.9, 0.999),
+    eps=1e-8,
+    weight_decay=0.0,
+    warmup_steps=0,
+    r=0.0,
+    weight_lr_power=2.0,
+):
+    lr = warmed_up(lr, t, warmup_steps)
+    v = average(s, "v", betas[1], g * g)
+    z = s.get("z", p) - lr * (g / (np.sqrt(v / (1 - betas[1] ** t)) + eps) + weight_decay * p)
+    return schedule_free(p, z, s, t, lr, betas[0], r, weight_lr_power)
 
 
 # ---- pytorch-optimizer, parameterfree ---------------------------------------------------------------------

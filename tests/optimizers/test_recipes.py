@@ -30,7 +30,7 @@ class Recipe:
     start: tuple = ()  # a slot and the value it starts from, where that is not fastopt's
     rate_varies: bool = True  # False where the recipe's learning rate is a schedule
     rate_delay: int = 0  # by how many steps the framework is late in using a new learning rate
-    slot: tuple = ()  # a slot of fastopt and the framework's name for it, to compare as well
+    solution: str = ""  # the framework's name for what opt.solution() returns, to compare as well
 
     @property
     def row(self):
@@ -382,13 +382,47 @@ RECIPES = [
         "torch.optim.ASGD(params)",
         "fastopt.ASGD(params, learning_rate=0.01)",
         rate_delay=1,
-        slot=("average", "ax"),
+        solution="ax",
     ),
     Recipe(
         "torch.optim.ASGD(params, lambd=0.1, alpha=0.5, t0=4)",
         "fastopt.ASGD(params, learning_rate=0.01, lambd=0.1, alpha=0.5, t0=4)",
         rate_delay=1,
-        slot=("average", "ax"),
+        solution="ax",
+    ),
+    # Schedule-free
+    Recipe(
+        "schedulefree.SGDScheduleFreeReference(params)",
+        "fastopt.ScheduleFreeSGD(params, learning_rate=1.0)",
+        solution="x",
+    ),
+    Recipe(
+        "schedulefree.SGDScheduleFreeReference(params, lr=0.5, momentum=0.8, weight_decay=0.1, warmup_steps=5, "
+        "r=0.5, weight_lr_power=1.0)",
+        "fastopt.ScheduleFreeSGD(params, learning_rate=0.5, beta_1=0.8, weight_decay=0.1, warmup_steps=5, r=0.5, "
+        "weight_power=1.0)",
+        solution="x",
+    ),
+    Recipe(
+        "schedulefree.AdamWScheduleFreeReference(params)",
+        "fastopt.ScheduleFreeAdamW(params, learning_rate=0.0025)",
+        solution="x",
+    ),
+    Recipe(
+        "schedulefree.AdamWScheduleFreeReference(params, betas=(0.95, 0.99), weight_decay=0.1, warmup_steps=5)",
+        "fastopt.ScheduleFreeAdamW(params, learning_rate=0.0025, beta_1=0.95, beta_2=0.99, weight_decay=0.1, "
+        "warmup_steps=5)",
+        solution="x",
+    ),
+    Recipe(
+        "optax.contrib.schedule_free_sgd(learning_rate=1.0)",
+        "fastopt.ScheduleFreeSGD(params, learning_rate=1.0)",
+        solution="x",
+    ),
+    Recipe(
+        "optax.contrib.schedule_free_adamw(learning_rate=0.0025, weight_decay=0.1)",
+        "fastopt.ScheduleFreeAdamW(params, learning_rate=0.0025, weight_decay=0.1)",
+        solution="x",
     ),
 ]
 
@@ -414,7 +448,7 @@ def run_formula(recipe, start, gradients):
     p, path = start, []
     for gradient, formula.learning_rate in zip(gradients, learning_rates(recipe), strict=True):
         p = formula.step(p, gradient)
-        path.append(np.concatenate([p, *(formula.state[name] for name in recipe.slot[1:])]))
+        path.append(np.concatenate([p, formula.state[recipe.solution] if recipe.solution else []]))
     return path
 
 
@@ -429,28 +463,29 @@ def run_fastopt(recipe, start, gradients):
         if recipe.rate_varies and step > recipe.rate_delay:
             opt.learning_rate = rates[step - recipe.rate_delay]
         opt.step(gradient)
-        path.append(np.concatenate([p, *(opt.state[name] for name in recipe.slot[:1])]))
+        path.append(np.concatenate([p, opt.solution() if recipe.solution else []]))
     return path
 
 
 def run_torch(recipe, start, gradients):
     torch = pytest.importorskip("torch")
-    package, method, options = parse(recipe.call)
-    package = pytest.importorskip(package)
+    framework, method, options = parse(recipe.call)
+    package = pytest.importorskip(framework)
     default_dtype = torch.get_default_dtype()
     # NAdam's product of mu and ASGD's eta have the default dtype, not the parameter's.
     torch.set_default_dtype(torch.float64)
     try:
         p, path = torch.tensor(start), []
         opt = attrgetter(method)(package)([p], **options)
+        if framework == "schedulefree":
+            opt.train()
         for gradient, opt.param_groups[0]["lr"] in zip(gradients, learning_rates(recipe), strict=True):
             p.grad = torch.tensor(gradient)
             if method == "optim.SparseAdam":
                 indices = torch.arange(len(start))[None]
                 p.grad = torch.sparse_coo_tensor(indices, p.grad, check_invariants=True)
             opt.step()
-            slots = [opt.state[p][name].numpy() for name in recipe.slot[1:]]
-            path.append(np.concatenate([p.numpy(), *slots]))
+            path.append(np.concatenate([p.numpy(), opt.state[p][recipe.solution].numpy() if recipe.solution else []]))
     finally:
         torch.set_default_dtype(default_dtype)
     return path
@@ -488,7 +523,8 @@ def run_optax(recipe, start, gradients):
             state = transformation.init(p)
         updates, state = transformation.update(jax.numpy.array(gradient), state, p)
         p = optax.apply_updates(p, updates)
-        path.append(np.asarray(p))
+        solution = optax.contrib.schedule_free_eval_params(state, p) if recipe.solution else []
+        path.append(np.concatenate([p, solution]))
     return path
 
 

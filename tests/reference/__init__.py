@@ -7,9 +7,13 @@ One module per optimizer, with two functions and a dict:
     LEARNING_RATES                -> a learning rate for each problem that test_minimize_problems.py solves with
                                      every optimizer: "quadratic" and "digits"
 
+A rule with sums over all arrays has, in the place of `update`,
+
+    update_all(params, grads, states, t, lr, h) -> the new parameters, of lists with an entry for each array
+
 `h` holds every hyper-parameter of the optimizer, the common ones included, and `learning_rate` as the number
-in force at t = 1. What happens to the gradient before the update is the same for all and lives here; an oracle with
-OWN_WEIGHT_DECAY = True sees to weight decay itself.
+in force at t = 1; `rates` has those of all steps so far. What happens to the gradient before the update is the same for
+all and lives here; an oracle with OWN_WEIGHT_DECAY = True sees to weight decay itself.
 """
 
 import importlib
@@ -60,7 +64,7 @@ class Reference:
         self._before = h | {"weight_decay": 0.0} if getattr(self._rule, "OWN_WEIGHT_DECAY", False) else h
         self._slots = [self._rule.initial(p, h) for p in float64_copies(params)]
         self.params = float64_copies(params)
-        self.step_count = 0
+        self.step_count, self._rates = 0, ()
         self.last_grad_norm = None
 
     @property
@@ -70,12 +74,20 @@ class Reference:
 
     def step(self, grads, learning_rate=None):
         lr = self._h["learning_rate"] if learning_rate is None else learning_rate
-        self.step_count += 1
+        h = self._begin(lr)
         params, grads, self.last_grad_norm = prelude(self.params, float64_copies(grads), lr, self._before)
+        if hasattr(self._rule, "update_all"):
+            self.params = self._rule.update_all(params, grads, self._slots, self.step_count, lr, self._h)
+            return
         self.params = [
-            self._rule.update(p, g, slots, self.step_count, lr, self._h)
+            self._rule.update(p, g, slots, self.step_count, lr, h)
             for p, g, slots in zip(params, grads, self._slots, strict=True)
         ]
+
+    def _begin(self, lr):
+        """Count a step; the hyper-parameters for its updates."""
+        self.step_count, self._rates = self.step_count + 1, (*self._rates, lr)
+        return self._h | {"rates": self._rates}
 
 
 def float64_copies(arrays):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse
-from cases import CASES, DTYPES, OPTIMIZERS, form_id, refuses_decoupled_decay
+from cases import CASES, DTYPES, OPTIMIZERS, form_id, takes_decoupled_decay
 from helpers import flat
 from lazy_reference import REFERENCES
 
@@ -77,7 +77,7 @@ def both(cls, params, mode, **keywords):
 
 
 def skip_if_refused(cls, modifiers):
-    if refuses_decoupled_decay(cls) and "decoupled_weight_decay" in modifiers:
+    if "decoupled_weight_decay" in modifiers and not takes_decoupled_decay(cls):
         pytest.skip("refused: test_validation.py")
 
 

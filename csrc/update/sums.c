@@ -1,0 +1,90 @@
+/* sums.c -- the chunks of a pass that sums, and the order in which their sums are added. */
+#include "update/sums.h"
+
+fo_sum fo_add(fo_sum a, fo_sum b)
+{
+    const fo_sum sum = {a.plain + b.plain, a.down + b.down, a.up + b.up};
+    return sum;
+}
+
+fo_sums fo_add_sums(fo_sums a, fo_sums b)
+{
+    for (int k = 0; k < FO_MAX_SUMS; ++k)
+        a.sum[k] = fo_add(a.sum[k], b.sum[k]);
+    a.probe += b.probe;
+    return a;
+}
+
+/* A pass, and the blocks of FO_BLOCK_BYTES in each of its chunks. */
+typedef struct {
+    const fo_sum_pass *pass;
+    ptrdiff_t chunk_blocks;
+} chunk_task;
+
+static ptrdiff_t entries_of(const fo_sum_pass *pass, const fo_array *array)
+{
+    return pass->values_only ? fo_values_of(array) : array->size;
+}
+
+static ptrdiff_t blocks_of(const fo_sum_pass *pass, const fo_array *array)
+{
+    const ptrdiff_t nbytes = entries_of(pass, array) * (ptrdiff_t)fo_itemsize(array->dtype);
+    return (nbytes + FO_BLOCK_BYTES - 1) / FO_BLOCK_BYTES;
+}
+
+/* Blocks in a chunk, such that all arrays together have at most FO_MAX_CHUNKS and one each. */
+static ptrdiff_t chunk_blocks(const fo_sum_pass *pass)
+{
+    ptrdiff_t n = 0;
+    for (ptrdiff_t k = 0; k < pass->work->n_arrays; ++k)
+        n += blocks_of(pass, &pass->work->arrays[k]);
+    return n / FO_MAX_CHUNKS + 1;
+}
+
+static ptrdiff_t chunks_of(const chunk_task *it, ptrdiff_t array)
+{
+    return (blocks_of(it->pass, &it->pass->work->arrays[array]) + it->chunk_blocks - 1) / it->chunk_blocks;
+}
+
+/* Chunks [lo, hi), counted over all arrays. */
+static void sum_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+{
+    const chunk_task *it = context;
+    const fo_sum_pass *pass = it->pass;
+    ptrdiff_t first = 0;
+    for (ptrdiff_t k = 0; k < pass->work->n_arrays; ++k) {
+        const fo_array *array = &pass->work->arrays[k];
+        const ptrdiff_t n = chunks_of(it, k), n_entries = entries_of(pass, array);
+        const ptrdiff_t size = it->chunk_blocks * (FO_BLOCK_BYTES / (ptrdiff_t)fo_itemsize(array->dtype));
+        const ptrdiff_t from = lo > first ? lo : first, to = hi < first + n ? hi : first + n;
+        for (ptrdiff_t chunk = from; chunk < to; ++chunk) {
+            const ptrdiff_t start = (chunk - first) * size;
+            const ptrdiff_t stop = start + size < n_entries ? start + size : n_entries;
+            fo_step step = *pass->step;
+            step.sums = &pass->partial[chunk];
+            *step.sums = (fo_sums){0};
+            pass->task(array, &step, start, stop, pass->context);
+        }
+        first += n;
+    }
+}
+
+fo_sums fo_sum_arrays(const fo_sum_pass *pass, int num_threads)
+{
+    const chunk_task it = {pass, chunk_blocks(pass)};
+    const fo_sums *chunk = pass->partial;
+    fo_sums total = {0};
+    ptrdiff_t n = 0;
+    for (ptrdiff_t k = 0; k < pass->work->n_arrays; ++k)
+        n += chunks_of(&it, k);
+    fo_parallel_for(n, num_threads, sum_chunks, &it);
+    for (ptrdiff_t k = 0; k < pass->work->n_arrays; ++k) {
+        fo_sums sums = {0};
+        for (ptrdiff_t left = chunks_of(&it, k); left > 0; --left, ++chunk) {
+            sums = fo_add_sums(sums, *chunk);
+            total = fo_add_sums(total, *chunk);
+        }
+        pass->work->arrays[k].sums = sums;
+    }
+    return total;
+}

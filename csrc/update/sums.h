@@ -1,0 +1,66 @@
+/* sums.h -- sums over entries that are the same bits for any number of threads and any instruction set.
+ *
+ * The entries of each array are cut into chunks whose bounds depend on the sizes of the arrays only. A kernel sums a
+ * chunk, a buffer of entries at a time, in an order that is written down in products_tmpl.h; the sums of chunks are
+ * added in order. Norm and finiteness of gradients are taken like this, and the sums of rules. */
+#ifndef FO_SUMS_H
+#define FO_SUMS_H
+
+#include <math.h>
+#include "fastopt.h"
+
+/* Sums the entries [lo, hi) of an array, which are one chunk, into step->sums. */
+typedef void fo_sum_chunk(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const void *context);
+
+/* One pass over the entries of all arrays, or over the values that their gradients have. */
+typedef struct {
+    const fo_work *work;
+    const fo_step *step;
+    int values_only;
+    fo_sum_chunk *task;
+    const void *context;         /* for the task */
+    fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries */
+} fo_sum_pass;
+
+/* Writes the sums of each array into the array, and returns those of all. */
+fo_sums fo_sum_arrays(const fo_sum_pass *pass, int num_threads);
+fo_sums fo_add_sums(fo_sums a, fo_sums b);
+fo_sum fo_add(fo_sum a, fo_sum b);
+
+/* The values that a gradient has: of a sparse one those of its positions. */
+static inline ptrdiff_t fo_values_of(const fo_array *array)
+{
+    return array->layout == FO_DENSE ? array->size : array->at.n * array->at.width;
+}
+
+/* A sum as value * 2^exponent, from the products that a double could hold. */
+typedef struct {
+    double value;
+    int exponent;
+} fo_scaled;
+
+static inline fo_scaled fo_scaled_sum(fo_sum sum)
+{
+    enum { EXPONENT = 1200 };    /* of two factors of 2^600 */
+    const double size = fabs(sum.plain);
+    const int overflow = size > 0x1p1000, underflow = size < 0x1p-900 && isfinite(sum.up) && sum.up != 0;
+    const fo_scaled scaled = {overflow ? sum.down : underflow ? sum.up : sum.plain,
+                              overflow ? EXPONENT : underflow ? -EXPONENT : 0};
+    return scaled;
+}
+
+/* Of a sum of squares. */
+static inline double fo_root(fo_sum squares)
+{
+    const fo_scaled scaled = fo_scaled_sum(squares);
+    return ldexp(sqrt(scaled.value), scaled.exponent / 2);
+}
+
+/* a / b; NaN where both are zero. */
+static inline double fo_ratio(fo_sum a, fo_sum b)
+{
+    const fo_scaled over = fo_scaled_sum(a), under = fo_scaled_sum(b);
+    return ldexp(over.value / under.value, over.exponent - under.exponent);
+}
+
+#endif

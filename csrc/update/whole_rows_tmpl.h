@@ -1,0 +1,44 @@
+/* whole_rows_tmpl.h -- the loops of a rule that takes rows as a whole: first the sums of a row and its scalars, then the
+ * update of its entries, while it is in the cache. A dense pass counts rows, too. */
+
+#define ROW_ARGUMENT(slot, options, initial) , (state_t *)array->state[FO_SLOT_##slot] + row
+
+/* One row of the parameter with its gradient. */
+FO_INLINE void FN(row)(const fo_array *array, FN(streams) stream, ptrdiff_t row, const FN(coefs) *c,
+                       const FN(modifiers) *modifiers, const int form)
+{
+    fo_sums found = {0};
+    sums sum = {0};
+    FN(coefs) own = *c;
+    FN(measure_range)(stream, array->row_width, c, modifiers, &found, form);
+    memcpy(&sum, found.sum, FO_N_SUMS * sizeof *found.sum);
+    FN(adjust_row)(&sum, array->row_width ROW_SLOTS(ROW_ARGUMENT), &own);
+    FN(update_range)(stream, array->row_width, &own, modifiers, NULL, form);
+}
+
+/* Positions [lo, hi) of a sparse gradient, each of one row or several; or rows, of any other gradient. */
+FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
+{
+    const FN(coefs) c = FN(round)(step);
+    const FN(modifiers) modifiers = FN(modifiers_of)(step);
+    const FN(streams) all = FN(streams_of)(array);
+    const int sparse = array->layout == FO_ROWS || array->layout == FO_ELEMENTS;
+    const ptrdiff_t width = array->row_width, per_position = sparse ? array->at.width / width : 1;
+    const ptrdiff_t nbytes = per_position * width * (ptrdiff_t)sizeof(real);
+    for (ptrdiff_t k = lo; k < hi; ++k) {
+        const ptrdiff_t first = sparse ? position(&array->at, k) * per_position : k;
+        if (sparse && k + ROWS_AHEAD < hi) {
+            const ptrdiff_t entry = position(&array->at, k + ROWS_AHEAD) * array->at.width;
+            prefetch_row(all.p + entry, nbytes);
+            ENTRY_SLOTS(PREFETCH_ROW)
+        }
+        for (ptrdiff_t j = 0; j < per_position; ++j) {
+            FN(streams) stream = FN(advance)(all, (first + j) * width, (k * per_position + j) * width);
+            if (array->layout == FO_EXPANDED)
+                stream.g = fo_gradient_row(array, k);
+            FN(row)(array, stream, first + j, &c, &modifiers, form);
+        }
+    }
+}
+
+#undef ROW_ARGUMENT

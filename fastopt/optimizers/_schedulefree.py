@@ -1,0 +1,36 @@
+"""What the schedule-free optimizers share: the average that is read off, and how it stays inside bounds."""
+
+import numpy as np
+
+from ._base import Optimizer
+
+
+class ScheduleFree(Optimizer):
+    """Base of the rules whose parameters are y = beta_1 x + (1 - beta_1) z, with the average x to be read off."""
+
+    def _read_off(self, param, state):
+        with np.errstate(all="ignore"):  # of parameters that have overflowed
+            x = param - state["z"]
+            x /= self.beta_1
+            x += state["z"]
+        return x
+
+    def _project(self, projection):
+        """Put the projected z in the place of z, in the average and in y as well; then see to x and y themselves.
+
+        An average of points inside the bounds is inside, to rounding; a state that was loaded need not be.
+        """
+        averaged = self._carry["averaged"]
+        share = 1.0 / averaged if averaged > 0 else 0.0
+        for y, z in zip(self._flat_params, self._slots_by_name()["z"], strict=True):
+            x = self._read_off(y, {"z": z})
+            inside = z.copy()
+            projection.project(inside)
+            with np.errstate(all="ignore"):
+                moved = inside - z
+                of_average = share * moved
+                averaged_inside = x + of_average
+                projection.project(averaged_inside)
+                y += self.beta_1 * (averaged_inside - x) + (1.0 - self.beta_1) * moved
+            z[...] = inside
+            projection.project(y)
