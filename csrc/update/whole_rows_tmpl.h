@@ -1,7 +1,16 @@
 /* whole_rows_tmpl.h -- the loops of a rule that takes rows as a whole: first the sums of a row and its scalars, then the
  * update of its entries, while it is in the cache. A dense pass counts rows, too. */
+#if N_ROW_SUMS == 0
+#error "slots with a number for each row need a sum over rows to be made of"
+#endif
+#ifdef ZERO_GRADIENT_FACTOR
+#error "rows that zero gradients would let decay are not brought up to date here: the rule moves or stays"
+#endif
 
 #define ROW_ARGUMENT(slot, options, initial) , (state_t *)array->state[FO_SLOT_##slot] + row
+#define PREFETCH_ROW(slot, options, initial) if (HAS(options)) prefetch_row(all.slot + entry, nbytes);
+#define PREFETCH_NUMBER(slot, options, initial) \
+    if (HAS(options)) prefetch_entry((state_t *)array->state[FO_SLOT_##slot] + entry / width);
 
 /* One row of the parameter with its gradient. */
 FO_INLINE void FN(row)(const fo_array *array, FN(streams) stream, ptrdiff_t row, const FN(coefs) *c,
@@ -31,6 +40,7 @@ FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo
             const ptrdiff_t entry = position(&array->at, k + ROWS_AHEAD) * array->at.width;
             prefetch_row(all.p + entry, nbytes);
             ENTRY_SLOTS(PREFETCH_ROW)
+            ROW_SLOTS(PREFETCH_NUMBER)
         }
         for (ptrdiff_t j = 0; j < per_position; ++j) {
             FN(streams) stream = FN(advance)(all, (first + j) * width, (k * per_position + j) * width);
@@ -42,3 +52,5 @@ FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo
 }
 
 #undef ROW_ARGUMENT
+#undef PREFETCH_ROW
+#undef PREFETCH_NUMBER

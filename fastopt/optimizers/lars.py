@@ -1,5 +1,6 @@
 """LARS: hyper-parameters and documentation; the update itself is csrc/rules/lars.c."""
 
+from .. import _validation
 from ._base import Optimizer
 from ._hyperparameters import Flag, LearningRate, Real
 
@@ -23,7 +24,7 @@ class LARS(Optimizer):
     momentum : float, default=0.9
         :math:`\mu`, in [0, 1).
     nesterov : bool, default=False
-        Step by :math:`\mu v_t + \eta_t (g + \lambda p)` instead of :math:`v_t`.
+        Step by :math:`\mu v_t + \eta_t (g + \lambda p)` instead of :math:`v_t`; needs `momentum`.
     trust_coefficient : float, default=0.001
         :math:`\tau`, in (0, inf).
     epsilon : float, default=0.0
@@ -59,3 +60,9 @@ class LARS(Optimizer):
     nesterov = Flag(False)
     trust_coefficient = Real(0.001, "(0, inf)")
     epsilon = Real(0.0, "[0, inf)")
+
+    @staticmethod
+    def _check_combination(values):
+        why = "in whose formula it has no place"
+        _validation.optimizers.no_decoupled_decay(values, "LARS", why, "use `weight_decay` alone")
+        _validation.optimizers.no_nesterov_without_momentum(values)
