@@ -173,7 +173,8 @@ def no_parallel_samples(settings):
 def refuse_parallel_steps(name):
     """Raise for lock-free threads with a rule whose entries do not move by themselves."""
     raise ValueError(
-        f'`parallel` must be "batch" for {name}, whose steps take sums over all parameters, got "hogwild"; leave it out.'
+        f'`parallel` must be "batch" for {name}, whose steps take sums over all parameters, got "hogwild"; '
+        "leave the option out."
     )
 
 

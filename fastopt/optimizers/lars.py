@@ -35,8 +35,7 @@ class LARS(Optimizer):
     -----
     Norms are those of each array in `params`, of the gradient after clipping; `weight_decay` is :math:`\lambda`, in
     the norm as well as in the step. They take one more read of parameters and gradient. State: ``velocity``; 4 bytes
-    per float32 parameter, twice that for float64. A sparse gradient means zeros elsewhere, with both values of
-    `sparse`: a step is a pass over all entries.
+    per float32 parameter, twice that for float64.
 
     References
     ----------

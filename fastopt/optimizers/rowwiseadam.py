@@ -36,7 +36,7 @@ class RowwiseAdam(Optimizer):
     and 4 per row, twice that for float64.
 
     A sparse gradient, with ``sparse="lazy"``, costs time proportional to the rows that it touches; one from
-    `scipy.sparse` is taken by whole rows. A gradient that is not C-contiguous is copied.
+    `scipy.sparse` is taken by whole rows.
 
     References
     ----------

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import Reference
 
-
 # Around the widths of vectors (4 to 16 elements), of a block and of a buffer of gathered entries.
 SMALL_SIZES = [0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33, 64, 1023, 1025, 2049]
 # Shared by 1, 2, 3 and 7 threads: seven need 7 * 128 KiB.

@@ -1,4 +1,4 @@
-"""Row-wise Adagrad: Mudigere et al., "Software-Hardware Co-design for ... Deep Learning Recommendation Models", 2022."""
+"""Row-wise Adagrad: Mudigere et al., "Software-Hardware Co-design for ... Recommendation Models", 2022."""
 
 import numpy as np
 
