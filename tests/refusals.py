@@ -287,9 +287,8 @@ CALLS = {
     ),
     "nesterov without momentum": state("hyperparameters", "nesterov", value=True, only=("sgd",)),
     "steps out of order": state("hyperparameters", "step_min", value=60.0, only=("rprop",)),
-    "decoupled decay": state("hyperparameters", "decoupled_weight_decay", value=True, only=("cocob", "ftrl")),
-    "decoupled decay of schedule-free SGD": state(
-        "hyperparameters", "decoupled_weight_decay", value=True, only=("schedulefreesgd",)
+    "decoupled decay": state(
+        "hyperparameters", "decoupled_weight_decay", value=True, only=("cocob", "ftrl", "lars", "schedulefreesgd")
     ),
     "a file of other shapes": other_file(),
     "a file of another rate": other_file(learning_rate=Rate()),

@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 import scipy.sparse
-from cases import takes_decoupled_decay
+from cases import is_refused
 
 import fastopt
 
@@ -56,7 +56,7 @@ def digest(*parts):
 def variants(name):
     """The sets of hyper-parameters that an optimizer is run with."""
     for label, values in VARIANTS.items():
-        if takes_decoupled_decay(fastopt.OPTIMIZERS[name]) or "decoupled_weight_decay" not in values:
+        if not is_refused(fastopt.OPTIMIZERS[name], values):
             yield label, values
     for values in OPTIONS.get(name, []):
         yield "+".join(values), values

@@ -25,6 +25,7 @@ from .nadam import NAdam as NAdam
 from .radam import RAdam as RAdam
 from .rmsprop import RMSprop as RMSprop
 from .rowwiseadagrad import RowwiseAdagrad as RowwiseAdagrad
+from .rowwiseadam import RowwiseAdam as RowwiseAdam
 from .rprop import Rprop as Rprop
 from .schedulefreeadamw import ScheduleFreeAdamW as ScheduleFreeAdamW
 from .schedulefreesgd import ScheduleFreeSGD as ScheduleFreeSGD

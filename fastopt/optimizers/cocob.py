@@ -1,7 +1,5 @@
 """COCOB: hyper-parameters and documentation; the update itself is csrc/rules/cocob.c."""
 
-from functools import partial
-
 from .. import _validation
 from ._base import Optimizer
 from ._hyperparameters import LearningRate, Real
@@ -63,6 +61,8 @@ class COCOB(Optimizer):
     learning_rate = LearningRate(1.0)
     alpha = Real(100.0, "[0, inf)")
     epsilon = Real(1e-8, "[0, inf)")
-    _check_combination = staticmethod(
-        partial(_validation.optimizers.no_decoupled_decay, "COCOB", "use `weight_decay` alone")
-    )
+
+    @staticmethod
+    def _check_combination(values):
+        why = "whose parameters are recomputed from its state"
+        _validation.optimizers.no_decoupled_decay(values, "COCOB", why, "use `weight_decay` alone")

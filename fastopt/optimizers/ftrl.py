@@ -1,7 +1,5 @@
 """FTRL: hyper-parameters and documentation; the update itself is csrc/rules/ftrl.c."""
 
-from functools import partial
-
 from .. import _validation
 from ._base import Optimizer
 from ._hyperparameters import LearningRate, Real
@@ -70,4 +68,8 @@ class FTRL(Optimizer):
     l1 = Real(0.0, "[0, inf)")
     l2 = Real(0.0, "[0, inf)")
     beta = Real(0.0, "[0, inf)")
-    _check_combination = staticmethod(partial(_validation.optimizers.no_decoupled_decay, "FTRL", "use `l2`"))
+
+    @staticmethod
+    def _check_combination(values):
+        why = "whose parameters are recomputed from its state"
+        _validation.optimizers.no_decoupled_decay(values, "FTRL", why, "use `l2`")

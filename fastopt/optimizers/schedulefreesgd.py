@@ -66,4 +66,8 @@ class ScheduleFreeSGD(ScheduleFree):
     warmup_steps = Real(0.0, "[0, inf)")
     r = Real(0.0, "[0, inf)")
     weight_power = Real(2.0, "[0, inf)")
-    _check_combination = staticmethod(_validation.optimizers.one_weight_decay)
+
+    @staticmethod
+    def _check_combination(values):
+        why = "in which both kinds are the same"
+        _validation.optimizers.no_decoupled_decay(values, "ScheduleFreeSGD", why, "leave it out")

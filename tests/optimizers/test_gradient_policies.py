@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import CASES, DTYPES, OPTIMIZERS, form_id, takes_decoupled_decay
+from cases import CASES, DTYPES, OPTIMIZERS, form_id, is_refused
 from helpers import bits, read_only, spread
 
 import fastopt
@@ -46,7 +46,11 @@ def test_coupled_weight_decay_is_added_to_the_gradient(case, dtype, rng):
 
 
 # Rules that leave decoupled weight decay to the loops around them; the oracles of the others have theirs.
-SHRINKING = [each for each in CASES if takes_decoupled_decay(each[0]) and not _core.owns_weight_decay(each[0].rule)]
+SHRINKING = [
+    each
+    for each in CASES
+    if not is_refused(each[0], {"decoupled_weight_decay": True}) and not _core.owns_weight_decay(each[0].rule)
+]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -69,7 +73,7 @@ def test_decoupled_weight_decay_shrinks_the_parameters_first(case, dtype, rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES, ids=form_id)
 def test_clip_value(case, dtype, layout, rng):
-    """Entries are limited, infinities too; NaN stays NaN, there only."""
+    """Entries are limited, infinities too; NaN stays NaN."""
     cls, keywords = case
     grad = rng.standard_normal(300).astype(dtype)
     grad[[0, 17, 299]] = np.inf, -np.inf, -0.25

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import CASES, DTYPES, ISAS, OPTIMIZERS, form_id, takes_decoupled_decay
+from cases import CASES, DTYPES, ISAS, OPTIMIZERS, form_id, is_refused
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import Reference
@@ -72,7 +72,7 @@ def test_small_sizes(case, dtype, rng):
 @pytest.mark.parametrize("case", CASES, ids=form_id)
 def test_gradient_options(case, dtype, modifiers, rng):
     cls, keywords = case
-    if "decoupled_weight_decay" in modifiers and not takes_decoupled_decay(cls):
+    if is_refused(cls, modifiers):
         pytest.skip("refused: test_validation.py")
     params = [rng.standard_normal(n).astype(dtype) for n in (5, 40, 2500)]
     assert_follows_reference(cls, keywords | modifiers, params, rng)

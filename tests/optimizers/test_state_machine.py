@@ -12,7 +12,7 @@ import hypothesis
 import numpy as np
 import pytest
 import scipy.sparse
-from cases import CASES, DTYPES, OPTIMIZERS, takes_decoupled_decay
+from cases import CASES, DTYPES, OPTIMIZERS, is_refused
 from helpers import flat, misaligned
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -135,7 +135,7 @@ class AnOptimizer(RuleBasedStateMachine):
     )
     def construct(self, case, modifiers, mode, policy, structure, arrays, seed):
         cls, keywords = case
-        if not takes_decoupled_decay(cls):
+        if is_refused(cls, {"decoupled_weight_decay": True}):
             modifiers = {name: each for name, each in modifiers.items() if name != "decoupled_weight_decay"}
         rng = np.random.default_rng(seed)
         arrays = [values(rng, shape, dtype) for shape, dtype in arrays[: 1 if structure == "array" else None]]
