@@ -23,8 +23,8 @@ cdef inline bint fits(cnp.ndarray g, Held held) noexcept:
 cdef void *state_data(cnp.ndarray state, cnp.ndarray param, fo_per per) except? NULL:
     """The memory of a state array, which has numbers for entries, rows or the whole of its parameter."""
     dtype = param.dtype if per in (FO_PER_ENTRY, FO_PER_ROW) else np.dtype(np.float64)
-    shape = {FO_PER_ENTRY: (<object>param).shape, FO_PER_ROW: (<object>param).shape[:1], FO_PER_ARRAY: (),
-             FO_SUM_PER_ARRAY: (3,)}[per]
+    rows = (<object>param).shape[:1] if cnp.PyArray_SIZE(param) else (0,)
+    shape = {FO_PER_ENTRY: (<object>param).shape, FO_PER_ROW: rows, FO_PER_ARRAY: (), FO_SUM_PER_ARRAY: (3,)}[per]
     if not (is_sealed(state) and cnp.PyArray_ISCARRAY(state) and (<object>state).shape == shape
             and (<object>state).dtype == dtype):
         raise ValueError("state arrays that go with the parameters are needed, got others.")

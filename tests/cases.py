@@ -75,8 +75,10 @@ def reached(cls, mask):
 
 def slot_layout(param, per):
     """Shape and dtype of a slot that has numbers for "entry", "row" or "array", or the three of a "sum"."""
-    if per in ("entry", "row"):
-        return param.shape if per == "entry" else param.shape[:1], param.dtype
+    if per == "entry":
+        return param.shape, param.dtype
+    if per == "row":
+        return param.shape[:1] if param.size else (0,), param.dtype
     return (3,) if per == "sum" else (), np.dtype(np.float64)
 
 

@@ -1,5 +1,5 @@
-/* rowwiseadagrad.c -- Adagrad with one accumulator for each row of the parameter, which grows by the mean of the squares
- * of the row's gradient (the exact row-wise Adagrad of FBGEMM: Khudia et al. 2021; Mudigere et al. 2022). */
+/* rowwiseadagrad.c -- Adagrad with one accumulator for each row of the parameter, which grows by the mean of the
+ * squares of the row's gradient (the exact row-wise Adagrad of FBGEMM: Khudia et al. 2021; Mudigere et al. 2022). */
 #ifndef FO_VARIANT
 #define RULE rowwiseadagrad
 #define RULE_FILE "rules/rowwiseadagrad.c"

@@ -32,7 +32,7 @@ static const char *const hyper_names[] = {HYPER(FO_NAME) NULL};
 static const char *const option_names[] = {OPTIONS(FO_NAME) NULL};
 static const char *const carry_names[] = {CARRY(FO_CARRY_NAME) NULL};
 static const fo_slot slots[] = {SLOTS(FO_SLOT) KEPT(FO_KEPT) ROW_SLOTS(FO_ROW_SLOT) ARRAY_SLOTS(FO_ARRAY_SLOT)
-                                SUMS(FO_KEPT_SUM){NULL, 0, FO_PER_ENTRY, 0, 0}};
+                                    SUMS(FO_KEPT_SUM){NULL, 0, FO_PER_ENTRY, 0, 0}};
 
 _Static_assert(sizeof(hyper) <= FO_MAX_HYPER * sizeof(double), "raise FO_MAX_HYPER");
 _Static_assert(sizeof(coefs) <= FO_MAX_COEFS * sizeof(double), "raise FO_MAX_COEFS");

@@ -1,5 +1,5 @@
-/* gradient_norm_tmpl.h -- finiteness of a buffer of gradients, with the sum of their squares or without; no threads here.
- * Squares are those of clipped values. */
+/* gradient_norm_tmpl.h -- finiteness of a buffer of gradients, with the sum of their squares or without; no threads
+ * here. Squares are those of clipped values. */
 #include "update/products_tmpl.h"
 
 static void FN(finiteness)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)

@@ -7,8 +7,8 @@
     FO_ROW(when, over, stage.name##_x[i] = factors.name##_x; stage.name##_y[i] = factors.name##_y;)
 
 /* The sums before the step of `count` consecutive entries. */
-FO_INLINE void FN(measure_range)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c, const FN(modifiers) *modifiers,
-                                 fo_sums *into, const int form)
+FO_INLINE void FN(measure_range)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c,
+                                 const FN(modifiers) *modifiers, fo_sums *into, const int form)
 {
     for (ptrdiff_t start = 0, n; start < count; start += n) {
         FN(stage) stage;

@@ -1,4 +1,5 @@
-/* products.h -- what sums of products need outside a variant: their order, their scales, and how a rule names a product. */
+/* products.h -- what sums of products need outside a variant: their order, their scales, and how a rule names a
+ * product. */
 #ifndef FO_PRODUCTS_H
 #define FO_PRODUCTS_H
 

@@ -1,6 +1,6 @@
-/* products_tmpl.h -- the sum of products of consecutive entries, in an order that no compiler changes: LANES sums side by
- * side, of every LANES-th product each, which are then added from the first to the last. In double, and of float64 also
- * with scaled factors: see fo_sum. */
+/* products_tmpl.h -- the sum of products of consecutive entries, in an order that no compiler changes: LANES sums side
+ * by side, of every LANES-th product each, which are then added from the first to the last. In double, and of float64
+ * also with scaled factors: see fo_sum. */
 
 FO_INLINE double FN(total)(const double *lanes)
 {

@@ -16,10 +16,7 @@ typedef struct {
 
 #if N_BEFORE + N_ROW_SUMS + N_DURING > 0
 /* Adds the first n entries of a stage to the sums. */
-FO_INLINE void FN(add_stage)(const FN(stage) *stage, ptrdiff_t n, fo_sums *into)
-{
-    SUMS(ADD_STAGED)
-}
+FO_INLINE void FN(add_stage)(const FN(stage) *stage, ptrdiff_t n, fo_sums *into) { SUMS(ADD_STAGED); }
 #endif
 
 #if N_DURING > 0

@@ -1,5 +1,5 @@
-/* whole_rows_tmpl.h -- the loops of a rule that takes rows as a whole: first the sums of a row and its scalars, then the
- * update of its entries, while it is in the cache. A dense pass counts rows, too. */
+/* whole_rows_tmpl.h -- the loops of a rule that takes rows as a whole: first the sums of a row and its scalars, then
+ * the update of its entries, while it is in the cache. A dense pass counts rows, too. */
 #if N_ROW_SUMS == 0
 #error "slots with a number for each row need a sum over rows to be made of"
 #endif
@@ -12,14 +12,11 @@
 #define PREFETCH_NUMBER(slot, options, initial) \
     if (HAS(options)) prefetch_entry((state_t *)array->state[FO_SLOT_##slot] + entry / width);
 
-/* The entries [start, start + n) of a row, whose first is `entry` of the array. A gradient with strides, or one among zeros,
- * comes through a buffer. */
-FO_INLINE FN(streams) FN(part_of_row)(const fo_array *array, FN(streams) row, ptrdiff_t entry, ptrdiff_t start,
-                                      ptrdiff_t n, void *buffer)
+/* Streams of the entries [lo, hi) of the array. A gradient with strides, or one among zeros, comes through a buffer. */
+FO_INLINE FN(streams) FN(fetch)(const fo_array *array, FN(streams) part, ptrdiff_t lo, ptrdiff_t hi, void *buffer)
 {
-    FN(streams) part = FN(advance)(row, start, start);
     if (buffer)
-        part.g = (const real *)fo_dense_gradient(array, entry + start, entry + start + n, buffer);
+        part.g = (const real *)fo_dense_gradient(array, lo, hi, buffer);
     return part;
 }
 
@@ -28,19 +25,23 @@ FO_INLINE void FN(row)(const fo_array *array, FN(streams) stream, ptrdiff_t row,
                        const FN(modifiers) *modifiers, const int form)
 {
     double memory[FO_GRADIENT_BUFFER], *buffer = buffered ? memory : NULL;
-    const ptrdiff_t width = array->row_width, most = buffered ? FO_GRADIENT_BUFFER : width;
+    const ptrdiff_t width = array->row_width, most = buffered ? FO_GRADIENT_BUFFER : width, entry = row * width;
     fo_sums found = {0};
     sums sum = {0};
     FN(coefs) own = *c;
     for (ptrdiff_t start = 0, n; start < width; start += n) {
         n = width - start < most ? width - start : most;
-        FN(measure_range)(FN(part_of_row)(array, stream, row * width, start, n, buffer), n, c, modifiers, &found, form);
+        const ptrdiff_t lo = entry + start;
+        const FN(streams) part = FN(fetch)(array, FN(advance)(stream, start, start), lo, lo + n, buffer);
+        FN(measure_range)(part, n, c, modifiers, &found, form);
     }
     memcpy(&sum, found.sum, FO_N_SUMS * sizeof *found.sum);
     FN(adjust_row)(&sum, width ROW_SLOTS(ROW_ARGUMENT), &own);
     for (ptrdiff_t start = 0, n; start < width; start += n) {
         n = width - start < most ? width - start : most;
-        FN(update_range)(FN(part_of_row)(array, stream, row * width, start, n, buffer), n, &own, modifiers, NULL, form);
+        const ptrdiff_t lo = entry + start;
+        const FN(streams) part = FN(fetch)(array, FN(advance)(stream, start, start), lo, lo + n, buffer);
+        FN(update_range)(part, n, &own, modifiers, NULL, form);
     }
 }
 

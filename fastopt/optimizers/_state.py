@@ -19,9 +19,13 @@ STAGGER_FROM = 64 * 1024
 
 
 def like(array, per):
-    """Shape and dtype of a slot of an array, by what it has numbers for: see `_core.slot_shapes`."""
+    """Shape and dtype of a slot of an array, by what it has numbers for: see `_core.slot_shapes`.
+
+    Rows without entries have no numbers: there may be any number of such rows.
+    """
     if per in ("entry", "row"):
-        return array.shape if per == "entry" else array.shape[:1], array.dtype
+        rows = array.shape[:1] if array.size else (0,)
+        return array.shape if per == "entry" else rows, array.dtype
     return (() if per == "array" else (3,)), np.dtype(np.float64)
 
 

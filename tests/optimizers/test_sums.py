@@ -87,7 +87,8 @@ def test_the_scale_of_parameters_and_gradients_does_not_matter(dtype, far, shift
     expected = scaled_step(lamb, 0, 0, dtype)
     assert scaled_step(lamb, p, g, dtype).tobytes() == expected.tobytes()
     expected = scaled_step(lars, 0, 0, dtype)
-    assert scaled_step(lars, p, g, dtype).tobytes() == expected.tobytes()
+    if abs(p - g) < 1000:  # else the rate itself, which is their ratio, is no float64
+        assert scaled_step(lars, p, g, dtype).tobytes() == expected.tobytes()
     expected = scaled_step(lars, 0, 0, dtype, weight_decay=0.25)
     assert scaled_step(lars, p, p, dtype, weight_decay=0.25).tobytes() == expected.tobytes()
 

@@ -56,10 +56,10 @@ static const ptrdiff_t shape[] = {N_ROWS, WIDTH};
 
 static fo_array new_array(const fo_rule *rule, int form, int dtype)
 {
-    fo_array array = {.size = SIZE, .dtype = dtype, .param = numbers(SIZE, dtype), .row_width = 1};
+    fo_array array = {.size = SIZE, .dtype = dtype, .param = numbers(SIZE, dtype), .row_width = rule->by_rows ? WIDTH : 1};
     for (int k = 0; rule->slots[k].name; ++k)
         if ((rule->slots[k].options & form) == rule->slots[k].options)
-            array.state[k] = allocate(SIZE, fo_itemsize(dtype));
+            array.state[k] = allocate(SIZE, fo_itemsize(dtype));   /* of any kind of slot: enough, and aligned */
     return array;
 }
 
@@ -71,7 +71,7 @@ static void free_array(fo_array *array)
 }
 
 /* One step of each layout that a gradient may have, after the state was filled, and a rest. */
-static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_threads, fo_gradient_stats *norm)
+static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_threads, double *norm)
 {
     const size_t itemsize = fo_itemsize(array->dtype);
     const ptrdiff_t strides[] = {2 * WIDTH * (ptrdiff_t)itemsize, (ptrdiff_t)itemsize};
@@ -80,37 +80,48 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
         {FO_DENSE, plain, 1}, {FO_DENSE, strided, 1}, {FO_EXPANDED, plain, 1}, {FO_EXPANDED, plain, WIDTH},
         {FO_ROWS, plain, WIDTH}, {FO_ELEMENTS, plain, 1}};
     ptrdiff_t first_block[2];
-    const fo_work work = {array, first_block, 1};
-    fo_step step = {.t = 1, .clip_value = 0.5, .grad_scale = 1.0, .l2 = 0.01, .decay_factor = 0.99};
-    double hyper[FO_MAX_HYPER], carry[FO_MAX_CARRY + 1] = {0};
+    double carry[FO_MAX_CARRY + 1] = {0};
+    const int coupled = rule->sums_before > 0 || rule->sums_during > 0;
+    fo_optimizer it = {
+        .rule = rule, .work = {array, first_block, 1, rule->by_rows}, .step = {.clip_value = 0.5}, .form = form,
+        .sign = 1.0, .clip_norm = 0.5, .weight_decay = 0.01, .nonfinite = FO_RAISE, .value = 1.0};
     int32_t index[TOUCHED];
     int64_t *last_step = allocate(SIZE, sizeof *last_step);
     void *grad = numbers(2 * SIZE, array->dtype);
-    fo_gradient_stats *partial = allocate(FO_STATS_CHUNKS + 1, sizeof *partial);
+    it.partial = allocate(FO_MAX_CHUNKS + 1, sizeof *it.partial);
     for (int k = 0; k < FO_MAX_HYPER; ++k)
-        hyper[k] = 0.5;
+        it.hyper[k] = 0.5;
     for (int k = 0; k < TOUCHED; ++k)
         index[k] = 2 * k;
     rule->start(carry);
-    rule->prepare(hyper, 0.1, 1, carry, step.coef);
-    fo_plan(&work, FO_INITIALISE);
-    fo_update(&work, rule, FO_INITIALISE, &step, n_threads);
+    memcpy(it.carried, carry, sizeof it.carried);
+    fo_prepare_scalars(&it, 0.1, 1, carry);
+    fo_plan(&it.work, FO_INITIALISE);
+    fo_update(&it.work, rule, FO_INITIALISE, &it.step, n_threads);
     for (size_t k = 0; k < sizeof gradients / sizeof gradients[0]; ++k) {
+        if (coupled && (gradients[k].layout == FO_ROWS || gradients[k].layout == FO_ELEMENTS))
+            continue;                /* such a rule is given sparse gradients among zeros */
+        if (rule->by_rows && gradients[k].layout != FO_DENSE && gradients[k].width != WIDTH)
+            continue;                /* and this one whole rows */
         array->layout = gradients[k].layout;
         array->grad_strides = gradients[k].strides;
         array->grad = grad;
         array->at = (fo_positions){index, 0, TOUCHED, gradients[k].width, NULL};
-        step.t = (int64_t)k + 1;
-        fo_plan(&work, form);
-        *norm = fo_measure_gradients(&work, 0.5, 1, partial, n_threads);
-        fo_update(&work, rule, form | FO_MODIFIED, &step, n_threads);
+        fo_plan(&it.work, form);
+        if (!fo_check_gradient(&it, 0.1, n_threads))
+            same("", "?", 1, "a gradient that is finite");
+        fo_prepare(&it, 0.1);
+        fo_apply(&it, n_threads);
     }
-    array->last_step = last_step;
-    step.t = 10;
-    fo_plan(&work, FO_FLUSH);
-    fo_update(&work, rule, FO_FLUSH, &step, n_threads);
-    array->last_step = NULL;
-    free(partial);
+    *norm = it.norm;
+    if (!rule->by_rows) {            /* such a rule has no state that lags */
+        array->last_step = last_step;
+        it.step.t = 10;
+        fo_plan(&it.work, FO_FLUSH);
+        fo_update(&it.work, rule, FO_FLUSH, &it.step, n_threads);
+        array->last_step = NULL;
+    }
+    free(it.partial);
     free(grad);
     free(last_step);
 }
@@ -118,7 +129,7 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
 static void check_rule(const fo_rule *rule, int form, int dtype)
 {
     fo_array one = new_array(rule, form, dtype), many = new_array(rule, form, dtype);
-    fo_gradient_stats norms[2];
+    double norms[2];
     run_steps(rule, form, &one, 1, &norms[0]);
     run_steps(rule, form, &many, THREADS, &norms[1]);
     same(one.param, many.param, SIZE * fo_itemsize(dtype), rule->name);
@@ -136,7 +147,7 @@ static void check_rules(const void *context, ptrdiff_t lo, ptrdiff_t hi)
     (void)context;
     for (ptrdiff_t k = lo; k < hi; ++k) {
         fo_array array = new_array(fo_rules[k], 0, 0);
-        fo_gradient_stats norm;
+        double norm;
         run_steps(fo_rules[k], 0, &array, 2, &norm);
         free_array(&array);
     }
@@ -195,7 +206,7 @@ static void *run_epoch(const fo_objective *it, const fo_rule *sgd, int n_threads
     const fo_penalty penalty = {.kind = FO_NO_PENALTY, .n_columns = FEATURES, .width = it->n_outputs,
                                 .dtype = it->dtype, .param = array.param};
     const fo_optimizer optimizer = {
-        .rule = sgd, .work = {&array, first_block, 1}, .step = {.clip_value = __builtin_inf()}, .sign = 1.0,
+        .rule = sgd, .work = {&array, first_block, 1, 0}, .step = {.clip_value = __builtin_inf()}, .sign = 1.0,
         .clip_norm = __builtin_inf(), .nonfinite = FO_RAISE};
     const int sparse = it->format != FO_DENSE_SAMPLES, pipelined = sparse && n_threads > 1;
     const fo_segment segment = {
@@ -206,7 +217,7 @@ static void *run_epoch(const fo_objective *it, const fo_rule *sgd, int n_threads
         .seen = {allocate(FEATURES, sizeof(int32_t)), 1},
         .gathered = allocate(n, itemsize), .gradient = allocate(n, itemsize), .derivative = allocate(n_batch, itemsize),
         .label = allocate(BATCH, itemsize), .weight = allocate(BATCH, itemsize),
-        .partial = allocate(FO_STATS_CHUNKS + 1, sizeof(fo_gradient_stats))};
+        .partial = allocate(FO_MAX_CHUNKS + 1, sizeof(fo_sums))};
     void *const owned[] = {worker.seen.place, worker.gathered, worker.gradient, worker.derivative, worker.label,
                            worker.weight, worker.partial};
     for (int k = 0; k < 2; ++k) {
