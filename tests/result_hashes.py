@@ -10,6 +10,7 @@ import itertools
 
 import numpy as np
 import scipy.sparse
+from cases import is_refused
 
 import fastopt
 
@@ -53,7 +54,7 @@ def digest(*parts):
 def variants(name):
     """The sets of hyper-parameters that an optimizer is run with."""
     for label, values in VARIANTS.items():
-        if not (name == "ftrl" and "decoupled_weight_decay" in values):
+        if not is_refused(fastopt.OPTIMIZERS[name], values):
             yield label, values
     for values in OPTIONS.get(name, []):
         yield "+".join(values), values
