@@ -11,7 +11,7 @@
 
 /* Most slots, hyper-parameters, scalars, carried scalars and sums of a rule; most dimensions of an array; the streams
  * of memory that an update goes through beside the gradient: the parameter, and slots of its size. */
-enum { FO_MAX_SLOTS = 7, FO_MAX_HYPER = 8, FO_MAX_COEFS = 12, FO_MAX_CARRY = 4, FO_MAX_SUMS = 3, FO_MAX_DIMS = 64 };
+enum { FO_MAX_SLOTS = 7, FO_MAX_HYPER = 12, FO_MAX_COEFS = 12, FO_MAX_CARRY = 4, FO_MAX_SUMS = 3, FO_MAX_DIMS = 64 };
 enum { FO_MAX_STREAMS = 6 };
 
 /* --- sums ------------------------------------------------------------------------------------------------------- */

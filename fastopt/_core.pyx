@@ -57,7 +57,7 @@ cdef class Engine(Bound):
         self.check_slots(form)
         self.it.form = form
         for k, name in enumerate(names(self.it.rule.hyper)):
-            self.it.hyper[k] = values[name]
+            self.it.hyper[k] = NAN if values[name] is None else values[name]
         limit = values["clip_value"]
         self.it.step.clip_value = INFINITY if limit is None else limit
         limit = values["clip_norm"]

@@ -13,11 +13,14 @@ from .adam import Adam as Adam
 from .adamax import Adamax as Adamax
 from .adamw import AdamW as AdamW
 from .asgd import ASGD as ASGD
+from .dog import DoG as DoG
 from .ftrl import FTRL as FTRL
 from .lamb import LAMB as LAMB
 from .lars import LARS as LARS
 from .lion import Lion as Lion
+from .momo import MoMo as MoMo
 from .nadam import NAdam as NAdam
+from .prodigy import Prodigy as Prodigy
 from .radam import RAdam as RAdam
 from .rmsprop import RMSprop as RMSprop
 from .rowwiseadagrad import RowwiseAdagrad as RowwiseAdagrad
