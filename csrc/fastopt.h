@@ -67,7 +67,6 @@ typedef struct {
     int64_t *last_step;          /* NULL, or for each row the step with which its state is up to date; written */
     ptrdiff_t row_width;         /* entries of the parameter in a row: size / row_width entries of last_step */
     void *state[FO_MAX_SLOTS];   /* NULL for a slot that the rule's options leave out; of the sizes of fo_per */
-    const void *zeros;           /* row_width zeros of the dtype; only for FO_EXPANDED, and rules that take rows */
     fo_sums sums;                /* over this array: those before this step, and those during the last one */
     double coef[FO_MAX_COEFS];   /* its scalars of the step, if the rule adjusts them; else those of fo_step hold */
 } fo_array;
@@ -182,8 +181,6 @@ void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step
  * hi - lo entries, at most FO_GRADIENT_BUFFER). */
 enum { FO_GRADIENT_BUFFER = 2048 };
 const void *fo_dense_gradient(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi, void *buffer);
-/* Address of a row of a sparse gradient among zeros, which has whole rows: in place, or array->zeros. */
-const void *fo_gradient_row(const fo_array *array, ptrdiff_t row);
 
 /* update/partition.c: bytes of workspace with which sorting the entries of a large parameter by region pays, 0 if it
  * does not; and a view of the array whose positions [lo, hi) and their gradients lie in that workspace, sorted. */

@@ -190,10 +190,7 @@ cdef class Bound:
         cdef Held held = <Held>self.held[k]
         cdef cnp.ndarray g = <cnp.ndarray>self.gradients[k]
         cdef bint contiguous = cnp.PyArray_IS_C_CONTIGUOUS(g)
-        if not contiguous and self.it.work.by_rows:   # rows are read where they lie, and may be long
-            g = self.gradients[k] = np.ascontiguousarray(g)
-            contiguous = True
-        elif not contiguous:
+        if not contiguous:
             g = self.gradients[k] = base_view(g)      # C reads its shape and strides
         if not fits(g, held):
             _validation.gradients.refuse_gradient(label("grad", self.keys, k), g, held.array)
@@ -215,7 +212,6 @@ cdef class Bound:
         cdef cnp.ndarray param = held.view, index, values
         cdef Py_ssize_t width, n_positions
         cdef bint in_order, sorted_already
-        zeros = None
         if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array):
             _validation.parameters.refuse_read_only(label("params", self.keys, k))
         if self.coalescers[k] is None:
@@ -241,8 +237,6 @@ cdef class Bound:
         if in_order or (sorted_already and on_zero == FO_STAYS and width == 1 and self.it.clip_norm == INFINITY
                         and bound.at.n > DENSE_SHARE * bound.size and not self.it.work.by_rows):
             bound.layout = FO_EXPANDED
-            zeros = np.zeros(bound.row_width if self.it.work.by_rows else 0, param.dtype)
-            bound.zeros = cnp.PyArray_DATA(zeros)
         else:
             bound.layout = FO_ELEMENTS if width == 1 else FO_ROWS
             if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
@@ -251,7 +245,7 @@ cdef class Bound:
         if bound.layout == FO_ELEMENTS and not sorted_already:
             workspace = coalescer.workspace(fo_partition_workspace(bound))
             bound.at.workspace = NULL if workspace is None else cnp.PyArray_DATA(<cnp.ndarray>workspace)
-        self.gradients[k] = index, values, zeros
+        self.gradients[k] = index, values
         return 0
 
     cdef fo_zero_gradient on_zero_gradient(self) noexcept:

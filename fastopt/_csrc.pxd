@@ -47,7 +47,6 @@ cdef extern from "fastopt.h" nogil:
         int64_t *last_step
         Py_ssize_t row_width
         void *state[FO_MAX_SLOTS]
-        const void *zeros
 
     ctypedef struct fo_work:
         fo_array *arrays

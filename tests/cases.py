@@ -2,6 +2,8 @@
 
 import itertools
 
+import numpy as np
+
 import fastopt
 from fastopt import _core
 from fastopt.optimizers._hyperparameters import Flag
@@ -37,3 +39,43 @@ def form_id(value):
 
 
 CASES = [(cls, keywords) for cls in OPTIMIZERS.values() for keywords in forms(cls)]
+
+
+def is_refused(cls, keywords):
+    """Whether the class refuses this combination of hyper-parameters: tests/optimizers/test_validation.py."""
+    try:
+        cls._validated((), keywords)
+    except ValueError:
+        return True
+    return False
+
+
+def couples_entries(cls):
+    """Whether the step of each entry depends on all others of its array: a sparse gradient is one among zeros then."""
+    return _core.couples_entries(cls.rule)
+
+
+def takes_rows(cls):
+    """Whether the step of each entry depends on the others of its row."""
+    return _core.takes_rows(cls.rule)
+
+
+def reached(cls, mask):
+    """The entries of an array whose steps depend on its entries at `mask`: these alone, their rows, or all."""
+    if couples_entries(cls):
+        return np.full(mask.shape, mask.any())
+    if takes_rows(cls) and mask.ndim > 1:
+        return np.repeat(mask.reshape(len(mask), -1).any(axis=1), mask[0].size).reshape(mask.shape)
+    return mask
+
+
+def slot_layout(param, per):
+    """Shape and dtype of a slot that has numbers for "entry", "row" or "array", or the three of a "sum"."""
+    if per in ("entry", "row"):
+        return param.shape if per == "entry" else param.shape[:1], param.dtype
+    return (3,) if per == "sum" else (), np.dtype(np.float64)
+
+
+ELEMENTWISE = [case for case in CASES if not couples_entries(case[0]) and not takes_rows(case[0])]
+COUPLED = [case for case in CASES if couples_entries(case[0])]
+BY_ROWS = [case for case in CASES if takes_rows(case[0])]

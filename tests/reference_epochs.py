@@ -7,7 +7,7 @@ of ones for that row. What the regulariser does is a choice of the method, in `d
 import dataclasses
 
 import numpy as np
-from cases import OPTIMIZERS
+from cases import OPTIMIZERS, couples_entries
 from finite_sums import LOSSES, make_data, make_objective, make_parameters, make_weights, normalised
 from lazy_reference import LazyReference
 from reference import Reference
@@ -128,7 +128,7 @@ def lasting(h):
 
 
 def dense_run(f, method, x, all_batches, h, after=None):
-    """Dense data, and CSR with sparse="exact": the parameters after each step.
+    """Dense data, CSR with sparse="exact", and rules with sums over all parameters: the parameters after each step.
 
     l2 joins the gradient. l1 is proximal for "sgd" and "adagrad", part of the rule in "ftrl", where it grows from step
     to step, and a subgradient for all others. `after` makes other parameters of those after a step.
@@ -217,7 +217,7 @@ def expected_run(p, method, mode, size=7, epochs=3, after=None, **options):
     """What the oracle makes of the same run: the parameters after each step."""
     h = values_of(method, p.x0, **options)
     all_batches = batches(p.sum.n, size, epochs, SEED)
-    if mode == "lazy":
+    if mode == "lazy" and not couples_entries(OPTIMIZERS[method]):
         return list(lazy_run(p.sum, method, p.x0, all_batches, h, after))
     return list(dense_run(p.sum, method, p.x0, all_batches, h, after))
 

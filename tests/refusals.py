@@ -287,7 +287,7 @@ CALLS = {
     ),
     "nesterov without momentum": state("hyperparameters", "nesterov", value=True, only=("sgd",)),
     "steps out of order": state("hyperparameters", "step_min", value=60.0, only=("rprop",)),
-    "decoupled decay of FTRL": state("hyperparameters", "decoupled_weight_decay", value=True, only=("ftrl",)),
+    "decoupled decay": state("hyperparameters", "decoupled_weight_decay", value=True, only=("ftrl", "lars")),
     "a file of other shapes": other_file(),
     "a file of another rate": other_file(learning_rate=Rate()),
     "no file": Refusal(lambda opt, at, folder: fastopt.load(folder / "none.npz", opt)),

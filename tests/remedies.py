@@ -405,6 +405,10 @@ OPTIMIZERS = {
     "FTRL": Row(
         X, "FTRL(x, weight_decay=0.1, decoupled_weight_decay=True)", "opt.l2", "opt = FTRL(x, l2=0.1)", again=False,
     ),
+    "LARS": Row(
+        X, "LARS(x, weight_decay=0.1, decoupled_weight_decay=True)", "opt.weight_decay",
+        "opt = LARS(x, weight_decay=0.1)", again=False,
+    ),
     "base class": Row(X, "Optimizer(x)", "opt.params is x", "opt = Adam(x)", again=False),
     "base class of objectives": Row(
         "", "fastopt.objectives._base.Objective(np.eye(2), [0, 1])", "f", "f = Logistic(np.eye(2), [0, 1])", again=False
@@ -554,6 +558,11 @@ MINIMIZE = {
     ),
     "no Lipschitz constant": Row(
         DATA + "f = Poisson(X, y)", "minimize(f, np.zeros(2), method='saga')", "res.success", RATE, again=False
+    ),
+    "hogwild with norms": Row(
+        DATA + "f = LeastSquares(X, y)",
+        "minimize(f, np.zeros(2), method='lars', options={'parallel': 'hogwild', 'epochs': 1})", "res.nit == 1",
+        "res = minimize(f, np.zeros(2), method='lars', options={'epochs': 1})", again=False,
     ),
     "a sample that is too long": Row(
         DATA + "X = X * 1e200; " + MAKE, "res = minimize(f, np.zeros(2), method='saga')", "res.success",

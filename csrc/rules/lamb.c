@@ -31,7 +31,7 @@ static void adjust(const hyper *h, const step_inputs *step, const sums *own, arr
 {
     const double p_norm = fo_root(own->p_squares), u_norm = fo_root(own->u_squares);
     (void)h, (void)numbers;
-    if (p_norm > 0 && u_norm > 0)
+    if (p_norm != 0 && u_norm != 0)      /* NaN goes on */
         c->rate = step->learning_rate * (p_norm / u_norm);
 }
 #include "update/export_rule.h"

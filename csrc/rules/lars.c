@@ -19,13 +19,13 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->decay = h->weight_decay;
 }
 
-/* As in the paper's code and in optax, an array that is zero, or has a zero gradient, takes the rate as it is. */
+/* An array that is zero, or whose gradient is, takes the rate as it is, as in the paper's code and in optax. */
 static void adjust(const hyper *h, const step_inputs *step, const sums *own, array_numbers *numbers, coefs *c)
 {
     const double p_norm = fo_root(own->p_squares), g_norm = fo_root(own->g_squares);
     const double below = g_norm + h->weight_decay * p_norm + h->epsilon;
     (void)numbers;
-    if (p_norm > 0 && g_norm > 0)
+    if (p_norm != 0 && g_norm != 0)      /* NaN goes on */
         c->rate = step->learning_rate * (h->trust_coefficient * p_norm / below);
 }
 #include "update/export_rule.h"

@@ -124,11 +124,3 @@ const void *fo_dense_gradient(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi,
         return (const char *)array->grad + lo * (ptrdiff_t)fo_itemsize(array->dtype);
     return buffer;
 }
-
-const void *fo_gradient_row(const fo_array *array, ptrdiff_t row)
-{
-    const ptrdiff_t k = first_row_from(&array->at, row * array->at.width);
-    if (k == array->at.n || position(&array->at, k) != row)
-        return array->zeros;
-    return (const char *)array->grad + k * array->at.width * (ptrdiff_t)fo_itemsize(array->dtype);
-}

@@ -43,7 +43,8 @@ static inline fo_scaled fo_scaled_sum(fo_sum sum)
 {
     enum { EXPONENT = 1200 };    /* of two factors of 2^600 */
     const double size = fabs(sum.plain);
-    const int overflow = size > 0x1p1000, underflow = size < 0x1p-900 && isfinite(sum.up) && sum.up != 0;
+    const int overflow = !(size <= 0x1p1000);   /* or NaN, as of infinities of both signs */
+    const int underflow = size < 0x1p-900 && isfinite(sum.up) && sum.up != 0;
     const fo_scaled scaled = {overflow ? sum.down : underflow ? sum.up : sum.plain,
                               overflow ? EXPONENT : underflow ? -EXPONENT : 0};
     return scaled;

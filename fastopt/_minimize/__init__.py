@@ -100,7 +100,8 @@ def minimize(
         spsa_step : float, default=0.01
             Size of the shifts of ``jac="spsa"`` in the first iteration; about the noise of `fun` is a good value.
         parallel : {"batch", "hogwild"}
-            Built-in objectives: threads share a batch, or take samples each and update the same `x` without locks.
+            Built-in objectives: threads share a batch, or take samples each and update the same `x` without locks;
+            not for methods whose steps take sums over all of `x`, such as "lamb".
         checkpoint : path
             A file that the state of the run is written to, atomically; also at the end, and on Ctrl-C.
         checkpoint_every : int, default=1

@@ -54,6 +54,8 @@ class MinibatchEpochs:
     def __init__(self, objective, optimizer, batches, settings, bounded):
         self.objective, self.optimizer, self.batches = objective, optimizer, batches
         self.hogwild = settings.parallel == "hogwild"
+        if self.hogwild and _core.couples_entries(optimizer.rule):
+            validation.refuse_parallel_steps(type(optimizer).__name__)
         self.threads = optimizer._allowed_threads()
         self.segments = {}  # whether steps are dense -> MinibatchSegments
         own = objective._samples.own
@@ -119,6 +121,8 @@ class MinibatchEpochs:
     def exact(self):
         """Whether columns that no sample touches need the update of a zero gradient, and it would change them."""
         optimizer = self.optimizer
+        if _core.couples_entries(optimizer.rule):
+            return True
         values = {name: getattr(optimizer, name) for name in optimizer._declared}
         stays = _core.on_zero_gradient(optimizer.rule, values) == "stays" and optimizer.weight_decay == 0
         changed = optimizer.clip_norm is not None or optimizer.clip_value is not None or optimizer.maximize

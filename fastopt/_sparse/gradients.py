@@ -127,7 +127,7 @@ def positions_and_values(name, grad, param, coalescer):
 
 
 def whole_rows(index, values, width):
-    """The rows of `width` entries that entries at distinct positions lie in, ascending, and what is in them: else zeros."""
+    """The rows of `width` entries that entries at distinct positions lie in, ascending, and the rows: else zeros."""
     rows, place = np.unique(index // width, return_inverse=True)
     whole = np.zeros((len(rows), width), values.dtype)
     whole[place, index % width] = values

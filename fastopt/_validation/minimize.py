@@ -170,6 +170,14 @@ def no_parallel_samples(settings):
         raise ValueError('`parallel` must be "batch" unless `fun` is an object of fastopt.objectives, got "hogwild".')
 
 
+def refuse_parallel_steps(name):
+    """Raise for lock-free threads with a rule whose entries do not move by themselves."""
+    raise ValueError(
+        f'`parallel` must be "batch" for {name}, whose steps take sums over all parameters, got "hogwild"; '
+        "leave the option out."
+    )
+
+
 def saga_svrg_rate(rate, objective):
     """Return the learning rate of SAGA and SVRG."""
     if rate is None:

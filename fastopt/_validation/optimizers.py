@@ -113,17 +113,14 @@ def no_nesterov_without_momentum(values):
     """Refuse the combinations in which Nesterov's look-ahead has no meaning."""
     if values["nesterov"] and values["momentum"] == 0:
         raise ValueError("`nesterov` needs `momentum` > 0, got 0.0; pass for example momentum=0.9.")
-    if values["nesterov"] and values["dampening"] != 0:
+    if values["nesterov"] and values.get("dampening", 0) != 0:
         raise ValueError(f"`nesterov` needs `dampening` = 0, got {values['dampening']!r}.")
 
 
-def no_decoupled_decay(values):
-    """Refuse decoupled weight decay for a rule that recomputes the parameter from its state."""
+def no_decoupled_decay(values, owner, why, advice):
+    """Refuse decoupled weight decay for a rule whose formula has no place for it."""
     if values["decoupled_weight_decay"]:
-        raise ValueError(
-            "`decoupled_weight_decay` must be False for FTRL, whose parameters are recomputed from its state, "
-            "got True; use `l2`."
-        )
+        raise ValueError(f"`decoupled_weight_decay` must be False for {owner}, {why}, got True; {advice}.")
 
 
 def ordered_steps(values):

@@ -24,6 +24,7 @@ from .prodigy import Prodigy as Prodigy
 from .radam import RAdam as RAdam
 from .rmsprop import RMSprop as RMSprop
 from .rowwiseadagrad import RowwiseAdagrad as RowwiseAdagrad
+from .rowwiseadam import RowwiseAdam as RowwiseAdam
 from .rprop import Rprop as Rprop
 from .sgd import SGD as SGD
 from .yogi import Yogi as Yogi

@@ -44,11 +44,16 @@ SPARSE_NOTES = {
         "    matrix, which touches parts of rows, it is a pass over all entries."
     ),
     "moves": "The two differ, and an exact step is a pass over all entries, as zeros move the parameter.",
+    "couples": (
+        "Here both mean zeros: each entry depends\n    on sums over all of them, and a step is a pass over all entries."
+    ),
 }
 
 
 def sparse_note(rule, values):
     """What a docstring says about sparse gradients; momentum, where it is an option, changes it."""
+    if _core.couples_entries(rule):
+        return SPARSE_NOTES["couples"]
     note = SPARSE_NOTES[_core.on_zero_gradient(rule, values)]
     if "momentum" in values:
         note += "\n    With momentum the two differ, and an exact step is a pass over all entries."

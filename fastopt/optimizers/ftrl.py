@@ -68,4 +68,8 @@ class FTRL(Optimizer):
     l1 = Real(0.0, "[0, inf)")
     l2 = Real(0.0, "[0, inf)")
     beta = Real(0.0, "[0, inf)")
-    _check_combination = staticmethod(_validation.optimizers.no_decoupled_decay)
+
+    @staticmethod
+    def _check_combination(values):
+        why = "whose parameters are recomputed from its state"
+        _validation.optimizers.no_decoupled_decay(values, "FTRL", why, "use `l2`")

@@ -33,8 +33,7 @@ class LAMB(Optimizer):
     -----
     Norms are those of each array in `params`. `weight_decay` is :math:`\lambda`, a part of :math:`u`; decoupled, it
     scales the parameters before, as in Keras. The norms take one more read of parameters, gradient and state. State:
-    ``m`` and ``v``; 8 bytes per float32 parameter, twice that for float64. A sparse gradient means zeros elsewhere,
-    with both values of `sparse`: a step is a pass over all entries.
+    ``m`` and ``v``; 8 bytes per float32 parameter, twice that for float64.
 
     References
     ----------

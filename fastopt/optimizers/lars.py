@@ -1,5 +1,6 @@
 """LARS: hyper-parameters and documentation; the update itself is csrc/rules/lars.c."""
 
+from .. import _validation
 from ._base import Optimizer
 from ._hyperparameters import Flag, LearningRate, Real
 
@@ -23,7 +24,7 @@ class LARS(Optimizer):
     momentum : float, default=0.9
         :math:`\mu`, in [0, 1).
     nesterov : bool, default=False
-        Step by :math:`\mu v_t + \eta_t (g + \lambda p)` instead of :math:`v_t`.
+        Step by :math:`\mu v_t + \eta_t (g + \lambda p)` instead of :math:`v_t`; needs `momentum`.
     trust_coefficient : float, default=0.001
         :math:`\tau`, in (0, inf).
     epsilon : float, default=0.0
@@ -34,8 +35,7 @@ class LARS(Optimizer):
     -----
     Norms are those of each array in `params`, of the gradient after clipping; `weight_decay` is :math:`\lambda`, in
     the norm as well as in the step. They take one more read of parameters and gradient. State: ``velocity``; 4 bytes
-    per float32 parameter, twice that for float64. A sparse gradient means zeros elsewhere, with both values of
-    `sparse`: a step is a pass over all entries.
+    per float32 parameter, twice that for float64.
 
     References
     ----------
@@ -59,3 +59,9 @@ class LARS(Optimizer):
     nesterov = Flag(False)
     trust_coefficient = Real(0.001, "(0, inf)")
     epsilon = Real(0.0, "[0, inf)")
+
+    @staticmethod
+    def _check_combination(values):
+        why = "in whose formula it has no place"
+        _validation.optimizers.no_decoupled_decay(values, "LARS", why, "use `weight_decay` alone")
+        _validation.optimizers.no_nesterov_without_momentum(values)

@@ -31,7 +31,7 @@ class RowwiseAdagrad(Optimizer):
     State: ``accumulator``, of shape ``params.shape[:1]``; 4 bytes per row of float32 parameters, 8 of float64.
 
     A sparse gradient costs time proportional to the rows that it touches; one from `scipy.sparse` is taken by whole
-    rows. A gradient that is not C-contiguous is copied.
+    rows.
 
     References
     ----------

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse
-from cases import CASES, DTYPES, ISAS, form_id
+from cases import CASES, DTYPES, ISAS, form_id, is_refused
 
 import fastopt
 from fastopt import RowSparse, objectives
@@ -46,7 +46,7 @@ def with_nans(dtype):
 def steps(case, dtype, values, layout, modified, n_threads=1):
     """Parameters and state, a matrix of rows among the parameters, after some steps over such values."""
     cls, keywords = case
-    if cls is fastopt.FTRL:
+    if is_refused(cls, modified):
         modified = {name: value for name, value in modified.items() if name != "decoupled_weight_decay"}
     rng = np.random.default_rng(3)
     params = [rng.choice(values, N), rng.choice(values, (N // 3, 3))]

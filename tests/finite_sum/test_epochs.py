@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import CASES, OPTIMIZERS, form_id
+from cases import CASES, OPTIMIZERS, form_id, is_refused
 from finite_sums import DTYPES, LAYOUTS, LOSSES, make_objective
 from reference_epochs import (
     MODES,
@@ -89,7 +89,7 @@ MODIFIERS = [
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("method", OPTIMIZERS)
 def test_what_is_done_to_the_gradient(method, mode, modifiers):
-    if method == "ftrl" and "decoupled_weight_decay" in modifiers:
+    if is_refused(OPTIMIZERS[method], modifiers):
         pytest.skip("refused: test_validation.py")
     p = problem("least_squares", MODES[mode][0])
     assert_is_loop_of_steps(p, OPTIMIZERS[method], mode, size=4, learning_rate=RATE, **modifiers)
@@ -190,7 +190,7 @@ def test_regulariser_with_batches_of_one_and_of_all(method, mode, size, penalty)
 @pytest.mark.parametrize("penalty", PENALTIES, ids=lambda each: "-".join(each))
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("method", ["sgd", "adagrad", "ftrl", "adam"])
+@pytest.mark.parametrize("method", ["sgd", "adagrad", "ftrl", "adam", "rowwiseadam", "lamb"])
 def test_regulariser_with_softmax(method, mode, dtype, penalty):
     p = problem("softmax", MODES[mode][0], dtype, fit_intercept=True, **penalty)
     assert_as_expected(p, method, mode, epochs=5, learning_rate=RATE)

@@ -8,7 +8,7 @@ import signal
 
 import numpy as np
 import pytest
-from cases import CASES, ISAS, OPTIMIZERS, form_id
+from cases import CASES, ISAS, OPTIMIZERS, couples_entries, form_id
 from finite_sums import DTYPES, LAYOUTS, LOSSES, make_data, make_objective
 from helpers import exactly
 from objectives import Counted, bowl, outcome
@@ -701,6 +701,15 @@ def test_refused(arguments, error, message):
     p = problem()
     with pytest.raises(error, match=message):
         minimize(p.objective, **{"x0": p.x0} | arguments)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("method", [name for name, cls in OPTIMIZERS.items() if couples_entries(cls)])
+def test_hogwild_is_refused_for_rules_with_sums_over_all_parameters(method, layout):
+    p = problem("logistic", layout)
+    name = OPTIMIZERS[method].__name__
+    with pytest.raises(ValueError, match=f'`parallel` must be "batch" for {name}, whose steps take sums over all'):
+        minimize(p.objective, p.x0, method=method, options={"parallel": "hogwild", "epochs": 1})
 
 
 def test_hogwild_is_refused_for_other_functions():

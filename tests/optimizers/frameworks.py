@@ -175,6 +175,12 @@ def torch_asgd(p, g, s, t, lr=0.01, lambd=1e-4, alpha=0.75, t0=1e6):
     return p
 
 
+def trust_ratio(p, update, eps=0.0):
+    """The ratio of the norms of a parameter and its update, or 1, as Keras and optax share it."""
+    p_norm, norm = np.linalg.norm(p), np.linalg.norm(update)
+    return p_norm / (norm + eps) if p_norm > 0 and norm > 0 else 1.0
+
+
 # ---- Keras ------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +258,14 @@ def keras_lion(p, g, s, t, learning_rate=0.001, beta_1=0.9, beta_2=0.99):
     direction = np.sign(beta_1 * s.get("m", 0.0) + (1 - beta_1) * g)
     average(s, "m", beta_2, g)
     return p - learning_rate * direction
+
+
+@keras_common
+def keras_lamb(p, g, s, t, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+    m = average(s, "m", beta_1, g)
+    v = average(s, "v", beta_2, g * g)
+    update = m / (1 - beta_1**t) / (np.sqrt(v / (1 - beta_2**t)) + epsilon)
+    return p - learning_rate * trust_ratio(p, update) * update
 
 
 @keras_common
@@ -365,6 +379,19 @@ def optax_lion(p, g, s, t, learning_rate, b1=0.9, b2=0.99, weight_decay=1e-3):
     direction = np.sign(b1 * s.get("m", 0.0) + (1 - b1) * g)
     average(s, "m", b2, g)
     return p - learning_rate * (direction + weight_decay * p)
+
+
+def optax_lamb(p, g, s, t, learning_rate, b1=0.9, b2=0.999, eps=1e-6, weight_decay=0.0):
+    m = average(s, "m", b1, g)
+    v = average(s, "v", b2, g * g)
+    update = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps) + weight_decay * p
+    return p - learning_rate * trust_ratio(p, update) * update
+
+
+def optax_lars(p, g, s, t, learning_rate, trust_coefficient=0.001, eps=0.0, momentum=0.9, nesterov=False):
+    change = learning_rate * trust_coefficient * trust_ratio(p, g, eps) * g
+    trace = s["trace"] = change + momentum * s.get("trace", 0.0)
+    return p - (change + momentum * trace if nesterov else trace)
 
 
 def optax_yogi(p, g, s, t, learning_rate, b1=0.9, b2=0.999, eps=1e-3):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from cases import CASES, DTYPES, OPTIMIZERS, form_id
+from cases import CASES, DTYPES, OPTIMIZERS, couples_entries, form_id, reached
 from helpers import bits, exactly, refused, spread
 
 import fastopt
@@ -76,21 +76,40 @@ def test_every_rule_is_left_as_it_was(case, value, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES, ids=form_id)
-def test_propagated_to_its_own_entry_only(case, dtype, rng):
-    """By default a step is elementwise: the other entries have the bits that they have without it."""
+def test_propagated_no_further_than_the_formula_takes_it(case, dtype, rng):
+    """Entries that it does not reach have the bits that they have without it: all others, for most rules."""
     cls, keywords = case
-    n, at = 3000, [0, 17, 2049, 2999]
-    start, grad = rng.standard_normal(n).astype(dtype), rng.standard_normal(n).astype(dtype)
-    bad, others = grad.copy(), np.ones(n, bool)
-    bad[at], others[at] = [math.nan, math.inf, -math.inf, math.nan], False
+    shape, at = (1000, 3), ([0, 17, 683, 999], [0, 2, 1, 2])
+    start, grad = rng.standard_normal(shape).astype(dtype), rng.standard_normal(shape).astype(dtype)
+    bad, wrong, nans = grad.copy(), np.zeros(shape, bool), np.zeros(shape, bool)
+    bad[at], wrong[at] = [math.nan, math.inf, -math.inf, math.nan], True
+    nans[[0, 999], [0, 2]] = True
+    others = ~reached(cls, wrong)
     opt, plain = cls(start.copy(), **keywords), cls(start.copy(), **keywords)
     for _ in range(2):
         opt.step(bad)
         plain.step(grad)
     for array, expected in zip([opt.params, *opt.state.values()], [plain.params, *plain.state.values()], strict=True):
-        assert array[others].tobytes() == expected[others].tobytes()
-    assert np.isnan(opt.params[[0, 2999]]).all()
+        if array.ndim:
+            free = others if array.shape == shape else others.all(axis=1)
+            assert array[free].tobytes() == expected[free].tobytes()
+    assert np.isnan(opt.params[reached(cls, nans)]).all()
     assert opt.step_count == 2 and opt.skipped_steps == 0
+
+
+@pytest.mark.parametrize("cls", [cls for cls in OPTIMIZERS.values() if couples_entries(cls)])
+def test_arrays_with_scalars_of_their_own(cls, rng):
+    """Of rules with sums over each array NaN stays in its array; other sums take it to all."""
+    params, grads = ([rng.standard_normal(n) for n in (40, 30, 50)] for _ in range(2))
+    twins = [param.copy() for param in params]
+    opt, plain = cls(params), cls(twins)
+    grads[1][7] = math.nan
+    opt.step(grads)
+    plain.step([np.nan_to_num(grad) for grad in grads])
+    assert np.isnan(params[1]).all()
+    for k in (0, 2):
+        own = params[k].tobytes() == twins[k].tobytes()
+        assert own if cls in (fastopt.LARS, fastopt.LAMB) else own or np.isnan(params[k]).all()
 
 
 @pytest.mark.parametrize("cls", OPTIMIZERS.values())

@@ -287,6 +287,32 @@ RECIPES = [
         "optax.lion(learning_rate=0.001)",
         "fastopt.Lion(params, learning_rate=0.001, weight_decay=1e-3)",
     ),
+    # LAMB
+    Recipe(
+        "keras.optimizers.Lamb()",
+        "fastopt.LAMB(params, learning_rate=0.001, epsilon=1e-7)",
+    ),
+    Recipe(
+        "keras.optimizers.Lamb(weight_decay=0.1)",
+        "fastopt.LAMB(params, learning_rate=0.001, epsilon=1e-7, weight_decay=0.1, decoupled_weight_decay=True)",
+    ),
+    Recipe(
+        "optax.lamb(learning_rate=0.001)",
+        "fastopt.LAMB(params, learning_rate=0.001, epsilon=1e-6)",
+    ),
+    Recipe(
+        "optax.lamb(learning_rate=0.001, weight_decay=0.1)",
+        "fastopt.LAMB(params, learning_rate=0.001, epsilon=1e-6, weight_decay=0.1)",
+    ),
+    # LARS
+    Recipe(
+        "optax.lars(learning_rate=1.0)",
+        "fastopt.LARS(params, learning_rate=1.0)",
+    ),
+    Recipe(
+        "optax.lars(learning_rate=1.0, momentum=0.8, nesterov=True, trust_coefficient=0.01, eps=0.1)",
+        "fastopt.LARS(params, learning_rate=1.0, momentum=0.8, nesterov=True, trust_coefficient=0.01, epsilon=0.1)",
+    ),
     # FTRL
     Recipe(
         "keras.optimizers.Ftrl()",

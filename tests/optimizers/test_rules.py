@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from cases import CASES, DTYPES, ISAS, OPTIMIZERS, form_id
+from cases import CASES, DTYPES, ISAS, OPTIMIZERS, form_id, is_refused
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import Reference
 
-import fastopt
 from fastopt import _core
 
 # Around the widths of vectors (4 to 16 elements), of a block and of a buffer of gathered entries.
@@ -76,7 +75,7 @@ def test_small_sizes(case, dtype, rng):
 @pytest.mark.parametrize("case", CASES, ids=form_id)
 def test_gradient_options(case, dtype, modifiers, rng):
     cls, keywords = case
-    if cls is fastopt.FTRL and "decoupled_weight_decay" in modifiers:
+    if is_refused(cls, modifiers):
         pytest.skip("refused: test_validation.py")
     params = [rng.standard_normal(n).astype(dtype) for n in (5, 40, 2500)]
     assert_follows_reference(cls, keywords | modifiers, params, rng)

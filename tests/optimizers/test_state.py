@@ -1,11 +1,12 @@
 """State views, repr and memory."""
 
 import itertools
+import math
 import tracemalloc
 
 import numpy as np
 import pytest
-from cases import CASES, DTYPES, OPTIMIZERS, form_id
+from cases import CASES, DTYPES, OPTIMIZERS, form_id, slot_layout
 from helpers import flat, spread
 
 import fastopt
@@ -17,7 +18,7 @@ from fastopt import _core, schedules
 def test_state_mirrors_the_parameters(case, dtype):
     cls, keywords = case
     arrays = [np.ones((2, 3), dtype), np.ones((), dtype), np.ones((0, 4), dtype)]
-    slots = [*_core.rule_slots(cls.rule, cls(arrays, **keywords)._values)]
+    slots = _core.slot_shapes(cls.rule, cls(arrays, **keywords)._values)
     structures = {
         "array": (arrays[0], lambda state: [state]),
         "list": (arrays, list),
@@ -25,11 +26,11 @@ def test_state_mirrors_the_parameters(case, dtype):
     }
     for params, in_order in structures.values():
         opt = cls(params, **keywords)
-        assert list(opt.state) == slots
-        for state in opt.state.values():
+        assert list(opt.state) == list(slots)
+        for slot, state in opt.state.items():
             assert type(state) is (list if params is arrays else type(params))
             for array, param in zip(in_order(state), flat(params), strict=True):
-                assert (array.shape, array.dtype) == (param.shape, param.dtype)
+                assert (array.shape, array.dtype) == slot_layout(param, slots[slot])
                 assert array.flags.writeable and array.flags.c_contiguous
                 assert array.size == 0 or array.ctypes.data % 64 == 0
 
@@ -115,7 +116,8 @@ def test_memory_is_the_state_and_no_more(cls):
 
     peak, opt = peak_of(run)
     state = sum(array.nbytes for array in opt.state.values())
-    assert state == param.nbytes * len(opt.state)
+    layouts = [slot_layout(param, per) for per in _core.slot_shapes(cls.rule, opt._values).values()]
+    assert state == sum(math.prod(shape) * dtype.itemsize for shape, dtype in layouts)
     assert state <= peak <= state + 100_000
 
 

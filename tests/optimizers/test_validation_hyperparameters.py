@@ -129,6 +129,8 @@ COMBINATIONS = {
     "`nesterov` needs `dampening` = 0, got 0.5.": (fastopt.SGD, dict(nesterov=True, momentum=0.9, dampening=0.5)),
     "`decoupled_weight_decay` must be False for FTRL, whose parameters are recomputed from its state, got True; "
     "use `l2`.": (fastopt.FTRL, dict(decoupled_weight_decay=True, weight_decay=0.1)),
+    "`decoupled_weight_decay` must be False for LARS, in whose formula it has no place, got True; use `weight_decay` "
+    "alone.": (fastopt.LARS, dict(decoupled_weight_decay=True, weight_decay=0.1)),
     "`step_min` must be at most `step_max`, got 2.0 > 1.0.": (fastopt.Rprop, dict(step_min=2, step_max=1)),
 }
 

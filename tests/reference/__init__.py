@@ -17,6 +17,7 @@ OWN_WEIGHT_DECAY = True sees to weight decay itself.
 """
 
 import importlib
+import math
 import pkgutil
 
 import numpy as np
@@ -94,6 +95,22 @@ class Reference:
             self._rule.update(p, g, slots, self.step_count, lr, h)
             for p, g, slots in zip(params, grads, self._slots, strict=True)
         ]
+
+
+def mean_squares_of_rows(g):
+    """A number for each index of the first axis."""
+    return np.sum(g**2, axis=tuple(range(1, g.ndim))) / max(math.prod(g.shape[1:]), 1)
+
+
+def as_factor(of_rows, p):
+    """Numbers of the rows of p, such that each belongs to all entries of its row."""
+    return of_rows.reshape(of_rows.shape + (1,) * (p.ndim - 1))
+
+
+def norm(x):
+    """The Euclidean norm, also where squares of entries overflow or vanish."""
+    largest = np.abs(x).max(initial=0.0)
+    return largest * np.sqrt(np.sum((x / largest) ** 2)) if 0 < largest < np.inf else np.linalg.norm(x)
 
 
 def float64_copies(arrays):

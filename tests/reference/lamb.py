@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from . import norm
+
 LEARNING_RATES = {"quadratic": 0.03, "digits": 0.03}
 OWN_WEIGHT_DECAY = True
 
@@ -19,5 +21,5 @@ def update(p, g, state, t, lr, h):
         p = (1 - lr * h["weight_decay"]) * p
     else:
         u = u + h["weight_decay"] * p
-    p_norm, u_norm = np.linalg.norm(p), np.linalg.norm(u)
-    return p - lr * (p_norm / u_norm if p_norm > 0 and u_norm > 0 else 1.0) * u
+    p_norm, u_norm = norm(p), norm(u)
+    return p - lr * (p_norm / u_norm if p_norm != 0 and u_norm != 0 else 1.0) * u

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from . import norm
+
 LEARNING_RATES = {"quadratic": 10.0, "digits": 10.0}
 OWN_WEIGHT_DECAY = True
 
@@ -11,8 +13,8 @@ def initial(p, h):
 
 
 def update(p, g, state, t, lr, h):
-    decay, p_norm, g_norm = h["weight_decay"], np.linalg.norm(p), np.linalg.norm(g)
-    if p_norm > 0 and g_norm > 0:
+    decay, p_norm, g_norm = h["weight_decay"], norm(p), norm(g)
+    if p_norm != 0 and g_norm != 0:
         lr = lr * h["trust_coefficient"] * p_norm / (g_norm + decay * p_norm + h["epsilon"])
     change = lr * (g + decay * p)
     velocity = h["momentum"] * state["velocity"] + change

@@ -1,6 +1,8 @@
-"""Row-wise Adagrad: Mudigere et al., "Software-Hardware Co-design for ... Deep Learning Recommendation Models", 2022."""
+"""Row-wise Adagrad: Mudigere et al., "Software-Hardware Co-design for ... Recommendation Models", 2022."""
 
 import numpy as np
+
+from . import as_factor, mean_squares_of_rows
 
 LEARNING_RATES = {"quadratic": 0.5, "digits": 0.3}
 
@@ -10,9 +12,8 @@ def initial(p, h):
 
 
 def update(p, g, state, t, lr, h):
-    squares = g.reshape(len(p), -1) ** 2 if p.size else np.zeros((len(p), 1))
-    accumulator = state["accumulator"] + squares.mean(axis=1)
+    accumulator = state["accumulator"] + mean_squares_of_rows(g)
     state.update(accumulator=accumulator)
-    root = (np.sqrt(accumulator) + h["epsilon"]).reshape(-1, *[1] * (p.ndim - 1))
+    root = as_factor(np.sqrt(accumulator) + h["epsilon"], p)
     with np.errstate(invalid="ignore"):
         return np.where(g == 0, p, p - lr * g / root)

@@ -98,7 +98,7 @@ def test_duplicates_are_added_as_they_stand(mode, layout, index_dtype, rng):
         assert runs(shape, "float32", fastopt.Adam, [RowSparse(index, rows)], sparse=mode) == expected
 
 
-ZEROS_CHANGE_NOTHING = [fastopt.SGD, fastopt.Adagrad]
+ZEROS_CHANGE_NOTHING = [fastopt.SGD, fastopt.Adagrad, fastopt.RowwiseAdagrad]
 
 
 @pytest.mark.parametrize("share", [0.01, 0.09, 0.11, 0.5, 1.0])

@@ -1,0 +1,72 @@
+/* streams_tmpl.h -- what the loops of all layouts work on: the scalars of a step, rounded to the dtype, and where the
+ * parameter, its gradient and its state begin; with the changes to a gradient that come before every rule. */
+
+#define FIELD(f) real f;
+#define STREAM(slot, options, initial) state_t *slot;
+/* The scalars of a step, rounded to the dtype: those of the rule, and those that come before it. */
+typedef struct {
+    COEF(FIELD)
+} FN(coefs);
+typedef struct {
+    real clip_value, grad_scale, l2, decay_factor;
+} FN(modifiers);
+
+/* Where parameter, gradient and state begin, for one range of entries; NULL for an absent slot. */
+typedef struct {
+    real *p;
+    const real *g;
+    ENTRY_SLOTS(STREAM)
+} FN(streams);
+
+#define ROUND(f) (real)exact.f,
+#define FROM_ARRAY(slot, options, initial) stream.slot = (state_t *)array->state[FO_SLOT_##slot];
+#define ADVANCE(slot, options, initial) if (stream.slot) stream.slot += entries;
+
+FO_INLINE FN(coefs) FN(round)(const fo_step *step)
+{
+    coefs exact;
+    memcpy(&exact, step->coef, sizeof exact);
+    const FN(coefs) rounded = {COEF(ROUND)};
+    return rounded;
+}
+
+FO_INLINE FN(modifiers) FN(modifiers_of)(const fo_step *step)
+{
+    const FN(modifiers) rounded = {(real)step->clip_value, (real)step->grad_scale, (real)step->l2,
+                                   (real)step->decay_factor};
+    return rounded;
+}
+
+FO_INLINE FN(streams) FN(streams_of)(const fo_array *array)
+{
+    FN(streams) stream;
+    stream.p = (real *)array->param;
+    stream.g = (const real *)array->grad;
+    ENTRY_SLOTS(FROM_ARRAY)
+    return stream;
+}
+
+/* The streams some entries further on; the gradient is moved by its own count. */
+FO_INLINE FN(streams) FN(advance)(FN(streams) stream, ptrdiff_t entries, ptrdiff_t grad_entries)
+{
+    stream.p += entries;
+    stream.g += grad_entries;
+    ENTRY_SLOTS(ADVANCE)
+    return stream;
+}
+
+/* Value clipping, norm clipping and sign, weight decay of either kind, in the pass of the update itself. */
+FO_INLINE real FN(modify)(real *p, real g, const FN(modifiers) *c)
+{
+    g = g > c->clip_value ? c->clip_value : g < -c->clip_value ? -c->clip_value : g;
+    g *= c->grad_scale;
+    g += c->l2 != 0 ? c->l2 * *p : 0;   /* not 0 * p, which is NaN for an infinite p */
+    *p = c->decay_factor == 1 ? *p : *p * c->decay_factor;   /* the very bits of p, subnormal ones too */
+    return g;
+}
+
+#undef FIELD
+#undef STREAM
+#undef ROUND
+#undef FROM_ARRAY
+#undef ADVANCE

@@ -1,0 +1,112 @@
+/* touched_tmpl.h -- the loops over sparse gradients, of rows and of elements: only what a gradient touches is updated.
+ * State that zero gradients would have let decay meanwhile is brought up to date first: see fo_zero_gradient. */
+
+#define DECAY(slot, options, initial) \
+    if (stream.slot) \
+        for (ptrdiff_t i = 0; i < count; ++i) \
+            stream.slot[i] = SAVE_STATE(LOAD_STATE(stream.slot[i]) * factor);
+#define STAGE(slot, options, initial) \
+    state_t slot##_stage[ELEMENTS_STAGED]; staged.slot = all.slot ? slot##_stage : NULL;
+#define GATHER(slot, options, initial) if (HAS(options)) staged.slot[k] = all.slot[entry];
+#define SCATTER(slot, options, initial) if (HAS(options)) all.slot[entry] = staged.slot[k];
+#define PREFETCH_ROW(slot, options, initial) if (HAS(options)) prefetch_row(all.slot + entry, nbytes);
+#define PREFETCH_ENTRY(slot, options, initial) if (HAS(options)) prefetch_entry(all.slot + entry);
+
+/* The state of `count` entries, over the zero gradients since it was last brought up to date: see fo_zero_gradient. */
+FO_INLINE void FN(lagged_decay)(FN(streams) stream, ptrdiff_t count, const fo_step *step, int64_t skipped)
+{
+#ifdef ZERO_GRADIENT_FACTOR
+    coefs exact;
+    memcpy(&exact, step->coef, sizeof exact);
+    const real factor = (real)power_int(exact.ZERO_GRADIENT_FACTOR, skipped);
+    if (skipped > 0) {
+        SLOTS(DECAY)
+    }
+#else
+    (void)stream;
+    (void)count;
+    (void)step;
+    (void)skipped;
+#endif
+}
+
+static void FN(flush)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
+{
+    const ptrdiff_t width = array->row_width;
+    for (ptrdiff_t row = lo; row < hi; ++row) {
+        const FN(streams) stream = FN(advance)(FN(streams_of)(array), row * width, 0);
+        FN(lagged_decay)(stream, width, step, step->t - array->last_step[row]);
+        array->last_step[row] = step->t;
+    }
+}
+
+FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
+{
+    const FN(coefs) c = FN(round)(step);
+    const FN(modifiers) modifiers = FN(modifiers_of)(step);
+    const FN(streams) all = FN(streams_of)(array);
+    const ptrdiff_t width = array->at.width, nbytes = width * (ptrdiff_t)sizeof(real);
+    for (ptrdiff_t k = lo; k < hi; ++k) {
+        const ptrdiff_t row = position(&array->at, k);
+        if (k + ROWS_AHEAD < hi) {
+            const ptrdiff_t entry = position(&array->at, k + ROWS_AHEAD) * width;
+            prefetch_row(all.p + entry, nbytes);
+            ENTRY_SLOTS(PREFETCH_ROW)
+        }
+        const FN(streams) stream = FN(advance)(all, row * width, k * width);
+        if (array->last_step) {
+            FN(lagged_decay)(stream, width, step, step->t - 1 - array->last_step[row]);
+            array->last_step[row] = step->t;
+        }
+        FN(update_range)(stream, width, &c, &modifiers, NULL, form);
+    }
+}
+
+/* Entries at random places: gathered into the first-level cache, updated there as one range, scattered back. */
+FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
+{
+    const FN(coefs) c = FN(round)(step);
+    const FN(modifiers) modifiers = FN(modifiers_of)(step);
+    const FN(streams) all = FN(streams_of)(array);
+    const fo_positions positions = array->at;
+    volatile ptrdiff_t at[ELEMENTS_STAGED];   /* volatile: no scatter instructions, which take longer than stores */
+    real p_stage[ELEMENTS_STAGED];
+    FN(streams) staged;
+    staged.p = p_stage;
+    ENTRY_SLOTS(STAGE)
+    for (ptrdiff_t start = lo; start < hi; start += ELEMENTS_STAGED) {
+        const int count = hi - start < ELEMENTS_STAGED ? (int)(hi - start) : ELEMENTS_STAGED;
+        const ptrdiff_t ahead = start + ELEMENTS_AHEAD, stop = ahead + count < hi ? ahead + count : hi;
+        for (ptrdiff_t k = ahead; k < stop; ++k) {
+            const ptrdiff_t entry = position(&positions, k);
+            prefetch_entry(all.p + entry);
+            ENTRY_SLOTS(PREFETCH_ENTRY)
+        }
+        for (int k = 0; k < count; ++k) {
+            const ptrdiff_t entry = position(&positions, start + k);
+            at[k] = entry;
+            staged.p[k] = all.p[entry];
+            ENTRY_SLOTS(GATHER)
+        }
+        if (array->last_step)
+            for (int k = 0; k < count; ++k) {
+                const FN(streams) stream = FN(advance)(staged, k, 0);
+                FN(lagged_decay)(stream, 1, step, step->t - 1 - array->last_step[at[k]]);
+                array->last_step[at[k]] = step->t;
+            }
+        staged.g = all.g + start;
+        FN(update_range)(staged, count, &c, &modifiers, NULL, form);
+        for (int k = 0; k < count; ++k) {
+            const ptrdiff_t entry = at[k];
+            all.p[entry] = staged.p[k];
+            SLOTS(SCATTER)
+        }
+    }
+}
+
+#undef DECAY
+#undef STAGE
+#undef GATHER
+#undef SCATTER
+#undef PREFETCH_ROW
+#undef PREFETCH_ENTRY
