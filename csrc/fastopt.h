@@ -108,14 +108,14 @@ typedef struct {
     fo_kernel *const *dense;     /* indexed by form, like the next two */
     fo_kernel *const *rows;      /* [lo, hi) are positions of the gradient */
     fo_kernel *const *elements;
-    fo_kernel *const *measure;   /* the sums before a step: entries, FO_GRADIENT_BUFFER at most; NULL without such sums */
+    fo_kernel *const *measure;   /* the sums before a step: entries, FO_GRADIENT_BUFFER at most; NULL without any */
 } fo_rule_kernels;
 
 /* What a step with a zero gradient does: nothing; it only multiplies the state by a factor; or it moves the
  * parameter. Decides how a sparse gradient can mean the same as a dense one. */
 typedef enum { FO_MOVES, FO_STAYS, FO_DECAYS } fo_zero_gradient;
 
-/* What a slot has one number for; a sum of the last step has the three of fo_sum. All but entries and rows are double. */
+/* What a slot has one number for; a sum of the last step has the three of fo_sum. Entries and rows have the dtype. */
 typedef enum { FO_PER_ENTRY, FO_PER_ROW, FO_PER_ARRAY, FO_SUM_PER_ARRAY } fo_per;
 
 typedef struct {
@@ -131,7 +131,7 @@ typedef struct {
     const double *hyper;         /* in the order of the rule's names */
     double learning_rate;
     int64_t t;                   /* number of the step, from 1 */
-    double value;                /* of the objective, for rules that use it; else NaN */
+    double value;                /* of what is minimized, for rules that use it; else NaN */
     const fo_sums *sums;         /* over all arrays; NULL while those before the step are still to be taken */
 } fo_inputs;
 
@@ -211,7 +211,7 @@ typedef struct {
     fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries; NULL if fo_needs_sums says no */
     int64_t t;                   /* completed steps; fo_apply counts */
     double norm;                 /* of the last gradient, with clip_norm; fo_check_gradient writes it */
-    double value;                /* of the objective at this step, for rules that use it; else NaN */
+    double value;                /* of the objective at this step, for rules that use it; the caller sets it */
     fo_sums total;               /* of all arrays: what fo_inputs points to */
 } fo_optimizer;
 
@@ -224,7 +224,7 @@ fo_gradient_stats fo_measure_gradients(const fo_optimizer *it, int want_norm, in
 
 /* update/step.c: a step on planned work in three parts, so that nothing is written before all is checked. */
 int fo_needs_sums(const fo_optimizer *it);   /* whether `partial` is used */
-/* Norm and finiteness, and the rule's sums before the step; 0: the gradient is not finite. */
+/* Norm and finiteness, and the rule's sums before the step; 0: the gradient is not finite, or the value. */
 int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads);
 void fo_prepare(fo_optimizer *it, double learning_rate);
 /* The scalars of step t alone, without sums; those in `carried` are updated. */

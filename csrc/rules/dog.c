@@ -1,7 +1,7 @@
-/* dog.c -- DoG (Ivgi, Hinder & Carmon 2023): SGD whose rate is the largest distance from the start so far, over the root of
- * the sum of squared gradient norms; over all arrays, or for each array of its own (L-DoG). The distance is that which
- * the last step left, for a step sums it as it goes: parameters that somebody else moves in between count a step later.
- * Both accumulators are kept as roots, so that no square overflows. */
+/* dog.c -- DoG (Ivgi, Hinder & Carmon 2023): SGD whose rate is the largest distance from the start so far, over the
+ * root of the sum of squared gradient norms; of all arrays, or of each array for itself (L-DoG). The distance is that
+ * which the last step left, for a step sums it as it goes: parameters that somebody else moves in between count a step
+ * later. Both accumulators are kept as roots, so that no square overflows. */
 #ifndef FO_VARIANT
 #define RULE dog
 #define RULE_FILE "rules/dog.c"
@@ -32,7 +32,8 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
 static void adjust(const hyper *h, const step_inputs *step, const sums *own, array_numbers *numbers, coefs *c)
 {
     const sums *over = h->layerwise ? own : step->sum;
-    const double moved = step->t == 1 ? h->reps_rel * (1.0 + fo_root(over->start_squares)) : fo_root(over->moved_squares);
+    const double start = h->reps_rel * (1.0 + fo_root(over->start_squares));
+    const double moved = step->t == 1 ? start : fo_root(over->moved_squares);
     numbers->distance = moved <= numbers->distance ? numbers->distance : moved;
     numbers->grad_norm = hypotenuse(numbers->grad_norm, fo_root(over->g_squares));
     c->rate = step->learning_rate * (numbers->distance / hypotenuse(numbers->grad_norm, sqrt(h->epsilon)));
@@ -40,7 +41,7 @@ static void adjust(const hyper *h, const step_inputs *step, const sums *own, arr
 #include "update/export_rule.h"
 #else
 
-/* The norm of the starting point is wanted in the first step alone: a scalar decides, so that others do not read it. */
+/* The norm of the starting point is wanted in the first step alone: a scalar decides, so others do not read it. */
 FO_INLINE void FN(measure)(real p, real g, real average, real p0, FN(factors) *sum, const FN(coefs) *c, int form)
 {
     const real start = c->first > 0 ? p0 : 0;

@@ -1,6 +1,6 @@
-/* momo.c -- MoMo (Schaipp et al. 2024, algorithm 1): SGD with momentum, whose rate is the smaller of the learning rate and
- * a Polyak step, to where a model of the objective, from values and gradients of late, meets its lower bound. The
- * package's optax form makes no step where |m|^2 is below 2e-16; here, as in the paper, only the learning rate limits it. */
+/* momo.c -- MoMo (Schaipp et al. 2024, algorithm 1): SGD with momentum, whose rate is the smaller of the learning rate
+ * and a Polyak step, to where a model of the objective, from values and gradients of late, meets its lower bound. optax
+ * makes no step where |m|^2 is below 2e-16; here, as in the paper, it is the learning rate that limits such steps. */
 #ifndef FO_VARIANT
 #define RULE momo
 #define RULE_FILE "rules/momo.c"

@@ -1,7 +1,7 @@
-/* prodigy.c -- Prodigy (Mishchenko & Defazio 2024, algorithm 4): Adam with the learning rate d, an estimate of the distance
- * to the solution, as the package prodigyopt has it. A step sums what the next one makes its d of, so there is one pass
- * only; prodigyopt takes the new d already in the epsilon of the step whose gradient it is from, here the old one is
- * there: where d grows, the step is larger by a share of at most (new d - old d) epsilon / sqrt(v). */
+/* prodigy.c -- Prodigy (Mishchenko & Defazio 2024, algorithm 4): Adam with the learning rate d, an estimate of the
+ * distance to the solution, as the package prodigyopt has it. A step sums what the next one makes its d of, so there is
+ * one pass only. prodigyopt takes the new d already in the epsilon of the step whose gradient it is from; here the old
+ * one is there: where d grows, the step is larger by a share of at most (new d - old d) epsilon / sqrt(v). */
 #ifndef FO_VARIANT
 #define RULE prodigy
 #define RULE_FILE "rules/prodigy.c"

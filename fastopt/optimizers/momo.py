@@ -1,5 +1,6 @@
 """MoMo: hyper-parameters and documentation; the update itself is csrc/rules/momo.c."""
 
+from .. import _validation
 from ._base import Optimizer
 from ._hyperparameters import LearningRate, Real
 
@@ -35,7 +36,7 @@ class MoMo(Optimizer):
     Notes
     -----
     Sums are over all arrays together, and take one more read of parameters, gradient and state. `weight_decay` is
-    :math:`\lambda`, whose penalty is not in the value; it is decoupled as it is, in a way of its own. `clip_norm` and
+    :math:`\lambda`, whose penalty is not in the value: it is decoupled, in a way of its own. `clip_norm` and
     `clip_value` change the gradient, but not the value. A value that is not finite is treated like such a gradient:
     see `nonfinite`. State: ``m``; 4 bytes per float32 parameter, twice that for float64. A sparse gradient means
     zeros elsewhere, with both values of `sparse`: a step is a pass over all entries.
@@ -60,3 +61,8 @@ class MoMo(Optimizer):
     learning_rate = LearningRate(1.0)
     beta = Real(0.9, "[0, 1)")
     lower_bound = Real(0.0, "(-inf, inf)")
+
+    @staticmethod
+    def _check_combination(values):
+        why = "whose weight decay is a step of its own"
+        _validation.optimizers.no_decoupled_decay(values, "MoMo", why, "use `weight_decay` alone")
