@@ -1,4 +1,4 @@
-"""The update rules of torch 2.13, Keras 3.15 and optax 0.2.8, as plain NumPy formulas.
+"""The update rules of torch 2.13, Keras 3.15 and optax 0.2.8, and of papers' own packages, as plain NumPy formulas.
 
 One function per method: `torch_adam` is `torch.optim.Adam`, `keras_ftrl` is `keras.optimizers.Ftrl`,
 `optax_yogi` is `optax.yogi`. Each takes the parameter, the gradient, a dict for its state and the step
@@ -26,16 +26,16 @@ class Formula:
     def __init__(self, call):
         framework, method, self._options = parse(call)
         self._update = globals()[f"{framework}_{method.lower()}"]
-        self.rate_name = "lr" if framework == "torch" else "learning_rate"
+        self.rate_name = "learning_rate" if framework in ("keras", "optax") else "lr"
         # The signature of a wrapped function is that of the function inside, defaults included.
         default = inspect.signature(self._update).parameters[self.rate_name].default
         self.learning_rate = self._options.get(self.rate_name, default)
         self.state = {}
         self._t = 0
 
-    def step(self, p, g):
+    def step(self, p, g, **value):
         self._t += 1
-        options = {**self._options, self.rate_name: self.learning_rate}
+        options = {**self._options, self.rate_name: self.learning_rate, **value}
         return self._update(p, g, self.state, self._t, **options)
 
 
@@ -406,3 +406,51 @@ def optax_adabelief(p, g, s, t, learning_rate, b1=0.9, b2=0.999, eps=1e-16, eps_
     m = average(s, "m", b1, g)
     variance = s["s"] = b2 * s.get("s", 0.0) + (1 - b2) * (g - m) ** 2 + eps_root
     return p - learning_rate * m / (1 - b1**t) / (np.sqrt(variance / (1 - b2**t)) + eps)
+
+
+def optax_prodigy(p, g, s, t, learning_rate=1.0, eps=1e-8, estim_lr0=1e-6, estim_lr_coef=1.0, weight_decay=0.0):
+    correction = np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+    return prodigy(p, g, s, learning_rate * correction, eps, estim_lr0, estim_lr_coef, weight_decay)
+
+
+def optax_dog(p, g, s, t, learning_rate=1.0, eps=1e-8, weight_decay=0.0):
+    return dog_dog(p, g, s, t, learning_rate, eps=eps, weight_decay=weight_decay)
+
+
+def optax_momo(p, g, s, t, value, learning_rate=1.0, beta=0.9, lower_bound=0.0, weight_decay=0.0):
+    beta = 0.0 if t == 1 else beta
+    m, mean_value = average(s, "exp_avg", beta, g), average(s, "barf", beta, value)
+    mean_gp = average(s, "gamma", beta, g @ p)
+    grown = 1 + learning_rate * weight_decay
+    above = max(grown * (mean_value - lower_bound - mean_gp) + m @ p, 0.0)
+    return p / grown - min(learning_rate, above / (m @ m)) * m
+
+
+# ---- packages of papers -----------------------------------------------------------------------------------
+
+
+def prodigy(p, g, s, lr, eps, d0, d_coef, weight_decay, beta_1=0.9, beta_2=0.999):
+    """The step of Prodigy with its new d, of which the learning rate is a factor."""
+    beta_3, d, p0 = np.sqrt(beta_2), s.get("d", d0), s.setdefault("p0", p)
+    s["numerator"] = beta_3 * s.get("numerator", 0.0) + d / d0 * d * lr * (g @ (p0 - p))
+    m = average(s, "exp_avg", beta_1, d * g)
+    v = average(s, "exp_avg_sq", beta_2, d**2 * g**2)
+    total = s["s"] = beta_3 * s.get("s", 0.0) + d / d0 * d * lr * g
+    s["d"] = max(d, d_coef * s["numerator"] / np.abs(total).sum())
+    return p - weight_decay * d * lr * p - d * lr * m / (np.sqrt(v) + s["d"] * eps)
+
+
+def prodigyopt_prodigyreference(p, g, s, t, lr=1.0, eps=1e-8, weight_decay=0.0, d0=1e-6, d_coef=1.0):
+    return prodigy(p, g, s, lr, eps, d0, d_coef, weight_decay)
+
+
+def dog_dog(p, g, s, t, lr=1.0, reps_rel=1e-6, eps=1e-8, weight_decay=0.0):
+    g = g + weight_decay * p
+    p0 = s.setdefault("p0", p)
+    distance = reps_rel * (1 + np.linalg.norm(p)) if t == 1 else np.linalg.norm(p - p0)
+    s["rbar"] = max(s.get("rbar", 0.0), distance)
+    s["G"] = s.get("G", eps) + g @ g
+    return p - lr * s["rbar"] / np.sqrt(s["G"]) * g
+
+
+dog_ldog = dog_dog  # of one array

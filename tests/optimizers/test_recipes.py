@@ -29,6 +29,7 @@ class Recipe:
     start: tuple = ()  # a slot and the value it starts from, where that is not fastopt's
     rate_varies: bool = True  # False where the recipe's learning rate is a schedule
     rate_delay: int = 0  # by how many steps the framework is late in using a new learning rate
+    takes_value: bool = False  # whether a step takes the value of the objective
     slot: tuple = ()  # a slot of fastopt and the framework's name for it, to compare as well
 
     @property
@@ -354,6 +355,43 @@ RECIPES = [
         rate_delay=1,
         slot=("average", "ax"),
     ),
+    # Prodigy
+    Recipe(
+        "prodigyopt.ProdigyReference(params, eps=1e-30)",
+        "fastopt.Prodigy(params, epsilon=1e-30)",
+    ),
+    Recipe(
+        "prodigyopt.ProdigyReference(params, eps=1e-30, weight_decay=0.1, d_coef=2.0)",
+        "fastopt.Prodigy(params, epsilon=1e-30, weight_decay=0.1, d_coef=2.0)",
+    ),
+    Recipe(
+        "optax.contrib.prodigy(eps=1e-30)",
+        "fastopt.Prodigy(params, epsilon=1e-30, use_bias_correction=True)",
+    ),
+    # DoG
+    Recipe(
+        "dog.DoG(params)",
+        "fastopt.DoG(params)",
+    ),
+    Recipe(
+        "dog.LDoG(params, reps_rel=1e-4, weight_decay=0.1)",
+        "fastopt.DoG(params, reps_rel=1e-4, layerwise=True, weight_decay=0.1)",
+    ),
+    Recipe(
+        "optax.contrib.dog()",
+        "fastopt.DoG(params, averaging=False)",
+    ),
+    # MoMo
+    Recipe(
+        "optax.contrib.momo()",
+        "fastopt.MoMo(params)",
+        takes_value=True,
+    ),
+    Recipe(
+        "optax.contrib.momo(beta=0.5, lower_bound=-1.0, weight_decay=0.1)",
+        "fastopt.MoMo(params, beta=0.5, lower_bound=-1.0, weight_decay=0.1)",
+        takes_value=True,
+    ),
 ]
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.call)
@@ -373,11 +411,16 @@ def learning_rates(recipe):
     return [base * factor if recipe.rate_varies else base for factor in RATE_FACTORS]
 
 
+def values(recipe):
+    """What a step is given beside the gradient."""
+    return [{"value": 3.0 / (step + 1)} if recipe.takes_value else {} for step in range(STEPS)]
+
+
 def run_formula(recipe, start, gradients):
     formula = Formula(recipe.call)
     p, path = start, []
-    for gradient, formula.learning_rate in zip(gradients, learning_rates(recipe), strict=True):
-        p = formula.step(p, gradient)
+    for gradient, value, formula.learning_rate in zip(gradients, values(recipe), learning_rates(recipe), strict=True):
+        p = formula.step(p, gradient, **value)
         path.append(np.concatenate([p, *(formula.state[name] for name in recipe.slot[1:])]))
     return path
 
@@ -389,23 +432,24 @@ def run_fastopt(recipe, start, gradients):
         slot, value = recipe.start
         opt.state[slot][...] = value
     rates = learning_rates(recipe)
-    for step, gradient in enumerate(gradients):
+    for step, (gradient, value) in enumerate(zip(gradients, values(recipe), strict=True)):
         if recipe.rate_varies and step > recipe.rate_delay:
             opt.learning_rate = rates[step - recipe.rate_delay]
-        opt.step(gradient)
+        opt.step(gradient, **value)
         path.append(np.concatenate([p, *(opt.state[name] for name in recipe.slot[:1])]))
     return path
 
 
 def run_torch(recipe, start, gradients):
     torch = pytest.importorskip("torch")
-    _, method, options = parse(recipe.call)
+    framework, method, options = parse(recipe.call)
+    module = torch.optim if framework == "torch" else pytest.importorskip(framework)
     default_dtype = torch.get_default_dtype()
     # NAdam's product of mu and ASGD's eta have the default dtype, not the parameter's.
     torch.set_default_dtype(torch.float64)
     try:
         p, path = torch.tensor(start), []
-        opt = getattr(torch.optim, method)([p], **options)
+        opt = getattr(module, method)([p], **options)
         for gradient, opt.param_groups[0]["lr"] in zip(gradients, learning_rates(recipe), strict=True):
             p.grad = torch.tensor(gradient)
             if method == "SparseAdam":
@@ -443,13 +487,14 @@ def run_optax(recipe, start, gradients):
     optax = pytest.importorskip("optax")
     jax.config.update("jax_enable_x64", True)
     _, method, options = parse(recipe.call)
+    make = getattr(optax.contrib if ".contrib." in recipe.call else optax, method)
     p, state, path = jax.numpy.array(start), None, []
-    for gradient, rate in zip(gradients, learning_rates(recipe), strict=True):
+    for gradient, value, rate in zip(gradients, values(recipe), learning_rates(recipe), strict=True):
         # The rate is no part of the state, so a transformation with another rate continues it.
-        transformation = getattr(optax, method)(**{**options, "learning_rate": rate})
+        transformation = make(**{**options, "learning_rate": rate})
         if state is None:
             state = transformation.init(p)
-        updates, state = transformation.update(jax.numpy.array(gradient), state, p)
+        updates, state = transformation.update(jax.numpy.array(gradient), state, p, **value)
         p = optax.apply_updates(p, updates)
         path.append(np.asarray(p))
     return path
@@ -466,7 +511,7 @@ def test_fastopt_follows_the_formula(recipe, problem):
 
 @every_recipe
 def test_formula_is_the_frameworks(recipe, problem):
-    run = {"torch": run_torch, "keras": run_keras, "optax": run_optax}[parse(recipe.call)[0]]
+    run = {"keras": run_keras, "optax": run_optax}.get(parse(recipe.call)[0], run_torch)
     assert_same_path(run_formula(recipe, *problem), run(recipe, *problem))
 
 

@@ -12,8 +12,9 @@ A rule with sums over all arrays has, in the place of `update`,
     update_all(params, grads, states, t, lr, h) -> the new parameters, of lists with an entry for each array
 
 `h` holds every hyper-parameter of the optimizer, the common ones included, and `learning_rate` as the number
-in force at t = 1; `carry` is a dict for scalars that pass from step to step, and `value` the objective's. What happens to the gradient before the update is the same for all and lives here; an oracle with
-OWN_WEIGHT_DECAY = True sees to weight decay itself.
+in force at t = 1; `carry` is a dict for scalars that pass from step to step, and `value` is the objective's. What
+happens to the gradient before the update is the same for all and lives here; an oracle with OWN_WEIGHT_DECAY = True
+sees to weight decay itself.
 """
 
 import importlib
@@ -21,7 +22,6 @@ import math
 import pkgutil
 
 import numpy as np
-
 
 # The value of the objective in tests that have none.
 VALUE = 1.5
