@@ -1,5 +1,7 @@
 """DoG: hyper-parameters and documentation; the update itself is csrc/rules/dog.c."""
 
+import numpy as np
+
 from ._base import Optimizer
 from ._hyperparameters import Flag, LearningRate, Real
 
@@ -69,3 +71,22 @@ class DoG(Optimizer):
     layerwise = Flag(False)
     averaging = Flag(True)
     gamma = Real(8.0, "[0, inf)")
+
+    def _read_off(self, param, state):
+        """What to use after training in the place of one parameter with its state; a new array."""
+        return np.array(state["average"] if self.averaging else param)
+
+    @property
+    def _reads_off(self):
+        return self.averaging
+
+    def _project(self, projection):
+        """The average is one of projected parameters, too: they take the place of the others, with their weight."""
+        weight = (self.gamma + 1.0) / (self.gamma + self.step_count)
+        averages = self._slots_by_name().get("average", [None] * len(self._flat_params))
+        for param, average in zip(self._flat_params, averages, strict=True):
+            before = param.copy()
+            projection.project(param)
+            if average is not None:
+                with np.errstate(all="ignore"):  # of parameters that have overflowed
+                    average += weight * (param - before)

@@ -440,7 +440,7 @@ def prodigy(p, g, s, lr, eps, d0, d_coef, weight_decay, beta_1=0.9, beta_2=0.999
     return p - weight_decay * d * lr * p - d * lr * m / (np.sqrt(v) + s["d"] * eps)
 
 
-def prodigyopt_prodigyreference(p, g, s, t, lr=1.0, eps=1e-8, weight_decay=0.0, d0=1e-6, d_coef=1.0):
+def prodigyopt_prodigy(p, g, s, t, lr=1.0, eps=1e-8, weight_decay=0.0, d0=1e-6, d_coef=1.0):
     return prodigy(p, g, s, lr, eps, d0, d_coef, weight_decay)
 
 

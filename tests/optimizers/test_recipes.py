@@ -357,11 +357,11 @@ RECIPES = [
     ),
     # Prodigy
     Recipe(
-        "prodigyopt.ProdigyReference(params, eps=1e-30)",
+        "prodigyopt.Prodigy(params, eps=1e-30)",
         "fastopt.Prodigy(params, epsilon=1e-30)",
     ),
     Recipe(
-        "prodigyopt.ProdigyReference(params, eps=1e-30, weight_decay=0.1, d_coef=2.0)",
+        "prodigyopt.Prodigy(params, eps=1e-30, weight_decay=0.1, d_coef=2.0)",
         "fastopt.Prodigy(params, epsilon=1e-30, weight_decay=0.1, d_coef=2.0)",
     ),
     Recipe(
