@@ -47,11 +47,16 @@ def dense_problem(n, dtype="float32"):
     return rng.standard_normal(n, dtype=dtype), rng.standard_normal(n, dtype=dtype)
 
 
+def step_of(opt):
+    """The steps of an optimizer as a function of the gradient: with some value, if they use that of the objective."""
+    return (lambda grad: opt.step(grad, 1.0)) if getattr(opt, "_uses_value", False) else opt.step
+
+
 def repeated_step(opt, gradients):
     """A callable run(steps) that goes through the gradients in turns. The optimizer has seen each of them once."""
 
     def run(steps):
-        step = opt.step
+        step = step_of(opt)
         for grad in itertools.islice(itertools.cycle(gradients), steps):
             step(grad)
 

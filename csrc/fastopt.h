@@ -11,7 +11,7 @@
 
 /* Most slots, hyper-parameters, scalars, carried scalars and sums of a rule; most dimensions of an array; the streams
  * of memory that an update goes through beside the gradient: the parameter, and slots of its size. */
-enum { FO_MAX_SLOTS = 7, FO_MAX_HYPER = 8, FO_MAX_COEFS = 12, FO_MAX_CARRY = 4, FO_MAX_SUMS = 3, FO_MAX_DIMS = 64 };
+enum { FO_MAX_SLOTS = 7, FO_MAX_HYPER = 12, FO_MAX_COEFS = 12, FO_MAX_CARRY = 4, FO_MAX_SUMS = 3, FO_MAX_DIMS = 64 };
 enum { FO_MAX_STREAMS = 6 };
 
 /* --- sums ------------------------------------------------------------------------------------------------------- */
@@ -131,7 +131,7 @@ typedef struct {
     const double *hyper;         /* in the order of the rule's names */
     double learning_rate;
     int64_t t;                   /* number of the step, from 1 */
-    double value;                /* of the objective, for rules that use it; else NaN */
+    double value;                /* of what is minimized, for rules that use it; else NaN */
     const fo_sums *sums;         /* over all arrays; NULL while those before the step are still to be taken */
 } fo_inputs;
 
@@ -199,20 +199,20 @@ typedef enum { FO_PROPAGATE, FO_SKIP, FO_RAISE } fo_nonfinite;
 typedef struct {
     const fo_rule *rule;
     fo_work work;
-    fo_step step; /* clip_value is set once, the rest by the three parts of a step below */
-    double carried[FO_MAX_CARRY]; /* scalars that pass from step to step; fo_prepare writes them */
-    double hyper[FO_MAX_HYPER]; /* in the order of the rule's names; set once, like all down to nonfinite */
-    int form; /* the options alone; fo_apply adds FO_MODIFIED */
-    double sign; /* -1 to maximize */
-    double clip_norm; /* infinity: none */
+    fo_step step;                /* clip_value is set once, the rest by the three parts of a step below */
+    double carried[FO_MAX_CARRY];   /* scalars that pass from step to step; fo_prepare writes them */
+    double hyper[FO_MAX_HYPER];  /* in the order of the rule's names; set once, like all down to nonfinite */
+    int form;                    /* the options alone; fo_apply adds FO_MODIFIED */
+    double sign;                 /* -1 to maximize */
+    double clip_norm;            /* infinity: none */
     double weight_decay;
-    int decoupled; /* weight decay multiplies the parameter, else it is added to the gradient */
+    int decoupled;               /* weight decay multiplies the parameter, else it is added to the gradient */
     fo_nonfinite nonfinite;
-    fo_sums *partial; /* FO_MAX_CHUNKS + n_arrays entries; NULL if fo_needs_sums says no */
-    int64_t t; /* completed steps; fo_apply counts */
-    double norm; /* of the last gradient, with clip_norm; fo_check_gradient writes it */
-    double value; /* of the objective at this step, for rules that use it; else NaN */
-    fo_sums total; /* of all arrays: what fo_inputs points to */
+    fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries; NULL if fo_needs_sums says no */
+    int64_t t;                   /* completed steps; fo_apply counts */
+    double norm;                 /* of the last gradient, with clip_norm; fo_check_gradient writes it */
+    double value;                /* of the objective at this step, for rules that use it; the caller sets it */
+    fo_sums total;               /* of all arrays: what fo_inputs points to */
 } fo_optimizer;
 
 /* update/gradient_norm.c: norm and finiteness of all gradients, in one read. */
@@ -223,8 +223,8 @@ typedef struct {
 fo_gradient_stats fo_measure_gradients(const fo_optimizer *it, int want_norm, int num_threads);
 
 /* update/step.c: a step on planned work in three parts, so that nothing is written before all is checked. */
-int fo_needs_sums(const fo_optimizer *it); /* whether `partial` is used */
-/* Norm and finiteness, and the rule's sums before the step; 0: the gradient is not finite. */
+int fo_needs_sums(const fo_optimizer *it);   /* whether `partial` is used */
+/* Norm and finiteness, and the rule's sums before the step; 0: the gradient is not finite, or the value. */
 int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads);
 void fo_prepare(fo_optimizer *it, double learning_rate);
 /* The scalars of step t alone, without sums; those in `carried` are updated. */

@@ -3,12 +3,21 @@
 import itertools
 
 import numpy as np
+from reference import VALUE
 
 import fastopt
 from fastopt import _core
 from fastopt.optimizers._hyperparameters import Flag
 
-OPTIMIZERS = fastopt.OPTIMIZERS
+
+class MoMo(fastopt.MoMo):
+    """With a value for the tests that step every optimizer and have none."""
+
+    def step(self, grad, value=VALUE):
+        super().step(grad, value)
+
+
+OPTIMIZERS = fastopt.OPTIMIZERS | {"momo": MoMo}
 DTYPES = _core.dtype_names()
 ISAS = [name for name in _core.isa_names() if _core.isa_supported(name)]
 

@@ -61,7 +61,8 @@ def dense(fastopt, name, n, threads):
     rng = np.random.default_rng(0)
     x, g = rng.standard_normal(n, dtype=np.float32), rng.standard_normal(n, dtype=np.float32)
     opt = fastopt.OPTIMIZERS[name](x, num_threads=threads)
-    return lambda: opt.step(g)
+    value = [1.0] if getattr(opt, "_uses_value", False) else []
+    return lambda: opt.step(g, *value)
 
 
 def sparse(optimizer, shape, k, unique):

@@ -222,7 +222,7 @@ int fo_needs_sums(const fo_optimizer *it)
 
 void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
 {
-    const fo_inputs in = {it->hyper, learning_rate, t, it->value, NULL};
+    const fo_inputs in = {it->hyper, learning_rate, t, it->sign * it->value, NULL};
     it->rule->prepare(&in, carried, it->step.coef);
 }
 
@@ -243,6 +243,8 @@ int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
     const int want_norm = it->clip_norm != HUGE_VAL, before = it->rule->sums_before > 0;
     const int want_finite = it->nonfinite != FO_PROPAGATE;
     it->step.grad_scale = it->sign;
+    if (want_finite && it->rule->uses_value && !IS_FINITE(it->value))
+        return 0;
     if (want_norm || (want_finite && !before)) {   /* else the pass of the rule's own sums tells */
         const fo_gradient_stats found = fo_measure_gradients(it, want_norm, num_threads);
         if (want_finite && !found.finite)
@@ -259,7 +261,7 @@ int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
 void fo_prepare(fo_optimizer *it, double learning_rate)
 {
     const fo_rule *rule = it->rule;
-    const fo_inputs in = {it->hyper, learning_rate, it->t + 1, it->value, &it->total};
+    const fo_inputs in = {it->hyper, learning_rate, it->t + 1, it->sign * it->value, &it->total};
     if (rule->sums_before > 0 || rule->sums_during > 0)
         gather_sums(it);
     rule->prepare(&in, it->carried, it->step.coef);

@@ -98,7 +98,8 @@ def measure(name, hyper, x, g, num_threads, budget):
     """The row of one optimizer. The parameters `x` are updated."""
     opt = fastopt.get_optimizer(name)(x, num_threads=num_threads, **hyper)
     streams = 1 + len(opt.state)  # that a step reads and writes; the gradient is read alone
-    runs = {"fastopt": lambda: opt.step(g)}
+    arguments = (g, 1.0) if _core.uses_value(opt.rule) else (g,)
+    runs = {"fastopt": lambda: opt.step(*arguments)}
     if x.nbytes >= GAUGE_FROM:
         read, *readwrite = gauge_streams(x.nbytes, 1 + streams)
         runs["gauge"] = lambda: _core.gauge(read, readwrite, num_threads)

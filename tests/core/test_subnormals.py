@@ -32,10 +32,11 @@ def test_subnormal_numbers_stay_alive():
         for cls in fastopt.OPTIMIZERS.values():
             for n in (10, 300_000):
                 opt = cls(np.ones(n, np.float32), num_threads=2, clip_norm=1.0, nonfinite="raise")
-                opt.step(np.ones(n, np.float32))
+                value = [1.0] if opt._uses_value else []
+                opt.step(np.ones(n, np.float32), *value)
                 alive()
                 try:
-                    opt.step(np.full(n, np.nan, np.float32))
+                    opt.step(np.full(n, np.nan, np.float32), *value)
                 except FloatingPointError:
                     alive()
         print("alive")

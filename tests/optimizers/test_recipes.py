@@ -31,6 +31,7 @@ class Recipe:
     rate_varies: bool = True  # False where the recipe's learning rate is a schedule
     rate_delay: int = 0  # by how many steps the framework is late in using a new learning rate
     solution: str = ""  # the framework's name for what opt.solution() returns, to compare as well
+    takes_value: bool = False  # whether a step takes the value of the objective
 
     @property
     def row(self):
@@ -450,6 +451,43 @@ RECIPES = [
         "fastopt.ScheduleFreeAdamW(params, learning_rate=0.0025, weight_decay=0.1)",
         solution="x",
     ),
+    # Prodigy
+    Recipe(
+        "prodigyopt.Prodigy(params, eps=1e-30)",
+        "fastopt.Prodigy(params, epsilon=1e-30)",
+    ),
+    Recipe(
+        "prodigyopt.Prodigy(params, eps=1e-30, weight_decay=0.1, d_coef=2.0)",
+        "fastopt.Prodigy(params, epsilon=1e-30, weight_decay=0.1, d_coef=2.0)",
+    ),
+    Recipe(
+        "optax.contrib.prodigy(eps=1e-30)",
+        "fastopt.Prodigy(params, epsilon=1e-30, use_bias_correction=True)",
+    ),
+    # DoG
+    Recipe(
+        "dog.DoG(params)",
+        "fastopt.DoG(params)",
+    ),
+    Recipe(
+        "dog.LDoG(params, reps_rel=1e-4, weight_decay=0.1)",
+        "fastopt.DoG(params, reps_rel=1e-4, layerwise=True, weight_decay=0.1)",
+    ),
+    Recipe(
+        "optax.contrib.dog()",
+        "fastopt.DoG(params, averaging=False)",
+    ),
+    # MoMo
+    Recipe(
+        "optax.contrib.momo()",
+        "fastopt.MoMo(params)",
+        takes_value=True,
+    ),
+    Recipe(
+        "optax.contrib.momo(beta=0.5, lower_bound=-1.0, weight_decay=0.1)",
+        "fastopt.MoMo(params, beta=0.5, lower_bound=-1.0, weight_decay=0.1)",
+        takes_value=True,
+    ),
 ]
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.call)
@@ -469,11 +507,17 @@ def learning_rates(recipe):
     return [base * factor if recipe.rate_varies else base for factor in RATE_FACTORS]
 
 
+def values(recipe):
+    """What a step is given beside the gradient."""
+    return [{"value": 3.0 / (step + 1)} if recipe.takes_value else {} for step in range(STEPS)]
+
+
 def run_formula(recipe, start, gradients):
     formula = Formula(recipe.call)
     p, path = start, []
-    for gradient, formula.learning_rate in zip(gradients, learning_rates(recipe), strict=True):
-        p = formula.step(p, gradient)
+    steps = zip(gradients, values(recipe), learning_rates(recipe), strict=True)
+    for gradient, value, formula.learning_rate in steps:
+        p = formula.step(p, gradient, **value)
         path.append(np.concatenate([p, formula.state[recipe.solution] if recipe.solution else []]))
     return path
 
@@ -485,10 +529,10 @@ def run_fastopt(recipe, start, gradients):
         slot, value = recipe.start
         opt.state[slot][...] = value
     rates = learning_rates(recipe)
-    for step, gradient in enumerate(gradients):
+    for step, (gradient, value) in enumerate(zip(gradients, values(recipe), strict=True)):
         if recipe.rate_varies and step > recipe.rate_delay:
             opt.learning_rate = rates[step - recipe.rate_delay]
-        opt.step(gradient)
+        opt.step(gradient, **value)
         path.append(np.concatenate([p, opt.solution() if recipe.solution else []]))
     return path
 
@@ -542,12 +586,12 @@ def run_optax(recipe, start, gradients):
     jax.config.update("jax_enable_x64", True)
     _, method, options = parse(recipe.call)
     p, state, path = jax.numpy.array(start), None, []
-    for gradient, rate in zip(gradients, learning_rates(recipe), strict=True):
+    for gradient, value, rate in zip(gradients, values(recipe), learning_rates(recipe), strict=True):
         # The rate is no part of the state, so a transformation with another rate continues it.
         transformation = attrgetter(method)(optax)(**{**options, "learning_rate": rate})
         if state is None:
             state = transformation.init(p)
-        updates, state = transformation.update(jax.numpy.array(gradient), state, p)
+        updates, state = transformation.update(jax.numpy.array(gradient), state, p, **value)
         p = optax.apply_updates(p, updates)
         solution = optax.contrib.schedule_free_eval_params(state, p) if recipe.solution else []
         path.append(np.concatenate([p, solution]))
