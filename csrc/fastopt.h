@@ -148,31 +148,29 @@ typedef struct {
     int uses_value;
     void (*start)(double *carry);    /* writes the first values of carry */
     void (*prepare)(const fo_inputs *in, double *carry, double *coef);   /* the scalars; updates `carry` */
-    /* NULL, or: the scalars of one array, from its sums and those of all; updates its slots of one number. `coef` has
-     * what prepare made. */
-    void (*adjust)(const fo_inputs *in, const fo_array *array, double *coef);
+    void (*adjust)(const fo_inputs *in, const fo_array *array, double *coef);   /* then those of one array; or NULL */
     fo_zero_gradient (*zero_gradient)(int form);
-    const fo_rule_kernels *const *kernels; /* [instruction set][dtype] */
+    const fo_rule_kernels *const *kernels;   /* [instruction set][dtype] */
 } fo_rule;
 
 /* core/dispatch.c */
-extern const fo_rule *const fo_rules[]; /* NULL-terminated, sorted by name */
-const fo_rule *fo_find_rule(const char *name); /* NULL if there is none */
-const char *fo_isa_name(int isa); /* NULL past the last one */
-int fo_isa_supported(int isa); /* by this build and this processor */
+extern const fo_rule *const fo_rules[];                      /* NULL-terminated, sorted by name */
+const fo_rule *fo_find_rule(const char *name);               /* NULL if there is none */
+const char *fo_isa_name(int isa);                            /* NULL past the last one */
+int fo_isa_supported(int isa);                               /* by this build and this processor */
 int fo_isa_in_use(void);
-const char *fo_compiler(void); /* that built the kernels */
-void fo_use_isa(int isa); /* must be supported */
+const char *fo_compiler(void);                               /* that built the kernels */
+void fo_use_isa(int isa);                                    /* must be supported */
 const fo_rule_kernels *fo_kernels_of(const fo_rule *rule, int dtype);
-const char *fo_dtype_name(int dtype); /* NULL past the last one */
+const char *fo_dtype_name(int dtype);                        /* NULL past the last one */
 size_t fo_itemsize(int dtype);
-int fo_variant_index(int dtype); /* in a kernel table, for the instruction set in use */
+int fo_variant_index(int dtype);                             /* in a kernel table, for the instruction set in use */
 
 /* --- one pass over all arrays ----------------------------------------------------------------------------------- */
 
 /* update/step.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for the
  * gradients that are bound, and must be called first; it returns the bytes of work. */
-enum { FO_INITIALISE = -1, FO_FLUSH = -2 }; /* in the place of a form */
+enum { FO_INITIALISE = -1, FO_FLUSH = -2 };                  /* in the place of a form */
 ptrdiff_t fo_plan(const fo_work *work, int form);
 void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads);
 
@@ -240,10 +238,10 @@ int fo_expect_forks(void);
 typedef void fo_task(const void *context, ptrdiff_t lo, ptrdiff_t hi);
 void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context);
 int fo_has_openmp(void);
-int fo_openmp_max_threads(void); /* of the calling thread: OMP_NUM_THREADS, threadpoolctl; else 1 */
-int fo_useful_threads(ptrdiff_t bytes, int num_threads); /* fewer for little work, or while workers wake slowly */
-void fo_always_share(int flag); /* whether slow workers are overlooked: for tests of shared work */
-int fo_try_acquire(int *busy); /* atomic: 1 and *busy set, or 0 if it was set already */
+int fo_openmp_max_threads(void);     /* of the calling thread: OMP_NUM_THREADS, threadpoolctl; else 1 */
+int fo_useful_threads(ptrdiff_t bytes, int num_threads);   /* fewer for little work, or while workers wake slowly */
+void fo_always_share(int flag);      /* whether slow workers are overlooked: for tests of shared work */
+int fo_try_acquire(int *busy);       /* atomic: 1 and *busy set, or 0 if it was set already */
 void fo_release(int *busy);
 
 /* core/memory.c */
