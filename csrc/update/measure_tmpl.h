@@ -25,7 +25,8 @@ FO_INLINE void FN(measure_range)(FN(streams) stream, ptrdiff_t count, const FN(c
             SUMS(STAGE_BEFORE)
         }
         FN(add_stage)(&stage, n, into);
-        into->probe += FN(probe)(part.g, n);
+        if (N_BEFORE > 0) /* rows are summed when all gradients have been checked */
+            into->probe += FN(probe)(part.g, n);
     }
 }
 
