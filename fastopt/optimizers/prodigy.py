@@ -46,8 +46,8 @@ class Prodigy(Optimizer):
 
     Notes
     -----
-    ``opt.d`` is the d of the last step, and `d0` before the first one. Sums are over all arrays together. They are taken
-    as a step goes, for the next one, so a step reads and writes nothing twice. The reference, of which the
+    ``opt.d`` is the d of the last step, and `d0` before the first one. Sums are over all arrays, and taken as a
+    step goes, for the next one, so a step reads and writes nothing twice. The reference, of which the
     hyper-parameters are, has :math:`d_{t+1}` in the place of :math:`d_t` in :math:`d_t \epsilon`, to the same effect
     where gradients are larger than `epsilon`. Decoupled weight decay multiplies the parameter by
     :math:`1 - \eta_t \cdot` `weight_decay`, with the d in it. State: ``m``, ``v``, ``s`` and ``p0``, the starting
