@@ -176,12 +176,20 @@ static fo_sum *kept_sum(const fo_rule *rule, const fo_array *array, int n)
     return array->state[k + n];
 }
 
+/* A sum without what overflowed of factors scaled up, and is not wanted then: state is finite as long as it can be. */
+static fo_sum without_overflow(fo_sum sum)
+{
+    if (isfinite(sum.plain) && !isfinite(sum.up))
+        sum.up = 0.0;
+    return sum;
+}
+
 static void keep_sums(const fo_optimizer *it)
 {
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
         const fo_array *array = &it->work.arrays[k];
         for (int n = 0; n < it->rule->sums_during; ++n)
-            *kept_sum(it->rule, array, n) = array->sums.sum[it->rule->sums_before + n];
+            *kept_sum(it->rule, array, n) = without_overflow(array->sums.sum[it->rule->sums_before + n]);
     }
 }
 

@@ -46,14 +46,15 @@ class Prodigy(Optimizer):
 
     Notes
     -----
-    ``opt.d`` is the d of the last step, and `d0` before the first one. Sums are over all arrays together. They
-    are taken as a step goes, for the next one, so a step reads and writes nothing twice. The reference, of which the hyper-parameters are, has :math:`d_{t+1}` in the place of
-    :math:`d_t \epsilon`, to the same effect where gradients are larger than `epsilon`. Decoupled weight decay
-    multiplies the parameter by :math:`1 - \eta_t \cdot` `weight_decay`, with the d in it. State: ``m``, ``v``, ``s``
-    and ``p0``, the starting point; 16 bytes per float32 parameter, twice that for float64; and for each array, of the
-    last step, ``progress``, which is :math:`\langle g, p_1 - p \rangle`, and ``s_norm``, each plain and with two
-    scales that double cannot overflow with. A sparse gradient means zeros elsewhere, with both values of `sparse`: a
-    step is a pass over all entries.
+    ``opt.d`` is the d of the last step, and `d0` before the first one. Sums are over all arrays, and taken as a
+    step goes, for the next one, so a step reads and writes nothing twice. The reference, of which the
+    hyper-parameters are, has :math:`d_{t+1}` in the place of :math:`d_t` in :math:`d_t \epsilon`, to the same effect
+    where gradients are larger than `epsilon`. Decoupled weight decay multiplies the parameter by
+    :math:`1 - \eta_t \cdot` `weight_decay`, with the d in it. State: ``m``, ``v``, ``s`` and ``p0``, the starting
+    point; 16 bytes per float32 parameter, twice that for float64; and for each array, of the last step, ``progress``,
+    which is :math:`\langle g, p_1 - p \rangle`, and ``s_norm``, as they are and with two scales for where a double
+    overflows or vanishes. A sparse gradient means zeros elsewhere, with both values of `sparse`: a step is a pass over
+    all entries.
 
     References
     ----------

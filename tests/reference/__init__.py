@@ -61,9 +61,10 @@ def rule(name):
 
 
 def kept_sum(total):
-    """A sum of the last step as an optimizer keeps it: as it is, and of factors times 2^-600 and 2^600 each."""
+    """A sum of the last step as an optimizer keeps it: as it is, and of factors times 2^-600, and 2^600 if they do."""
     with np.errstate(over="ignore"):
-        return np.array([total, np.ldexp(total, -1200), np.ldexp(total, 1200)])
+        larger = np.ldexp(total, 1200)
+    return np.array([total, np.ldexp(total, -1200), larger if np.isfinite(larger) else 0.0])
 
 
 class Reference:

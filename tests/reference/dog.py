@@ -4,7 +4,7 @@ import numpy as np
 
 from . import kept_sum
 
-LEARNING_RATES = {"quadratic": 1.0, "digits": 1.0}
+LEARNING_RATES = {"quadratic": 1.0, "digits": 2.0}
 
 
 def initial(p, h):
