@@ -31,7 +31,8 @@ FO_INLINE void FN(measure_range)(FN(streams) stream, ptrdiff_t count, const FN(c
         for (ptrdiff_t i = 0; part.column_sums && i < n; ++i) {
             SUMS(ADD_TO_COLUMNS)
         }
-        into->probe += FN(probe)(part.g, n);
+        if (N_BEFORE > 0) /* rows are summed when all gradients have been checked */
+            into->probe += FN(probe)(part.g, n);
     }
 }
 
