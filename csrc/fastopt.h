@@ -67,6 +67,8 @@ typedef struct {
     int64_t *last_step;          /* NULL, or for each row the step with which its state is up to date; written */
     ptrdiff_t row_width;         /* entries of the parameter in a row: size / row_width entries of last_step */
     void *state[FO_MAX_SLOTS];   /* NULL for a slot that the rule's options leave out; of the sizes of fo_per */
+    ptrdiff_t rows, columns;     /* of its matrices, the last two axes; a vector is one row */
+    int is_matrix;               /* or a stack of them: it has two axes at least */
     fo_sums sums;                /* over this array: those before this step, and those during the last one */
     double coef[FO_MAX_COEFS];   /* its scalars of the step, if the rule adjusts them; else those of fo_step hold */
 } fo_array;
@@ -101,6 +103,10 @@ typedef void fo_kernel(const fo_array *array, const fo_step *step, ptrdiff_t lo,
  * after t is in use), bit k + 1 is the rule's option k. */
 enum { FO_MODIFIED = 1 };
 
+/* update/lines.h: kernels over rows and columns of matrices, and what they work on. */
+typedef struct fo_line_kernels fo_line_kernels;
+typedef struct fo_lines fo_lines;
+
 /* The kernels of a rule for one instruction set and dtype. */
 typedef struct {
     fo_kernel *initialise;       /* fills the state from the parameters */
@@ -109,14 +115,23 @@ typedef struct {
     fo_kernel *const *rows;      /* [lo, hi) are positions of the gradient */
     fo_kernel *const *elements;
     fo_kernel *const *measure;   /* the sums before a step, of FO_GRADIENT_BUFFER entries at most; NULL without any */
+    const fo_line_kernels *lines;   /* NULL unless the rule is by_lines */
 } fo_rule_kernels;
 
 /* What a step with a zero gradient does: nothing; it only multiplies the state by a factor; or it moves the
  * parameter. Decides how a sparse gradient can mean the same as a dense one. */
 typedef enum { FO_MOVES, FO_STAYS, FO_DECAYS } fo_zero_gradient;
 
-/* What a slot has one number for; a sum of the last step has the three of fo_sum. Those of arrays are double. */
-typedef enum { FO_PER_ENTRY, FO_PER_ROW, FO_PER_ARRAY, FO_SUM_PER_ARRAY } fo_per;
+/* What a slot has one number for: a row is all that one index of the first axis selects; the rows of matrices are those
+ * of the last two axes. A sum of the last step has the three of fo_sum. Numbers of whole arrays are double. */
+typedef enum {
+    FO_PER_ENTRY,
+    FO_PER_ROW,
+    FO_PER_ARRAY,
+    FO_SUM_PER_ARRAY,
+    FO_PER_MATRIX_ROW,
+    FO_PER_MATRIX_COLUMN
+} fo_per;
 
 typedef struct {
     const char *name;
@@ -145,10 +160,13 @@ typedef struct {
     int own_weight_decay;        /* it decays the parameter itself, and fo_step's l2 and decay_factor are not used */
     int sums_before, sums_during;   /* how many sums over arrays; those before the step come first */
     int by_rows;                 /* it has sums over rows, or slots with a number for each */
+    int by_lines;                /* the same of rows and columns of matrices */
     int uses_value;
     void (*start)(double *carry);    /* writes the first values of carry */
     void (*prepare)(const fo_inputs *in, double *carry, double *coef);   /* the scalars; updates `carry` */
     void (*adjust)(const fo_inputs *in, const fo_array *array, double *coef);   /* then those of one array; or NULL */
+    /* Or NULL: those once more, from the sums between. Needs adjust. */
+    void (*settle)(const double *hyper, const fo_array *array, double *coef);
     fo_zero_gradient (*zero_gradient)(int form);
     const fo_rule_kernels *const *kernels;   /* [instruction set][dtype] */
 } fo_rule;
@@ -188,6 +206,10 @@ fo_array fo_partition(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi);
 /* update/sums.c: the most parts that a sum over all arrays is taken in, and one more for each array. */
 enum { FO_MAX_CHUNKS = 1024 };
 
+/* update/lines.c: for a rule that is by_lines, the bytes of workspace, zeroed, that fo_bind_lines cuts up. */
+size_t fo_lines_workspace(const fo_work *work);
+fo_lines *fo_bind_lines(const fo_work *work, void *workspace);
+
 /* --- a step ----------------------------------------------------------------------------------------------------- */
 
 /* What becomes of a step whose gradient is not finite. */
@@ -206,6 +228,7 @@ typedef struct {
     double weight_decay;
     int decoupled;               /* weight decay multiplies the parameter, else it is added to the gradient */
     fo_nonfinite nonfinite;
+    fo_lines *lines;             /* n_arrays entries, by fo_bind_lines; NULL unless the rule is by_lines */
     fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries; NULL if fo_needs_sums says no */
     int64_t t;                   /* completed steps; fo_apply counts */
     double norm;                 /* of the last gradient, with clip_norm; fo_check_gradient writes it */

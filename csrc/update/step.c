@@ -4,6 +4,7 @@
 #include <string.h>
 #include "fastopt.h"
 #include "core/numerics.h"
+#include "update/lines.h"
 #include "update/positions.h"
 #include "update/sums.h"
 
@@ -241,6 +242,8 @@ static int measure_before(fo_optimizer *it, double learning_rate, int num_thread
     memcpy(carried, it->carried, sizeof carried);
     fo_prepare_scalars(it, learning_rate, it->t + 1, carried);
     set_weight_decay(it, learning_rate);
+    if (it->rule->by_lines)
+        return fo_measure_lines(it, form_of(it), num_threads).probe == 0;
     const update_task task = {&it->work, it->rule, &it->step, form_of(it)};
     const fo_sum_pass pass = {&it->work, &it->step, 0, measure_chunk, &task, it->partial};
     return fo_sum_arrays(&pass, num_threads).probe == 0;
@@ -283,6 +286,10 @@ void fo_prepare(fo_optimizer *it, double learning_rate)
 void fo_apply(fo_optimizer *it, int num_threads)
 {
     it->step.t = ++it->t;
+    if (it->rule->by_lines) {
+        fo_step_lines(it, form_of(it), num_threads);
+        return;
+    }
     if (it->rule->sums_during == 0) {
         fo_update(&it->work, it->rule, form_of(it), &it->step, num_threads);
         return;

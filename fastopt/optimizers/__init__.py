@@ -8,6 +8,7 @@ from .. import _validation
 from ._base import Optimizer as Optimizer
 from .adabelief import AdaBelief as AdaBelief
 from .adadelta import Adadelta as Adadelta
+from .adafactor import Adafactor as Adafactor
 from .adagrad import Adagrad as Adagrad
 from .adam import Adam as Adam
 from .adamax import Adamax as Adamax

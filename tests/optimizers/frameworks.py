@@ -104,6 +104,19 @@ def torch_adam(p, g, s, t, lr=0.001, betas=(0.9, 0.999), eps=1e-8, amsgrad=False
     return p - lr * m / (1 - betas[0] ** t) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
 
 
+def torch_adafactor(p, g, s, t, lr=0.01, beta2_decay=-0.8, eps=(None, 1e-3), d=1.0, weight_decay=0.0):
+    epsilon = np.finfo(p.dtype).eps if eps[0] is None else eps[0]
+    alpha = max(eps[1], np.sqrt(np.mean(p * p))) * min(lr, t**-0.5)
+    moments = [g * g] if p.ndim < 2 else [np.mean(g * g, axis=axis, keepdims=True) for axis in (-1, -2)]
+    for k, moment in enumerate(moments):
+        moments[k] = average(s, k, 1 - t**beta2_decay, moment)
+    v = moments[0]
+    if p.ndim > 1:
+        v = moments[0] * moments[1] / np.maximum(moments[0].mean(axis=-2, keepdims=True), epsilon)
+    update = g / np.sqrt(np.maximum(v, epsilon**2))
+    return (1 - lr * weight_decay) * p - alpha / max(1.0, np.sqrt(np.mean(update * update)) / d) * update
+
+
 def torch_adamw(p, g, s, t, lr=0.001, weight_decay=0.01, **options):
     return torch_adam(p, g, s, t, lr, weight_decay=weight_decay, decoupled_weight_decay=True, **options)
 

@@ -32,6 +32,7 @@ class Recipe:
     rate_delay: int = 0  # by how many steps the framework is late in using a new learning rate
     solution: str = ""  # the framework's name for what opt.solution() returns, to compare as well
     takes_value: bool = False  # whether a step takes the value of the objective
+    shape: tuple = (8,)  # of the parameter
 
     @property
     def row(self):
@@ -289,6 +290,17 @@ RECIPES = [
         "optax.lion(learning_rate=0.001)",
         "fastopt.Lion(params, learning_rate=0.001, weight_decay=1e-3)",
     ),
+    # Adafactor
+    Recipe(
+        "torch.optim.Adafactor(params)",
+        "fastopt.Adafactor(params, learning_rate=0.01)",
+        shape=(2, 2, 2),
+    ),
+    Recipe(
+        "torch.optim.Adafactor(params, weight_decay=0.1, eps=(1e-3, 0.1), d=2.0, beta2_decay=-0.5)",
+        "fastopt.Adafactor(params, learning_rate=0.01, beta_2_decay=-0.5, epsilon_1=1e-3, epsilon_2=0.1, "
+        "clip_threshold=2.0, weight_decay=0.1)",
+    ),
     # LAMB
     Recipe(
         "keras.optimizers.Lamb()",
@@ -494,12 +506,12 @@ every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: rec
 
 
 @pytest.fixture
-def problem():
+def problem(recipe):
     """A start and a gradient per step; tiny gradients tell where epsilon goes, and one is always 0."""
     rng = np.random.default_rng(20)
     start, *gradients = rng.normal(size=(STEPS + 1, 8))
     scales = np.array([1.0, 1.0, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 0.0])
-    return start, [scales * gradient for gradient in gradients]
+    return start.reshape(recipe.shape), [(scales * gradient).reshape(recipe.shape) for gradient in gradients]
 
 
 def learning_rates(recipe):
@@ -518,7 +530,7 @@ def run_formula(recipe, start, gradients):
     steps = zip(gradients, values(recipe), learning_rates(recipe), strict=True)
     for gradient, value, formula.learning_rate in steps:
         p = formula.step(p, gradient, **value)
-        path.append(np.concatenate([p, formula.state[recipe.solution] if recipe.solution else []]))
+        path.append(np.concatenate([p.ravel(), formula.state[recipe.solution] if recipe.solution else []]))
     return path
 
 
@@ -533,7 +545,7 @@ def run_fastopt(recipe, start, gradients):
         if recipe.rate_varies and step > recipe.rate_delay:
             opt.learning_rate = rates[step - recipe.rate_delay]
         opt.step(gradient, **value)
-        path.append(np.concatenate([p, opt.solution() if recipe.solution else []]))
+        path.append(np.concatenate([p.ravel(), opt.solution() if recipe.solution else []]))
     return path
 
 
@@ -555,7 +567,8 @@ def run_torch(recipe, start, gradients):
                 indices = torch.arange(len(start))[None]
                 p.grad = torch.sparse_coo_tensor(indices, p.grad, check_invariants=True)
             opt.step()
-            path.append(np.concatenate([p.numpy(), opt.state[p][recipe.solution].numpy() if recipe.solution else []]))
+            solution = opt.state[p][recipe.solution].numpy() if recipe.solution else []
+            path.append(np.concatenate([p.numpy().ravel(), solution]))
     finally:
         torch.set_default_dtype(default_dtype)
     return path

@@ -13,8 +13,8 @@ A rule with sums over all arrays has, in the place of `update`,
 
 `h` holds every hyper-parameter of the optimizer, the common ones included, and `learning_rate` as the number
 in force at t = 1; `rates` has those of all steps so far, `carry` is a dict for scalars that pass from step to step, and
-`value` is the objective's. What happens to the gradient before the update is the same for all and lives here; an oracle
-with OWN_WEIGHT_DECAY = True sees to weight decay itself.
+`value` is the objective's; `update` also gets the parameter's `dtype`. What happens to the gradient before the update
+is the same for all and lives here; an oracle with OWN_WEIGHT_DECAY = True sees to weight decay itself.
 """
 
 import importlib
@@ -76,6 +76,7 @@ class Reference:
         self._before = h | {"weight_decay": 0.0} if getattr(self._rule, "OWN_WEIGHT_DECAY", False) else h
         self._slots = [self._rule.initial(p, h) for p in float64_copies(params)]
         self.params = float64_copies(params)
+        self._dtypes = [np.asarray(p).dtype for p in params]
         self.step_count, self._rates, self._carry = 0, (), {}
         self.last_grad_norm = None
 
@@ -92,8 +93,8 @@ class Reference:
             self.params = self._rule.update_all(params, grads, self._slots, self.step_count, lr, h)
             return
         self.params = [
-            self._rule.update(p, g, slots, self.step_count, lr, h)
-            for p, g, slots in zip(params, grads, self._slots, strict=True)
+            self._rule.update(p, g, slots, self.step_count, lr, h | {"dtype": dtype})
+            for p, g, slots, dtype in zip(params, grads, self._slots, self._dtypes, strict=True)
         ]
 
     def _begin(self, lr, value):
