@@ -14,7 +14,8 @@ def step(problem, threads):
     opt = fastopt.get_optimizer(problem.method)(p, num_threads=threads, **problem.hyper)
     if problem.rows is not None:
         g = fastopt.RowSparse(problem.rows, g, unique=True)
-    return lambda: opt.step(g), lambda: p
+    value = [problem.value] if getattr(opt, "_uses_value", False) else []
+    return lambda: opt.step(g, *value), lambda: p
 
 
 STEPS = {"fastopt": step}
