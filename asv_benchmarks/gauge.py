@@ -6,7 +6,6 @@ from timing import interleaved
 
 from fastopt import _core
 
-MOST_STREAMS = 5  # that the gauge reads and writes
 ROUNDS = 11
 
 
@@ -23,16 +22,25 @@ def gauge_streams(nbytes, n):
     return [block[first + k * apart :][:nbytes] for k in range(n)]
 
 
+def streams(opt, size):
+    """How many arrays a step only reads, how many it reads and writes, and how many the gauge then does.
+
+    In commits without `_core.streams` a step writes all its state, and the gauge has as many arrays.
+    """
+    if not hasattr(_core, "streams"):
+        return 1, 1 + len(opt.state), 1 + len(opt.state)
+    read, readwrite = _core.streams(opt.rule, opt.state, size)
+    return read, readwrite, _core.gauge_like(read, readwrite)
+
+
 def share_of_gauge(name, n, num_threads, dtype="float32", rounds=ROUNDS):
     """GB/s of the gauge, and the share of it that the optimizer's step reaches."""
     x, g = problems.dense_problem(n, dtype)
     opt = problems.optimizer(name, x, num_threads=num_threads)
-    n_streams = 1 + len(opt.state)
-    if n_streams > MOST_STREAMS:
-        raise NotImplementedError(f"{name} has {n_streams} arrays to write, the gauge at most {MOST_STREAMS}")
-    read, *readwrite = gauge_streams(x.nbytes, 1 + n_streams)
-    times = interleaved(
-        {"gauge": lambda: _core.gauge(read, readwrite, num_threads), "step": lambda: opt.step(g)}, rounds
-    )
-    moved = (1 + 2 * n_streams) * x.nbytes
-    return moved / times["gauge"] / 1e9, times["gauge"] / times["step"]
+    step = problems.step_of(opt)
+    read, readwrite, in_gauge = streams(opt, x.size)
+    first, *others = gauge_streams(x.nbytes, 1 + in_gauge)
+    runs = {"gauge": lambda: _core.gauge(first, others, num_threads), "step": lambda: step(g)}
+    times = interleaved(runs, rounds)
+    bandwidth = (1 + 2 * in_gauge) * x.nbytes / times["gauge"]
+    return bandwidth / 1e9, (read + 2 * readwrite) * x.nbytes / times["step"] / bandwidth

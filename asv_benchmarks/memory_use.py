@@ -12,7 +12,5 @@ def extra_memory(name, n=2**24, **hyper):
     """
     params, grad = problems.dense_problem(n)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    opt = problems.optimizer(name, params, **hyper)
-    for _ in range(3):
-        opt.step(grad)
+    problems.repeated_step(problems.optimizer(name, params, **hyper), [grad])(2)
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / n

@@ -1,4 +1,4 @@
-"""fastopt beside NumPy, torch, optax, scikit-learn and cyanure, whichever are installed.
+"""fastopt beside NumPy, torch, optax, packages of papers, scikit-learn and cyanure, whichever are installed.
 
     python asv_benchmarks/peers.py                              (a quarter of an hour and 8 GB; alone on the machine)
     python asv_benchmarks/peers.py --only adam 'sparse/*'       (some of it; what was measured before is kept)
@@ -18,14 +18,14 @@ from pathlib import Path
 import finite_sum_report
 import numpy as np
 import peers_page
-from contenders import with_fastopt, with_numpy, with_optax, with_torch
+from contenders import with_fastopt, with_numpy, with_optax, with_references, with_torch
 from contenders.problems import STEPS
 from neighbours import Neighbours
 from selection import selected
 from timing import TellingContender
 
 OURS = "fastopt"
-LIBRARIES = (with_fastopt, with_numpy, with_torch, with_optax)
+LIBRARIES = (with_fastopt, with_numpy, with_torch, with_optax, with_references)
 STEPS_COMPARED, ENTRIES_COMPARED = 3, 1000
 # Of parameters about 0.5 after some steps of 0.001 to 0.01 in float32. torch's SparseAdam adds epsilon before it
 # corrects the bias, which shows where the gradient is near zero.
@@ -47,9 +47,11 @@ def serve_step(outcome, library, name, problem, threads):
     if made is None:
         outcome.send(None)
         return lambda: None
-    step, parameters = made
+    step, parameters, *renewals = made
     for _ in range(STEPS_COMPARED):
         step()
+        for renew in renewals:
+            renew()
     outcome.send(sample(problem, parameters()))
     return step
 

@@ -6,6 +6,7 @@ Nothing of the package is imported before it is used.
 
 import functools
 import itertools
+import math
 
 import numpy as np
 import scipy.sparse
@@ -14,6 +15,7 @@ from scipy.special import expit
 import fastopt
 
 SEED = 0
+ROW = 64  # entries in a row of a dense problem, if as many divide its size
 
 
 def feature(name):
@@ -29,22 +31,46 @@ def require_method(name):
     feature("minimize")
     if name not in fastopt.OPTIMIZERS and name not in feature("FINITE_SUM_METHODS"):
         raise NotImplementedError(f"this commit has no method {name!r}")
+    require_vectors(name)
+
+
+def takes_vectors(name):
+    """Whether an optimizer takes vectors: there are rules for matrices alone."""
+    try:
+        fastopt.OPTIMIZERS[name](np.zeros(1))
+    except ValueError:
+        return False
+    return True
 
 
 def optimizer(name, params, **hyper):
     """An optimizer by its name in the registry."""
     if name not in fastopt.OPTIMIZERS:
         raise NotImplementedError(f"this commit has no optimizer {name!r}")
+    if params.ndim == 1:
+        require_vectors(name)
     return fastopt.OPTIMIZERS[name](params, **hyper)
+
+
+def require_vectors(name):
+    """Whether what is measured with vectors can be measured with a method."""
+    if name in fastopt.OPTIMIZERS and not takes_vectors(name):
+        raise NotImplementedError(f"{name} takes no vectors")
 
 
 # Dense steps
 
 
 def dense_problem(n, dtype="float32"):
-    """A parameter and a gradient, allocated as a user would."""
+    """A parameter and a gradient, allocated as a user would: a matrix, as some rules look at rows or columns."""
     rng = np.random.default_rng(SEED)
-    return rng.standard_normal(n, dtype=dtype), rng.standard_normal(n, dtype=dtype)
+    shape = n // math.gcd(n, ROW), math.gcd(n, ROW)
+    return rng.standard_normal(shape, dtype=dtype), rng.standard_normal(shape, dtype=dtype)
+
+
+def step_of(opt):
+    """The steps of an optimizer as a function of the gradient: with some value, if they use that of the objective."""
+    return (lambda grad: opt.step(grad, 1.0)) if getattr(opt, "_uses_value", False) else opt.step
 
 
 def step_of(opt):

@@ -99,6 +99,24 @@ def slot_shapes(str rule, dict values):
     return result
 
 
+def streams(str rule, dict state, Py_ssize_t size):
+    """How many arrays as large as a parameter of `size` entries a step only reads, and how many it reads and writes.
+
+    `state` is slot name -> the slot of this parameter. A dense gradient is among the first, the parameter among the
+    second. What sums before the step read once more is not counted.
+    """
+    cdef const fo_rule *found = find_rule(rule)
+    cdef Py_ssize_t k = 0, read = 1, readwrite = 1
+    while found.slots[k].name != NULL:
+        slot = state.get(found.slots[k].name.decode())
+        if slot is not None and found.slots[k].kept:
+            read += slot.size // size
+        elif slot is not None:
+            readwrite += slot.size // size
+        k += 1
+    return read, readwrite
+
+
 def dtype_names():
     """The dtypes that parameters may have."""
     cdef int k = 0
@@ -167,6 +185,19 @@ def gauge(cnp.ndarray read, list readwrite, int num_threads):
     for k in range(n):
         streams[k] = cnp.PyArray_DATA(<cnp.ndarray?>readwrite[k])
     fo_bandwidth_pass(cnp.PyArray_DATA(read), streams, n, cnp.PyArray_NBYTES(read), num_threads)
+
+
+def gauge_like(int read, int readwrite):
+    """How many arrays the gauge, which only reads one, has to read and write for a mix most like that of a step.
+
+    Writes are dearer than reads, so what has to be alike is their share in all that is moved.
+    """
+    cdef double share = readwrite / (read + 2.0 * readwrite)
+    cdef int n, best = 1
+    for n in range(1, FO_MAX_STREAMS + 1):
+        if abs(n / (1 + 2.0 * n) - share) < abs(best / (1 + 2.0 * best) - share):
+            best = n
+    return best
 
 
 def on_zero_gradient(str rule, dict values):

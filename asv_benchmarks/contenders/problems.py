@@ -3,9 +3,11 @@
 import dataclasses
 
 import numpy as np
+from registry import OPTIMIZERS
 
 ADAM_SIZES = (100, 10_000, 100_000, 1_000_000, 2**24, 2**25, 50_000_000)
 OTHER_SIZES = (100, 1_000_000, 2**24)
+PAPER_SIZES = (1_000_000, 50_000_000)
 
 #: Name in the tables -> name in fastopt's registry and hyper-parameters, in fastopt's words. They are all spelled out,
 #: since defaults differ between libraries.
@@ -15,6 +17,42 @@ METHODS = {
     "Adagrad": ("adagrad", {"learning_rate": 0.01, "initial_accumulator_value": 0.1, "epsilon": 1e-7}),
     "RMSprop": ("rmsprop", {"learning_rate": 0.001, "rho": 0.9, "epsilon": 1e-7}),
 }
+
+#: The same for rules that came with a paper and a package of their own. First distances, trust coefficients and values
+#: are such that the three steps which are compared change parameters by some 0.01, and not by less than is tolerated.
+PAPER_METHODS = {
+    "ScheduleFreeSGD": ("schedulefreesgd", {"learning_rate": 0.01, "beta_1": 0.9}),
+    "ScheduleFreeAdamW": (
+        "schedulefreeadamw", {"learning_rate": 0.0025, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+    ),
+    "Prodigy": (
+        "prodigy",
+        {
+            "learning_rate": 1.0, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "d0": 0.001,
+            "use_bias_correction": True,
+        },
+    ),
+    "DoG": ("dog", {"learning_rate": 1.0, "reps_rel": 0.01, "epsilon": 1e-8, "averaging": False}),
+    "COCOB": ("cocob", {"learning_rate": 1.0, "alpha": 100.0, "epsilon": 1e-8}),
+    "ADOPT": ("adopt", {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.9999, "epsilon": 1e-6}),
+    "Adan": ("adan", {"learning_rate": 0.001, "beta_1": 0.98, "beta_2": 0.92, "beta_3": 0.99, "epsilon": 1e-8}),
+    "AdEMAMix": (
+        "ademamix",
+        {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "beta_3": 0.9999, "alpha": 5.0, "epsilon": 1e-8},
+    ),
+    "LAMB": ("lamb", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-6}),
+    "LARS": ("lars", {"learning_rate": 1.0, "momentum": 0.9, "trust_coefficient": 0.01}),
+    "MoMo": ("momo", {"learning_rate": 1.0, "beta": 0.9, "lower_bound": 0.0}),
+}  # fmt: skip
+
+#: And of those for matrices.
+MATRIX_METHODS = {
+    "Adafactor": ("adafactor", {"learning_rate": 0.01, "beta_2_decay": -0.8, "clip_threshold": 1.0}),
+    "Muon": ("muon", {"learning_rate": 0.01, "momentum": 0.95, "nesterov": True, "weight_decay": 0.0}),
+}
+
+
+ALL_METHODS = METHODS | PAPER_METHODS | MATRIX_METHODS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +82,16 @@ class Step:
 
     @property
     def method(self):
-        return METHODS[self.label][0]
+        return ALL_METHODS[self.label][0]
 
     @property
     def hyper(self):
-        return METHODS[self.label][1]
+        return ALL_METHODS[self.label][1]
+
+    @property
+    def value(self):
+        """What the objective is said to be, for rules that use it: they then move by about 0.01 times the gradient."""
+        return 0.01 * float(np.prod(self.shape))
 
     @property
     def rows(self):
@@ -66,13 +109,21 @@ class Step:
         return p, g
 
 
-STEPS = (
+EVERY_STEP = (
     *(Step("Adam", (n,)) for n in ADAM_SIZES),
     *(Step(label, (n,)) for label in METHODS if label != "Adam" for n in OTHER_SIZES),
+    *(Step(label, (n,)) for label in PAPER_METHODS for n in PAPER_SIZES),
+    Step("Adafactor", (1000, 1000)),
+    Step("Adafactor", (50_000, 1000)),
+    Step("Muon", (1000, 1000)),
+    Step("Muon", (4096, 4096)),
     Step("Adagrad", (1_000_000, 64), 8192),
     Step("Adam", (1_000_000, 64), 8192),
     Step("Adagrad", (5_000_000,), 100_000),
 )
+
+#: Those of the rules that there are.
+STEPS = tuple(step for step in EVERY_STEP if step.method in OPTIMIZERS)
 
 #: How many times as fast as another contender a step of dense Adam should be, by the number of parameters.
 TARGETS = {

@@ -14,7 +14,7 @@ def step(problem, threads):
     opt = fastopt.get_optimizer(problem.method)(p, num_threads=threads, **problem.hyper)
     if problem.rows is not None:
         g = fastopt.RowSparse(problem.rows, g, unique=True)
-    value = [1.0] if opt._uses_value else []
+    value = [problem.value] if getattr(opt, "_uses_value", False) else []
     return lambda: opt.step(g, *value), lambda: p
 
 

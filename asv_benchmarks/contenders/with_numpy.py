@@ -30,6 +30,8 @@ def step(problem, threads):
     """NumPy has one thread for this, however many are allowed."""
     p, g = problem.arrays()
     if problem.rows is None:
+        if problem.method not in NUMPY_UPDATES:
+            return None
         update = NUMPY_UPDATES[problem.method](p, **problem.hyper)
         return lambda: update.step(g), lambda: p
     if problem.method != "adagrad":

@@ -11,9 +11,16 @@ NAMES = {
     "momentum": "momentum",
     "rho": "alpha",
     "initial_accumulator_value": "initial_accumulator_value",
+    "beta_2_decay": "beta2_decay",
+    "clip_threshold": "d",
+    "nesterov": "nesterov",
+    "weight_decay": "weight_decay",
 }
-CLASSES = {"adam": "Adam", "sgd": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop"}
-WITHOUT_FUSED = ("rmsprop",)
+CLASSES = {
+    "adam": "Adam", "sgd": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop", "adafactor": "Adafactor", "muon": "Muon"
+}  # fmt: skip
+#: Method -> the implementations that torch has of it besides the default, where these are not all.
+IMPLEMENTATIONS = {"rmsprop": ("foreach",), "adafactor": ("foreach",), "muon": ()}
 
 
 def hyper(problem):
@@ -26,16 +33,17 @@ def hyper(problem):
 def step(implementation, problem, threads):
     import torch
 
+    others = IMPLEMENTATIONS.get(problem.method, ("foreach", "fused"))
+    if not hasattr(torch.optim, CLASSES.get(problem.method, "")) or implementation not in ("default", *others):
+        return None
+    if problem.method == "muon":
+        torch.Tensor.bfloat16 = torch.Tensor.clone  # what it multiplies in: here all do the same work in float32
     torch.set_num_threads(threads)
     p, g = problem.arrays()
     parameter = torch.nn.Parameter(torch.from_numpy(p))
     if problem.rows is None:
-        if implementation == "fused" and problem.method in WITHOUT_FUSED:
-            return None
         parameter.grad = torch.from_numpy(g)
-        chosen = {"foreach": implementation == "foreach"}
-        if problem.method not in WITHOUT_FUSED:
-            chosen["fused"] = implementation == "fused"
+        chosen = {each: implementation == each for each in others}
         opt = getattr(torch.optim, CLASSES[problem.method])([parameter], **hyper(problem), **chosen)
         return opt.step, lambda: p
     if implementation != "default":  # the others refuse sparse gradients

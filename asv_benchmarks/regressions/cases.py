@@ -5,6 +5,7 @@ be measured. A case that needs a name which a build lacks is not offered by it.
 """
 
 import importlib
+import math
 import operator
 import sys
 from pathlib import Path
@@ -59,7 +60,8 @@ def make(folder, name, threads):
 
 def dense(fastopt, name, n, threads):
     rng = np.random.default_rng(0)
-    x, g = rng.standard_normal(n, dtype=np.float32), rng.standard_normal(n, dtype=np.float32)
+    shape = n // math.gcd(n, 64), math.gcd(n, 64)  # a matrix: some rules look at rows or columns
+    x, g = rng.standard_normal(shape, dtype=np.float32), rng.standard_normal(shape, dtype=np.float32)
     opt = fastopt.OPTIMIZERS[name](x, num_threads=threads)
     value = [1.0] if getattr(opt, "_uses_value", False) else []
     return lambda: opt.step(g, *value)

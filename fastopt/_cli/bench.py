@@ -1,10 +1,13 @@
 """``fastopt bench``: how fast each optimizer is on this machine, against its memory and against NumPy.
 
-The gauge makes the same in-place passes over as many arrays as a step, without arithmetic. For parameters that the
-caches do not hold, its bandwidth is the most that an optimizer can reach.
+The gauge makes in-place passes over arrays as a step does, without arithmetic: one array is read, and as many are read
+and written as in the step. Where a step only reads more arrays than its gradient, that number is the one with which the
+share of writes is nearest. For parameters that the caches do not hold, its bandwidth is the most that an optimizer can
+reach. What is moved counts each array once: rules with sums before the step read some a second time.
 """
 
 import dataclasses
+import math
 import os
 import statistics
 import time
@@ -25,16 +28,20 @@ LEAST_ROUNDS, MOST_ROUNDS = 3, 25
 GAUGE_FROM = 256 * 1024  # bytes of parameters: below, a pass of the gauge is mostly the overhead of the call
 WARM_UP_CALLS = 3  # touch the memory for the first time, wake the threads
 PAGE, LINE = 4096, 64
+ROW = 64  # entries in a row of the parameter, if as many divide its size
 UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of the table, times in seconds per step; None where there is no gauge, or no such update in NumPy."""
+    """One line of the table, times in seconds per step, bandwidths in bytes per second.
+
+    None where there is no gauge, or no such update in NumPy.
+    """
 
     label: str
     seconds: float
-    gauge_seconds: float | None
+    gauge_bandwidth: float | None
     numpy_seconds: float | None
     bytes_per_parameter: int
     size: int
@@ -47,7 +54,7 @@ class Row:
     @property
     def share(self):
         """Of the bandwidth that the gauge reached."""
-        return None if self.gauge_seconds is None else self.gauge_seconds / self.seconds
+        return None if self.gauge_bandwidth is None else self.bandwidth / self.gauge_bandwidth
 
 
 def cases():
@@ -59,9 +66,10 @@ def cases():
 
 
 def problem(size, dtype):
-    """A parameter and a gradient, allocated as a user would."""
+    """A parameter and a gradient, allocated as a user would: a matrix, as some rules look at rows or columns."""
     rng = np.random.default_rng(0)
-    return rng.standard_normal(size, dtype=dtype), rng.standard_normal(size, dtype=dtype)
+    shape = size // math.gcd(size, ROW), math.gcd(size, ROW)
+    return rng.standard_normal(shape, dtype=dtype), rng.standard_normal(shape, dtype=dtype)
 
 
 def gauge_streams(nbytes, n):
@@ -97,19 +105,21 @@ def medians(runs, budget, clock=time.perf_counter):
 def measure(name, hyper, x, g, num_threads, budget):
     """The row of one optimizer. The parameters `x` are updated."""
     opt = fastopt.get_optimizer(name)(x, num_threads=num_threads, **hyper)
-    streams = 1 + len(opt.state)  # that a step reads and writes; the gradient is read alone
     arguments = (g, 1.0) if _core.uses_value(opt.rule) else (g,)
     runs = {"fastopt": lambda: opt.step(*arguments)}
+    read, readwrite = _core.streams(opt.rule, opt.state, x.size)
+    in_gauge = _core.gauge_like(read, readwrite)
     if x.nbytes >= GAUGE_FROM:
-        read, *readwrite = gauge_streams(x.nbytes, 1 + streams)
-        runs["gauge"] = lambda: _core.gauge(read, readwrite, num_threads)
+        first, *others = gauge_streams(x.nbytes, 1 + in_gauge)
+        runs["gauge"] = lambda: _core.gauge(first, others, num_threads)
     if name in NUMPY_UPDATES:
         numpy_update = NUMPY_UPDATES[name](x.copy(), **hyper)
         runs["numpy"] = lambda: numpy_update.step(g)
     seconds = medians(runs, budget)
     label = " ".join([name, *(f"{key}={value}" for key, value in hyper.items())])
-    moved = (1 + 2 * streams) * x.itemsize
-    return Row(label, seconds["fastopt"], seconds.get("gauge"), seconds.get("numpy"), moved, x.size)
+    gauge_bandwidth = (1 + 2 * in_gauge) * x.nbytes / seconds["gauge"] if "gauge" in seconds else None
+    moved = (read + 2 * readwrite) * x.itemsize
+    return Row(label, seconds["fastopt"], gauge_bandwidth, seconds.get("numpy"), moved, x.size)
 
 
 def format_time(seconds):
@@ -184,8 +194,8 @@ def run(arguments):
     for name, hyper in all_cases:
         row = measure(name, hyper, x, g, num_threads, BUDGET_SECONDS / len(all_cases))
         print(format_row(row), flush=True)
-        if row.share is not None:
-            gauges.append(row.bandwidth / row.share / 1e9)
+        if row.gauge_bandwidth is not None:
+            gauges.append(row.gauge_bandwidth / 1e9)
     if not gauges:
         print(f"\nThe bandwidth is measured from {GAUGE_FROM // np.dtype(dtype).itemsize:,} parameters on.")
         return

@@ -80,9 +80,11 @@ def test_bandwidth_of_large_parameters(capsys):
 
 
 def test_what_a_row_says():
-    row = bench.Row("adam", seconds=2e-3, gauge_seconds=1.5e-3, numpy_seconds=9e-3, bytes_per_parameter=28, size=10**6)
+    row = bench.Row(
+        "adam", seconds=2e-3, gauge_bandwidth=18.7e9, numpy_seconds=9e-3, bytes_per_parameter=28, size=10**6
+    )
     assert bench.format_row(row).split() == ["adam", "2", "ms", "28", "14.0", "75%", "9", "ms", "4.5x"]
-    row = bench.Row("lion", seconds=2e-6, gauge_seconds=None, numpy_seconds=None, bytes_per_parameter=20, size=100)
+    row = bench.Row("lion", seconds=2e-6, gauge_bandwidth=None, numpy_seconds=None, bytes_per_parameter=20, size=100)
     assert bench.format_row(row).split() == ["lion", "2", "us", "20", "1.0", "-", "-", "-"]
     assert len(bench.format_row(row)) == len(bench.HEAD.splitlines()[0]) == len(bench.HEAD.splitlines()[1])
 
