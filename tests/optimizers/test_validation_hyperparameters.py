@@ -9,6 +9,7 @@ from cases import OPTIMIZERS
 from helpers import bits, exactly, refused
 
 import fastopt
+from fastopt import _core
 from fastopt.optimizers._hyperparameters import Choice, Flag, LearningRate, Real
 
 
@@ -183,7 +184,7 @@ def test_other_hyperparameters_cannot_be_set(cls):
         assert getattr(opt, name) == each.default
 
 
-@pytest.mark.parametrize("cls", OPTIMIZERS.values())
+@pytest.mark.parametrize("cls", fastopt.OPTIMIZERS.values())
 def test_attributes_that_do_not_exist_cannot_be_set(cls):
     """A step would not look at them."""
     opt = cls(np.ones(3))
@@ -196,7 +197,7 @@ def test_attributes_that_do_not_exist_cannot_be_set(cls):
     assert "qq" not in vars(opt)
     opt._note = "private names are the caller's"
     opt.learning_rate = 0.5
-    opt.step(np.ones(3))
+    opt.step(np.ones(3), *([1.0] if _core.uses_value(cls.rule) else []))
 
 
 def test_attributes_of_saga_and_svrg():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import kept_sum
+from . import kept_sum, norm
 
 LEARNING_RATES = {"quadratic": 1.0, "digits": 2.0}
 
@@ -23,10 +23,10 @@ def update_all(params, grads, states, t, lr, h):
         for k in group:
             state = states[k]
             distance = np.maximum(state["distance"], moved if t > 1 else first)
-            squares = state["grad_norm"] ** 2 + sum(np.sum(grads[i] ** 2) for i in group)
-            new[k] = params[k] - lr * distance / np.sqrt(squares + h["epsilon"]) * grads[k]
+            grad_norm = np.hypot(state["grad_norm"], norm(np.concatenate([grads[i].ravel() for i in group])))
+            new[k] = params[k] - lr * distance / np.hypot(grad_norm, np.sqrt(h["epsilon"])) * grads[k]
             moved_squares = kept_sum(np.sum((new[k] - state["p0"]) ** 2))
-            state.update(distance=distance, grad_norm=np.sqrt(squares), moved_squares=moved_squares)
+            state.update(distance=distance, grad_norm=grad_norm, moved_squares=moved_squares)
             if h["averaging"]:
                 weight = (h["gamma"] + 1) / (h["gamma"] + t)
                 state["average"] = (1 - weight) * state["average"] + weight * new[k]
