@@ -274,7 +274,7 @@ CALLS = {
     "no dict": Refusal(lambda opt, at, folder: opt.load_state_dict([])),
     "an entry missing": without("carry"),
     "of another class": state("optimizer", value="Other"),
-    "another hyper-parameter": state("hyperparameters", value=lambda old: old | {"gamma": 1.0}),
+    "another hyper-parameter": state("hyperparameters", value=lambda old: old | {"sigma": 1.0}),
     "a hyper-parameter out of range": state("hyperparameters", "weight_decay", value=-1.0),
     "a flag that is none": state("hyperparameters", "maximize", value=1),
     "a choice that is none": state("hyperparameters", "sparse", value="dense"),
