@@ -7,7 +7,7 @@ touched where one of its entries is; of one whose entries depend on each other, 
 
 import numpy as np
 from cases import couples_entries, takes_rows
-from reference import Reference, float64_copies, prelude
+from reference import VALUE, Reference, float64_copies, prelude
 
 import fastopt
 
@@ -47,7 +47,7 @@ class LazyReference(ExactReference):
             super().step(grads, learning_rate)
             return
         lr = self._h["learning_rate"] if learning_rate is None else learning_rate
-        h = self._begin(lr)
+        h = self._begin(lr, VALUE)
         masks = [touched(g, p.shape) for g, p in zip(grads, self.params, strict=True)]
         if takes_rows(self._cls):
             masks = [mask.any(axis=tuple(range(1, mask.ndim))) for mask in masks]

@@ -222,9 +222,9 @@ def expected_run(p, method, mode, size=7, epochs=3, after=None, **options):
     return list(dense_run(p.sum, method, p.x0, all_batches, h, after))
 
 
-def assert_close(x, expected, **more):
-    """Equal to rounding, in the dtype of x."""
-    np.testing.assert_allclose(x, expected, **TOLERANCE[x.dtype.name] | more)
+def assert_close(x, expected, dtype=None, **more):
+    """Equal to rounding, in the dtype of x or in another, of which it was made."""
+    np.testing.assert_allclose(x, expected, **TOLERANCE[(dtype or x.dtype).name] | more)
 
 
 # --- variance reduction ----------------------------------------------------------------------------------------

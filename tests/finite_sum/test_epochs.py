@@ -61,7 +61,7 @@ def assert_is_loop_of_steps(p, cls, mode, size, **hyperparameters):
     assert (res.nit, res.optimizer.step_count) == (opt.step_count, opt.step_count)
     assert list(res.optimizer.state) == list(opt.state)
     for slot, array in res.optimizer.state.items():
-        assert_close(array, opt.state[slot], err_msg=slot)
+        assert_close(array, opt.state[slot], dtype=p.x0.dtype, err_msg=slot)
     if hyperparameters.get("clip_norm"):
         assert res.optimizer.last_grad_norm == pytest.approx(opt.last_grad_norm, rel=1e-5)
 
