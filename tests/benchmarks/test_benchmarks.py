@@ -116,6 +116,28 @@ def test_benchmarks_run(name, monkeypatch):
         assert not method.startswith("track_") or math.isfinite(result)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", fastopt.OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name",
+    """dense.SmallStep dense.BeyondCaches sparse.Rows sparse.Elements sparse.Exact minimize.Overhead
+    objectives.Methods""".split(),
+)
+def test_benchmarks_run_with_every_optimizer(name, optimizer, monkeypatch):
+    """Also with rules that look at rows, at all entries or at the value of the objective; some take no vectors."""
+    for constant, value in SMALL.get(name.split(".")[0], {}).items():
+        monkeypatch.setattr(SUITES[name.split(".")[0]], constant, value)
+    monkeypatch.setenv("FASTOPT_BENCH_EVERYTHING", "1")
+    cls = CLASSES[name]
+    (method,) = [each for each in dir(cls) if BENCHMARK.fullmatch(each)]
+    arguments = [optimizer, *smallest_parameters(cls)[1:]]
+    if problems.takes_vectors(optimizer) or name.startswith("dense.") or name == "sparse.Rows":
+        run_once(cls, method, arguments)
+    else:
+        with pytest.raises(NotImplementedError, match="takes no vectors"):
+            run_once(cls, method, arguments)
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_parameters_have_names(name):
     cls = CLASSES[name]
@@ -224,7 +246,8 @@ def test_all_kernels_run_between_marks(marks):
     names = list(instruction_counts.all_kernels())
     instruction_counts.run_between_marks(names, marks)
     k = instruction_counts.K
-    assert marks.labels[1:] == [f"{times} {name}" for name in names for times in (k, 2 * k)]
+    lacking = {f"elements {name}" for name in fastopt.OPTIMIZERS if not problems.takes_vectors(name)}
+    assert marks.labels[1:] == [f"{times} {name}" for name in names if name not in lacking for times in (k, 2 * k)]
 
 
 def test_kernels_that_a_commit_lacks_are_left_out(marks, monkeypatch, capsys):
