@@ -1,8 +1,9 @@
-"""Check in the built extension that every dense kernel is vectorised as wide as its instruction set allows.
+"""Check in the built extension that every kernel over whole arrays is vectorised as wide as its instruction set allows.
 
     python csrc/check_vectorised.py            (needs objdump, from binutils)
 
-Looks at the machine code, not at the compiler's word: each NAME_dense_FORM_DTYPE_ISA must do arithmetic on packed
+Looks at the machine code, not at the compiler's word: each NAME_dense_FORM_DTYPE_ISA, and the
+NAME_update_lines_FORM_DTYPE_ISA of rules over rows and columns of matrices, must do arithmetic on packed
 registers of the expected width. Prints the kernels counted per instruction set; fails naming those that do not.
 """
 
@@ -16,12 +17,13 @@ from fastopt import _core
 
 REGISTER = {"baseline": "xmm", "v3": "ymm", "v4": "zmm"}
 SUFFIX = {"f32": "ps", "f64": "pd"}
-MERGED = re.compile(r"\n\s*\w+:\s+jmp\s+\w+ <\w+_dense_\w+>")  # the compiler found two kernels to be the same
-KERNEL = re.compile(r"^[0-9a-f]+ <(\w+_dense_\d+_(f32|f64)_(\w+?))>:$", re.MULTILINE)
+# The compiler found two kernels to be the same.
+MERGED = re.compile(r"\n\s*\w+:\s+jmp\s+\w+ <\w+_(?:dense|update_lines)_\w+>")
+KERNEL = re.compile(r"^[0-9a-f]+ <(\w+_(?:dense|update_lines)_\d+_(f32|f64)_(\w+?))>:$", re.MULTILINE)
 
 
 def kernels():
-    """Yield name, dtype, instruction set and disassembly of every dense kernel in the extension."""
+    """Yield name, dtype, instruction set and disassembly of each of these kernels in the extension."""
     listing = subprocess.run(
         ["objdump", "--disassemble", "--no-show-raw-insn", _core.__file__], capture_output=True, text=True, check=True
     ).stdout
@@ -40,7 +42,7 @@ def main():
         counts[isa] += 1
         if not MERGED.match(code, code.index("\n")) and not re.search(packed, code):
             scalar.append(name)
-    print(", ".join(f"{isa}: {n} dense kernels" for isa, n in sorted(counts.items())))
+    print(", ".join(f"{isa}: {n} kernels" for isa, n in sorted(counts.items())))
     expected = {isa: counts["baseline"] for isa in _core.isa_names()}
     if scalar or not counts or counts != expected:
         sys.exit(f"not vectorised: {', '.join(scalar) or 'kernels are missing'}")

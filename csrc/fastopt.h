@@ -11,7 +11,7 @@
 
 /* Most slots, hyper-parameters, scalars, carried scalars and sums of a rule; most dimensions of an array; the streams
  * of memory that an update goes through beside the gradient: the parameter, and slots of its size. */
-enum { FO_MAX_SLOTS = 7, FO_MAX_HYPER = 8, FO_MAX_COEFS = 12, FO_MAX_CARRY = 4, FO_MAX_SUMS = 3, FO_MAX_DIMS = 64 };
+enum { FO_MAX_SLOTS = 7, FO_MAX_HYPER = 12, FO_MAX_COEFS = 12, FO_MAX_CARRY = 4, FO_MAX_SUMS = 3, FO_MAX_DIMS = 64 };
 enum { FO_MAX_STREAMS = 6 };
 
 /* --- sums ------------------------------------------------------------------------------------------------------- */
@@ -67,6 +67,8 @@ typedef struct {
     int64_t *last_step;          /* NULL, or for each row the step with which its state is up to date; written */
     ptrdiff_t row_width;         /* entries of the parameter in a row: size / row_width entries of last_step */
     void *state[FO_MAX_SLOTS];   /* NULL for a slot that the rule's options leave out; of the sizes of fo_per */
+    ptrdiff_t rows, columns;     /* of its matrices, the last two axes; a vector is one row */
+    int is_matrix;               /* or a stack of them: it has two axes at least */
     fo_sums sums;                /* over this array: those before this step, and those during the last one */
     double coef[FO_MAX_COEFS];   /* its scalars of the step, if the rule adjusts them; else those of fo_step hold */
 } fo_array;
@@ -101,6 +103,10 @@ typedef void fo_kernel(const fo_array *array, const fo_step *step, ptrdiff_t lo,
  * after t is in use), bit k + 1 is the rule's option k. */
 enum { FO_MODIFIED = 1 };
 
+/* update/lines.h: kernels over rows and columns of matrices, and what they work on. */
+typedef struct fo_line_kernels fo_line_kernels;
+typedef struct fo_lines fo_lines;
+
 /* The kernels of a rule for one instruction set and dtype. */
 typedef struct {
     fo_kernel *initialise;       /* fills the state from the parameters */
@@ -109,14 +115,23 @@ typedef struct {
     fo_kernel *const *rows;      /* [lo, hi) are positions of the gradient */
     fo_kernel *const *elements;
     fo_kernel *const *measure;   /* the sums before a step, of FO_GRADIENT_BUFFER entries at most; NULL without any */
+    const fo_line_kernels *lines;   /* NULL unless the rule is by_lines */
 } fo_rule_kernels;
 
 /* What a step with a zero gradient does: nothing; it only multiplies the state by a factor; or it moves the
  * parameter. Decides how a sparse gradient can mean the same as a dense one. */
 typedef enum { FO_MOVES, FO_STAYS, FO_DECAYS } fo_zero_gradient;
 
-/* What a slot has one number for; a sum of the last step has the three of fo_sum. Those of arrays are double. */
-typedef enum { FO_PER_ENTRY, FO_PER_ROW, FO_PER_ARRAY, FO_SUM_PER_ARRAY } fo_per;
+/* What a slot has one number for: a row is all that one index of the first axis selects; the rows of matrices are those
+ * of the last two axes. A sum of the last step has the three of fo_sum. Numbers of whole arrays are double. */
+typedef enum {
+    FO_PER_ENTRY,
+    FO_PER_ROW,
+    FO_PER_ARRAY,
+    FO_SUM_PER_ARRAY,
+    FO_PER_MATRIX_ROW,
+    FO_PER_MATRIX_COLUMN
+} fo_per;
 
 typedef struct {
     const char *name;
@@ -131,7 +146,7 @@ typedef struct {
     const double *hyper;         /* in the order of the rule's names */
     double learning_rate;
     int64_t t;                   /* number of the step, from 1 */
-    double value;                /* of the objective, for rules that use it; else NaN */
+    double value;                /* of what is minimized, for rules that use it; else NaN */
     const fo_sums *sums;         /* over all arrays; NULL while those before the step are still to be taken */
 } fo_inputs;
 
@@ -145,34 +160,35 @@ typedef struct {
     int own_weight_decay;        /* it decays the parameter itself, and fo_step's l2 and decay_factor are not used */
     int sums_before, sums_during;   /* how many sums over arrays; those before the step come first */
     int by_rows;                 /* it has sums over rows, or slots with a number for each */
+    int by_lines;                /* the same of rows and columns of matrices */
     int uses_value;
     void (*start)(double *carry);    /* writes the first values of carry */
     void (*prepare)(const fo_inputs *in, double *carry, double *coef);   /* the scalars; updates `carry` */
-    /* NULL, or: the scalars of one array, from its sums and those of all; updates its slots of one number. `coef` has
-     * what prepare made. */
-    void (*adjust)(const fo_inputs *in, const fo_array *array, double *coef);
+    void (*adjust)(const fo_inputs *in, const fo_array *array, double *coef);   /* then those of one array; or NULL */
+    /* Or NULL: those once more, from the sums between. Needs adjust. */
+    void (*settle)(const double *hyper, const fo_array *array, double *coef);
     fo_zero_gradient (*zero_gradient)(int form);
-    const fo_rule_kernels *const *kernels; /* [instruction set][dtype] */
+    const fo_rule_kernels *const *kernels;   /* [instruction set][dtype] */
 } fo_rule;
 
 /* core/dispatch.c */
-extern const fo_rule *const fo_rules[]; /* NULL-terminated, sorted by name */
-const fo_rule *fo_find_rule(const char *name); /* NULL if there is none */
-const char *fo_isa_name(int isa); /* NULL past the last one */
-int fo_isa_supported(int isa); /* by this build and this processor */
+extern const fo_rule *const fo_rules[];                      /* NULL-terminated, sorted by name */
+const fo_rule *fo_find_rule(const char *name);               /* NULL if there is none */
+const char *fo_isa_name(int isa);                            /* NULL past the last one */
+int fo_isa_supported(int isa);                               /* by this build and this processor */
 int fo_isa_in_use(void);
-const char *fo_compiler(void); /* that built the kernels */
-void fo_use_isa(int isa); /* must be supported */
+const char *fo_compiler(void);                               /* that built the kernels */
+void fo_use_isa(int isa);                                    /* must be supported */
 const fo_rule_kernels *fo_kernels_of(const fo_rule *rule, int dtype);
-const char *fo_dtype_name(int dtype); /* NULL past the last one */
+const char *fo_dtype_name(int dtype);                        /* NULL past the last one */
 size_t fo_itemsize(int dtype);
-int fo_variant_index(int dtype); /* in a kernel table, for the instruction set in use */
+int fo_variant_index(int dtype);                             /* in a kernel table, for the instruction set in use */
 
 /* --- one pass over all arrays ----------------------------------------------------------------------------------- */
 
 /* update/step.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for the
  * gradients that are bound, and must be called first; it returns the bytes of work. */
-enum { FO_INITIALISE = -1, FO_FLUSH = -2 }; /* in the place of a form */
+enum { FO_INITIALISE = -1, FO_FLUSH = -2 };                  /* in the place of a form */
 ptrdiff_t fo_plan(const fo_work *work, int form);
 void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads);
 
@@ -190,6 +206,10 @@ fo_array fo_partition(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi);
 /* update/sums.c: the most parts that a sum over all arrays is taken in, and one more for each array. */
 enum { FO_MAX_CHUNKS = 1024 };
 
+/* update/lines.c: for a rule that is by_lines, the bytes of workspace, zeroed, that fo_bind_lines cuts up. */
+size_t fo_lines_workspace(const fo_work *work);
+fo_lines *fo_bind_lines(const fo_work *work, void *workspace);
+
 /* --- a step ----------------------------------------------------------------------------------------------------- */
 
 /* What becomes of a step whose gradient is not finite. */
@@ -199,20 +219,21 @@ typedef enum { FO_PROPAGATE, FO_SKIP, FO_RAISE } fo_nonfinite;
 typedef struct {
     const fo_rule *rule;
     fo_work work;
-    fo_step step; /* clip_value is set once, the rest by the three parts of a step below */
-    double carried[FO_MAX_CARRY]; /* scalars that pass from step to step; fo_prepare writes them */
-    double hyper[FO_MAX_HYPER]; /* in the order of the rule's names; set once, like all down to nonfinite */
-    int form; /* the options alone; fo_apply adds FO_MODIFIED */
-    double sign; /* -1 to maximize */
-    double clip_norm; /* infinity: none */
+    fo_step step;                /* clip_value is set once, the rest by the three parts of a step below */
+    double carried[FO_MAX_CARRY];   /* scalars that pass from step to step; fo_prepare writes them */
+    double hyper[FO_MAX_HYPER];  /* in the order of the rule's names; set once, like all down to nonfinite */
+    int form;                    /* the options alone; fo_apply adds FO_MODIFIED */
+    double sign;                 /* -1 to maximize */
+    double clip_norm;            /* infinity: none */
     double weight_decay;
-    int decoupled; /* weight decay multiplies the parameter, else it is added to the gradient */
+    int decoupled;               /* weight decay multiplies the parameter, else it is added to the gradient */
     fo_nonfinite nonfinite;
-    fo_sums *partial; /* FO_MAX_CHUNKS + n_arrays entries; NULL if fo_needs_sums says no */
-    int64_t t; /* completed steps; fo_apply counts */
-    double norm; /* of the last gradient, with clip_norm; fo_check_gradient writes it */
-    double value; /* of the objective at this step, for rules that use it; else NaN */
-    fo_sums total; /* of all arrays: what fo_inputs points to */
+    fo_lines *lines;             /* n_arrays entries, by fo_bind_lines; NULL unless the rule is by_lines */
+    fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries; NULL if fo_needs_sums says no */
+    int64_t t;                   /* completed steps; fo_apply counts */
+    double norm;                 /* of the last gradient, with clip_norm; fo_check_gradient writes it */
+    double value;                /* of the objective at this step, for rules that use it; the caller sets it */
+    fo_sums total;               /* of all arrays: what fo_inputs points to */
 } fo_optimizer;
 
 /* update/gradient_norm.c: norm and finiteness of all gradients, in one read. */
@@ -223,8 +244,8 @@ typedef struct {
 fo_gradient_stats fo_measure_gradients(const fo_optimizer *it, int want_norm, int num_threads);
 
 /* update/step.c: a step on planned work in three parts, so that nothing is written before all is checked. */
-int fo_needs_sums(const fo_optimizer *it); /* whether `partial` is used */
-/* Norm and finiteness, and the rule's sums before the step; 0: the gradient is not finite. */
+int fo_needs_sums(const fo_optimizer *it);   /* whether `partial` is used */
+/* Norm and finiteness, and the rule's sums before the step; 0: the gradient is not finite, or the value. */
 int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads);
 void fo_prepare(fo_optimizer *it, double learning_rate);
 /* The scalars of step t alone, without sums; those in `carried` are updated. */
@@ -240,10 +261,10 @@ int fo_expect_forks(void);
 typedef void fo_task(const void *context, ptrdiff_t lo, ptrdiff_t hi);
 void fo_parallel_for(ptrdiff_t n, int num_threads, fo_task *task, const void *context);
 int fo_has_openmp(void);
-int fo_openmp_max_threads(void); /* of the calling thread: OMP_NUM_THREADS, threadpoolctl; else 1 */
-int fo_useful_threads(ptrdiff_t bytes, int num_threads); /* fewer for little work, or while workers wake slowly */
-void fo_always_share(int flag); /* whether slow workers are overlooked: for tests of shared work */
-int fo_try_acquire(int *busy); /* atomic: 1 and *busy set, or 0 if it was set already */
+int fo_openmp_max_threads(void);     /* of the calling thread: OMP_NUM_THREADS, threadpoolctl; else 1 */
+int fo_useful_threads(ptrdiff_t bytes, int num_threads);   /* fewer for little work, or while workers wake slowly */
+void fo_always_share(int flag);      /* whether slow workers are overlooked: for tests of shared work */
+int fo_try_acquire(int *busy);       /* atomic: 1 and *busy set, or 0 if it was set already */
 void fo_release(int *busy);
 
 /* core/memory.c */

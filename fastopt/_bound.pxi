@@ -21,10 +21,15 @@ cdef inline bint fits(cnp.ndarray g, Held held) noexcept:
 
 
 cdef void *state_data(cnp.ndarray state, cnp.ndarray param, fo_per per) except? NULL:
-    """The memory of a state array, which has numbers for entries, rows or the whole of its parameter."""
-    dtype = param.dtype if per in (FO_PER_ENTRY, FO_PER_ROW) else np.dtype(np.float64)
-    rows = (<object>param).shape[:1] if cnp.PyArray_SIZE(param) else (0,)
-    shape = {FO_PER_ENTRY: (<object>param).shape, FO_PER_ROW: rows, FO_PER_ARRAY: (), FO_SUM_PER_ARRAY: (3,)}[per]
+    """The memory of a state array, which has numbers for entries, rows, columns or the whole of its parameter."""
+    entries = (<object>param).shape
+    last = max(len(entries) - 1, 0)
+    dtype = np.dtype(np.float64) if per in (FO_PER_ARRAY, FO_SUM_PER_ARRAY) else param.dtype
+    shape = {FO_PER_ENTRY: entries, FO_PER_ROW: entries[:1], FO_PER_ARRAY: (), FO_SUM_PER_ARRAY: (3,),
+             FO_PER_MATRIX_ROW: entries[:last],
+             FO_PER_MATRIX_COLUMN: entries[:max(last - 1, 0)] + entries[last:]}[per]
+    if per in (FO_PER_ROW, FO_PER_MATRIX_ROW, FO_PER_MATRIX_COLUMN) and cnp.PyArray_SIZE(param) == 0:
+        shape = (0,)
     if not (is_sealed(state) and cnp.PyArray_ISCARRAY(state) and (<object>state).shape == shape
             and (<object>state).dtype == dtype):
         raise ValueError("state arrays that go with the parameters are needed, got others.")
@@ -47,12 +52,14 @@ cdef class Bound:
     def __dealloc__(self):
         PyMem_Free(self.it.work.arrays)
         PyMem_Free(self.it.work.first_block)
+        PyMem_Free(self.it.lines)
         PyMem_Free(self.it.partial)
         PyMem_Free(self.owned)
 
     def _bind_arrays(self, str rule, tuple arrays, keys, dict slots):
         """Take validated parameters and their state arrays by slot name."""
         cdef Py_ssize_t k, n = len(arrays)
+        cdef void *workspace
         if self.arrays is not None:
             _validation.optimizers.refuse_second_init(type(self).__name__)
         self.arrays, self.keys, self.slots = arrays, keys, tuple(slots.values())
@@ -69,6 +76,11 @@ cdef class Bound:
             self._bind_array(k, found, slots)
         self.own([(<Held>held).view for held in self.held] + [array for each in self.slots for array in each])
         self.it.work.n_arrays, self.it.work.by_rows = n, found.by_rows
+        if found.by_lines:
+            workspace = PyMem_Calloc(fo_lines_workspace(&self.it.work), 1)
+            if not workspace:
+                raise MemoryError()
+            self.it.lines = fo_bind_lines(&self.it.work, workspace)
         self.it.rule = found                  # last: with a rule all else is there
 
     cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots) except -1:
@@ -88,6 +100,9 @@ cdef class Bound:
         bound.row_width = 1
         if cnp.PyArray_NDIM(param) > 1 and bound.size > 0:
             bound.row_width = bound.size // cnp.PyArray_DIM(param, 0)
+        bound.is_matrix = cnp.PyArray_NDIM(param) > 1
+        bound.rows = cnp.PyArray_DIM(param, cnp.PyArray_NDIM(param) - 2) if bound.is_matrix else 1
+        bound.columns = cnp.PyArray_DIM(param, cnp.PyArray_NDIM(param) - 1) if cnp.PyArray_NDIM(param) > 0 else 1
         return 0
 
     cdef int own(self, list arrays) except -1:

@@ -75,6 +75,7 @@ cdef class Engine(Bound):
     cdef int64_t skipped
     cdef int busy
 
+    cdef double checked_value(self, object value) except? -1
     cdef int acquire(self, str call) except -1
     cdef void release(self) noexcept
     cdef void plan(self) noexcept

@@ -57,7 +57,7 @@ cdef class Engine(Bound):
         self.check_slots(form)
         self.it.form = form
         for k, name in enumerate(names(self.it.rule.hyper)):
-            self.it.hyper[k] = values[name]
+            self.it.hyper[k] = NAN if values[name] is None else values[name]
         limit = values["clip_value"]
         self.it.step.clip_value = INFINITY if limit is None else limit
         limit = values["clip_norm"]
@@ -85,7 +85,7 @@ cdef class Engine(Bound):
         finally:
             self.pins.release()
 
-    def step(self, grad):
+    def step(self, grad, value=None):
         """Update the parameters in place with one gradient.
 
         Parameters
@@ -95,26 +95,37 @@ cdef class Engine(Bound):
             that is not C-contiguous is read through a small buffer, without a copy of the whole. A sparse
             one may have the shapes (1, N) and (N, 1) for a parameter of shape (N,); entries with the same
             index are added in their order.
+        value : float, optional
+            The value of the objective, at the same parameters: for the optimizers that use it (`MoMo`), and no others.
 
         Raises
         ------
         TypeError, ValueError, IndexError
-            When `grad` does not fit; nothing has changed then.
+            When `grad` or `value` does not fit; nothing has changed then.
         FloatingPointError
-            With ``nonfinite="raise"``, when an entry is NaN or infinite; nothing has changed then.
+            With ``nonfinite="raise"``, when an entry or the value is NaN or infinite; nothing has changed then.
         RuntimeError
             When another step, save or load of this optimizer is under way.
         """
         cdef double rate
         self.acquire("step()")
         try:
-            # A schedule is the caller's code, which may do anything to the arrays: it runs before their checks.
+            # A schedule and a value are the caller's code, which may do anything to the arrays: before their checks.
             rate = self._rate_at(self.it.t) if self.scheduled else self.rate
+            self.it.value = self.checked_value(value)
             self.bind_gradients(grad)
             self.apply(rate)
         finally:
             self.let_go()
             self.release()
+
+    cdef double checked_value(self, object value) except? -1:
+        """The value of the objective, for a rule that uses it; else NaN."""
+        if self.it.rule.uses_value:
+            return _validation.optimizers.objective_value(type(self).__name__, value)
+        if value is not None:
+            _validation.optimizers.refuse_value(type(self).__name__, value)
+        return NAN
 
     cdef int acquire(self, str call) except -1:
         """Claim the optimizer for one call, or refuse it: a step in another thread would be seen half done."""
@@ -222,7 +233,8 @@ cdef class Engine(Bound):
         else:
             accepted = fo_check_gradient(&self.it, rate, n_threads)
         if not accepted and self.it.nonfinite == FO_RAISE:
-            _validation.gradients.refuse_nonfinite(self.it.t)
+            used = self.it.value if self.it.rule.uses_value else 0.0
+            _validation.gradients.refuse_nonfinite(self.it.t, used)
         return accepted
 
     cdef int allocate_sums(self) except -1:

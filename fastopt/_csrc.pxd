@@ -47,6 +47,9 @@ cdef extern from "fastopt.h" nogil:
         int64_t *last_step
         Py_ssize_t row_width
         void *state[FO_MAX_SLOTS]
+        Py_ssize_t rows
+        Py_ssize_t columns
+        int is_matrix
 
     ctypedef struct fo_work:
         fo_array *arrays
@@ -67,6 +70,8 @@ cdef extern from "fastopt.h" nogil:
         FO_PER_ROW
         FO_PER_ARRAY
         FO_SUM_PER_ARRAY
+        FO_PER_MATRIX_ROW
+        FO_PER_MATRIX_COLUMN
 
     ctypedef struct fo_slot:
         const char *name
@@ -76,6 +81,9 @@ cdef extern from "fastopt.h" nogil:
         int kept
 
     ctypedef struct fo_sums:
+        pass
+
+    ctypedef struct fo_lines:
         pass
 
     ctypedef struct fo_rule:
@@ -88,6 +96,7 @@ cdef extern from "fastopt.h" nogil:
         int sums_before
         int sums_during
         int by_rows
+        int by_lines
         int uses_value
         void (*start)(double *carry)
         fo_zero_gradient (*zero_gradient)(int form)
@@ -109,6 +118,7 @@ cdef extern from "fastopt.h" nogil:
         double weight_decay
         int decoupled
         fo_nonfinite nonfinite
+        fo_lines *lines
         fo_sums *partial
         int64_t t
         double norm
@@ -132,6 +142,8 @@ cdef extern from "fastopt.h" nogil:
     void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
     void fo_apply(fo_optimizer *it, int num_threads)
     size_t fo_partition_workspace(const fo_array *array)
+    size_t fo_lines_workspace(const fo_work *work)
+    fo_lines *fo_bind_lines(const fo_work *work, void *workspace)
 
     int fo_expect_forks()
     ctypedef void fo_task(const void *context, Py_ssize_t lo, Py_ssize_t hi)

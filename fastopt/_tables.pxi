@@ -81,9 +81,14 @@ def uses_value(str rule):
 
 
 def slot_shapes(str rule, dict values):
-    """Name -> what the slot has numbers for: "entry", "row" or "array"; "sum" for the three of a sum over an array."""
+    """Name -> what the slot has numbers for.
+
+    "entry", "row" or "array"; "matrix row" and "matrix column", of the last two axes; "sum" for the three of a sum
+    over an array.
+    """
     cdef const fo_rule *found = find_rule(rule)
-    per = {FO_PER_ENTRY: "entry", FO_PER_ROW: "row", FO_PER_ARRAY: "array", FO_SUM_PER_ARRAY: "sum"}
+    per = {FO_PER_ENTRY: "entry", FO_PER_ROW: "row", FO_PER_ARRAY: "array", FO_SUM_PER_ARRAY: "sum",
+           FO_PER_MATRIX_ROW: "matrix row", FO_PER_MATRIX_COLUMN: "matrix column"}
     cdef Py_ssize_t k = 0
     result = {}
     exist = rule_slots(rule, values)

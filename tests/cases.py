@@ -3,12 +3,21 @@
 import itertools
 
 import numpy as np
+from reference import VALUE
 
 import fastopt
 from fastopt import _core
 from fastopt.optimizers._hyperparameters import Flag
 
-OPTIMIZERS = fastopt.OPTIMIZERS
+
+class MoMo(fastopt.MoMo):
+    """With a value for the tests that step every optimizer and have none."""
+
+    def step(self, grad, value=VALUE):
+        super().step(grad, value)
+
+
+OPTIMIZERS = fastopt.OPTIMIZERS | {"momo": MoMo}
 DTYPES = _core.dtype_names()
 ISAS = [name for name in _core.isa_names() if _core.isa_supported(name)]
 
@@ -64,6 +73,12 @@ def takes_rows(cls):
     return _core.takes_rows(cls.rule)
 
 
+def sees_shape(cls):
+    """Whether the step of a matrix is another than that of its entries in a vector."""
+    per = _core.slot_shapes(cls.rule, {name: each.default for name, each in cls._declared.items()})
+    return takes_rows(cls) or "matrix row" in per.values()
+
+
 def reached(cls, mask):
     """The entries of an array whose steps depend on its entries at `mask`: these alone, their rows, or all."""
     if couples_entries(cls):
@@ -74,11 +89,13 @@ def reached(cls, mask):
 
 
 def slot_layout(param, per):
-    """Shape and dtype of a slot that has numbers for "entry", "row" or "array", or the three of a "sum"."""
+    """Shape and dtype of a slot, by what `_core.slot_shapes` says it has numbers for."""
+    shape = param.shape
+    lines = {"row": shape[:1], "matrix row": shape[:-1], "matrix column": shape[:-2] + shape[-1:]}
     if per == "entry":
-        return param.shape, param.dtype
-    if per == "row":
-        return param.shape[:1] if param.size else (0,), param.dtype
+        return shape, param.dtype
+    if per in lines:
+        return lines[per] if param.size else (0,), param.dtype
     return (3,) if per == "sum" else (), np.dtype(np.float64)
 
 

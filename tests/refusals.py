@@ -146,6 +146,11 @@ def nonfinite(value):
     return step(make, keywords=lambda: {"nonfinite": "raise"})
 
 
+def valued(value, **more):
+    """A step with a value of the objective."""
+    return Refusal(lambda opt, at, folder: opt.step(valid_gradients(opt), value), **more)
+
+
 def state(*keys, value, **more):
     """Loading a state dictionary in which one entry is another; `value` may make it of the old one."""
 
@@ -251,6 +256,11 @@ CALLS = {
     "step in a schedule": scheduled(lambda opt: lambda: opt.step(valid_gradients(opt))),
     "save in a schedule": scheduled(lambda opt: lambda: opt.state_dict()),
     "load in a schedule": scheduled(lambda opt: lambda: opt.load_state_dict({})),
+    "a value for a rule that takes none": valued(1.0, only=SLOTTED),
+    "no value": valued(None, only=("momo",)),
+    "a value in words": valued("1.0", only=("momo",)),
+    "a value beyond float64": valued(10**400, only=("momo",)),
+    "a value of NaN": valued(math.nan, only=("momo",), keywords=lambda: {"nonfinite": "raise"}),
     "not initialised": Refusal(lambda opt, at, folder: type(opt).__new__(type(opt)).step(np.ones(3))),
     "initialised again": Refusal(lambda opt, at, folder: opt.__init__([np.ones(3)])),
     "a hyper-parameter set": assign("clip_norm", 2.0),
@@ -288,7 +298,10 @@ CALLS = {
     "nesterov without momentum": state("hyperparameters", "nesterov", value=True, only=("sgd",)),
     "steps out of order": state("hyperparameters", "step_min", value=60.0, only=("rprop",)),
     "decoupled decay": state(
-        "hyperparameters", "decoupled_weight_decay", value=True, only=("cocob", "ftrl", "lars", "schedulefreesgd")
+        "hyperparameters",
+        "decoupled_weight_decay",
+        value=True,
+        only=("cocob", "ftrl", "lars", "momo", "schedulefreesgd"),
     ),
     "a file of other shapes": other_file(),
     "a file of another rate": other_file(learning_rate=Rate()),

@@ -349,6 +349,18 @@ GRADIENTS = {
         "w = np.ones(2); opt = SGD(w, nonfinite='raise'); grad = np.array([1, np.inf])", STEP, "(w == 1).all()",
         "opt = SGD(w, nonfinite='skip')",
     ),
+    "value not finite": Row(
+        "w = np.ones(2); opt = MoMo(w, nonfinite='raise'); f = np.nan", "opt.step(w + 1, value=f)", "(w == 1).all()",
+        "opt = MoMo(w, nonfinite='skip')",
+    ),
+    "value left out": Row(
+        "w = np.ones(2); opt = MoMo(w); grad = w + 1; f = 1.0", "opt.step(grad)", "(w < 1).all()",
+        "opt.step(grad, value=f)", again=False,
+    ),
+    "value for nothing": Row(
+        "w = np.ones(2); opt = SGD(w); grad = w + 1", "opt.step(grad, value=1.0)", "(w < 1).all()", "opt.step(grad)",
+        again=False,
+    ),
 }  # fmt: skip
 
 # --- hyper-parameters and attributes ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 import scipy.sparse
-from cases import is_refused
+from cases import OPTIMIZERS, is_refused
 
 import fastopt
 
@@ -94,14 +94,14 @@ def gradients(rng, shape, dtype):
 
 def hash_rules():
     """Every optimizer, dtype, set of options, layout and meaning of sparse gradients."""
-    for name, dtype, shape in itertools.product(fastopt.OPTIMIZERS, DTYPES, [(1031,), (211, 9)]):
+    for name, dtype, shape in itertools.product(OPTIMIZERS, DTYPES, [(1031,), (211, 9)]):
         for label, values in variants(name):
             for layout in ("dense", "strided", "rows32", "rows64", "csr", "mixed"):
                 for sparse in ("lazy", "exact") if layout not in ("dense", "strided") else ("lazy",):
                     rng = np.random.default_rng(7)
                     make = gradients(rng, shape, dtype)[layout]
                     x = rng.standard_normal(shape).astype(dtype)
-                    opt = fastopt.OPTIMIZERS[name](x, sparse=sparse, **values)
+                    opt = OPTIMIZERS[name](x, sparse=sparse, **values)
                     for t in range(STEPS):
                         opt.step(make(t))
                     yield f"rule {name} {np.dtype(dtype).name} {shape} {label} {layout} {sparse}", digest(x, opt.state)
@@ -109,20 +109,20 @@ def hash_rules():
 
 def hash_large():
     """Steps that several threads share, a list of arrays, entries that are sorted by region, and a long schedule."""
-    for name, dtype in itertools.product(fastopt.OPTIMIZERS, DTYPES):
+    for name, dtype in itertools.product(OPTIMIZERS, DTYPES):
         rng = np.random.default_rng(8)
         params = [rng.standard_normal(n).astype(dtype) for n in (300_001, 17, 90_000)]
-        opt = fastopt.OPTIMIZERS[name](params, fastopt.schedules.cosine_decay(0.01, 20), clip_norm=1.0)
+        opt = OPTIMIZERS[name](params, fastopt.schedules.cosine_decay(0.01, 20), clip_norm=1.0)
         for _ in range(3):
             opt.step([rng.standard_normal(p.shape).astype(dtype) for p in params])
         yield f"large {name} {np.dtype(dtype).name}", digest(params, opt.state, opt.last_grad_norm)
         x = rng.standard_normal(2_200_000).astype(dtype)
-        opt = fastopt.OPTIMIZERS[name](x)
+        opt = OPTIMIZERS[name](x)
         index = rng.permutation(x.size)[:40_000]
         opt.step(fastopt.RowSparse(index, rng.standard_normal(index.size).astype(dtype)))
         yield f"region {name} {np.dtype(dtype).name}", digest(x)
         x = rng.standard_normal(64).astype(dtype)
-        opt = fastopt.OPTIMIZERS[name](x)
+        opt = OPTIMIZERS[name](x)
         for _ in range(600):
             opt.step(rng.standard_normal(64).astype(dtype))
         yield f"long {name} {np.dtype(dtype).name}", digest(x, opt.state)
@@ -169,7 +169,7 @@ def hash_objectives():
 def hash_epochs():
     """Every method over every kind of objective: batches of one and of 32, lazy and exact, SAGA and SVRG."""
     for label, objective in objectives():
-        for name in fastopt.OPTIMIZERS:
+        for name in OPTIMIZERS:
             for size in (1, 32):
                 options = {"learning_rate": 0.01, "epochs": 2}
                 if size == 32 and "l1" in label:
@@ -195,7 +195,7 @@ def hash_minimize():
     def loss(w, X, y):
         return float(np.mean((X @ w - y) ** 2)), 2 * X.T @ (X @ w - y) / len(y)
 
-    for name in fastopt.OPTIMIZERS:
+    for name in OPTIMIZERS:
         res = fastopt.minimize(loss, np.zeros(5), method=name, jac=True, data=(X, y), batch_size=32, rng=1,
                                options={"epochs": 3})  # fmt: skip
         yield f"minimize {name}", digest(res.x, res.fun, res.history["fun"])

@@ -227,6 +227,16 @@ static int sparse_step(const fo_minibatch *it)
     return 1;
 }
 
+/* What the gradient of a step over all parameters is of: the mean loss of the batch, and the penalties. */
+static double value_of(const fo_minibatch *it, double loss)
+{
+    const fo_penalty *penalty = it->segment->penalty;
+    const ptrdiff_t n = (ptrdiff_t)weights_size(it->objective);
+    if (!has_penalty(penalty))
+        return loss;
+    return loss + it->kernels->penalty_value(fo_param_of(it), n, penalty->l2, penalty->l1);
+}
+
 /* Returns whether the step was made. */
 static int dense_step(const fo_minibatch *it)
 {
@@ -255,6 +265,8 @@ int fo_run_minibatch(const fo_minibatch *it)
         worker->end = FO_BAD_LOSS;
         return 0;
     }
+    if (worker->optimizer.rule->uses_value)    /* whose steps are dense: it takes sums over all parameters, too */
+        worker->optimizer.value = value_of(it, loss);
     if (!(it->segment->dense_steps ? dense_step(it) : sparse_step(it)))
         return 0;
     worker->loss += loss * (double)it->batch.n;

@@ -58,6 +58,8 @@ typedef struct {
     void (*sum_derivatives)(const void *d, ptrdiff_t n, ptrdiff_t n_outputs, void *to);
     /* g += l2 w + l1 sign(w) */
     void (*add_penalty)(const void *w, ptrdiff_t n, double l2, double l1, void *g);
+    /* l2 / 2 sum of w^2 + l1 sum of |w| */
+    double (*penalty_value)(const void *w, ptrdiff_t n, double l2, double l1);
     double (*sum_squares)(const void *values, ptrdiff_t n);
 } fo_sample_kernels;
 

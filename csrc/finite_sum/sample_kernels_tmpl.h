@@ -213,6 +213,15 @@ static void FN(add_penalty)(const void *w, ptrdiff_t n, double l2, double l1, vo
         to[j] += a * p[j] + (p[j] > 0 ? b : p[j] < 0 ? -b : 0);
 }
 
+static double FN(penalty_value)(const void *w, ptrdiff_t n, double l2, double l1)
+{
+    const real *p = w;
+    double sum = 0.0;
+    for (ptrdiff_t j = 0; l1 != 0 && j < n; ++j)
+        sum += ABS(p[j]);
+    return l2 / 2 * FN(sum_squares)(p, n) + l1 * sum;
+}
+
 static double FN(sum_squares_of)(const void *values, ptrdiff_t n) { return FN(sum_squares)(values, n); }
 
 static const fo_sample_kernels FN(kernels) = {
@@ -228,5 +237,6 @@ static const fo_sample_kernels FN(kernels) = {
     .add_touched = FN(add_touched),
     .sum_derivatives = FN(sum_derivatives),
     .add_penalty = FN(add_penalty),
+    .penalty_value = FN(penalty_value),
     .sum_squares = FN(sum_squares_of),
 };

@@ -7,7 +7,8 @@
  * `form` is a constant in each kernel, so that absent slots and unused options cost nothing.
  *
  * A rule with sums says for each entry which products they are of: in measure() those before the step, in update()
- * those during it. The loops put the products aside, a stage of entries at a time, and add them up. */
+ * those during it. The loops put the products aside, a stage of entries at a time, and add them up. A rule with sums
+ * over lines of matrices has other kernels: see lines_tmpl.h. */
 #include "update/products_tmpl.h"
 #include "update/streams_tmpl.h"
 #include "update/sums_tmpl.h"
@@ -28,6 +29,7 @@
         *(double *)array->state[FO_SLOT_##slot] = (double)(initial);
 #define ARGUMENT(slot, options, initial) , &slot
 #define VALUE(slot, options, initial) , slot
+#define COLUMN_VALUE(slot) , LOAD_STATE(stream.slot[i])
 #define STAGE_DURING(name, when, over) \
     FO_DURING(when, over, stage->name##_x[i] = factors.name##_x; stage->name##_y[i] = factors.name##_y;)
 
@@ -52,7 +54,8 @@ FO_INLINE void FN(update_range)(FN(streams) stream, ptrdiff_t count, const FN(co
         ENTRY_SLOTS(LOAD)
         if (form & FO_MODIFIED)
             g = FN(modify)(&p, g, modifiers);
-        FN(update)(&p, g SLOTS(ARGUMENT) KEPT(VALUE) FACTORS_ARGUMENT, &coefs_here, form);
+        FN(update)(&p, g SLOTS(ARGUMENT) KEPT(VALUE) MATRIX_COLUMN_SLOTS(COLUMN_VALUE) FACTORS_ARGUMENT, &coefs_here,
+                   form);
         p_[i] = p;
         SLOTS(SAVE)
         SUMS(STAGE_DURING)
@@ -73,6 +76,10 @@ static void FN(initialise)(const fo_array *array, const fo_step *step, ptrdiff_t
     ARRAY_SLOTS(START_ARRAY)
 }
 
+#if BY_LINES
+#include "update/lines_tmpl.h"
+static const fo_rule_kernels FN(kernels) = {FN(initialise), NULL, NULL, NULL, NULL, NULL, &FN(line_kernels)};
+#else
 #if BY_ROWS
 #include "update/whole_rows_tmpl.h"
 #define DENSE_LOOP FN(rows)
@@ -94,7 +101,7 @@ FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t l
         FN(stage) stage;
         n = hi - lo - start < STAGED ? hi - lo - start : STAGED;
         FN(update_range)(FN(advance)(stream, start, start), n, &c, &modifiers, &stage, form);
-        FN(add_stage)(&stage, n, step->sums);
+        FN(add_stage)(&stage, n, step->sums, FO_WHEN_during);
     }
 #else
     FN(update_range)(stream, hi - lo, &c, &modifiers, NULL, form);
@@ -122,8 +129,9 @@ static fo_kernel *const FN(elements_forms)[] = {FO_FORMS(ELEMENTS)};
 #define MEASURE_FORMS NULL
 #endif
 static const fo_rule_kernels FN(kernels) = {
-    FN(initialise), FLUSH, FN(dense_forms), FN(rows_forms), FN(elements_forms), MEASURE_FORMS,
+    FN(initialise), FLUSH, FN(dense_forms), FN(rows_forms), FN(elements_forms), MEASURE_FORMS, NULL,
 };
+#endif
 
 #undef HAS
 #undef BIND
@@ -134,6 +142,7 @@ static const fo_rule_kernels FN(kernels) = {
 #undef START_ARRAY
 #undef ARGUMENT
 #undef VALUE
+#undef COLUMN_VALUE
 #undef STAGE_DURING
 #undef FACTORS_ARGUMENT
 #undef MEASURE_FORMS

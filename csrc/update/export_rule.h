@@ -13,6 +13,7 @@
 #error "a rule may have two options: more forms are wanted here"
 #endif
 
+#include "update/lines.h"
 #include "update/positions.h"
 #include "update/storage.h"
 #define FO_TEMPLATE "update/drivers_tmpl.h"
@@ -26,13 +27,17 @@
 #define FO_KEPT(name, options, initial) {#name, options, FO_PER_ENTRY, FO_STARTS_AT_ZERO(initial), 1},
 #define FO_ROW_SLOT(name, options, initial) {#name, options, FO_PER_ROW, FO_STARTS_AT_ZERO(initial), 0},
 #define FO_ARRAY_SLOT(name, options, initial) {#name, options, FO_PER_ARRAY, FO_STARTS_AT_ZERO(initial), 0},
+#define FO_MATRIX_ROW_SLOT(name) {#name, 0, FO_PER_MATRIX_ROW, 1, 0},
+#define FO_MATRIX_COLUMN_SLOT(name) {#name, 0, FO_PER_MATRIX_COLUMN, 1, 0},
+#define FO_COUNT_LINE_SLOT(name) +1
 #define FO_KEPT_SUM(name, when, over) FO_DURING(when, over, {#name, 0, FO_SUM_PER_ARRAY, 1, 0}, )
 
 static const char *const hyper_names[] = {HYPER(FO_NAME) NULL};
 static const char *const option_names[] = {OPTIONS(FO_NAME) NULL};
 static const char *const carry_names[] = {CARRY(FO_CARRY_NAME) NULL};
 static const fo_slot slots[] = {SLOTS(FO_SLOT) KEPT(FO_KEPT) ROW_SLOTS(FO_ROW_SLOT) ARRAY_SLOTS(FO_ARRAY_SLOT)
-                                    SUMS(FO_KEPT_SUM){NULL, 0, FO_PER_ENTRY, 0, 0}};
+                                    MATRIX_ROW_SLOTS(FO_MATRIX_ROW_SLOT) MATRIX_COLUMN_SLOTS(FO_MATRIX_COLUMN_SLOT)
+                                        SUMS(FO_KEPT_SUM){NULL, 0, FO_PER_ENTRY, 0, 0}};
 
 _Static_assert(sizeof(hyper) <= FO_MAX_HYPER * sizeof(double), "raise FO_MAX_HYPER");
 _Static_assert(sizeof(coefs) <= FO_MAX_COEFS * sizeof(double), "raise FO_MAX_COEFS");
@@ -40,6 +45,12 @@ _Static_assert(sizeof(carried) - sizeof(double) <= FO_MAX_CARRY * sizeof(double)
 _Static_assert((int)FO_N_SLOTS <= (int)FO_MAX_SLOTS, "raise FO_MAX_SLOTS");
 _Static_assert((0 ENTRY_SLOTS(FO_COUNT_SLOT)) + 1 <= (int)FO_MAX_STREAMS, "raise FO_MAX_STREAMS");
 _Static_assert(N_BEFORE + N_DURING <= (int)FO_MAX_SUMS, "raise FO_MAX_SUMS");
+_Static_assert((int)FO_N_SUMS <= (int)FO_MAX_SUMS, "raise FO_MAX_SUMS");
+_Static_assert(N_LINE_SUMS <= 1 && (0 MATRIX_ROW_SLOTS(FO_COUNT_LINE_SLOT)) == N_LINE_SUMS
+                   && (0 MATRIX_COLUMN_SLOTS(FO_COUNT_LINE_SLOT)) == N_LINE_SUMS,
+               "a rule has one sum over lines, a slot for rows and one for columns, or none of them");
+_Static_assert(!BY_LINES || (N_DURING == 0 && !BY_ROWS),
+               "a rule with sums over lines has none over rows or during steps");
 _Static_assert(!BY_ROWS || N_BEFORE + N_DURING == 0, "a rule has sums over rows or over arrays");
 
 static void start_carry(double *values)
@@ -52,7 +63,7 @@ static void start_carry(double *values)
 
 static step_inputs inputs_of(const fo_inputs *in, hyper *h, sums *total)
 {
-    const step_inputs step = {in->learning_rate, in->t, in->value, NULL, total, in->sums != NULL};
+    const step_inputs step = {in->learning_rate, in->t, in->value, NULL, total, in->sums != NULL, 0};
     memset(total, 0, sizeof *total);
     if (in->sums)
         memcpy(total, in->sums->sum, sizeof *total - sizeof total->end);
@@ -86,7 +97,8 @@ static void adjust_step(const fo_inputs *in, const fo_array *array, double *coef
     coefs c;
     sums total, own = {0};
     array_numbers numbers = {0};
-    const step_inputs step = inputs_of(in, &h, &total);
+    step_inputs step = inputs_of(in, &h, &total);
+    step.size = array->size;
     memcpy(&own, array->sums.sum, sizeof own - sizeof own.end);
     memcpy(&c, coef_values, sizeof c);
     ARRAY_SLOTS(FO_LOAD_NUMBER)
@@ -96,6 +108,26 @@ static void adjust_step(const fo_inputs *in, const fo_array *array, double *coef
 }
 #else
 #define adjust_step NULL
+#endif
+
+/* A rule with sums between has settle(hyper, sums of the array, its entries, scalars). */
+#ifdef SETTLES
+#ifndef ADJUSTS
+#error "a rule that settles the scalars of arrays adjusts them first"
+#endif
+static void settle_step(const double *hyper_values, const fo_array *array, double *coef_values)
+{
+    hyper h;
+    coefs c;
+    sums own = {0};
+    memcpy(&h, hyper_values, sizeof h);
+    memcpy(&own, array->sums.sum, sizeof own - sizeof own.end);
+    memcpy(&c, coef_values, sizeof c);
+    settle(&h, &own, array->size, &c);
+    memcpy(coef_values, &c, sizeof c);
+}
+#else
+#define settle_step NULL
 #endif
 
 /* Rules of which nothing else is known may move the parameter on a zero gradient, momentum being the reason. */
@@ -120,10 +152,12 @@ const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
     .sums_before = N_BEFORE,
     .sums_during = N_DURING,
     .by_rows = BY_ROWS,
+    .by_lines = BY_LINES,
     .uses_value = USES_VALUE,
     .start = start_carry,
     .prepare = prepare_step,
     .adjust = adjust_step,
+    .settle = settle_step,
     .zero_gradient = zero_gradient,
     .kernels = kernel_table,
 };

@@ -4,7 +4,10 @@
 #define LOAD_PART(slot, options, initial) real slot = HAS(options) ? LOAD_STATE(part.slot[i]) : 0; (void)slot;
 #define STAGE_BEFORE(name, when, over) \
     FO_BEFORE(when, over, stage.name##_x[i] = factors.name##_x; stage.name##_y[i] = factors.name##_y;) \
-    FO_ROW(when, over, stage.name##_x[i] = factors.name##_x; stage.name##_y[i] = factors.name##_y;)
+    FO_ROW(when, over, stage.name##_x[i] = factors.name##_x; stage.name##_y[i] = factors.name##_y;) \
+    FO_LINE(when, over, stage.name##_x[i] = factors.name##_x; stage.name##_y[i] = factors.name##_y;)
+#define ADD_TO_COLUMNS(name, when, over) \
+    FO_LINE(when, over, part.column_sums[i] += (double)stage.name##_x[i] * stage.name##_y[i];)
 
 /* The sums before the step of `count` consecutive entries. */
 FO_INLINE void FN(measure_range)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c,
@@ -24,12 +27,16 @@ FO_INLINE void FN(measure_range)(FN(streams) stream, ptrdiff_t count, const FN(c
             FN(measure)(p, g ENTRY_SLOTS(VALUE), &factors, c, form);
             SUMS(STAGE_BEFORE)
         }
-        FN(add_stage)(&stage, n, into);
-        into->probe += FN(probe)(part.g, n);
+        FN(add_stage)(&stage, n, into, FO_WHEN_before);
+        for (ptrdiff_t i = 0; part.column_sums && i < n; ++i) {
+            SUMS(ADD_TO_COLUMNS)
+        }
+        if (N_BEFORE > 0) /* rows are summed when all gradients have been checked */
+            into->probe += FN(probe)(part.g, n);
     }
 }
 
-#if N_BEFORE > 0
+#if N_BEFORE > 0 && !BY_LINES
 FO_INLINE void FN(measure_entries)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi,
                                    const int form)
 {
@@ -50,3 +57,4 @@ static fo_kernel *const FN(measure_forms)[] = {FO_FORMS(MEASURE)};
 
 #undef LOAD_PART
 #undef STAGE_BEFORE
+#undef ADD_TO_COLUMNS

@@ -16,6 +16,7 @@
 #define FO_OPTION_INDEX(name) FO_OPTION_##name,
 #define FO_OPTION_BIT(name) name = 2 << FO_OPTION_##name,   /* bit 0 is FO_MODIFIED */
 #define FO_SLOT_INDEX(name, options, initial) FO_SLOT_##name,
+#define FO_LINE_SLOT_INDEX(name) FO_SLOT_##name,
 #define FO_SLOT_DOUBLE(name, options, initial) double name;
 
 /* Lists that are empty for most rules. */
@@ -34,11 +35,18 @@
 #ifndef ARRAY_SLOTS              /* slots with a number for each array, in double */
 #define ARRAY_SLOTS(X)
 #endif
+#ifndef MATRIX_ROW_SLOTS         /* X(name): a slot with a number for each row of a matrix, zero at first */
+#define MATRIX_ROW_SLOTS(X)
+#endif
+#ifndef MATRIX_COLUMN_SLOTS      /* the same for columns: measure() and update() get the value */
+#define MATRIX_COLUMN_SLOTS(X)
+#endif
 #ifndef SUMS                     /* X(name, when, over): sums of a product of two numbers for each entry */
 #define SUMS(X)
 #endif
 #define ENTRY_SLOTS(X) SLOTS(X) KEPT(X)
 #define ALL_SLOTS(X) SLOTS(X) KEPT(X) ROW_SLOTS(X) ARRAY_SLOTS(X)
+#define LINE_SLOTS(X) MATRIX_ROW_SLOTS(X) MATRIX_COLUMN_SLOTS(X)
 
 /* 1 where the place of weight decay in the step is a part of the paper's formula; else it is the driver's. */
 #ifndef OWN_WEIGHT_DECAY
@@ -50,28 +58,45 @@
 #define USES_VALUE 0
 #endif
 
-/* Parts of SUMS: `when` is before (the step) or during (it, for the next one); `over` is row, or array: each of the
- * arrays, and all of them together. Each macro keeps what is given to it for one part. */
+/* Parts of SUMS: `when` is before (the step), during (it, for the next one), or between: before the step, too, but
+ * after the numbers of lines have been updated; `over` is row, or array: each of the arrays, and all of them together,
+ * or line: each row and each column of matrices. Each macro keeps what is given to it for one part. */
+enum { FO_WHEN_before, FO_WHEN_between, FO_WHEN_during };
 #define FO_BEFORE(when, over, ...) FO_BEFORE_##when##_##over(__VA_ARGS__)
 #define FO_BEFORE_before_array(...) __VA_ARGS__
 #define FO_BEFORE_before_row(...)
+#define FO_BEFORE_before_line(...)
+#define FO_BEFORE_between_array(...)
 #define FO_BEFORE_during_array(...)
 #define FO_ROW(when, over, ...) FO_ROW_##when##_##over(__VA_ARGS__)
 #define FO_ROW_before_array(...)
 #define FO_ROW_before_row(...) __VA_ARGS__
+#define FO_ROW_before_line(...)
+#define FO_ROW_between_array(...)
 #define FO_ROW_during_array(...)
 #define FO_DURING(when, over, ...) FO_DURING_##when##_##over(__VA_ARGS__)
 #define FO_DURING_before_array(...)
 #define FO_DURING_before_row(...)
+#define FO_DURING_before_line(...)
+#define FO_DURING_between_array(...)
 #define FO_DURING_during_array(...) __VA_ARGS__
+#define FO_LINE(when, over, ...) FO_LINE_##when##_##over(__VA_ARGS__)
+#define FO_LINE_before_array(...)
+#define FO_LINE_before_row(...)
+#define FO_LINE_before_line(...) __VA_ARGS__
+#define FO_LINE_between_array(...)
+#define FO_LINE_during_array(...)
 #define FO_COUNT_BEFORE_ARRAY(name, when, over) FO_BEFORE(when, over, +1)
 #define FO_COUNT_BEFORE_ROW(name, when, over) FO_ROW(when, over, +1)
+#define FO_COUNT_LINE(name, when, over) FO_LINE(when, over, +1)
 #define FO_COUNT_DURING(name, when, over) FO_DURING(when, over, +1)
 #define FO_COUNT_SLOT(name, options, initial) +1
 #define N_BEFORE (0 SUMS(FO_COUNT_BEFORE_ARRAY))
 #define N_ROW_SUMS (0 SUMS(FO_COUNT_BEFORE_ROW))
+#define N_LINE_SUMS (0 SUMS(FO_COUNT_LINE))
 #define N_DURING (0 SUMS(FO_COUNT_DURING))
 #define BY_ROWS (N_ROW_SUMS + (0 ROW_SLOTS(FO_COUNT_SLOT)) > 0)
+#define BY_LINES (N_LINE_SUMS > 0)
 
 #define FO_SUM_FIELD(name, when, over) fo_sum name;
 #define FO_SUM_INDEX(name, when, over) FO_SUM_##name,
@@ -95,9 +120,9 @@ typedef struct {                 /* the numbers that an array has */
 enum { OPTIONS(FO_OPTION_INDEX) FO_N_OPTIONS };
 enum { OPTIONS(FO_OPTION_BIT) always = 0 };
 enum { SUMS(FO_SUM_INDEX) FO_N_SUMS };
-enum { ALL_SLOTS(FO_SLOT_INDEX) SUMS(FO_KEPT_SUM_INDEX) FO_N_SLOTS };
+enum { ALL_SLOTS(FO_SLOT_INDEX) LINE_SLOTS(FO_LINE_SLOT_INDEX) SUMS(FO_KEPT_SUM_INDEX) FO_N_SLOTS };
 
-/* What prepare() is told about the step; adjust() is, too, for one array. */
+/* What prepare() is told about the step; adjust() is, too, for one array of `size` entries. */
 typedef struct {
     double learning_rate;
     int64_t t;                   /* number of the step, from 1 */
@@ -105,4 +130,5 @@ typedef struct {
     carried *carry;              /* read and updated; NULL for adjust() */
     const sums *sum;             /* over all arrays; those during the last step are zero in the first one */
     int measured;                /* 0: those before the step are still to be taken, and zero */
+    ptrdiff_t size;
 } step_inputs;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "fastopt.h"
 #include "core/numerics.h"
+#include "update/lines.h"
 #include "update/positions.h"
 #include "update/sums.h"
 
@@ -176,12 +177,20 @@ static fo_sum *kept_sum(const fo_rule *rule, const fo_array *array, int n)
     return array->state[k + n];
 }
 
+/* A sum without what overflowed of factors scaled up, and is not wanted then: state is finite as long as it can be. */
+static fo_sum without_overflow(fo_sum sum)
+{
+    if (isfinite(sum.plain) && !isfinite(sum.up))
+        sum.up = 0.0;
+    return sum;
+}
+
 static void keep_sums(const fo_optimizer *it)
 {
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
         const fo_array *array = &it->work.arrays[k];
         for (int n = 0; n < it->rule->sums_during; ++n)
-            *kept_sum(it->rule, array, n) = array->sums.sum[it->rule->sums_before + n];
+            *kept_sum(it->rule, array, n) = without_overflow(array->sums.sum[it->rule->sums_before + n]);
     }
 }
 
@@ -222,7 +231,7 @@ int fo_needs_sums(const fo_optimizer *it)
 
 void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
 {
-    const fo_inputs in = {it->hyper, learning_rate, t, it->value, NULL};
+    const fo_inputs in = {it->hyper, learning_rate, t, it->sign * it->value, NULL};
     it->rule->prepare(&in, carried, it->step.coef);
 }
 
@@ -233,6 +242,8 @@ static int measure_before(fo_optimizer *it, double learning_rate, int num_thread
     memcpy(carried, it->carried, sizeof carried);
     fo_prepare_scalars(it, learning_rate, it->t + 1, carried);
     set_weight_decay(it, learning_rate);
+    if (it->rule->by_lines)
+        return fo_measure_lines(it, form_of(it), num_threads).probe == 0;
     const update_task task = {&it->work, it->rule, &it->step, form_of(it)};
     const fo_sum_pass pass = {&it->work, &it->step, 0, measure_chunk, &task, it->partial};
     return fo_sum_arrays(&pass, num_threads).probe == 0;
@@ -243,6 +254,8 @@ int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
     const int want_norm = it->clip_norm != HUGE_VAL, before = it->rule->sums_before > 0;
     const int want_finite = it->nonfinite != FO_PROPAGATE;
     it->step.grad_scale = it->sign;
+    if (want_finite && it->rule->uses_value && !IS_FINITE(it->value))
+        return 0;
     if (want_norm || (want_finite && !before)) {   /* else the pass of the rule's own sums tells */
         const fo_gradient_stats found = fo_measure_gradients(it, want_norm, num_threads);
         if (want_finite && !found.finite)
@@ -259,7 +272,7 @@ int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
 void fo_prepare(fo_optimizer *it, double learning_rate)
 {
     const fo_rule *rule = it->rule;
-    const fo_inputs in = {it->hyper, learning_rate, it->t + 1, it->value, &it->total};
+    const fo_inputs in = {it->hyper, learning_rate, it->t + 1, it->sign * it->value, &it->total};
     if (rule->sums_before > 0 || rule->sums_during > 0)
         gather_sums(it);
     rule->prepare(&in, it->carried, it->step.coef);
@@ -273,6 +286,10 @@ void fo_prepare(fo_optimizer *it, double learning_rate)
 void fo_apply(fo_optimizer *it, int num_threads)
 {
     it->step.t = ++it->t;
+    if (it->rule->by_lines) {
+        fo_step_lines(it, form_of(it), num_threads);
+        return;
+    }
     if (it->rule->sums_during == 0) {
         fo_update(&it->work, it->rule, form_of(it), &it->step, num_threads);
         return;

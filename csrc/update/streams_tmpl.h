@@ -3,6 +3,7 @@
 
 #define FIELD(f) real f;
 #define STREAM(slot, options, initial) state_t *slot;
+#define COLUMN_STREAM(slot) const state_t *slot;
 /* The scalars of a step, rounded to the dtype: those of the rule, and those that come before it. */
 typedef struct {
     COEF(FIELD)
@@ -16,11 +17,15 @@ typedef struct {
     real *p;
     const real *g;
     ENTRY_SLOTS(STREAM)
+    MATRIX_COLUMN_SLOTS(COLUMN_STREAM)   /* of the columns that the entries are in, like the next */
+    double *column_sums;         /* NULL where sums of columns are not taken */
 } FN(streams);
 
 #define ROUND(f) (real)exact.f,
 #define FROM_ARRAY(slot, options, initial) stream.slot = (state_t *)array->state[FO_SLOT_##slot];
 #define ADVANCE(slot, options, initial) if (stream.slot) stream.slot += entries;
+#define NO_COLUMNS(slot) stream.slot = NULL;
+#define ADVANCE_COLUMNS(slot) if (stream.slot) stream.slot += entries;
 
 FO_INLINE FN(coefs) FN(round)(const fo_step *step)
 {
@@ -43,6 +48,8 @@ FO_INLINE FN(streams) FN(streams_of)(const fo_array *array)
     stream.p = (real *)array->param;
     stream.g = (const real *)array->grad;
     ENTRY_SLOTS(FROM_ARRAY)
+    MATRIX_COLUMN_SLOTS(NO_COLUMNS)
+    stream.column_sums = NULL;
     return stream;
 }
 
@@ -52,6 +59,9 @@ FO_INLINE FN(streams) FN(advance)(FN(streams) stream, ptrdiff_t entries, ptrdiff
     stream.p += entries;
     stream.g += grad_entries;
     ENTRY_SLOTS(ADVANCE)
+    MATRIX_COLUMN_SLOTS(ADVANCE_COLUMNS)
+    if (stream.column_sums)
+        stream.column_sums += entries;
     return stream;
 }
 
@@ -70,3 +80,6 @@ FO_INLINE real FN(modify)(real *p, real g, const FN(modifiers) *c)
 #undef ROUND
 #undef FROM_ARRAY
 #undef ADVANCE
+#undef COLUMN_STREAM
+#undef NO_COLUMNS
+#undef ADVANCE_COLUMNS

@@ -37,6 +37,7 @@ class FiniteSumMethod(KnownAttributes):
     """
 
     updates_memory = None
+    _uses_value = False
     learning_rate = AutomaticRate(None)
     num_threads = ThreadCount(None, keyword_only=True)
     params = state = None

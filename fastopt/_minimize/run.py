@@ -78,7 +78,7 @@ class Run:
         for name, value in parts._asdict().items():  # not vars(self).update(...), which makes attributes slower
             setattr(self, name, value)
         self.view, self.held = read_only(self.x), Held(self.x)
-        self.progress = None
+        self.progress, self.uses_value = None, self.optimizer._uses_value
         self.nit = self.nepoch = 0
         self.saved_nit = None
         self.in_epoch = False
@@ -164,7 +164,7 @@ class Run:
             self.evaluate.roll_back()
             self.consistent = True  # nothing has changed
             raise
-        self.step(gradient)
+        self.step(value, gradient)
         if self.bounds is not None:
             self.optimizer._project(self.bounds)
         if self.average is not None and self.nepoch >= self.settings.average_start:
@@ -184,9 +184,12 @@ class Run:
             raise Stop(stopping.NONFINITE_LOSS)
         return value, as_gradient(gradient, self.x)
 
-    def step(self, gradient):
+    def step(self, value, gradient):
         try:
-            self.optimizer.step(gradient)
+            if self.uses_value:
+                self.optimizer.step(gradient, value)
+            else:
+                self.optimizer.step(gradient)
         except FloatingPointError:
             self.evaluate.roll_back()
             self.consistent = True  # the optimizer has changed nothing

@@ -1,5 +1,6 @@
 """Dense gradients, which mirror the parameters."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -89,8 +90,13 @@ def refuse_moved(name):
     raise ValueError(f"{name} must keep its memory during the step, got an array that has been resized; make it anew.")
 
 
-def refuse_nonfinite(t):
-    """Raise for a gradient with NaN or infinity under nonfinite="raise"."""
+def refuse_nonfinite(t, value):
+    """Raise for a gradient with NaN or infinity, or a value of the objective that is, under nonfinite="raise"."""
+    if not math.isfinite(value):
+        raise FloatingPointError(
+            f"`value` must be finite, got {value!r} in step {t}; parameters and state are as before. "
+            'A smaller learning rate or nonfinite="skip" may help.'
+        )
     raise FloatingPointError(
         f"`grad` must be finite, got NaN or infinity in step {t}; parameters and state are as before. "
         'A smaller learning rate, `clip_value`, or nonfinite="skip" may help.'

@@ -5,7 +5,7 @@ import difflib
 import numpy as np
 
 from . import names
-from .scalars import inside, real
+from .scalars import inside, number, real
 from .text import shown
 
 
@@ -107,6 +107,18 @@ def scheduled_rates(values, interval, t):
         if inside(rates, interval).all():
             return rates
     return np.array([scheduled_rate(value, interval, t + k) for k, value in enumerate(values)])
+
+
+def objective_value(owner, value):
+    """Return the value of the objective, which the steps of a rule depend on; it may be NaN or infinite."""
+    if value is None:
+        raise TypeError(f"{owner}.step() needs the value of the objective, got None; call step(grad, value=f).")
+    return number("value", value)
+
+
+def refuse_value(owner, value):
+    """Raise for a value of the objective that a rule has no use for."""
+    raise TypeError(f"{owner}.step() takes no `value`, got {shown(value)}; leave it out.")
 
 
 def no_nesterov_without_momentum(values):

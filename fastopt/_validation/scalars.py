@@ -29,7 +29,10 @@ def number(name, value):
     """Return `value` as a float, which may be NaN."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         value = _element(name, value, numbers.Real, "a real number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"`{name}` must be a float, got a number beyond the range of float64.") from None
 
 
 def _element(name, value, expected, kind):

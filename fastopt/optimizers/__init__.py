@@ -8,6 +8,7 @@ from .. import _validation
 from ._base import Optimizer as Optimizer
 from .adabelief import AdaBelief as AdaBelief
 from .adadelta import Adadelta as Adadelta
+from .adafactor import Adafactor as Adafactor
 from .adagrad import Adagrad as Adagrad
 from .adam import Adam as Adam
 from .adamax import Adamax as Adamax
@@ -17,11 +18,14 @@ from .ademamix import AdEMAMix as AdEMAMix
 from .adopt import ADOPT as ADOPT
 from .asgd import ASGD as ASGD
 from .cocob import COCOB as COCOB
+from .dog import DoG as DoG
 from .ftrl import FTRL as FTRL
 from .lamb import LAMB as LAMB
 from .lars import LARS as LARS
 from .lion import Lion as Lion
+from .momo import MoMo as MoMo
 from .nadam import NAdam as NAdam
+from .prodigy import Prodigy as Prodigy
 from .radam import RAdam as RAdam
 from .rmsprop import RMSprop as RMSprop
 from .rowwiseadagrad import RowwiseAdagrad as RowwiseAdagrad

@@ -152,6 +152,11 @@ class Optimizer(KnownAttributes, _core.Engine):
         rates = [schedule(t + k) for k in range(n)]  # a list: a generator would change StopIteration
         return _validation.optimizers.scheduled_rates(rates, interval, t)
 
+    @property
+    def _uses_value(self):
+        """Whether `step` takes the value of the objective, too."""
+        return _core.uses_value(self.rule)
+
     def _allowed_threads(self):
         return _threads.resolve(self._values["num_threads"])
 

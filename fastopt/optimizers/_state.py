@@ -21,12 +21,15 @@ STAGGER_FROM = 64 * 1024
 def like(array, per):
     """Shape and dtype of a slot of an array, by what it has numbers for: see `_core.slot_shapes`.
 
-    Rows without entries have no numbers: there may be any number of such rows.
+    Rows and columns without entries have no numbers: there may be any number of them.
     """
-    if per in ("entry", "row"):
-        rows = array.shape[:1] if array.size else (0,)
-        return array.shape if per == "entry" else rows, array.dtype
-    return (() if per == "array" else (3,)), np.dtype(np.float64)
+    shape = array.shape
+    if per in ("array", "sum"):
+        return (() if per == "array" else (3,)), np.dtype(np.float64)
+    if per == "entry" or array.size == 0:
+        return (shape if per == "entry" else (0,)), array.dtype
+    shapes = {"row": shape[:1], "matrix row": shape[:-1], "matrix column": shape[:-2] + shape[-1:]}
+    return shapes[per], array.dtype
 
 
 def allocate(arrays, slots):

@@ -8,6 +8,7 @@ import finite_sums
 import numpy as np
 import optimizers
 import scipy.sparse
+from deeds import value_for
 
 import fastopt
 from fastopt import _core
@@ -54,7 +55,7 @@ def steps(seq, more):
         x = start.copy()
         opt = cls(x, **keywords | {"num_threads": threads})
         for k, grad in enumerate(grads):
-            opt.step(grad if k % 2 == 0 else fastopt.RowSparse(rows, grad[rows].copy()))
+            opt.step(grad if k % 2 == 0 else fastopt.RowSparse(rows, grad[rows].copy()), *value_for(opt))
         return x
 
     return run

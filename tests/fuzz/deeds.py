@@ -177,11 +177,16 @@ def walk_bases(seq, optimizer):
 
 def reenter(seq, optimizer):
     def step():
-        optimizer.step(fitting_gradient(optimizer.params))
+        optimizer.step(fitting_gradient(optimizer.params), *value_for(optimizer))
 
     what = seq.rng.choice([step, optimizer.state_dict, lambda: optimizer.load_state_dict(optimizer.state_dict())])
     yield "is called again"
     what()
+
+
+def value_for(optimizer):
+    """What a step takes beside the gradient: the value of the objective, for rules that use it."""
+    return (1.5,) if optimizer._uses_value else ()
 
 
 def fitting_gradient(params):

@@ -6,7 +6,7 @@ import pickle
 import warnings
 
 import numpy as np
-from deeds import arrays_of, fitting_gradient
+from deeds import arrays_of, fitting_gradient, value_for
 from finite_sums import FiniteSumWorld
 from optimizers import OptimizerWorld
 
@@ -176,7 +176,7 @@ def optimizer_passed_on(seq):
     for _ in range(3 if twin is not None else 0):
         grad = fitting_gradient(world.params)
         for optimizer in (world.optimizer, twin):
-            seq.call("step(ones)", functools.partial(optimizer.step, grad), expected=())
+            seq.call("step(ones)", functools.partial(optimizer.step, grad, *value_for(optimizer)), expected=())
         own, other = ([array.tobytes() for array in arrays_of(each.params)] for each in (world.optimizer, twin))
         if own != other:
             seq.find("wrong", "what was passed on goes on with other bits")

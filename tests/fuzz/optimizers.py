@@ -5,7 +5,7 @@ import os
 import pickle
 
 import numpy as np
-from deeds import arrays_of, fields_of
+from deeds import arrays_of, fields_of, value_for
 from liars import lying_array, lying_sparse, odd_gradient, sparse_like
 from sequence import whole
 
@@ -170,7 +170,7 @@ class OptimizerWorld:
             if again:
                 self.seq.act()
             steps = self.optimizer.step_count
-            self.call(f"step({text}){again}", lambda: self.optimizer.step(grads))
+            self.call(f"step({text}){again}", lambda: self.optimizer.step(grads, *value_for(self.optimizer)))
             if self.optimizer.step_count > steps:
                 self.check_layout()
 

@@ -17,7 +17,7 @@ from fastopt._finite_sum.saga_svrg import FINITE_SUM_METHODS
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_method_by_name_class_or_callable(name):
-    cls = OPTIMIZERS[name]
+    cls = fastopt.OPTIMIZERS[name]
     options = {"maxiter": 5, "learning_rate": 0.01}
     expected = minimize(bowl, np.zeros(3), jac=True, method=name, options=options)
     assert type(expected.optimizer) is cls

@@ -33,9 +33,9 @@ class Formula:
         self.state = {}
         self._t = 0
 
-    def step(self, p, g):
+    def step(self, p, g, **value):
         self._t += 1
-        options = {**self._options, self.rate_name: self.learning_rate}
+        options = {**self._options, self.rate_name: self.learning_rate, **value}
         return self._update(p, g, self.state, self._t, **options)
 
 
@@ -102,6 +102,19 @@ def torch_adam(p, g, s, t, lr=0.001, betas=(0.9, 0.999), eps=1e-8, amsgrad=False
     if amsgrad:
         v = s["v_max"] = np.maximum(s.get("v_max", 0.0), v)
     return p - lr * m / (1 - betas[0] ** t) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+
+
+def torch_adafactor(p, g, s, t, lr=0.01, beta2_decay=-0.8, eps=(None, 1e-3), d=1.0, weight_decay=0.0):
+    epsilon = np.finfo(p.dtype).eps if eps[0] is None else eps[0]
+    alpha = max(eps[1], np.sqrt(np.mean(p * p))) * min(lr, t**-0.5)
+    moments = [g * g] if p.ndim < 2 else [np.mean(g * g, axis=axis, keepdims=True) for axis in (-1, -2)]
+    for k, moment in enumerate(moments):
+        moments[k] = average(s, k, 1 - t**beta2_decay, moment)
+    v = moments[0]
+    if p.ndim > 1:
+        v = moments[0] * moments[1] / np.maximum(moments[0].mean(axis=-2, keepdims=True), epsilon)
+    update = g / np.sqrt(np.maximum(v, epsilon**2))
+    return (1 - lr * weight_decay) * p - alpha / max(1.0, np.sqrt(np.mean(update * update)) / d) * update
 
 
 def torch_adamw(p, g, s, t, lr=0.001, weight_decay=0.01, **options):
@@ -561,3 +574,51 @@ def pytorch_optimizer_ademamix(
 def parameterfree_cocob(p, g, s, t, lr=1.0, alpha=100, eps=1e-8, weight_decay=0.0):
     """Has no learning rate: `lr` is not used."""
     return coin_betting(p, g + weight_decay * p, s, alpha, eps)
+
+
+def optax_prodigy(p, g, s, t, learning_rate=1.0, eps=1e-8, estim_lr0=1e-6, estim_lr_coef=1.0, weight_decay=0.0):
+    correction = np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+    return prodigy(p, g, s, learning_rate * correction, eps, estim_lr0, estim_lr_coef, weight_decay)
+
+
+def optax_dog(p, g, s, t, learning_rate=1.0, eps=1e-8, weight_decay=0.0):
+    return dog_dog(p, g, s, t, learning_rate, eps=eps, weight_decay=weight_decay)
+
+
+def optax_momo(p, g, s, t, value, learning_rate=1.0, beta=0.9, lower_bound=0.0, weight_decay=0.0):
+    beta = 0.0 if t == 1 else beta
+    m, mean_value = average(s, "exp_avg", beta, g), average(s, "barf", beta, value)
+    mean_gp = average(s, "gamma", beta, g @ p)
+    grown = 1 + learning_rate * weight_decay
+    above = max(grown * (mean_value - lower_bound - mean_gp) + m @ p, 0.0)
+    return p / grown - min(learning_rate, above / (m @ m)) * m
+
+
+# ---- packages of papers -----------------------------------------------------------------------------------
+
+
+def prodigy(p, g, s, lr, eps, d0, d_coef, weight_decay, beta_1=0.9, beta_2=0.999):
+    """The step of Prodigy with its new d, of which the learning rate is a factor."""
+    beta_3, d, p0 = np.sqrt(beta_2), s.get("d", d0), s.setdefault("p0", p)
+    s["numerator"] = beta_3 * s.get("numerator", 0.0) + d / d0 * d * lr * (g @ (p0 - p))
+    m = average(s, "exp_avg", beta_1, d * g)
+    v = average(s, "exp_avg_sq", beta_2, d**2 * g**2)
+    total = s["s"] = beta_3 * s.get("s", 0.0) + d / d0 * d * lr * g
+    s["d"] = max(d, d_coef * s["numerator"] / np.abs(total).sum())
+    return p - weight_decay * d * lr * p - d * lr * m / (np.sqrt(v) + s["d"] * eps)
+
+
+def prodigyopt_prodigy(p, g, s, t, lr=1.0, eps=1e-8, weight_decay=0.0, d0=1e-6, d_coef=1.0):
+    return prodigy(p, g, s, lr, eps, d0, d_coef, weight_decay)
+
+
+def dog_dog(p, g, s, t, lr=1.0, reps_rel=1e-6, eps=1e-8, weight_decay=0.0):
+    g = g + weight_decay * p
+    p0 = s.setdefault("p0", p)
+    distance = reps_rel * (1 + np.linalg.norm(p)) if t == 1 else np.linalg.norm(p - p0)
+    s["rbar"] = max(s.get("rbar", 0.0), distance)
+    s["G"] = s.get("G", eps) + g @ g
+    return p - lr * s["rbar"] / np.sqrt(s["G"]) * g
+
+
+dog_ldog = dog_dog  # of one array

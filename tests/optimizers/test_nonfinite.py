@@ -91,7 +91,7 @@ def test_propagated_no_further_than_the_formula_takes_it(case, dtype, rng):
         plain.step(grad)
     for array, expected in zip([opt.params, *opt.state.values()], [plain.params, *plain.state.values()], strict=True):
         if array.ndim:
-            free = others if array.shape == shape else others.all(axis=1)
+            free = others if array.shape == shape else others.all(axis=1 if array.shape == shape[:1] else 0)
             assert array[free].tobytes() == expected[free].tobytes()
     assert np.isnan(opt.params[reached(cls, nans)]).all()
     assert opt.step_count == 2 and opt.skipped_steps == 0
@@ -100,16 +100,16 @@ def test_propagated_no_further_than_the_formula_takes_it(case, dtype, rng):
 @pytest.mark.parametrize("cls", [cls for cls in OPTIMIZERS.values() if couples_entries(cls)])
 def test_arrays_with_scalars_of_their_own(cls, rng):
     """Of rules with sums over each array NaN stays in its array; other sums take it to all."""
-    params, grads = ([rng.standard_normal(n) for n in (40, 30, 50)] for _ in range(2))
+    params, grads = ([rng.standard_normal(shape) for shape in ((10, 4), (6, 5), (10, 5))] for _ in range(2))
     twins = [param.copy() for param in params]
     opt, plain = cls(params), cls(twins)
-    grads[1][7] = math.nan
+    grads[1][1, 2] = math.nan
     opt.step(grads)
     plain.step([np.nan_to_num(grad) for grad in grads])
     assert np.isnan(params[1]).all()
     for k in (0, 2):
         own = params[k].tobytes() == twins[k].tobytes()
-        assert own if cls in (fastopt.LARS, fastopt.LAMB) else own or np.isnan(params[k]).all()
+        assert own if cls in (fastopt.LARS, fastopt.LAMB, fastopt.Adafactor) else own or np.isnan(params[k]).all()
 
 
 @pytest.mark.parametrize("cls", OPTIMIZERS.values())

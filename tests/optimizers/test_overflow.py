@@ -52,6 +52,7 @@ def test_overflow_is_that_of_the_formula(case):
         with np.errstate(all="ignore"):
             oracle.step([grad * scale])
         pairs = [(params, oracle.params[0]), *((opt.state[name], oracle.state[name][0]) for name in opt.state)]
+        pairs = [pair for pair in pairs if pair[0].shape == params.shape]
         np.testing.assert_allclose(params[finite], oracle.params[0][finite], rtol=1e-9)
         for array, expected in pairs:
             finite &= np.isfinite(expected)

@@ -31,6 +31,8 @@ class Recipe:
     rate_varies: bool = True  # False where the recipe's learning rate is a schedule
     rate_delay: int = 0  # by how many steps the framework is late in using a new learning rate
     solution: str = ""  # the framework's name for what opt.solution() returns, to compare as well
+    takes_value: bool = False  # whether a step takes the value of the objective
+    shape: tuple = (8,)  # of the parameter
 
     @property
     def row(self):
@@ -288,6 +290,17 @@ RECIPES = [
         "optax.lion(learning_rate=0.001)",
         "fastopt.Lion(params, learning_rate=0.001, weight_decay=1e-3)",
     ),
+    # Adafactor
+    Recipe(
+        "torch.optim.Adafactor(params)",
+        "fastopt.Adafactor(params, learning_rate=0.01)",
+        shape=(2, 2, 2),
+    ),
+    Recipe(
+        "torch.optim.Adafactor(params, weight_decay=0.1, eps=(1e-3, 0.1), d=2.0, beta2_decay=-0.5)",
+        "fastopt.Adafactor(params, learning_rate=0.01, beta_2_decay=-0.5, epsilon_1=1e-3, epsilon_2=0.1, "
+        "clip_threshold=2.0, weight_decay=0.1)",
+    ),
     # LAMB
     Recipe(
         "keras.optimizers.Lamb()",
@@ -450,18 +463,55 @@ RECIPES = [
         "fastopt.ScheduleFreeAdamW(params, learning_rate=0.0025, weight_decay=0.1)",
         solution="x",
     ),
+    # Prodigy
+    Recipe(
+        "prodigyopt.Prodigy(params, eps=1e-30)",
+        "fastopt.Prodigy(params, epsilon=1e-30)",
+    ),
+    Recipe(
+        "prodigyopt.Prodigy(params, eps=1e-30, weight_decay=0.1, d_coef=2.0)",
+        "fastopt.Prodigy(params, epsilon=1e-30, weight_decay=0.1, d_coef=2.0)",
+    ),
+    Recipe(
+        "optax.contrib.prodigy(eps=1e-30)",
+        "fastopt.Prodigy(params, epsilon=1e-30, use_bias_correction=True)",
+    ),
+    # DoG
+    Recipe(
+        "dog.DoG(params)",
+        "fastopt.DoG(params)",
+    ),
+    Recipe(
+        "dog.LDoG(params, reps_rel=1e-4, weight_decay=0.1)",
+        "fastopt.DoG(params, reps_rel=1e-4, layerwise=True, weight_decay=0.1)",
+    ),
+    Recipe(
+        "optax.contrib.dog()",
+        "fastopt.DoG(params, averaging=False)",
+    ),
+    # MoMo
+    Recipe(
+        "optax.contrib.momo()",
+        "fastopt.MoMo(params)",
+        takes_value=True,
+    ),
+    Recipe(
+        "optax.contrib.momo(beta=0.5, lower_bound=-1.0, weight_decay=0.1)",
+        "fastopt.MoMo(params, beta=0.5, lower_bound=-1.0, weight_decay=0.1)",
+        takes_value=True,
+    ),
 ]
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.call)
 
 
 @pytest.fixture
-def problem():
+def problem(recipe):
     """A start and a gradient per step; tiny gradients tell where epsilon goes, and one is always 0."""
     rng = np.random.default_rng(20)
     start, *gradients = rng.normal(size=(STEPS + 1, 8))
     scales = np.array([1.0, 1.0, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 0.0])
-    return start, [scales * gradient for gradient in gradients]
+    return start.reshape(recipe.shape), [(scales * gradient).reshape(recipe.shape) for gradient in gradients]
 
 
 def learning_rates(recipe):
@@ -469,12 +519,18 @@ def learning_rates(recipe):
     return [base * factor if recipe.rate_varies else base for factor in RATE_FACTORS]
 
 
+def values(recipe):
+    """What a step is given beside the gradient."""
+    return [{"value": 3.0 / (step + 1)} if recipe.takes_value else {} for step in range(STEPS)]
+
+
 def run_formula(recipe, start, gradients):
     formula = Formula(recipe.call)
     p, path = start, []
-    for gradient, formula.learning_rate in zip(gradients, learning_rates(recipe), strict=True):
-        p = formula.step(p, gradient)
-        path.append(np.concatenate([p, formula.state[recipe.solution] if recipe.solution else []]))
+    steps = zip(gradients, values(recipe), learning_rates(recipe), strict=True)
+    for gradient, value, formula.learning_rate in steps:
+        p = formula.step(p, gradient, **value)
+        path.append(np.concatenate([p.ravel(), formula.state[recipe.solution] if recipe.solution else []]))
     return path
 
 
@@ -485,11 +541,11 @@ def run_fastopt(recipe, start, gradients):
         slot, value = recipe.start
         opt.state[slot][...] = value
     rates = learning_rates(recipe)
-    for step, gradient in enumerate(gradients):
+    for step, (gradient, value) in enumerate(zip(gradients, values(recipe), strict=True)):
         if recipe.rate_varies and step > recipe.rate_delay:
             opt.learning_rate = rates[step - recipe.rate_delay]
-        opt.step(gradient)
-        path.append(np.concatenate([p, opt.solution() if recipe.solution else []]))
+        opt.step(gradient, **value)
+        path.append(np.concatenate([p.ravel(), opt.solution() if recipe.solution else []]))
     return path
 
 
@@ -511,7 +567,8 @@ def run_torch(recipe, start, gradients):
                 indices = torch.arange(len(start))[None]
                 p.grad = torch.sparse_coo_tensor(indices, p.grad, check_invariants=True)
             opt.step()
-            path.append(np.concatenate([p.numpy(), opt.state[p][recipe.solution].numpy() if recipe.solution else []]))
+            solution = opt.state[p][recipe.solution].numpy() if recipe.solution else []
+            path.append(np.concatenate([p.numpy().ravel(), solution]))
     finally:
         torch.set_default_dtype(default_dtype)
     return path
@@ -542,12 +599,12 @@ def run_optax(recipe, start, gradients):
     jax.config.update("jax_enable_x64", True)
     _, method, options = parse(recipe.call)
     p, state, path = jax.numpy.array(start), None, []
-    for gradient, rate in zip(gradients, learning_rates(recipe), strict=True):
+    for gradient, value, rate in zip(gradients, values(recipe), learning_rates(recipe), strict=True):
         # The rate is no part of the state, so a transformation with another rate continues it.
         transformation = attrgetter(method)(optax)(**{**options, "learning_rate": rate})
         if state is None:
             state = transformation.init(p)
-        updates, state = transformation.update(jax.numpy.array(gradient), state, p)
+        updates, state = transformation.update(jax.numpy.array(gradient), state, p, **value)
         p = optax.apply_updates(p, updates)
         solution = optax.contrib.schedule_free_eval_params(state, p) if recipe.solution else []
         path.append(np.concatenate([p, solution]))

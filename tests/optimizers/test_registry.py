@@ -1,6 +1,7 @@
 """rules.def, classes, oracles and documentation name the same optimizers with the same hyper-parameters."""
 
 import inspect
+import math
 import re
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_documented_signature_and_slots_are_the_real_ones(name):
     if "as `" not in defaults:
         assert list(written)[: len(real)] == list(real)
     for key, value in written.items():
-        assert eval(value) == cls._declared[key].default
+        assert eval(value, {"inf": math.inf}) == cls._declared[key].default
     if "as `" not in slots:
         assert re.findall(r"`(\w+)`", slots)[0:1] == [*_core.rule_slots(cls.rule, all_options(cls))][0:1] or (
             slots.startswith("none")

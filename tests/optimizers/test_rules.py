@@ -43,9 +43,9 @@ def assert_follows_reference(cls, keywords, params, rng, steps=6):
     for k, p in enumerate(params):
         np.testing.assert_allclose(p, oracle.params[k], **TOLERANCE[p.dtype.name])
     assert list(opt.state) == list(oracle.state)
-    for slot, arrays in opt.state.items():
-        for array, expected in zip(arrays, oracle.state[slot], strict=True):
-            np.testing.assert_allclose(array, expected, **TOLERANCE[array.dtype.name])
+    for slot in opt.state:
+        for array, expected, p in zip(opt.state[slot], oracle.state[slot], params, strict=True):
+            np.testing.assert_allclose(array, expected, **TOLERANCE[p.dtype.name])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

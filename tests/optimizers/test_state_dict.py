@@ -45,7 +45,7 @@ def test_resumed_run_has_the_same_bits(case, dtype, rng):
 
 
 # Hyper-parameters that decide which state there is; the rest may differ between the two optimizers.
-ALLOCATING = ("momentum", "amsgrad", "centered")
+ALLOCATING = ("momentum", "amsgrad", "centered", "averaging")
 
 
 @pytest.mark.parametrize("case", CASES, ids=form_id)

@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse
 from cases import BY_ROWS, COUPLED, DTYPES, ISAS, form_id
 from helpers import bits, refused, spread
+from reference import Reference
 
 import fastopt
 from fastopt import RowSparse
@@ -236,3 +237,43 @@ def test_of_a_vector_each_entry_is_a_row(row_wise, entry_wise, rng):
         for opt in opts:
             opt.step(grad)
     np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+# Matrices of one tile, of several above and beside each other, and small ones that share a tile; long vectors.
+MATRICES = [(1, 1), (7, 5), (70, 3000), (70_000, 3), (1, 9000), (9000, 1), (9000, 3, 3), (2, 3, 40, 50), (150_000,)]
+
+
+@pytest.mark.parametrize("options", [{}, {"clip_value": 0.5, "weight_decay": 0.1, "decoupled_weight_decay": False}])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_and_columns_of_matrices(dtype, options, rng):
+    """In tiles or not, the moments of rows and columns are those of the formula."""
+    params = [rng.standard_normal(shape).astype(dtype) for shape in MATRICES]
+    opt = fastopt.Adafactor(params, **options)
+    oracle = Reference("adafactor", params, opt._values)
+    for _ in range(3):
+        grads = [rng.standard_normal(shape).astype(dtype) for shape in MATRICES]
+        opt.step(grads)
+        oracle.step(grads)
+    rtol = 1e-10 if dtype == "float64" else 1e-4
+    for param, expected in zip(params, oracle.params, strict=True):
+        np.testing.assert_allclose(param, expected, rtol=rtol, atol=rtol / 10)
+    for slot, arrays in opt.state.items():
+        for array, expected in zip(arrays, oracle.state[slot], strict=True):
+            np.testing.assert_allclose(array, expected, rtol=rtol)
+
+
+def test_state_of_matrices_is_their_rows_and_columns():
+    opt = fastopt.Adafactor([np.ones((300, 200)), np.ones((2, 4, 5)), np.ones(6), np.ones(())])
+    assert [array.shape for array in opt.state["row_v"]] == [(300,), (2, 4), (), ()]
+    assert [array.shape for array in opt.state["column_v"]] == [(200,), (2, 5), (6,), ()]
+
+
+def test_entries_without_gradient_stay_though_epsilon_vanishes():
+    """The square of epsilon_1 is zero in float32, and so are the moments."""
+    weights = np.ones((4, 3), np.float32)
+    opt = fastopt.Adafactor(weights, epsilon_1=1e-30)
+    grad = np.zeros((4, 3), np.float32)
+    grad[0, 0] = 1.0
+    opt.step(grad)
+    assert weights[0, 0] < 1
+    np.testing.assert_array_equal(weights.ravel()[1:], 1)

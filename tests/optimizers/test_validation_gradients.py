@@ -143,6 +143,8 @@ def test_gradient_that_shares_memory_with_the_state(cls, rng):
     opt.step([rng.standard_normal(3), rng.standard_normal(40)])
     assert opt.state
     for _, array in opt.state.values():
+        if array.shape != (40,):  # of the state of matrices, or of sums: no gradient could look like it
+            continue
         for grad in (array, array[::-1], array.view()):
             with refused(opt, ValueError, beginning(f"`grad[1]` {OVERLAP}")):
                 opt.step([np.ones(3), grad])

@@ -12,8 +12,9 @@ A rule with sums over all arrays has, in the place of `update`,
     update_all(params, grads, states, t, lr, h) -> the new parameters, of lists with an entry for each array
 
 `h` holds every hyper-parameter of the optimizer, the common ones included, and `learning_rate` as the number
-in force at t = 1; `rates` has those of all steps so far. What happens to the gradient before the update is the same for
-all and lives here; an oracle with OWN_WEIGHT_DECAY = True sees to weight decay itself.
+in force at t = 1; `rates` has those of all steps so far, `carry` is a dict for scalars that pass from step to step, and
+`value` is the objective's; `update` also gets the parameter's `dtype`. What happens to the gradient before the update
+is the same for all and lives here; an oracle with OWN_WEIGHT_DECAY = True sees to weight decay itself.
 """
 
 import importlib
@@ -21,6 +22,9 @@ import math
 import pkgutil
 
 import numpy as np
+
+# The value of the objective in tests that have none.
+VALUE = 1.5
 
 
 def available():
@@ -56,6 +60,13 @@ def rule(name):
     return importlib.import_module(f".{name}", __name__)
 
 
+def kept_sum(total):
+    """A sum of the last step as an optimizer keeps it: as it is, and of factors times 2^-600, and 2^600 if they do."""
+    with np.errstate(over="ignore"):
+        larger = np.ldexp(total, 1200)
+    return np.array([total, np.ldexp(total, -1200), larger if np.isfinite(larger) else 0.0])
+
+
 class Reference:
     """An optimizer over a list of arrays, at any speed but with every formula in plain sight."""
 
@@ -65,7 +76,8 @@ class Reference:
         self._before = h | {"weight_decay": 0.0} if getattr(self._rule, "OWN_WEIGHT_DECAY", False) else h
         self._slots = [self._rule.initial(p, h) for p in float64_copies(params)]
         self.params = float64_copies(params)
-        self.step_count, self._rates = 0, ()
+        self._dtypes = [np.asarray(p).dtype for p in params]
+        self.step_count, self._rates, self._carry = 0, (), {}
         self.last_grad_norm = None
 
     @property
@@ -73,22 +85,23 @@ class Reference:
         """Slot name -> list of arrays, one per parameter."""
         return {slot: [slots[slot] for slots in self._slots] for slot in self._slots[0]}
 
-    def step(self, grads, learning_rate=None):
+    def step(self, grads, learning_rate=None, value=VALUE):
         lr = self._h["learning_rate"] if learning_rate is None else learning_rate
-        h = self._begin(lr)
+        h = self._begin(lr, value)
         params, grads, self.last_grad_norm = prelude(self.params, float64_copies(grads), lr, self._before)
         if hasattr(self._rule, "update_all"):
-            self.params = self._rule.update_all(params, grads, self._slots, self.step_count, lr, self._h)
+            self.params = self._rule.update_all(params, grads, self._slots, self.step_count, lr, h)
             return
         self.params = [
-            self._rule.update(p, g, slots, self.step_count, lr, h)
-            for p, g, slots in zip(params, grads, self._slots, strict=True)
+            self._rule.update(p, g, slots, self.step_count, lr, h | {"dtype": dtype})
+            for p, g, slots, dtype in zip(params, grads, self._slots, self._dtypes, strict=True)
         ]
 
-    def _begin(self, lr):
-        """Count a step; the hyper-parameters for its updates."""
+    def _begin(self, lr, value):
+        """Count a step; what its updates are told."""
         self.step_count, self._rates = self.step_count + 1, (*self._rates, lr)
-        return self._h | {"rates": self._rates}
+        value = -value if self._h["maximize"] else value
+        return self._h | {"rates": self._rates, "carry": self._carry, "value": value}
 
 
 def mean_squares_of_rows(g):

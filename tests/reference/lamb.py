@@ -4,7 +4,7 @@ import numpy as np
 
 from . import norm
 
-LEARNING_RATES = {"quadratic": 0.03, "digits": 0.03}
+LEARNING_RATES = {"quadratic": 0.03, "digits": 0.015}
 OWN_WEIGHT_DECAY = True
 
 

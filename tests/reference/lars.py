@@ -4,7 +4,7 @@ import numpy as np
 
 from . import norm
 
-LEARNING_RATES = {"quadratic": 10.0, "digits": 10.0}
+LEARNING_RATES = {"quadratic": 10.0, "digits": 2.0}
 OWN_WEIGHT_DECAY = True
 
 

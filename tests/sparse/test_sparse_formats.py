@@ -5,7 +5,7 @@ import doctest
 import numpy as np
 import pytest
 import scipy.sparse
-from cases import DTYPES, OPTIMIZERS, takes_rows
+from cases import DTYPES, OPTIMIZERS, sees_shape
 from helpers import bits, misaligned, read_only, spread
 
 import fastopt
@@ -59,7 +59,7 @@ def whole_rows(grad, n_columns):
 
 def same_bits(cls, param, grad, expected, mode="lazy", **keywords):
     """Two steps with each of two gradients; both leave the same bits, and the first gradient is as before."""
-    if takes_rows(cls) and param.ndim == 2:
+    if sees_shape(cls) and param.ndim == 2:
         start, expected = param.copy(), whole_rows(expected, param.shape[1])
     else:
         start = param.reshape(-1).copy()

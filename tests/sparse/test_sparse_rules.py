@@ -64,8 +64,8 @@ def assert_matches(opt, oracle):
         np.testing.assert_allclose(param, expected, **TOLERANCE[param.dtype.name])
     assert list(opt.state) == list(oracle.state)
     for slot, arrays in opt.state.items():
-        for array, expected in zip(flat(arrays), oracle.state[slot], strict=True):
-            np.testing.assert_allclose(array, expected, **TOLERANCE[array.dtype.name], err_msg=slot)
+        for array, expected, param in zip(flat(arrays), oracle.state[slot], flat(opt.params), strict=True):
+            np.testing.assert_allclose(array, expected, **TOLERANCE[param.dtype.name], err_msg=slot)
     if opt.clip_norm is not None:
         np.testing.assert_allclose(opt.last_grad_norm, oracle.last_grad_norm, rtol=1e-5)
 

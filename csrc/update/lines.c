@@ -1,0 +1,219 @@
+/* lines.c -- how matrices are cut into tiles, and the passes of a step over them. */
+#include <string.h>
+#include "update/lines.h"
+#include "update/sums.h"
+
+/* Entries in a tile at least, where there are as many, and more in large arrays; bands of a matrix at most, as each has
+ * sums of all columns. */
+enum { TILE_ENTRIES = 65536, MOST_BANDS = 64 };
+
+static ptrdiff_t parts(ptrdiff_t n, ptrdiff_t size) { return (n + size - 1) / size; }
+
+static fo_lines cut(const fo_array *array)
+{
+    fo_lines it = {0};
+    const ptrdiff_t rows = array->rows, columns = array->columns;
+    if (array->size == 0)
+        return it;
+    const ptrdiff_t share = array->size / FO_MAX_CHUNKS, entries = share > TILE_ENTRIES ? share : TILE_ENTRIES;
+    const ptrdiff_t width = columns < FO_GRADIENT_BUFFER ? columns : FO_GRADIENT_BUFFER;
+    const ptrdiff_t high = parts(entries, width), least = parts(rows, MOST_BANDS);
+    it.matrices = array->size / (rows * columns);
+    it.band = high > least ? high : least;
+    it.bands = parts(rows, it.band);
+    it.width = FO_GRADIENT_BUFFER * parts(entries, FO_GRADIENT_BUFFER * (it.band < rows ? it.band : rows));
+    it.segments = parts(columns, it.width);
+    it.group = it.bands * it.segments > 1 ? 1 : parts(entries, rows * columns);
+    it.tiles = it.group > 1 ? parts(it.matrices, it.group) : it.matrices * it.bands * it.segments;
+    return it;
+}
+
+/* Gives each array its part of the workspace; the bytes that all take together. */
+static size_t lay_out(const fo_work *work, fo_lines *all, char *memory)
+{
+    size_t at = (size_t)work->n_arrays * sizeof *all;
+    for (ptrdiff_t k = 0; k < work->n_arrays; ++k) {
+        const fo_array *array = &work->arrays[k];
+        fo_lines it = cut(array);
+        const size_t n_rows = (size_t)(it.matrices * array->rows * it.segments), n_means = (size_t)it.matrices;
+        const size_t n_columns = array->rows > 1 ? (size_t)(it.matrices * it.bands * array->columns) : 0;
+        if (all) {
+            it.row_sums = (double *)(memory + at);
+            it.column_sums = n_columns ? it.row_sums + n_rows : NULL;
+            it.means = it.row_sums + n_rows + n_columns;
+            it.sums = (fo_sums *)(it.means + n_means);
+            all[k] = it;
+        }
+        at += (n_rows + n_columns + n_means) * sizeof(double) + (size_t)it.tiles * sizeof(fo_sums);
+    }
+    return at;
+}
+
+size_t fo_lines_workspace(const fo_work *work) { return lay_out(work, NULL, NULL); }
+
+fo_lines *fo_bind_lines(const fo_work *work, void *workspace)
+{
+    lay_out(work, workspace, workspace);
+    return workspace;
+}
+
+/* What all threads share. */
+typedef struct {
+    const fo_optimizer *it;
+    int form;
+    fo_tile_pass pass;
+} lines_task;
+
+static const fo_line_kernels *kernels_of(const lines_task *task, const fo_array *array)
+{
+    return fo_kernels_of(task->it->rule, array->dtype)->lines;
+}
+
+/* The scalars of one array: of the first pass those of all. */
+static fo_step step_of(const lines_task *task, const fo_array *array)
+{
+    fo_step step = task->it->step;
+    if (task->pass != FO_MEASURE && task->it->rule->adjust)
+        memcpy(step.coef, array->coef, sizeof step.coef);
+    return step;
+}
+
+static fo_tile tile_at(const fo_array *array, const fo_lines *lines, ptrdiff_t k)
+{
+    fo_tile tile = {array, lines, 0, 0, 0, array->rows, 0, array->columns};
+    if (lines->group > 1) {
+        tile.first = k * lines->group;
+        tile.last = tile.first + lines->group < lines->matrices ? tile.first + lines->group : lines->matrices;
+        return tile;
+    }
+    tile.column = k % lines->segments * lines->width;
+    tile.row = k / lines->segments % lines->bands * lines->band;
+    tile.first = k / lines->segments / lines->bands;
+    tile.last = tile.first + 1;
+    if (tile.column + lines->width < array->columns)
+        tile.column_end = tile.column + lines->width;
+    if (tile.row + lines->band < array->rows)
+        tile.row_end = tile.row + lines->band;
+    return tile;
+}
+
+/* Tiles [lo, hi), counted over all arrays. */
+static void run_tiles(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+{
+    const lines_task *task = context;
+    const fo_work *work = &task->it->work;
+    ptrdiff_t first = 0;
+    for (ptrdiff_t k = 0; k < work->n_arrays && first < hi; first += task->it->lines[k++].tiles) {
+        const fo_array *array = &work->arrays[k];
+        const fo_lines *lines = &task->it->lines[k];
+        const ptrdiff_t from = lo > first ? lo - first : 0, to = hi - first < lines->tiles ? hi - first : lines->tiles;
+        fo_step step = step_of(task, array);
+        for (ptrdiff_t at = from; at < to; ++at) {
+            const fo_tile tile = tile_at(array, lines, at);
+            step.sums = &lines->sums[at];
+            *step.sums = (fo_sums){0};
+            kernels_of(task, array)->tiles[task->pass][task->form](&tile, &step);
+        }
+    }
+}
+
+/* One pass; the sums of each array are written into it, and those of all returned. */
+static fo_sums run_pass(fo_optimizer *it, int form, fo_tile_pass pass, int num_threads)
+{
+    const lines_task task = {it, form, pass};
+    fo_sums total = {0};
+    ptrdiff_t n = 0;
+    for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k)
+        n += it->lines[k].tiles;
+    fo_parallel_for(n, num_threads, run_tiles, &task);
+    for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
+        fo_sums sums = {0};
+        for (ptrdiff_t at = 0; at < it->lines[k].tiles; ++at)
+            sums = fo_add_sums(sums, it->lines[k].sums[at]);
+        it->work.arrays[k].sums = sums;
+        total = fo_add_sums(total, sums);
+    }
+    return total;
+}
+
+fo_sums fo_measure_lines(fo_optimizer *it, int form, int num_threads)
+{
+    return run_pass(it, form, FO_MEASURE, num_threads);
+}
+
+/* Pieces of all lines of an array, FO_GRADIENT_BUFFER of them in each: rows first. */
+static ptrdiff_t row_pieces(const fo_array *array, const fo_lines *lines)
+{
+    return parts(lines->matrices * array->rows, FO_GRADIENT_BUFFER);
+}
+
+static ptrdiff_t column_pieces(const fo_array *array, const fo_lines *lines)
+{
+    return parts(lines->matrices * array->columns, FO_GRADIENT_BUFFER);
+}
+
+static void fold_piece(const lines_task *task, ptrdiff_t k, ptrdiff_t piece)
+{
+    const fo_array *array = &task->it->work.arrays[k];
+    const fo_lines *lines = &task->it->lines[k];
+    const fo_line_kernels *kernels = kernels_of(task, array);
+    const fo_step step = step_of(task, array);
+    const ptrdiff_t rows = row_pieces(array, lines), is_row = piece < rows;
+    const ptrdiff_t n = lines->matrices * (is_row ? array->rows : array->columns);
+    const ptrdiff_t start = (is_row ? piece : piece - rows) * FO_GRADIENT_BUFFER;
+    const ptrdiff_t stop = start + FO_GRADIENT_BUFFER < n ? start + FO_GRADIENT_BUFFER : n;
+    (is_row ? kernels->fold_rows : kernels->fold_columns[task->form])(array, lines, &step, start, stop);
+}
+
+/* Pieces [lo, hi), counted over all arrays. */
+static void fold_pieces(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+{
+    const lines_task *task = context;
+    ptrdiff_t first = 0;
+    for (ptrdiff_t k = 0; k < task->it->work.n_arrays && first < hi; ++k) {
+        const fo_array *array = &task->it->work.arrays[k];
+        const fo_lines *lines = &task->it->lines[k];
+        const ptrdiff_t n = row_pieces(array, lines) + column_pieces(array, lines);
+        for (ptrdiff_t at = lo > first ? lo - first : 0; at < n && at < hi - first; ++at)
+            fold_piece(task, k, at);
+        first += n;
+    }
+}
+
+/* The means of the slot of rows, of the matrices [lo, hi) counted over all arrays. */
+static void take_means(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+{
+    const lines_task *task = context;
+    ptrdiff_t first = 0;
+    for (ptrdiff_t k = 0; k < task->it->work.n_arrays && first < hi; first += task->it->lines[k++].matrices) {
+        const fo_array *array = &task->it->work.arrays[k];
+        const fo_lines *lines = &task->it->lines[k];
+        const ptrdiff_t from = lo > first ? lo - first : 0;
+        const ptrdiff_t to = hi - first < lines->matrices ? hi - first : lines->matrices;
+        if (from < to)
+            kernels_of(task, array)->take_means(array, lines, &task->it->step, from, to);
+    }
+}
+
+static void fold_lines(const fo_optimizer *it, int form, int num_threads)
+{
+    const lines_task task = {it, form, FO_UPDATE};
+    ptrdiff_t pieces = 0, matrices = 0;
+    for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
+        pieces += row_pieces(&it->work.arrays[k], &it->lines[k]) + column_pieces(&it->work.arrays[k], &it->lines[k]);
+        matrices += it->lines[k].matrices;
+    }
+    fo_parallel_for(pieces, num_threads, fold_pieces, &task);
+    fo_parallel_for(matrices, num_threads, take_means, &task);
+}
+
+void fo_step_lines(fo_optimizer *it, int form, int num_threads)
+{
+    fold_lines(it, form, num_threads);
+    if (it->rule->settle) {
+        run_pass(it, form, FO_BETWEEN, num_threads);
+        for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k)
+            it->rule->settle(it->hyper, &it->work.arrays[k], it->work.arrays[k].coef);
+    }
+    run_pass(it, form, FO_UPDATE, num_threads);
+}
