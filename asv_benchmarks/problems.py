@@ -73,11 +73,6 @@ def step_of(opt):
     return (lambda grad: opt.step(grad, 1.0)) if getattr(opt, "_uses_value", False) else opt.step
 
 
-def step_of(opt):
-    """The steps of an optimizer as a function of the gradient: with some value, if they use that of the objective."""
-    return (lambda grad: opt.step(grad, 1.0)) if getattr(opt, "_uses_value", False) else opt.step
-
-
 def repeated_step(opt, gradients):
     """A callable run(steps) that goes through the gradients in turns. The optimizer has seen each of them once."""
 

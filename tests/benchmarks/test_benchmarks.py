@@ -176,6 +176,19 @@ def test_what_a_commit_lacks_is_skipped(monkeypatch):
             run_once(CLASSES[name], method, arguments)
 
 
+def test_vectors_are_skipped_for_optimizers_of_matrices(monkeypatch):
+    def of_matrices(params, **hyper):
+        if params.ndim == 1:
+            raise ValueError("`params` must be matrices.")
+        return fastopt.SGD(params, **hyper)
+
+    monkeypatch.setattr(fastopt, "OPTIMIZERS", {"sgd": of_matrices})
+    run_once(CLASSES["dense.SmallStep"], "time_1000_steps", ("sgd", 100, "float32"))
+    for name, arguments in {"sparse.Elements": ("sgd", 1), "minimize.Overhead": ("sgd",)}.items():
+        with pytest.raises(NotImplementedError, match="takes no vectors"):
+            CLASSES[name]().setup(*arguments)
+
+
 def test_rare_sizes_are_skipped_unless_asked_for(monkeypatch):
     monkeypatch.delenv("FASTOPT_BENCH_EVERYTHING", raising=False)
     with pytest.raises(NotImplementedError, match="FASTOPT_BENCH_EVERYTHING"):
