@@ -25,10 +25,11 @@ def gauge_streams(nbytes, n):
 def streams(opt, size):
     """How many arrays a step only reads, how many it reads and writes, and how many the gauge then does.
 
-    In commits without `_core.streams` a step writes all its state, and the gauge has as many arrays.
+    Commits without `_core.streams` do not tell what a step only reads: there all counts as written, as it once was.
     """
     if not hasattr(_core, "streams"):
-        return 1, 1 + len(opt.state), 1 + len(opt.state)
+        readwrite = 1 + sum(slot.size == size for slot in opt.state.values())
+        return 1, readwrite, readwrite
     read, readwrite = _core.streams(opt.rule, opt.state, size)
     return read, readwrite, _core.gauge_like(read, readwrite)
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from contenders.problems import ADAM_SIZES, TARGETS
 
-PACKAGES = ("fastopt", "numpy", "scipy", "torch", "jax", "optax", "scikit-learn", "cyanure")
+PACKAGES = (
+    "fastopt", "numpy", "scipy", "torch", "jax", "optax", "schedulefree", "prodigyopt", "dog-optimizer",
+    "parameterfree", "pytorch-optimizer", "scikit-learn", "cyanure",
+)  # fmt: skip
 ADAM_BYTES = 28  # moved by a step for each float32 parameter: p, m and v are read and written, g is read
 QUIET = 0.05  # of the processors for others: beyond, no target is said to be reached or missed
 UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
@@ -18,7 +21,10 @@ This page is written by `python asv_benchmarks/peers.py`, whose first lines expl
 same work in float32, and their results are compared before the timing. Each one runs in a process of its own with the
 same number of threads; they take turns, and the figures are medians. The number in brackets is the time of a contender
 divided by that of fastopt, the median over the rounds; below 1 the contender was faster. optax runs under `jax.jit`
-with donated buffers, torch as a loop over tensors, with `foreach` and with `fused`.
+with donated buffers, torch as a loop over tensors, with `foreach` and with `fused`; its Muon multiplies matrices in
+float32. The *reference package* is schedulefree, prodigyopt, dog (DoG), parameterfree (COCOB), or pytorch-optimizer
+(ADOPT, Adan, AdEMAMix), over torch. A contender that does other work is left out: no package for torch has the LARS or
+LAMB of their papers.
 
 *Busy with others* is the share of the processors' time that other programs used. Where it is not near 0, or not known,
 two threads that wait for each other lose much more time than one thread, and the figures of small steps are not

@@ -18,8 +18,8 @@ METHODS = {
     "RMSprop": ("rmsprop", {"learning_rate": 0.001, "rho": 0.9, "epsilon": 1e-7}),
 }
 
-#: The same for rules that came with a paper and a package of their own. First distances, trust coefficients and values
-#: are such that the three steps which are compared change parameters by some 0.01, and not by less than is tolerated.
+#: The same for rules that came with a paper and a package of their own. First distances and trust coefficients are such
+#: that the steps which are compared move parameters by hundreds of times what their results may differ by.
 PAPER_METHODS = {
     "ScheduleFreeSGD": ("schedulefreesgd", {"learning_rate": 0.01, "beta_1": 0.9}),
     "ScheduleFreeAdamW": (
@@ -34,7 +34,7 @@ PAPER_METHODS = {
     ),
     "DoG": ("dog", {"learning_rate": 1.0, "reps_rel": 0.01, "epsilon": 1e-8, "averaging": False}),
     "COCOB": ("cocob", {"learning_rate": 1.0, "alpha": 100.0, "epsilon": 1e-8}),
-    "ADOPT": ("adopt", {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.9999, "epsilon": 1e-6}),
+    "ADOPT": ("adopt", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.9999, "epsilon": 1e-6}),
     "Adan": ("adan", {"learning_rate": 0.001, "beta_1": 0.98, "beta_2": 0.92, "beta_3": 0.99, "epsilon": 1e-8}),
     "AdEMAMix": (
         "ademamix",

@@ -116,6 +116,28 @@ def test_benchmarks_run(name, monkeypatch):
         assert not method.startswith("track_") or math.isfinite(result)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", fastopt.OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name",
+    """dense.SmallStep dense.BeyondCaches sparse.Rows sparse.Elements sparse.Exact minimize.Overhead
+    objectives.Methods""".split(),
+)
+def test_benchmarks_run_with_every_optimizer(name, optimizer, monkeypatch):
+    """Also with rules that look at rows, at all entries or at the value of the objective; some take no vectors."""
+    for constant, value in SMALL.get(name.split(".")[0], {}).items():
+        monkeypatch.setattr(SUITES[name.split(".")[0]], constant, value)
+    monkeypatch.setenv("FASTOPT_BENCH_EVERYTHING", "1")
+    cls = CLASSES[name]
+    (method,) = [each for each in dir(cls) if BENCHMARK.fullmatch(each)]
+    arguments = [optimizer, *smallest_parameters(cls)[1:]]
+    if problems.takes_vectors(optimizer) or name.startswith("dense.") or name == "sparse.Rows":
+        run_once(cls, method, arguments)
+    else:
+        with pytest.raises(NotImplementedError, match="takes no vectors"):
+            run_once(cls, method, arguments)
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_parameters_have_names(name):
     cls = CLASSES[name]
@@ -152,6 +174,19 @@ def test_what_a_commit_lacks_is_skipped(monkeypatch):
         method = next(each for each in dir(CLASSES[name]) if BENCHMARK.fullmatch(each))
         with pytest.raises(NotImplementedError, match="this commit has no"):
             run_once(CLASSES[name], method, arguments)
+
+
+def test_vectors_are_skipped_for_optimizers_of_matrices(monkeypatch):
+    def of_matrices(params, **hyper):
+        if params.ndim == 1:
+            raise ValueError("`params` must be matrices.")
+        return fastopt.SGD(params, **hyper)
+
+    monkeypatch.setattr(fastopt, "OPTIMIZERS", {"sgd": of_matrices})
+    run_once(CLASSES["dense.SmallStep"], "time_1000_steps", ("sgd", 100, "float32"))
+    for name, arguments in {"sparse.Elements": ("sgd", 1), "minimize.Overhead": ("sgd",)}.items():
+        with pytest.raises(NotImplementedError, match="takes no vectors"):
+            CLASSES[name]().setup(*arguments)
 
 
 def test_rare_sizes_are_skipped_unless_asked_for(monkeypatch):
@@ -224,7 +259,8 @@ def test_all_kernels_run_between_marks(marks):
     names = list(instruction_counts.all_kernels())
     instruction_counts.run_between_marks(names, marks)
     k = instruction_counts.K
-    assert marks.labels[1:] == [f"{times} {name}" for name in names for times in (k, 2 * k)]
+    lacking = {f"elements {name}" for name in fastopt.OPTIMIZERS if not problems.takes_vectors(name)}
+    assert marks.labels[1:] == [f"{times} {name}" for name in names if name not in lacking for times in (k, 2 * k)]
 
 
 def test_kernels_that_a_commit_lacks_are_left_out(marks, monkeypatch, capsys):

@@ -9,7 +9,7 @@ import pytest
 from cases import DTYPES
 
 import fastopt
-from fastopt import __main__
+from fastopt import __main__, _core
 from fastopt._cli import bench, bench_numpy
 
 LABELS = [" ".join([name, *(f"{key}={value}" for key, value in hyper.items())]) for name, hyper in bench.cases()]
@@ -95,6 +95,32 @@ def test_what_a_row_says():
 )
 def test_times(seconds, text):
     assert bench.format_time(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "hyper", "shape", "expected"),
+    [
+        ("sgd", {}, (6, 4), (1, 1)),
+        ("sgd", {"momentum": 0.9}, (6, 4), (1, 2)),
+        ("adam", {}, (6, 4), (1, 3)),
+        ("lars", {}, (6, 4), (1, 2)),
+        ("cocob", {}, (6, 4), (2, 5)),  # the starting point is only read
+        ("rowwiseadagrad", {}, (6, 4), (1, 1)),  # a number per row is nothing beside a matrix
+        ("rowwiseadagrad", {}, (6,), (1, 2)),
+    ],
+)
+def test_arrays_that_a_step_reads_and_writes(name, hyper, shape, expected):
+    x = np.zeros(shape)
+    opt = fastopt.get_optimizer(name)(x, **hyper)
+    assert _core.streams(opt.rule, opt.state, x.size) == expected
+
+
+@pytest.mark.parametrize(
+    ("read", "readwrite", "in_gauge"),
+    [(1, 1, 1), (1, 3, 3), (1, 6, 6), (2, 1, 1), (2, 2, 1), (2, 4, 2), (2, 5, 3), (9, 1, 1)],
+)
+def test_the_gauge_writes_nearly_the_same_share(read, readwrite, in_gauge):
+    assert _core.gauge_like(read, readwrite) == in_gauge
 
 
 class Clock:
