@@ -249,7 +249,7 @@ cdef class Bound:
         index, values, sorted_already = coalescer.distinct(
             index, values, n_positions, promised, in_order, self._allowed_threads
         )
-        if self.it.work.by_rows and width != bound.row_width:
+        if self.it.work.by_rows and width != bound.row_width and bound.size > 0:
             index, values = sparse_gradients.whole_rows(index, values, bound.row_width)
             width, sorted_already = bound.row_width, True
         bound.grad = cnp.PyArray_DATA(values)

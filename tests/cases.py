@@ -68,6 +68,11 @@ def couples_entries(cls):
     return _core.couples_entries(cls.rule)
 
 
+def couples_arrays(cls):
+    """Whether it depends on those of the other arrays, too."""
+    return couples_entries(cls) and cls not in (fastopt.Adafactor, fastopt.LAMB, fastopt.LARS)
+
+
 def takes_rows(cls):
     """Whether the step of each entry depends on the others of its row."""
     return _core.takes_rows(cls.rule)

@@ -31,7 +31,7 @@ def blank(params):
     return {name: np.full_like(array, 9) for name, array in params.items()}
 
 
-ALLOCATING = ("momentum", "amsgrad", "centered")
+ALLOCATING = ("momentum", "amsgrad", "centered", "averaging")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

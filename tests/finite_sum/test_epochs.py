@@ -20,7 +20,7 @@ from reference_epochs import (
 from scipy import sparse
 
 import fastopt
-from fastopt import RowSparse, minimize, objectives, schedules
+from fastopt import RowSparse, _core, minimize, objectives, schedules
 from fastopt._minimize import finite_sums
 
 SIZES = [1, 7, 23]
@@ -49,7 +49,8 @@ def loop_of_steps(p, cls, mode, size, epochs=3, **hyperparameters):
     for batch in batches(p.sum.n, size, epochs, SEED):
         g = p.sum.slope(opt.params.astype(np.float64), batch).astype(p.x0.dtype)
         touched = np.flatnonzero(p.sum.touched(batch))
-        opt.step(RowSparse(touched, g[touched]) if mode == "lazy" else g)
+        value = [p.sum.mean_loss(opt.params.astype(np.float64), batch)] if _core.uses_value(cls.rule) else []
+        opt.step(RowSparse(touched, g[touched]) if mode == "lazy" else g, *value)
     return opt
 
 
@@ -370,8 +371,9 @@ def test_optimizer_of_the_result_is_a_plain_one(method, mode, penalty):
     )
     twin = OPTIMIZERS[name](res.optimizer.params.copy(), sparse=MODES[mode][1], learning_rate=RATE, **hyperparameters)
     twin.load_state_dict(res.optimizer.state_dict())
-    twin.step(np.ones(30))
-    res.optimizer.step(np.ones(30))
+    value = [1.0] if _core.uses_value(twin.rule) else []
+    twin.step(np.ones(30), *value)
+    res.optimizer.step(np.ones(30), *value)
     assert res.optimizer.params.tobytes() == twin.params.tobytes()
     assert res.optimizer.step_count == 13
 
