@@ -12,7 +12,7 @@ import hypothesis
 import numpy as np
 import pytest
 import scipy.sparse
-from cases import CASES, DTYPES, OPTIMIZERS, is_refused
+from cases import CASES, DTYPES, OPTIMIZERS, couples_arrays, is_refused
 from helpers import flat, misaligned
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -42,7 +42,7 @@ STRUCTURES = {
     "dict": lambda arrays: {f"p{k}": array for k, array in enumerate(arrays)},
 }
 # Hyper-parameters that decide which state there is.
-ALLOCATING = ("momentum", "amsgrad", "centered")
+ALLOCATING = ("momentum", "amsgrad", "centered", "averaging")
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -91,7 +91,7 @@ def twin(oracle):
     """A copy of an oracle; its formulas are a module, which cannot be copied."""
     other = copy.copy(oracle)
     other.params = copy.deepcopy(oracle.params)
-    other._slots = copy.deepcopy(oracle._slots)
+    other._slots, other._carry = copy.deepcopy((oracle._slots, oracle._carry))
     return other
 
 
@@ -295,8 +295,9 @@ class AnOptimizer(RuleBasedStateMachine):
     # --- comparisons ---------------------------------------------------------------------------------------
 
     def tolerance(self, array):
-        """A norm over all arrays brings the rounding of sums in single precision into those of double precision."""
-        shared = self.opt.clip_norm is not None and any(each.dtype == np.float32 for each in flat(self.opt.params))
+        """Sums over all arrays bring the rounding of those in single precision into those of double precision."""
+        sums = self.opt.clip_norm is not None or couples_arrays(type(self.opt))
+        shared = sums and any(each.dtype == np.float32 for each in flat(self.opt.params))
         return TOLERANCE["float32" if shared else array.dtype.name]
 
     def raw(self, opt=None):
@@ -315,7 +316,8 @@ class AnOptimizer(RuleBasedStateMachine):
         for slot, arrays in state.items():
             for k, array in enumerate(flat(arrays)):
                 expected = self.oracle._slots[k][slot]
-                np.testing.assert_allclose(array, expected, **self.tolerance(array), err_msg=slot)
+                tolerance = self.tolerance(flat(self.opt.params)[k])
+                np.testing.assert_allclose(array, expected, **tolerance, err_msg=slot)
                 self.oracle._slots[k][slot] = array.astype(np.float64)
         self.oracle.params = [np.array(param, np.float64) for param in flat(self.opt.params)]
 
