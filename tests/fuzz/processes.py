@@ -12,7 +12,7 @@ from memory import compiled, sanitized
 
 import fastopt
 
-LONGEST_WAIT = 6  # seconds that a child may take for some milliseconds of work
+LONGEST_WAIT = 20  # seconds that a child may take for some milliseconds of work, on a machine with other work
 NOBODY = 65534
 
 
