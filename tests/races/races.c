@@ -56,7 +56,8 @@ static const ptrdiff_t shape[] = {N_ROWS, WIDTH};
 
 static fo_array new_array(const fo_rule *rule, int form, int dtype)
 {
-    fo_array array = {.size = SIZE, .dtype = dtype, .param = numbers(SIZE, dtype), .row_width = rule->by_rows ? WIDTH : 1};
+    fo_array array = {.size = SIZE, .dtype = dtype, .param = numbers(SIZE, dtype), .row_width = rule->by_rows ? WIDTH : 1,
+                      .rows = N_ROWS, .columns = WIDTH, .is_matrix = 1};
     for (int k = 0; rule->slots[k].name; ++k)
         if ((rule->slots[k].options & form) == rule->slots[k].options)
             array.state[k] = allocate(SIZE, fo_itemsize(dtype));   /* of any kind of slot: enough, and aligned */
@@ -88,7 +89,9 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
     int32_t index[TOUCHED];
     int64_t *last_step = allocate(SIZE, sizeof *last_step);
     void *grad = numbers(2 * SIZE, array->dtype);
+    void *workspace = rule->by_lines ? allocate(fo_lines_workspace(&it.work), 1) : NULL;
     it.partial = allocate(FO_MAX_CHUNKS + 1, sizeof *it.partial);
+    it.lines = rule->by_lines ? fo_bind_lines(&it.work, workspace) : NULL;
     for (int k = 0; k < FO_MAX_HYPER; ++k)
         it.hyper[k] = 0.5;
     for (int k = 0; k < TOUCHED; ++k)
@@ -114,13 +117,14 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
         fo_apply(&it, n_threads);
     }
     *norm = it.norm;
-    if (!rule->by_rows) {            /* such a rule has no state that lags */
+    if (!rule->by_rows && !rule->by_lines) {   /* such rules have no state that lags */
         array->last_step = last_step;
         it.step.t = 10;
         fo_plan(&it.work, FO_FLUSH);
         fo_update(&it.work, rule, FO_FLUSH, &it.step, n_threads);
         array->last_step = NULL;
     }
+    free(workspace);
     free(it.partial);
     free(grad);
     free(last_step);
