@@ -135,9 +135,8 @@ def minimize(
     -------
     OptimizeResult
         x : ndarray
-            The solution: ``optimizer.solution()`` where that is an average (`ASGD`, `ScheduleFreeAdamW`,
-            `ScheduleFreeSGD`). Otherwise, unless it is averaged or the best one, the array that `optimizer` is bound
-            to.
+            The solution: ``optimizer.solution()`` where that is an average, as that of `ASGD`. Otherwise, unless it is
+            averaged or the best one, the array that `optimizer` is bound to.
         fun : float
             The objective at `x`: over all samples in their own order, or one more evaluation where there are none.
         jac : ndarray or sparse

@@ -178,8 +178,8 @@ class Optimizer(KnownAttributes, _core.Engine):
         Returns
         -------
         ndarray, or list or dict of ndarrays
-            Copies of the parameters; of a rule that keeps an average, the average: `ASGD`, `ScheduleFreeAdamW` and
-            `ScheduleFreeSGD`. Training goes on from the parameters, whatever is done to these arrays.
+            Copies of the parameters; of an optimizer that averages, such as `ASGD`, the average: its own
+            documentation says so. Training goes on from the parameters, whatever is done to these arrays.
 
         Raises
         ------
