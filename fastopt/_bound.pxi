@@ -22,14 +22,7 @@ cdef inline bint fits(cnp.ndarray g, Held held) noexcept:
 
 cdef void *state_data(cnp.ndarray state, cnp.ndarray param, fo_per per) except? NULL:
     """The memory of a state array, which has numbers for entries, rows, columns or the whole of its parameter."""
-    entries = (<object>param).shape
-    last = max(len(entries) - 1, 0)
-    dtype = np.dtype(np.float64) if per in (FO_PER_ARRAY, FO_SUM_PER_ARRAY) else param.dtype
-    shape = {FO_PER_ENTRY: entries, FO_PER_ROW: entries[:1], FO_PER_ARRAY: (), FO_SUM_PER_ARRAY: (3,),
-             FO_PER_MATRIX_ROW: entries[:last],
-             FO_PER_MATRIX_COLUMN: entries[:max(last - 1, 0)] + entries[last:]}[per]
-    if per in (FO_PER_ROW, FO_PER_MATRIX_ROW, FO_PER_MATRIX_COLUMN) and cnp.PyArray_SIZE(param) == 0:
-        shape = (0,)
+    shape, dtype = slot_layout(param, PER[per])
     if not (is_sealed(state) and cnp.PyArray_ISCARRAY(state) and (<object>state).shape == shape
             and (<object>state).dtype == dtype):
         raise ValueError("state arrays that go with the parameters are needed, got others.")

@@ -80,6 +80,24 @@ def uses_value(str rule):
     return bool(find_rule(rule).uses_value)
 
 
+cdef dict PER = {FO_PER_ENTRY: "entry", FO_PER_ROW: "row", FO_PER_ARRAY: "array", FO_SUM_PER_ARRAY: "sum",
+                 FO_PER_MATRIX_ROW: "matrix row", FO_PER_MATRIX_COLUMN: "matrix column"}
+
+
+def slot_layout(cnp.ndarray param not None, str per not None):
+    """Shape and dtype of a slot of a parameter, by what it has numbers for: see `slot_shapes`.
+
+    Rows and columns without entries have no numbers: there may be any number of them.
+    """
+    shape = (<object>param).shape
+    if per in ("array", "sum"):
+        return (() if per == "array" else (3,)), np.dtype(np.float64)
+    if per != "entry" and cnp.PyArray_SIZE(param) == 0:
+        return (0,), (<object>param).dtype
+    shapes = {"entry": shape, "row": shape[:1], "matrix row": shape[:-1]}
+    return shapes[per] if per in shapes else shape[: max(len(shape) - 2, 0)] + shape[-1:], (<object>param).dtype
+
+
 def slot_shapes(str rule, dict values):
     """Name -> what the slot has numbers for.
 
@@ -87,14 +105,12 @@ def slot_shapes(str rule, dict values):
     over an array.
     """
     cdef const fo_rule *found = find_rule(rule)
-    per = {FO_PER_ENTRY: "entry", FO_PER_ROW: "row", FO_PER_ARRAY: "array", FO_SUM_PER_ARRAY: "sum",
-           FO_PER_MATRIX_ROW: "matrix row", FO_PER_MATRIX_COLUMN: "matrix column"}
     cdef Py_ssize_t k = 0
     result = {}
     exist = rule_slots(rule, values)
     while found.slots[k].name != NULL:
         if found.slots[k].name.decode() in exist:
-            result[found.slots[k].name.decode()] = per[found.slots[k].per]
+            result[found.slots[k].name.decode()] = PER[found.slots[k].per]
         k += 1
     return result
 

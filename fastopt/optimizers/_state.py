@@ -18,20 +18,6 @@ STAGGER = 12 * ALIGNMENT
 STAGGER_FROM = 64 * 1024
 
 
-def like(array, per):
-    """Shape and dtype of a slot of an array, by what it has numbers for: see `_core.slot_shapes`.
-
-    Rows and columns without entries have no numbers: there may be any number of them.
-    """
-    shape = array.shape
-    if per in ("array", "sum"):
-        return (() if per == "array" else (3,)), np.dtype(np.float64)
-    if per == "entry" or array.size == 0:
-        return (shape if per == "entry" else (0,)), array.dtype
-    shapes = {"row": shape[:1], "matrix row": shape[:-1], "matrix column": shape[:-2] + shape[-1:]}
-    return shapes[per], array.dtype
-
-
 def allocate(arrays, slots):
     """Return slot name -> tuple of zeroed arrays that go with `arrays`; `slots` is what `_core.slot_shapes` gives.
 
@@ -48,7 +34,7 @@ def allocate(arrays, slots):
     for array in arrays:
         into_page = array.ctypes.data // ALIGNMENT * ALIGNMENT
         for name, per in slots.items():
-            (shape, dtype), size = like(array, per), _size(array, per)
+            (shape, dtype), size = _core.slot_layout(array, per), _size(array, per)
             if size >= STAGGER_FROM:
                 into_page += STAGGER
                 at += (into_page - at) % PAGE
@@ -59,5 +45,5 @@ def allocate(arrays, slots):
 
 
 def _size(array, per):
-    shape, dtype = like(array, per)
+    shape, dtype = _core.slot_layout(array, per)
     return math.prod(shape) * dtype.itemsize
