@@ -10,14 +10,16 @@ import numpy as np
 from .. import _checkpoint
 from .._memory import sealed
 from .._types import ArrayLike, StrPath
-from .._validation import minimize as validation
+from .._validation import minimize as checks
 from .._validation import saved_runs
 from ..objectives._base import Objective
 from . import arguments, stopping
 from .batches import Batches, NoSamples
 from .bounds import Projection
+from .callbacks import callback_of, epoch_callback_of
 from .finite_sums import BuiltInEvaluator, FiniteSumRun
-from .report import History, Progress, callback_of, show
+from .held_out import validation_loss
+from .report import History, Progress, show
 from .run import Run, RunParts
 from .scipy_method import scipy_method
 from .settings import Method, Settings
@@ -41,12 +43,14 @@ def minimize(
     batch_size: int | None = None,
     rng: int | np.random.Generator | None = None,
     resume: StrPath | None = None,
+    validation: Any = None,
+    epoch_callback: Callable[..., Any] | None = None,
 ) -> Any:
     """Minimize a function whose values or gradients are noisy, or a mean over samples.
 
     Arguments, result and conventions follow `scipy.optimize.minimize`; constraints and second derivatives are not
-    taken, and `data`, `n_samples`, `batch_size`, `rng` and `resume` are new. For a guide see "minimize" in the
-    documentation.
+    taken, and `data`, `n_samples`, `batch_size`, `rng`, `resume`, `validation` and `epoch_callback` are new. For a
+    guide see "minimize" in the documentation.
 
     Parameters
     ----------
@@ -129,7 +133,18 @@ def minimize(
     resume : path, optional
         A checkpoint of the same run, to be continued: it ends with the bits it would have had without interruption.
         `x0` gives shape and dtype only. Parameters, state, hyper-parameters and the random generator are those of the
-        checkpoint; the objective, the data, schedules and the budget those of this call.
+        checkpoint; the objective, the data, schedules, callbacks, `validation` and the budget those of this call.
+    validation : callable, Objective, array or tuple of arrays, optional
+        A loss that no step sees, evaluated at the solution after each epoch: a function of `x`, an object of
+        `fastopt.objectives` with its own penalties, or held-out samples in the form of `data`, over which the mean of
+        `fun` is taken. For a built-in `fun` samples are ``(X, y)``, over which its loss is taken without penalties and
+        weights. It is in `history`, and takes the place of the loss of the epoch in `tol`, `patience`, `return_best`
+        and `reduce_on_plateau`. NaN and infinity count as no progress.
+    epoch_callback : callable, optional
+        Called after each complete epoch as ``epoch_callback(state)``, with an OptimizeResult with `x` (a read-only view
+        of the solution, valid during the call: copy what is to be kept), `fun` (the loss of the epoch), `validation`
+        (None without one), `nit`, `nepoch`, `learning_rate`, `grad_norm` and `time`. It may raise StopIteration to end
+        the run. Built-in objectives run whole epochs in C between two calls.
 
     Returns
     -------
@@ -143,12 +158,12 @@ def minimize(
             The gradient at `x`, of a built-in objective over all samples; with other samples, with "spsa" and where
             an iteration failed, the last one that a step of this call used, None if there was none.
         nit, nepoch, nfev, njev : int
-            Iterations, complete epochs, calls for values and for gradients.
+            Iterations, complete epochs, calls of `fun` for values, on held-out samples as well, and for gradients.
         success, status, message : bool, int, str
             See Notes.
         history : dict of arrays
             One entry per epoch: iteration, epoch, fun (its mean loss), learning_rate and grad_norm of its last
-            iteration, and time in seconds. An incomplete epoch at the end has an entry, too.
+            iteration, time in seconds, and with `validation` that. An incomplete epoch at the end has an entry, too.
         optimizer : Optimizer
             With its state.
 
@@ -170,14 +185,14 @@ def minimize(
     3  failure the gradient became NaN or infinite (only with ``nonfinite="raise"``, the default here)
     4  failure the parameters overflowed; x is that of the last epoch before
     5  success `bounds` leave a single point, where the objective is evaluated once
-    99 failure the callback raised StopIteration
+    99 failure `callback` or `epoch_callback` raised StopIteration
     == ======= =====================================================================================================
 
     The loss of an epoch is the mean over its iterations. It is smoothed as ``s = 0.7 s + 0.3 loss``, so that noise in
     a single epoch neither ends a run nor keeps it going.
 
-    An exception in `fun`, `jac` or `callback` passes through unchanged. Ctrl-C raises KeyboardInterrupt; with
-    `checkpoint` the iteration is finished first (a second Ctrl-C does not wait), and the file has all of it.
+    An exception in `fun`, `jac`, `validation` or a callback passes through unchanged. Ctrl-C raises KeyboardInterrupt;
+    with `checkpoint` the iteration is finished first (a second Ctrl-C does not wait), and the file has all of it.
 
     Examples
     --------
@@ -197,26 +212,26 @@ def minimize(
     >>> res.nit, res.nepoch, res.success
     (640, 20, True)
     """
-    x = validation.starting_point(x0)
-    remaining = validation.options(options)
+    x = checks.starting_point(x0)
+    remaining = checks.options(options)
     settings = Settings.take(remaining)
     chosen = Method(method, remaining)
     built_in = isinstance(fun, Objective)
     if built_in:
         x = x.astype(fun.dtype, copy=False)
-        validation.objective_arguments(fun, x, jac, args, data, n_samples)
+        checks.objective_arguments(fun, x, jac, args, data, n_samples)
         n_samples = fun.n_samples
         batch_size = 1 if batch_size is None and chosen.needs_objective else batch_size
     elif chosen.needs_objective:
-        validation.needs_objective(chosen.name.lower())
+        checks.needs_objective(chosen.name.lower())
     else:
-        validation.no_parallel_samples(settings)
+        checks.no_parallel_samples(settings)
     x = sealed(x)  # a function that makes the optimizer is given it, and may not resize it
     samples = arguments.samples(data, n_samples, batch_size)
-    tol = validation.tolerance(tol)
+    tol = checks.tolerance(tol)
     projection = None if bounds is None else Projection.of(bounds, x)
     saved = None if resume is None else arguments.saved_run(resume)
-    generator = validation.generator(rng)
+    generator = checks.generator(rng)
     if saved is not None:
         generator = arguments.resumed_generator(rng, saved["run"]["rng"]["bit_generator"])
     batches = NoSamples(settings.epoch_length) if samples is None else Batches(*samples, generator)
@@ -229,12 +244,14 @@ def minimize(
     if projection is not None and saved is None:
         projection.start(x)  # first: some optimizers make their state of the parameters
     optimizer = chosen.optimizer(x, limit)
+    held_out = validation_loss(validation, fun, x, evaluate, batches)
     identity = arguments.identity(x, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         saved_runs.same_run(saved["identity"], identity, resume)
     parts = RunParts(
         x, evaluate, batches, optimizer, generator, settings, limit, identity, bounds=projection,
-        average=arguments.average(settings, x, optimizer), callback=callback_of(callback), history=History(),
+        average=arguments.average(settings, x, optimizer), callback=callback_of(callback),
+        epoch_callback=epoch_callback_of(epoch_callback), validation=held_out, history=History(held_out is not None),
         watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
     )  # fmt: skip
     run = FiniteSumRun(parts) if built_in else Run(parts)
@@ -261,8 +278,8 @@ def _result(run, status, unit, tol):
     from scipy.optimize import OptimizeResult
 
     if run.weight_sum > 0:
-        run.note_epoch()  # the last one is incomplete, and not in a checkpoint
-    x = run.best_x if run.best_x is not None else run.answer()
+        run.note_epoch(run.answer(run.solution()))  # the last one is incomplete, and not in a checkpoint
+    x = run.best_x if run.best_x is not None else run.answer(run.solution())
     value, gradient, status = run.evaluated(x, status)
     result = OptimizeResult(
         x=x,
@@ -274,7 +291,7 @@ def _result(run, status, unit, tol):
         njev=run.evaluate.njev,
         success=status in (stopping.CONVERGED, stopping.FIXED) or (status == stopping.BUDGET and tol is None),
         status=status,
-        message=stopping.MESSAGES[status].format(unit=unit, nit=run.nit),
+        message=stopping.MESSAGES[status].format(unit=unit, nit=run.nit, by=run.stopped_by),
         history=run.history.arrays(),
         optimizer=run.optimizer,
     )

@@ -271,7 +271,7 @@ class FiniteSumRun(Run):
                 raise Stop(status)
             if self.progress is not None:
                 self.progress.bar.update(self.nit - self.progress.bar.n)
-            if self.callback is not None:
+            if self.calls_back:
                 self.call_back()
             interrupts.check()
 
@@ -307,6 +307,10 @@ class FiniteSumRun(Run):
         """Mean loss of the epoch's batches, and the penalties at its end."""
         mean = self.loss_sum / self.weight_sum if self.weight_sum else math.nan
         return mean + self.objective._penalty(self.x)
+
+    def validated(self, answer):
+        with _threads.threads(self.epochs_in_c.threads):
+            return super().validated(answer)
 
     def rate_and_norm(self):
         rate, norm = super().rate_and_norm()

@@ -8,7 +8,7 @@ from typing import Any
 from .._validation import minimize as validation
 
 # What minimize() takes as arguments of its own, SciPy's minimize as options.
-ARGUMENTS = ("data", "n_samples", "batch_size", "rng", "resume")
+ARGUMENTS = ("data", "n_samples", "batch_size", "rng", "resume", "validation", "epoch_callback")
 
 
 def scipy_method(name: Any = "adam", **hyper: Any) -> Callable[..., Any]:
@@ -20,7 +20,8 @@ def scipy_method(name: Any = "adam", **hyper: Any) -> Callable[..., Any]:
         As `method` of `fastopt.minimize`.
     **hyper
         Hyper-parameters of the method, other options of `fastopt.minimize`, and its arguments `data`, `n_samples`,
-        `batch_size`, `rng` and `resume`. Those that are given as `options` to SciPy's `minimize` come before these.
+        `batch_size`, `rng`, `resume`, `validation` and `epoch_callback`. Those that are given as `options` to SciPy's
+        `minimize` come before these.
 
     Returns
     -------
