@@ -11,7 +11,7 @@ cdef class SagaSvrgSegments:
         Whose `params` are updated.
     learning_rate : float
     longest : int
-        Most steps in a segment.
+        Most steps between two flushes.
     poll : InterruptPoll
     """
 
@@ -69,10 +69,15 @@ cdef class SagaSvrgSegments:
         return loss
 
     def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, double loss):
-        """One step for each sample; returns the number of steps and why it ended. Losses are added to `loss`."""
+        """One step for each sample; returns the number of steps and why it ended. Losses are added to `loss`.
+
+        There may be fewer steps than samples. Columns may lag until the next flush.
+        """
         order, pins = batch_order(order, self.objective.n_samples, first, n_samples), Pins()
+        if self.it.n_lagged >= self.longest:
+            self.flush()
         self.it.loss = loss
-        self.it.samples = batch_of(order, first, min(n_samples, self.longest))
+        self.it.samples = batch_of(order, first, min(n_samples, self.longest - self.it.n_lagged))
         self.check_param()
         self.objective.samples.pin(pins)
         pins.reserve(pins.n + 2)
@@ -85,6 +90,18 @@ cdef class SagaSvrgSegments:
         finally:
             pins.release()
         return self.it.n_done, self.it.end
+
+    def flush(self):
+        """Bring all columns up to date."""
+        pins = Pins()
+        self.check_param()
+        pins.reserve(1)
+        pins.add(self.param.view)
+        try:
+            with nogil:
+                flush_saga_svrg(&self.it)
+        finally:
+            pins.release()
 
     cdef int check_param(self) except -1:
         """Refuse parameters that are no longer what was bound."""

@@ -82,9 +82,10 @@ def minimize(
         `patience` epochs: see Notes. Without it the budget is used up.
     callback : callable, optional
         Called after each iteration as ``callback(intermediate_result)`` if that is the name of its only parameter,
-        with an OptimizeResult with `x`, `fun` (of the iteration's batch, before its step), `nit` and `nepoch`; else
-        as ``callback(x)``. Both are given copies of the parameters, at which gradients are taken; the optimizer's
-        solution may be another. It may raise StopIteration to end the run.
+        with an OptimizeResult with `x`, `fun` (of the iteration's batch, before its step; of a built-in objective with
+        the penalties after it), `nit` and `nepoch`; else as ``callback(x)``. Both are given copies of the parameters,
+        at which gradients are taken; the optimizer's solution may be another. `x` and `fun` of a result are computed
+        when they are read, or after the call if it is kept. It may raise StopIteration to end the run.
     options : dict, optional
         Hyper-parameters of the method (`learning_rate` may be a schedule; `reduce_on_plateau` is given the losses
         of the epochs), and:
@@ -249,7 +250,7 @@ def minimize(
     if saved is not None:
         saved_runs.same_run(saved["identity"], identity, resume)
     parts = RunParts(
-        x, evaluate, batches, optimizer, generator, settings, limit, identity, bounds=projection,
+        x, evaluate, batches, optimizer, chosen.shared, generator, settings, limit, identity, bounds=projection,
         average=arguments.average(settings, x, optimizer), callback=callback_of(callback),
         epoch_callback=epoch_callback_of(epoch_callback), validation=held_out, history=History(held_out is not None),
         watch=None if tol is None else stopping.LossWatch(tol, settings.patience),

@@ -38,6 +38,8 @@ class RunParts(NamedTuple):
         The batches of an epoch.
     optimizer : Optimizer or FiniteSumMethod
         Of the parameters `x`.
+    shared : bool
+        Whether the caller has the optimizer, and may look at it in a callback.
     rng : numpy.random.Generator
         Source of all that is random.
     settings : Settings
@@ -62,6 +64,7 @@ class RunParts(NamedTuple):
     evaluate: Any
     batches: Any
     optimizer: Any
+    shared: bool
     rng: np.random.Generator
     settings: Any
     limit: int
@@ -156,12 +159,16 @@ class Run:
     def call_back(self):
         """Call the callbacks, which may have x from the function that made the optimizer, and give it another dtype."""
         if self.callback is not None:
-            self.callback(self.x.copy, self.shown_value, self.nit, self.nepoch)
+            self.callback(self.shown_x, self.shown_value, self.nit, self.nepoch)
         if self.epoch_callback is not None and not self.in_epoch:
             self.epoch_callback(self.epoch_solution, self.history.last())
         changed = self.held.now_and_before
         if changed is not None:
             refuse_moved("`params`", "optimizer", *changed)
+
+    def shown_x(self):
+        """The copy of the parameters that a callback is given."""
+        return self.x.copy()
 
     def shown_value(self):
         """The value that a callback is given."""

@@ -80,6 +80,7 @@ class Method:
         self.make = method
         self.is_class = isinstance(method, type) and issubclass(method, (Optimizer, FiniteSumMethod))
         self.needs_objective = self.is_class and issubclass(method, FiniteSumMethod)
+        self.shared = method not in (OPTIMIZERS | FINITE_SUM_METHODS).values()  # code of the caller makes the optimizer
         self.name = getattr(method, "__name__", type(method).__name__)
         declared = method._declared if self.is_class else {}
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}
