@@ -1,7 +1,7 @@
 /* lagged_penalty.h -- l1 and l2 on parameters whose columns few samples touch, in time proportional to the touches.
  *
  * A column that no sample touches for a while only shrinks. The steps that it missed are made up for by one lagged
- * update when it is read the next time, in closed form, from tables over the steps since all columns were up to date. */
+ * update when it is read the next time, in closed form, from tables over the steps since the last flush. */
 #ifndef FO_LAGGED_PENALTY_H
 #define FO_LAGGED_PENALTY_H
 

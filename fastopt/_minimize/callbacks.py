@@ -55,7 +55,7 @@ def _call_with_result(callback, x, fun, nit, nepoch):
         raise stop
 
 
-def epoch_callback_of(callback):
+def epoch_callback_of(callback, params):
     """The user's epoch callback as a function of a solution and the epoch's entries in the history; or None."""
     if callback is None:
         return None
@@ -65,7 +65,7 @@ def epoch_callback_of(callback):
 
     def call(solution, entries):
         state = OptimizeResult(
-            x=read_only(solution),
+            x=params.structured(read_only(solution)),
             fun=entries["fun"],
             validation=entries.get("validation"),
             nit=entries["iteration"],

@@ -307,7 +307,7 @@ class FiniteSumRun(Run):
         if flush:
             self.epochs_in_c.flush()
         if self.bounds is not None:
-            self.optimizer._project(self.bounds)
+            self.optimizer._project(self.projections)
         if self.average is not None and done and self.nepoch >= self.settings.average_start:
             self.average.update(self.x)
         size = self.batches.size

@@ -6,13 +6,15 @@ from ..objectives._base import Objective
 from .batches import EVALUATION_SIZE, mean_over, selectable
 
 
-def validation_loss(given, fun, x, evaluate, batches):
-    """What `validation` stands for, as a function of a solution like x that gives a float; None if it is None."""
+def validation_loss(given, fun, params, evaluate, batches):
+    """What `validation` stands for, as a function of a vector that gives a float; None if it is None."""
     if given is None:
         return None
     if isinstance(given, Objective):
-        validation.same_parameters(given, x)
-    loss = given if callable(given) else _over_samples(given, fun, evaluate, batches)
+        validation.same_parameters(given, params.vector)
+        loss = given
+    else:
+        loss = params.function(given) if callable(given) else _over_samples(given, fun, evaluate, batches)
     return lambda solution: validation.value(loss(read_only(solution)))
 
 

@@ -1,5 +1,6 @@
 """What a run reports: history, progress bar and the lines of `disp`."""
 
+import math
 import time
 
 import numpy as np
@@ -73,9 +74,11 @@ class History:
 
 
 def gradient_norm(gradient):
-    """Euclidean norm; duplicates in a sparse gradient count one by one."""
+    """Euclidean norm, of a list or dict over all of it; duplicates in a sparse gradient count one by one."""
     if hasattr(gradient, "tocoo"):
         values = gradient.tocoo().data
+    elif isinstance(gradient, (dict, list)):
+        return math.hypot(*map(gradient_norm, gradient.values() if isinstance(gradient, dict) else gradient))
     else:
         values = getattr(gradient, "rows", gradient)  # of a RowSparse
     with np.errstate(over="ignore"):

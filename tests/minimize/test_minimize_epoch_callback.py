@@ -91,6 +91,24 @@ def test_x_is_the_solution(kind, method, options):
     assert seen[-1].tobytes() == res.x.tobytes() != res.optimizer.params.tobytes()
 
 
+@pytest.mark.parametrize("average", [None, "ema"])
+def test_x_has_the_structure_of_x0(average):
+    seen = []
+
+    def fun(x):
+        return float((x["a"] ** 2).sum()), {"a": 2 * x["a"], "b": np.ones(3)}
+
+    def epoch_callback(state):
+        assert not state.x["a"].flags.writeable
+        seen.append({name: each.copy() for name, each in state.x.items()})
+
+    x0 = {"a": np.ones((2, 2)), "b": np.zeros(3)}
+    options = {"epochs": 3, "epoch_length": 4, "average": average}
+    res = minimize(fun, x0, jac=True, epoch_callback=epoch_callback, options=options)
+    assert len(seen) == 3
+    assert all(seen[-1][name].tobytes() == res.x[name].tobytes() for name in x0)
+
+
 @each_kind
 def test_stop_iteration_ends_the_run(kind):
     stop = Counted(lambda state: None, StopIteration(), 2)

@@ -150,6 +150,17 @@ def test_it_is_evaluated_at_the_solution(method, options):
     assert seen[-1].tobytes() == res.x.tobytes() != res.optimizer.params.tobytes()
 
 
+@pytest.mark.parametrize("validation", [lambda x: value(np.append(x["w"], x["v"]), *HELD_OUT), HELD_OUT])
+def test_structure_of_x0(validation):
+    def fun(x, X, y):
+        loss, gradient = squares(np.append(x["w"], x["v"]), X, y)
+        return loss, {"w": gradient[:2], "v": gradient[2]}
+
+    res = run(validation, fun=fun, x0={"w": np.zeros(2), "v": np.zeros(())}, options={"return_best": True})
+    plain = run(held_out)
+    np.testing.assert_allclose(res.history["validation"], plain.history["validation"], rtol=1e-12)
+
+
 def test_an_incomplete_epoch_has_one_too():
     res = run(held_out, options={"maxiter": 7})
     assert res.history["epoch"].tolist() == [1, 2, 3]
