@@ -646,6 +646,21 @@ MINIMIZE = {
         FUN + "n_samples = 4", "minimize(fun, x0, data=np.ones(4), n_samples=n_samples, options={'epochs': 1})",
         follow="n_samples = None",
     ),
+    "a share of the samples as validation": Row(
+        FUN + "X, validation = np.arange(8.0), 0.25; fun = lambda x, X: (x @ x + X.sum(), 2 * x)",
+        "res = minimize(fun, x0, jac=True, data=X, validation=validation, options={'epochs': 1})",
+        "len(res.history['validation']) == 1", "X, validation = X[:6], X[6:]",
+    ),
+    "validation samples without data": Row(
+        FUN + "validation = np.ones(4)", "res = minimize(fun, x0, validation=validation, options={'epochs': 1})",
+        "len(res.history['validation']) == 1", "validation = lambda x: fun(x) + 1.0",
+    ),
+    "weighted validation samples": Row(
+        "X, y = np.eye(4), np.array([0, 1, 0, 1]); fun, validation = Logistic(X, y), (X, y, np.arange(4.0))",
+        "res = minimize(fun, np.zeros(4), validation=validation, options={'epochs': 1})",
+        "len(res.history['validation']) == 1",
+        "validation = fastopt.objectives.Logistic(X, y, sample_weight=np.arange(4.0))",
+    ),
     "args of a compiled objective": Row(
         NATIVE + "batches.data = None", "check(None, (1,), batches)", again=False, follow="check(None, (), batches)",
     ),
