@@ -6,7 +6,7 @@ Python may look at them; inside, lagged updates of columns that no sample touche
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport INFINITY, log
+from libc.math cimport INFINITY, NAN, log
 from libc.stdint cimport int32_t, int64_t
 
 cimport numpy as cnp
