@@ -192,7 +192,7 @@ def draw_profile(axes, problems):
         found = np.sort(ratios_of(problems, method))
         shares = np.arange(1, len(found) + 1) / len(found)
         style = {"lw": 2.5, "zorder": 3, "color": "k"} if place == 0 else {"lw": 1.3, "color": f"C{place - 1}"}
-        style["ls"] = "-" if place <= 10 else "--"  # there are ten colours
+        style["ls"] = ("-", "--", ":")[max(place - 1, 0) // 10]  # there are ten colours
         axes.step([1e-9, *found], [0, *shares], where="post", label=method.replace("`", ""), **style)
     axes.axvline(WITHIN, color="0.3", lw=1)
     axes.set(xscale="log", xlim=(0.1, FARTHEST), ylim=(0, 1), xlabel="gap / gap of the tuned Adam, at most")
