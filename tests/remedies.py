@@ -596,6 +596,11 @@ MINIMIZE = {
         "minimize(f, np.zeros(2), method='lars', options={'parallel': 'hogwild', 'epochs': 1})", "res.nit == 1",
         "res = minimize(f, np.zeros(2), method='lars', options={'epochs': 1})", again=False,
     ),
+    "hogwild without a method": Row(
+        DATA + "f = LeastSquares(X, y)", "minimize(f, np.zeros(2), options={'parallel': 'hogwild', 'epochs': 1})",
+        "res.nit == 1", "res = minimize(f, np.zeros(2), method='sgd', options={'parallel': 'hogwild', 'epochs': 1})",
+        again=False,
+    ),
     "a sample that is too long": Row(
         DATA + "X = X * 1e200; " + MAKE, "res = minimize(f, np.zeros(2), method='saga')", "res.success",
         "X = X / np.abs(X).max(); " + MAKE,

@@ -31,7 +31,7 @@ def minimize(
     fun: Any,
     x0: ArrayLike | Structure,
     args: tuple[Any, ...] = (),
-    method: Any = "adam",
+    method: Any = None,
     jac: Any = None,
     *,
     bounds: Any = None,
@@ -66,10 +66,9 @@ def minimize(
         Never written. For built-in objectives of shape (n,).
     args : tuple, optional
         Further arguments of `fun` and `jac`.
-    method : str, Optimizer class, callable or None, default="adam"
-        A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters.
-        None needs no tuning where parameters are of the order of 1: Adam, with a learning rate that falls from 0.05
-        to 0 along half a cosine over the whole budget.
+    method : str, Optimizer class, callable or None, optional
+        A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters. None needs no
+        learning rate: `Prodigy`, with a factor that falls to 0 over the whole budget; see Notes.
     jac : {True, callable, None, "2-point", "3-point", "spsa"}, optional
         How the gradient is computed. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
         A gradient is an array with shape and dtype of `x`, which other forms that SciPy takes are converted to, or any
@@ -181,6 +180,10 @@ def minimize(
 
     Notes
     -----
+    ``method=None`` is `Prodigy` with ``beta_1=0.8, beta_2=0.97, growth_rate=2, epsilon=1e-12``, ``d0 = 1e-5 * max(1,
+    max|x0|)`` and, as `learning_rate`, a factor of the rate that it finds, which falls from 1 to 0 along half a cosine
+    over the budget; options replace any of these. Each step is a pass over all of `x`, with sparse gradients, too.
+
     The statuses:
 
     == ======= =====================================================================================================
@@ -211,7 +214,7 @@ def minimize(
     ...     residual = X @ w - y
     ...     return residual @ residual / (2 * len(y)), X.T @ residual / len(y)
     >>> res = fastopt.minimize(loss, np.zeros(3), jac=True, data=(X, y), batch_size=64, rng=0,
-    ...                        options={"learning_rate": 0.05, "epochs": 20})
+    ...                        options={"epochs": 20})
     >>> res.x.round(1)
     array([ 1. , -2. ,  0.5])
     >>> res.nit, res.nepoch, res.success

@@ -11,12 +11,12 @@ from .._validation import minimize as validation
 ARGUMENTS = ("data", "n_samples", "batch_size", "rng", "resume", "validation", "epoch_callback")
 
 
-def scipy_method(name: Any = "adam", **hyper: Any) -> Callable[..., Any]:
+def scipy_method(name: Any = None, **hyper: Any) -> Callable[..., Any]:
     """A method for `scipy.optimize.minimize`.
 
     Parameters
     ----------
-    name : str, Optimizer class, callable or None
+    name : str, Optimizer class, callable or None, optional
         As `method` of `fastopt.minimize`.
     **hyper
         Hyper-parameters of the method, other options of `fastopt.minimize`, and its arguments `data`, `n_samples`,

@@ -602,7 +602,7 @@ def test_spsa_by_hand():
         shift = 0.05 / (k + 1) ** 0.101 * (2.0 * rng.integers(0, 2, 3, dtype=np.int8) - 1)
         opt.step((bowl_value(x + shift) - bowl_value(x - shift)) / (2 * shift))
     options = {"maxiter": 8, "learning_rate": 0.1, "spsa_step": 0.05}
-    res = minimize(bowl_value, np.zeros(3), jac="spsa", rng=6, options=options)
+    res = minimize(bowl_value, np.zeros(3), jac="spsa", method="adam", rng=6, options=options)
     assert res.x == pytest.approx(x, rel=1e-9)
 
 
