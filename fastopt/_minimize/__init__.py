@@ -13,7 +13,7 @@ from .._types import ArrayLike, StrPath
 from .._validation import minimize as validation
 from .._validation import saved_runs
 from ..objectives._base import Objective
-from . import arguments, stopping
+from . import arguments, noise, stopping
 from .batches import Batches, NoSamples
 from .bounds import Projection
 from .finite_sums import BuiltInEvaluator, FiniteSumRun
@@ -223,12 +223,12 @@ def minimize(
     if built_in:
         evaluate = BuiltInEvaluator(fun)
     else:
-        functions = arguments.UserFunctions(fun, jac, args)
+        functions = arguments.UserFunctions(fun, noise.jac_of_run(jac, saved), args)
         evaluate = arguments.evaluator(functions, x, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     if projection is not None and saved is None:
         projection.start(x)  # first: some optimizers make their state of the parameters
-    optimizer = chosen.optimizer(x, limit)
+    optimizer = noise.optimizer(chosen, evaluate, x, limit)
     identity = arguments.identity(x, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         saved_runs.same_run(saved["identity"], identity, resume)
@@ -237,6 +237,8 @@ def minimize(
         average=arguments.average(settings, x, optimizer), callback=callback_of(callback), history=History(),
         watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
     )  # fmt: skip
+    if saved is None:
+        parts = noise.answered(parts, chosen, jac)
     run = FiniteSumRun(parts) if built_in else Run(parts)
     if saved is None:
         run.begin()

@@ -231,7 +231,18 @@ def test_callers_options_stay_as_they_are():
 
 BAD_ARGUMENTS = {
     "fun": ({"fun": 3.0}, TypeError, "`fun` must be callable, got float."),
-    "jac": ({"jac": "cs"}, ValueError, '`jac` must be True, a callable, None, "2-point", "3-point" or "spsa"'),
+    "jac": (
+        {"jac": "3 points"},
+        ValueError,
+        '`jac` must be True, a callable, None, "2-point", "3-point", "cs" or "spsa", got \'3 points\'; '
+        'pass jac="3-point".',
+    ),
+    "jac unlike any": ({"jac": "exact"}, ValueError, "got 'exact'."),
+    "jac of numbers": (
+        {"jac": [1.0, 2.0, 3.0]},
+        ValueError,
+        "got [1.0, 2.0, 3.0]; pass the function that computes it.",
+    ),
     "jac array": ({"jac": np.ones(3)}, ValueError, "`jac` must be True, a callable, None"),
     "callback": ({"callback": 3}, TypeError, "`callback` must be callable, got int."),
     "tol": ({"tol": -1.0}, ValueError, "`tol` must be in [0, inf), got -1.0."),
@@ -256,6 +267,13 @@ BAD_OPTIONS = {
     "average_decay": [(1.0, ValueError, "in [0, 1), got 1.0"), (-0.1, ValueError, "in [0, 1), got -0.1")],
     "return_best": [(1, TypeError, "True or False, got 1")],
     "spsa_step": [(0.0, ValueError, "in (0, inf), got 0.0"), (math.inf, ValueError, "in (0, inf), got inf")],
+    "finite_diff_rel_step": [
+        ("1e-3", TypeError, "a real number or an array of them, got '1e-3'"),
+        ([1e-3, None, 1e-3], TypeError, "a real number or an array of them, got [0.001, None, 0.001]"),
+        ([[1.0], [1.0, 2.0]], TypeError, "a real number or an array of them, got [[1.0], [1.0, 2.0]]"),
+        (math.nan, ValueError, "finite, got nan"),
+        ([1e-3, 1e-3], ValueError, "a number, or one for each of the 3 parameters, got shape (2,)"),
+    ],
     "progress": [(1, TypeError, "True or False, got 1")],
     "checkpoint": [(3, TypeError, ""), ("no such folder/run.npz", FileNotFoundError, "a file in a folder that exists")],
     "checkpoint_every": [(0, ValueError, "a positive integer, got 0")],
