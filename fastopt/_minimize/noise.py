@@ -25,14 +25,14 @@ def answered(parts, chosen, jac):
         or parts.limit == 0
     ):
         return parts
-    if parts.batches.n_samples is not None or not is_noisy(parts.evaluate, parts.x):
+    if parts.batches.n_samples is not None or not is_noisy(parts.evaluate, parts.params.vector):
         return parts
     validation.warn_noise()
     former = parts.evaluate
     evaluate = Spsa(former.fun, former.args, parts.settings.spsa_step, parts.rng, parts.bounds).calibrated()
     evaluate.nfev = former.nfev
-    made = optimizer(chosen, evaluate, parts.x, parts.limit)
-    identity = arguments.identity(parts.x, made, parts.batches, parts.settings) | evaluate.identity()
+    made = optimizer(chosen, evaluate, parts.params, parts.limit)
+    identity = arguments.identity(parts.params, made, parts.batches, parts.settings) | evaluate.identity()
     return parts._replace(evaluate=evaluate, optimizer=made, identity=identity)
 
 
@@ -51,8 +51,8 @@ def jac_of_run(jac, saved):
     return "spsa" if was_noisy and validation.leaves_gradient_open(jac) else jac
 
 
-def optimizer(chosen, evaluate, x, limit):
-    """The optimizer of x; perturbation has steps of its own, which are taken where nothing else is asked for."""
+def optimizer(chosen, evaluate, params, limit):
+    """The optimizer of a run; perturbation has steps of its own, which are taken where nothing else is asked for."""
     if chosen.tuned and not chosen.hyperparameters and isinstance(evaluate, Spsa):
-        return evaluate.optimizer(x, limit)
-    return chosen.optimizer(x, limit)
+        return evaluate.optimizer(params.structured(params.vector), limit)
+    return chosen.optimizer(params, limit)
