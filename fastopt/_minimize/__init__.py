@@ -66,12 +66,14 @@ def minimize(
         A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters.
         None needs no tuning where parameters are of the order of 1: Adam, with a learning rate that falls from 0.05
         to 0 along half a cosine over the whole budget.
-    jac : {True, callable, None, "2-point", "3-point", "spsa"}, optional
+    jac : {True, callable, None, "2-point", "3-point", "cs", "spsa"}, optional
         How the gradient is computed. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
         A gradient is an array with shape and dtype of `x`, which other forms that SciPy takes are converted to, or any
-        sparse one that `Optimizer.step` takes; for several arrays a dict or list of them. None or
-        "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2; in
-        float64. "spsa": two evaluations on the same batch at random shifts (Spall 1992), for any n.
+        sparse one that `Optimizer.step` takes; for several arrays a dict or list of them. None, False
+        or "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2;
+        `x` is float64 then. "cs": complex steps. "spsa": two evaluations on the same batch at random shifts
+        (Spall 1992), for any n. None without samples: "spsa", with an OptimizeWarning, if `fun` gives two values at
+        `x0`.
     bounds : scipy.optimize.Bounds, sequence of (low, high), or dict or list, optional
         Kept by projection after each step, by the parameters and by the solution. A starting point outside is moved,
         with an OptimizeWarning. ``(low, high)`` with two numbers holds for all parameters. For an array of more
@@ -104,8 +106,11 @@ def minimize(
             Weight of the past in "ema", in [0, 1).
         return_best : bool, default=False
             Return the solution at the end of the epoch with the smallest loss, not the last one.
-        spsa_step : float, default=0.01
-            Size of the shifts of ``jac="spsa"`` in the first iteration; about the noise of `fun` is a good value.
+        finite_diff_rel_step : float or array, optional
+            Steps of differences in units of `x`, as in SciPy; by default from the dtype in which `fun` computes.
+        spsa_step : float, optional
+            Size of the shifts of ``jac="spsa"`` in the first iteration: by default found by calibration with
+            ``method=None`` and where noise was noticed, else 0.01.
         parallel : {"batch", "hogwild"}
             Built-in objectives: threads share a batch, or take samples each and update the same `x` without locks;
             not for methods whose steps take sums over all of `x`, such as "lamb".
