@@ -32,7 +32,8 @@ class Settings:
     progress: bool = option(False, flag)
     checkpoint: str | None = option(None, validation.checkpoint_path)
     checkpoint_every: int = option(1, count, minimum=1)
-    spsa_step: float = option(0.01, real, interval="(0, inf)")
+    spsa_step: float | None = option(None, real, interval="(0, inf)")
+    finite_diff_rel_step: float | None = option(None, validation.real_numbers)
     parallel: str = option("batch", choice, allowed=("batch", "hogwild"))
 
     MOST_ITERATIONS = 10_000
