@@ -5,7 +5,7 @@ may be outstanding (csrc/finite_sum/lagged_penalty.h): a flush makes them, and t
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport INFINITY, log
+from libc.math cimport INFINITY, NAN, log
 from libc.stdint cimport int32_t, int64_t
 
 cimport numpy as cnp

@@ -12,7 +12,7 @@ from .._types import ArrayLike, StrPath, Structure
 from .._validation import minimize as checks
 from .._validation import saved_runs, starting_points
 from ..objectives._base import Objective
-from . import arguments, stopping
+from . import arguments, noise, stopping
 from .batches import Batches, NoSamples
 from .bounds import Projection
 from .callbacks import callback_of, epoch_callback_of
@@ -31,7 +31,7 @@ def minimize(
     fun: Any,
     x0: ArrayLike | Structure,
     args: tuple[Any, ...] = (),
-    method: Any = "adam",
+    method: Any = None,
     jac: Any = None,
     *,
     bounds: Any = None,
@@ -66,16 +66,17 @@ def minimize(
         Never written. For built-in objectives of shape (n,).
     args : tuple, optional
         Further arguments of `fun` and `jac`.
-    method : str, Optimizer class, callable or None, default="adam"
-        A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters.
-        None needs no tuning where parameters are of the order of 1: Adam, with a learning rate that falls from 0.05
-        to 0 along half a cosine over the whole budget.
-    jac : {True, callable, None, "2-point", "3-point", "spsa"}, optional
+    method : str, Optimizer class, callable or None, optional
+        A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters. None needs no
+        learning rate: `Prodigy`, with a factor that falls to 0 over the whole budget; see Notes.
+    jac : {True, callable, None, "2-point", "3-point", "cs", "spsa"}, optional
         How the gradient is computed. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
         A gradient is an array with shape and dtype of `x`, which other forms that SciPy takes are converted to, or any
-        sparse one that `Optimizer.step` takes; for several arrays a dict or list of them. None or
-        "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2; in
-        float64. "spsa": two evaluations on the same batch at random shifts (Spall 1992), for any n.
+        sparse one that `Optimizer.step` takes; for several arrays a dict or list of them. None, False
+        or "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2;
+        `x` is float64 then. "cs": complex steps. "spsa": two evaluations on the same batch at random shifts
+        (Spall 1992), for any n. None without samples: "spsa", with an OptimizeWarning, if `fun` gives two values at
+        `x0`.
     bounds : scipy.optimize.Bounds, sequence of (low, high), or dict or list, optional
         Kept by projection after each step, by the parameters and by the solution. A starting point outside is moved,
         with an OptimizeWarning. ``(low, high)`` with two numbers holds for all parameters. For an array of more
@@ -109,8 +110,11 @@ def minimize(
             Weight of the past in "ema", in [0, 1).
         return_best : bool, default=False
             Return the solution at the end of the epoch with the smallest loss, not the last one.
-        spsa_step : float, default=0.01
-            Size of the shifts of ``jac="spsa"`` in the first iteration; about the noise of `fun` is a good value.
+        finite_diff_rel_step : float or array, optional
+            Steps of differences in units of `x`, as in SciPy; by default from the dtype in which `fun` computes.
+        spsa_step : float, optional
+            Size of the shifts of ``jac="spsa"`` in the first iteration: by default found by calibration with
+            ``method=None`` and where noise was noticed, else 0.01.
         parallel : {"batch", "hogwild"}
             Built-in objectives: threads share a batch, or take samples each and update the same `x` without locks;
             not for methods whose steps take sums over all of `x`, such as "lamb".
@@ -181,6 +185,10 @@ def minimize(
 
     Notes
     -----
+    ``method=None`` is `Prodigy` with ``beta_1=0.8, beta_2=0.97, growth_rate=2, epsilon=1e-12``, ``d0 = 1e-5 * max(1,
+    max|x0|)`` and, as `learning_rate`, a factor of the rate that it finds, which falls from 1 to 0 along half a cosine
+    over the budget; options replace any of these. Each step is a pass over all of `x`, with sparse gradients, too.
+
     The statuses:
 
     == ======= =====================================================================================================
@@ -211,7 +219,7 @@ def minimize(
     ...     residual = X @ w - y
     ...     return residual @ residual / (2 * len(y)), X.T @ residual / len(y)
     >>> res = fastopt.minimize(loss, np.zeros(3), jac=True, data=(X, y), batch_size=64, rng=0,
-    ...                        options={"learning_rate": 0.05, "epochs": 20})
+    ...                        options={"epochs": 20})
     >>> res.x.round(1)
     array([ 1. , -2. ,  0.5])
     >>> res.nit, res.nepoch, res.success
@@ -243,12 +251,12 @@ def minimize(
     if built_in:
         evaluate = BuiltInEvaluator(fun)
     else:
-        functions = arguments.UserFunctions(fun, jac, args)
+        functions = arguments.UserFunctions(fun, noise.jac_of_run(jac, saved), args)
         evaluate = arguments.evaluator(functions, params, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     if projection is not None and saved is None:
         projection.start(params.vector)  # first: some optimizers make their state of the parameters
-    optimizer = chosen.optimizer(params, limit)
+    optimizer = noise.optimizer(chosen, evaluate, params, limit)
     params.check_unmoved()
     held_out = validation_loss(validation, fun, params, evaluate, batches)
     identity = arguments.identity(params, optimizer, batches, settings) | evaluate.identity()
@@ -261,6 +269,8 @@ def minimize(
         history=History(validated=held_out is not None),
         watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
     )  # fmt: skip
+    if saved is None:
+        parts = noise.answered(parts, chosen, jac)
     run = FiniteSumRun(parts) if built_in else Run(parts)
     if saved is None:
         run.begin()

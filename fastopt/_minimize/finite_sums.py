@@ -183,7 +183,6 @@ class SagaSvrgEpochs:
 
     def __init__(self, objective, method, batches, settings, bounded):
         self.objective, self.method, self.batches, self.evaluate = objective, method, batches, None
-        rate = validation.saga_svrg_rate(method._values["learning_rate"], objective)
         validation.saga_svrg_settings(settings, batches)
         self.threads = _threads.resolve(method.num_threads)
         own = objective._samples.own
@@ -194,8 +193,9 @@ class SagaSvrgEpochs:
         work = max(SAGA_SVRG_ENTRIES, objective.n_features) / per_sample
         self.length = min(max(1, int(work)), objective.n_samples)
         self.poll = epochs.InterruptPoll(max(1, int(POLL_ENTRIES / per_sample)))
-        self.segments = epochs.SagaSvrgSegments(objective, method, rate, self.length, self.poll)
-        method._bind(self.segments.gradient_memory, self.segments.mean_gradient, rate)
+        self.segments = epochs.SagaSvrgSegments(objective, method, self.length, self.poll)
+        self.segments.set_learning_rate(method._begin_epoch(objective))  # of an epoch that may be under way
+        method._bind(self.segments.gradient_memory, self.segments.mean_gradient)
 
     def start(self):
         """SAGA's gradient memory, before the first step."""
@@ -203,7 +203,8 @@ class SagaSvrgEpochs:
             self.fill()
 
     def begin_epoch(self):
-        """SVRG's gradient memory."""
+        """The learning rate, and SVRG's gradient memory."""
+        self.segments.set_learning_rate(self.method._begin_epoch(self.objective))
         if not self.method.updates_memory:
             self.fill()
 

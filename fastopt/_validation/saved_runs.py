@@ -118,6 +118,11 @@ def number_or_nan(interval="[-inf, inf]"):
     return check
 
 
+def one_of(names):
+    """A check of strings."""
+    return functools.partial(choice, allowed=names)
+
+
 def pair(first, second):
     """A check of lists of two values."""
 
