@@ -59,6 +59,9 @@ RUNS = {
         lambda: PLAIN | dict(fun=bowl_value, jac="spsa"), {"epoch_length": 4}, fastopt.AdamW, {}, np.random.PCG64DXSM,
     ),
     "best": (lambda: DATA | dict(tol=1e-9), {"return_best": True}, fastopt.FTRL, {}, np.random.PCG64),
+    "validated": (
+        lambda: DATA | dict(tol=1e-9, validation=TABLE + 1.0), {"return_best": True}, fastopt.SGD, {}, np.random.SFC64,
+    ),
     "plateau": (lambda: DATA, {}, fastopt.Rprop, {"learning_rate": plateau}, np.random.PCG64),
     "lagged gradient": (lambda: built_in("csr32", l1=0.02, l2=0.1), {}, fastopt.Adam, {}, np.random.PCG64),
     "proximal": (lambda: built_in("csr64", l1=0.02, l2=0.1), {}, fastopt.SGD, {}, np.random.Philox),
@@ -237,8 +240,8 @@ def forgeries(tree):
             if other is not DELETED:
                 yield keys, other, never_saved
             elif keys:
-                # Without `touched` it is a checkpoint of a run over dense samples.
-                yield keys, other, never_saved and "touched" not in keys
+                # Without `touched` it is a checkpoint of a run over dense samples, without `validation` of one without.
+                yield keys, other, never_saved and not {"touched", "validation"} & set(keys)
 
 
 def other_layouts(value):

@@ -16,6 +16,7 @@ from . import arguments, noise, stopping
 from .batches import Batches, NoSamples
 from .bounds import Projection
 from .callbacks import callback_of, epoch_callback_of
+from .early_stopping import EarlyStopping
 from .finite_sums import BuiltInEvaluator, FiniteSumRun
 from .held_out import validation_loss
 from .report import History, Progress, show
@@ -202,7 +203,8 @@ def minimize(
     == ======= =====================================================================================================
 
     The loss of an epoch is the mean over its iterations. It is smoothed as ``s = 0.7 s + 0.3 loss``, so that noise in
-    a single epoch neither ends a run nor keeps it going.
+    a single epoch neither ends a run nor keeps it going. A validation loss is not smoothed: a run with `tol` ends when
+    it has not fallen below the smallest one for `patience` epochs.
 
     An exception in `fun`, `jac`, `validation` or a callback passes through unchanged. Ctrl-C raises KeyboardInterrupt;
     with `checkpoint` the iteration is finished first (a second Ctrl-C does not wait), and the file has all of it.
@@ -267,7 +269,8 @@ def minimize(
         average=arguments.average(settings, params.vector, optimizer), callback=callback_of(callback),
         epoch_callback=epoch_callback_of(epoch_callback, params), validation=held_out,
         history=History(validated=held_out is not None),
-        watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
+        watch=None if tol is None or held_out is not None else stopping.LossWatch(tol, settings.patience),
+        early_stopping=None if tol is None or held_out is None else EarlyStopping(tol, settings.patience),
     )  # fmt: skip
     if saved is None:
         parts = noise.answered(parts, chosen, jac)

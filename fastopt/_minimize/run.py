@@ -15,12 +15,16 @@ from .._validation import minimize as validation
 from .._validation import saved_runs
 from .._validation.scalars import flag
 from . import stopping
+from .early_stopping import EarlyStopping
 from .interrupts import DeferredInterrupt
 from .report import gradient_norm
 from .stopping import BUDGET, Stop
 
 #: Names of fields in checkpoints of versions before 0.2 -> present names.
 FORMER_NAMES = {"stretches": "segments"}
+
+#: Fields that checkpoints of versions before 0.2 lack -> what stands for them.
+ADDED = {"early_stopping": None}
 
 
 class RunParts(NamedTuple):
@@ -56,6 +60,8 @@ class RunParts(NamedTuple):
     history : History
     watch : LossWatch or None
         The stopping rule.
+    early_stopping : EarlyStopping or None
+        That of a run with a validation loss.
     """
 
     params: Any
@@ -74,6 +80,7 @@ class RunParts(NamedTuple):
     validation: Any
     history: Any
     watch: Any
+    early_stopping: Any
 
 
 class Run:
@@ -136,6 +143,8 @@ class Run:
         if self.bounds is not None and self.bounds.single_point:
             return stopping.FIXED
         if self.watch is not None and self.watch.over and not self.in_epoch:
+            return stopping.CONVERGED
+        if self.early_stopping is not None and self.early_stopping.over and not self.in_epoch:
             return stopping.CONVERGED
         return BUDGET if self.nit >= self.limit else None
 
@@ -248,7 +257,9 @@ class Run:
         if self.progress is not None:
             self.progress.epoch(loss)
         if self.watch is not None:
-            self.watch.update(monitored)
+            self.watch.update(loss)
+        if self.early_stopping is not None:
+            self.early_stopping.update(monitored)
         self.consistent = True
         if finite and self.nepoch % self.settings.checkpoint_every == 0:
             self.save()
@@ -329,7 +340,8 @@ class Run:
 
     def snapshot(self):
         """All that changes during a run, as a tree of plain values and arrays."""
-        parts = {"evaluate": self.evaluate, "average": self.average, "watch": self.watch, "history": self.history}
+        names = ("evaluate", "average", "watch", "early_stopping", "history")
+        parts = {name: getattr(self, name) for name in names}
         return {
             "x": self.x,
             "optimizer": self.optimizer._snapshot(),
@@ -358,6 +370,7 @@ class Run:
             "evaluate": self.evaluate.schema(done),
             "average": average,
             "watch": saved_runs.optional(stopping.LossWatch.schema(done)),
+            "early_stopping": saved_runs.optional(EarlyStopping.schema(done)),
             "history": self.history.schema(done, self.batches.per_epoch),
             "nit": saved_runs.count(),
             "nepoch": saved_runs.count(),
@@ -382,12 +395,12 @@ class Run:
     def restore(self, saved):
         """Go on from a snapshot of the same run; if anything in it is wrong, raise and change nothing."""
         done = saved_runs.done(saved, self.batches.per_epoch)
-        saved = saved_runs.record(self.schema(done), FORMER_NAMES)("run", saved)
+        saved = saved_runs.record(self.schema(done), FORMER_NAMES)("run", {**ADDED, **saved})
         saved_runs.best_so_far(saved["best_x"], saved["best_loss"])
         if not self.history.is_like(saved["history"]):  # the best so far is by another loss than this run's
-            saved |= {"watch": None, "best_x": None, "best_loss": math.inf}
+            saved |= {"early_stopping": None, "best_x": None, "best_loss": math.inf}
         self.optimizer.load_state_dict(saved["optimizer"])
-        for name in ("evaluate", "average", "watch", "history"):
+        for name in ("evaluate", "average", "watch", "early_stopping", "history"):
             if saved[name] is not None and getattr(self, name) is not None:
                 getattr(self, name).restore(saved[name])
         for name in self.PLAIN:

@@ -44,10 +44,7 @@ class LossWatch:
         self.smoothed, self.best, self.without_progress = None, math.inf, 0
 
     def update(self, loss):
-        """Take the loss of an epoch; one that is infinite or NaN, as a validation loss may be, is no progress."""
-        if not loss < math.inf:
-            self.without_progress += 1
-            return
+        """Take the loss of an epoch."""
         before = loss if self.smoothed is None else self.smoothed
         self.smoothed = (1 - self.WEIGHT) * before + self.WEIGHT * loss
         margin = self.tol * max(1.0, abs(self.best)) if math.isfinite(self.best) else 0.0
