@@ -630,6 +630,11 @@ MINIMIZE = {
         "minimize(f, np.zeros(2), method='lars', options={'parallel': 'hogwild', 'epochs': 1})", "res.nit == 1",
         "res = minimize(f, np.zeros(2), method='lars', options={'epochs': 1})", again=False,
     ),
+    "hogwild without a method": Row(
+        DATA + "f = LeastSquares(X, y)", "minimize(f, np.zeros(2), options={'parallel': 'hogwild', 'epochs': 1})",
+        "res.nit == 1", "res = minimize(f, np.zeros(2), method='sgd', options={'parallel': 'hogwild', 'epochs': 1})",
+        again=False,
+    ),
     "a sample that is too long": Row(
         DATA + "X = X * 1e200; " + MAKE, "res = minimize(f, np.zeros(2), method='saga')", "res.success",
         "X = X / np.abs(X).max(); " + MAKE,
@@ -679,6 +684,21 @@ MINIMIZE = {
     "data and n_samples": Row(
         FUN + "n_samples = 4", "minimize(fun, x0, data=np.ones(4), n_samples=n_samples, options={'epochs': 1})",
         follow="n_samples = None",
+    ),
+    "a share of the samples as validation": Row(
+        FUN + "X, validation = np.arange(8.0), 0.25; fun = lambda x, X: (x @ x + X.sum(), 2 * x)",
+        "res = minimize(fun, x0, jac=True, data=X, validation=validation, options={'epochs': 1})",
+        "len(res.history['validation']) == 1", "X, validation = X[:6], X[6:]",
+    ),
+    "validation samples without data": Row(
+        FUN + "validation = np.ones(4)", "res = minimize(fun, x0, validation=validation, options={'epochs': 1})",
+        "len(res.history['validation']) == 1", "validation = lambda x: fun(x) + 1.0",
+    ),
+    "weighted validation samples": Row(
+        "X, y = np.eye(4), np.array([0, 1, 0, 1]); fun, validation = Logistic(X, y), (X, y, np.arange(4.0))",
+        "res = minimize(fun, np.zeros(4), validation=validation, options={'epochs': 1})",
+        "len(res.history['validation']) == 1",
+        "validation = fastopt.objectives.Logistic(X, y, sample_weight=np.arange(4.0))",
     ),
     "args of a compiled objective": Row(
         NATIVE + "batches.data = None", "check(None, (1,), batches)", again=False, follow="check(None, (), batches)",

@@ -53,6 +53,6 @@ def jac_of_run(jac, saved):
 
 def optimizer(chosen, evaluate, params, limit):
     """The optimizer of a run; perturbation has steps of its own, which are taken where nothing else is asked for."""
-    if chosen.tuned and not chosen.hyperparameters and isinstance(evaluate, Spsa):
+    if chosen.untuned and not chosen.hyperparameters and isinstance(evaluate, Spsa):
         return evaluate.optimizer(params.structured(params.vector), limit)
     return chosen.optimizer(params, limit)

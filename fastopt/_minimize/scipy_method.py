@@ -14,12 +14,12 @@ from ..objectives._base import Objective
 GIVEN = ("fun", "x0", "method", "options")
 
 
-def scipy_method(name: Any = "adam", **hyper: Any) -> Callable[..., Any]:
+def scipy_method(name: Any = None, **hyper: Any) -> Callable[..., Any]:
     """A method for `scipy.optimize.minimize`.
 
     Parameters
     ----------
-    name : str, Optimizer class, callable or None
+    name : str, Optimizer class, callable or None, optional
         As `method` of `fastopt.minimize`.
     **hyper
         Hyper-parameters of the method, other options of `fastopt.minimize`, and its arguments, such as `jac`, `bounds`,

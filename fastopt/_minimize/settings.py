@@ -9,10 +9,7 @@ from .._validation.approximations import real_numbers
 from .._validation.optimizers import optimizer_name, refuse_base_class
 from .._validation.scalars import choice, count, flag, real
 from ..optimizers import OPTIMIZERS, Optimizer
-from ..schedules import cosine_decay
-
-# method=None: Adam from this rate down to zero, along a cosine over the whole budget.
-DEFAULT_RATE = 0.05
+from . import untuned
 
 
 def option(default, check, **limits):
@@ -71,8 +68,8 @@ class Method:
     """Which optimizer runs, made from a registry name, a class, a callable or None; and its name."""
 
     def __init__(self, method, options):
-        self.tuned = method is None
-        method = "adam" if method is None else method
+        self.untuned = method is None
+        method = untuned.OPTIMIZER if self.untuned else method
         if isinstance(method, str):
             method = optimizer_name(method, OPTIMIZERS | FINITE_SUM_METHODS, "method")
         elif not callable(method):
@@ -82,6 +79,7 @@ class Method:
         self.make = method
         self.is_class = isinstance(method, type) and issubclass(method, (Optimizer, FiniteSumMethod))
         self.needs_objective = self.is_class and issubclass(method, FiniteSumMethod)
+        self.shared = method not in (OPTIMIZERS | FINITE_SUM_METHODS).values()  # code of the caller makes the optimizer
         self.name = getattr(method, "__name__", type(method).__name__)
         declared = method._declared if self.is_class else {}
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}
@@ -94,7 +92,5 @@ class Method:
             return validation.made_optimizer(self.make(x), params.structured(params.vector), Optimizer)
         if self.needs_objective:
             return self.make(x, **self.hyperparameters)
-        chosen = {"nonfinite": "raise", **self.hyperparameters}
-        if self.tuned and "learning_rate" not in chosen:
-            chosen["learning_rate"] = cosine_decay(DEFAULT_RATE, max(most_iterations, 1))
-        return self.make(x, **chosen)
+        chosen = untuned.hyperparameters(params.vector, most_iterations) if self.untuned else {}
+        return self.make(x, **{"nonfinite": "raise", **chosen, **self.hyperparameters})

@@ -137,17 +137,16 @@ def refuse_parallel_steps(name):
     """Raise for lock-free threads with a rule whose entries do not move by themselves."""
     raise ValueError(
         f'`parallel` must be "batch" for {name}, whose steps take sums over all parameters, got "hogwild"; '
-        "leave the option out."
+        'leave the option out, or pass another `method`, such as "sgd".'
     )
 
 
-def saga_svrg_rate(rate, objective):
-    """Return the learning rate of SAGA and SVRG."""
-    if rate is None:
-        smoothness = objective.max_smoothness  # takes a pass over the samples
-        rate = 1.0 / (3.0 * smoothness) if smoothness > 0 else 1.0
-        if not rate > 0:
-            refuse_automatic_rate(objective)
+def automatic_rate(share, objective):
+    """Return this share of the inverse of the smoothness of the samples, a learning rate of SAGA and SVRG."""
+    smoothness = objective.max_smoothness  # takes a pass over the samples
+    rate = share / smoothness if smoothness > 0 else 1.0
+    if not rate > 0:
+        refuse_automatic_rate(objective)
     return rate
 
 

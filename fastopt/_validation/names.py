@@ -43,6 +43,7 @@ ALIASES = {
     "step_size": ("learning_rate",),
     "step_sizes": ("step_min", "step_max"),
     "stepsize": ("learning_rate",),
+    "validation_data": ("validation",),
     "verbose": ("disp",),
     "wd": ("weight_decay",),
     "weight_decouple": ("decoupled_weight_decay",),
@@ -54,6 +55,7 @@ SEVERAL_MEANINGS = {"eps"}
 #: What `fastopt.minimize` takes as arguments, not as options.
 ARGUMENTS = (
     "args", "method", "jac", "bounds", "tol", "callback", "data", "n_samples", "batch_size", "rng", "resume",
+    "validation", "epoch_callback",
 )  # fmt: skip
 
 

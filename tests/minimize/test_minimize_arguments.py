@@ -29,9 +29,8 @@ def test_other_arguments_are_keyword_only_with_scipys_defaults():
     ours, theirs = (inspect.signature(each).parameters for each in (minimize, scipy.optimize.minimize))
     keywords = [each for each in ours.values() if each.kind is inspect.Parameter.KEYWORD_ONLY]
     assert [each.name for each in keywords] == [*ours][5:]
-    for name in ("args", "jac", "bounds", "tol", "callback", "options"):
+    for name in ("args", "method", "jac", "bounds", "tol", "callback", "options"):
         assert ours[name].default == theirs[name].default
-    assert ours["method"].default == "adam"
 
 
 # --- x0 --------------------------------------------------------------------------------------------------
@@ -357,6 +356,6 @@ def test_bad_options_are_refused_before_the_first_evaluation(name, fault):
     value, error, message = BAD_OPTIONS[name][fault]
     fun = Counted(bowl)
     with pytest.raises(error) as caught:
-        minimize(fun, np.zeros(3), jac=True, options={name: value})
+        minimize(fun, np.zeros(3), jac=True, method="adam", options={name: value})
     assert str(caught.value).startswith(f"`{name}` must be {message}")
     assert fun.calls == 0

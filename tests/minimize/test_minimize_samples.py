@@ -521,7 +521,8 @@ def test_evaluations_are_counted(jac, evaluations, with_samples):
     fun = Counted(lambda x, *batch: bowl(x) if jac is True else bowl_value(x))
     slope = Counted(lambda x, *batch: bowl_slope(x))
     samples = {"n_samples": 2500, "batch_size": 100} if with_samples else {}
-    res = minimize(fun, np.zeros(3), jac=slope if jac == "callable" else jac, options={"maxiter": 6}, **samples)
+    jac_given = slope if jac == "callable" else jac
+    res = minimize(fun, np.zeros(3), method="adam", jac=jac_given, options={"maxiter": 6}, **samples)
     if with_samples:
         at_end = (3, 3 if jac is True else 0)
     else:
@@ -607,7 +608,7 @@ def test_spsa_by_hand():
         shift = 0.05 / (k + 1) ** 0.101 * (2.0 * rng.integers(0, 2, 3, dtype=np.int8) - 1)
         opt.step((bowl_value(x + shift) - bowl_value(x - shift)) / (2 * shift))
     options = {"maxiter": 8, "learning_rate": 0.1, "spsa_step": 0.05}
-    res = minimize(bowl_value, np.zeros(3), jac="spsa", rng=6, options=options)
+    res = minimize(bowl_value, np.zeros(3), jac="spsa", method="adam", rng=6, options=options)
     assert res.x == pytest.approx(x, rel=1e-9)
 
 

@@ -63,11 +63,12 @@ def test_adapter_passes_tol_bounds_and_rng():
     arguments = dict(
         jac=True, bounds=bounds, tol=1e-3, options={"epoch_length": 5, "patience": 2, "learning_rate": 0.1}
     )
-    expected = minimize(bowl, np.zeros(3), **arguments)
-    res = scipy.optimize.minimize(bowl, np.zeros(3), method=scipy_method(), **arguments)
+    expected = minimize(bowl, np.zeros(3), method="adam", **arguments)
+    res = scipy.optimize.minimize(bowl, np.zeros(3), method=scipy_method("adam"), **arguments)
     assert outcome(res) == outcome(expected)
     assert (res.status, res.x.max()) == (0, 0.25)
-    res = scipy.optimize.minimize(bowl, np.zeros(3), method=scipy_method(tol=1e-3), **{**arguments, "tol": None})
+    method = scipy_method("adam", tol=1e-3)
+    res = scipy.optimize.minimize(bowl, np.zeros(3), method=method, **{**arguments, "tol": None})
     assert outcome(res) == outcome(expected)
 
 
@@ -158,15 +159,17 @@ def test_adapter_takes_arguments_which_those_of_scipy_come_before():
     heard = []
     own = dict(args=(2.0,), jac=None, bounds=[(-1, 0.5)] * 3, tol=1e-3, callback=heard.append)
     arguments = dict(options={"epoch_length": 5, "patience": 2, "learning_rate": 0.1})
-    expected = minimize(fun, np.zeros(3), **own, **arguments)
+    expected = minimize(fun, np.zeros(3), method="adam", **own, **arguments)
     assert expected.status == 0
-    res = scipy.optimize.minimize(fun, np.zeros(3), method=scipy_method(**own), **arguments)
+    res = scipy.optimize.minimize(fun, np.zeros(3), method=scipy_method("adam", **own), **arguments)
     assert outcome(res) == outcome(expected) and len(heard) == 2 * res.nit
     theirs = dict(args=(3.0,), bounds=Bounds(-1, 0.25), tol=1e-2, callback=lambda x: None)
-    expected = minimize(fun, np.zeros(3), **theirs, **arguments)
-    res = scipy.optimize.minimize(fun, np.zeros(3), method=scipy_method(**own), **theirs, **arguments)
+    expected = minimize(fun, np.zeros(3), method="adam", **theirs, **arguments)
+    res = scipy.optimize.minimize(fun, np.zeros(3), method=scipy_method("adam", **own), **theirs, **arguments)
     assert outcome(res) == outcome(expected) and res.x.max() == 0.25
-    res = scipy.optimize.minimize(fun, np.zeros(3), (), scipy_method(**own), lambda x, scale: scale * bowl_slope(x))
+    res = scipy.optimize.minimize(
+        fun, np.zeros(3), (), scipy_method("adam", **own), lambda x, scale: scale * bowl_slope(x)
+    )
     assert res.x == pytest.approx([0.5, -1.0, 0.5], abs=0.5)
 
 
@@ -203,11 +206,12 @@ def test_adapter_takes_samples_as_options_or_arguments():
 
 def test_adapter_resumes(tmp_path):
     path = tmp_path / "run.npz"
-    expected = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 9, "epoch_length": 2})
+    method = scipy_method("adam")
+    expected = minimize(bowl, np.zeros(3), jac=True, method="adam", options={"maxiter": 9, "epoch_length": 2})
     options = {"maxiter": 4, "epoch_length": 2, "checkpoint": path}
-    scipy.optimize.minimize(bowl, np.zeros(3), jac=True, method=scipy_method(), options=options)
+    scipy.optimize.minimize(bowl, np.zeros(3), jac=True, method=method, options=options)
     options |= {"maxiter": 9, "resume": path}
-    res = scipy.optimize.minimize(bowl, np.zeros(3), jac=True, method=scipy_method(), options=options)
+    res = scipy.optimize.minimize(bowl, np.zeros(3), jac=True, method=method, options=options)
     assert outcome(res) == outcome(expected)
 
 
@@ -241,6 +245,6 @@ def test_adapter_tells_what_is_wrong_at_the_call():
 
 def test_rosenbrock_by_both_entrances():
     options = {"maxiter": 2000}
-    ours = minimize(rosen, [-1.0, 2.0], jac=rosen_der, method=None, options=options)
-    theirs = scipy.optimize.minimize(rosen, [-1.0, 2.0], jac=rosen_der, method=scipy_method(None), options=options)
+    ours = minimize(rosen, [-1.0, 2.0], jac=rosen_der, options=options)
+    theirs = scipy.optimize.minimize(rosen, [-1.0, 2.0], jac=rosen_der, method=scipy_method(), options=options)
     assert outcome(ours) == outcome(theirs)
