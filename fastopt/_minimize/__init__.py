@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,6 @@ from .._validation import minimize as validation
 from .._validation import saved_runs
 from ..objectives._base import Objective
 from . import arguments, stopping
-from .batches import Batches, NoSamples
 from .bounds import Projection
 from .finite_sums import BuiltInEvaluator, FiniteSumRun
 from .report import History, Progress, callback_of, show
@@ -86,9 +86,11 @@ def minimize(
         of the epochs), and:
 
         maxiter, epochs : int
-            The budget; the smaller one counts. If neither is given: 100 epochs over samples, else 10,000 iterations.
-        epoch_length : int, default=100
-            Iterations that count as an epoch where there are no samples.
+            The budget; the smaller one counts. If neither is given: 100 epochs over samples, all of an iterator, else
+            10,000 iterations.
+        epoch_length : int, optional
+            Iterations that count as an epoch: by default 100 where there are no samples, and all of an iterator, whose
+            last epoch may be short.
         patience : int, default=10
             Epochs without progress after which `tol` ends the run.
         average : {None, "polyak", "ema"}
@@ -111,19 +113,27 @@ def minimize(
             Epochs between two checkpoints.
         disp : bool, default=False
             Print a summary at the end.
+        prefetch : int, default=0
+            Batches or chunks of `data` that a thread reads ahead while the objective and the step are computed. The
+            results have the same bits.
         progress : bool, default=False
             Show a progress bar; needs tqdm.
 
         Unknown options give an OptimizeWarning. Counts may be floats without a fraction, such as 1e5.
-    data : array or tuple of arrays, optional
-        Anything that an index array selects samples from along the first axis: ndarrays, CSR matrices (other sparse
-        formats are converted), pandas objects, data sets of h5py; lists become arrays. All of one length.
+    data : array, tuple of arrays, iterable or callable, optional
+        Arrays: anything that an index array or a slice selects samples from along the first axis: ndarrays, CSR
+        matrices (other sparse formats are converted), data sets of h5py, arrays of zarr. Pandas objects, lists, and
+        arrays of torch and JAX become NumPy arrays, which share their memory where possible. All of one length.
+        An iterable, which is iterated anew for each epoch, an iterator, which is read once, or a function that returns
+        an iterable for each epoch, and is called with the number of the epoch, from 0, if it needs an argument: its
+        items are tuples of arrays, or single arrays, and each is a batch or, with `batch_size`, a chunk of samples.
     n_samples : int, optional
         Number of samples, in place of `data`, for an objective that looks them up itself.
     batch_size : int, optional
         Samples per iteration, from 1 to all; default 200, or all if there are fewer. The epochs are shuffled, without
         replacement, and the last batch of one may be short. A batch of all samples is passed as it
-        is, but for samples on disk, which become an array.
+        is, but for samples on disk, which become an array. With an iterable, the samples of each chunk are shuffled and
+        cut into batches, of which the last one of a chunk may be short; by default the items are the batches.
     rng : None, int or numpy.random.Generator, optional
         Source of the shuffling and of "spsa". The same seed gives the same bits.
     resume : path, optional
@@ -138,7 +148,8 @@ def minimize(
             The solution: ``optimizer.solution()`` where that is an average, as that of `ASGD`. Otherwise, unless it is
             averaged or the best one, the array that `optimizer` is bound to.
         fun : float
-            The objective at `x`: over all samples in their own order, or one more evaluation where there are none.
+            The objective at `x`: over all samples in their own order, or one more evaluation where there are none. Of
+            an iterator, which cannot be read again, the mean loss of the last epoch.
         jac : ndarray or sparse
             The gradient at `x`, of a built-in objective over all samples; with other samples, with "spsa" and where
             an iteration failed, the last one that a step of this call used, None if there was none.
@@ -165,7 +176,7 @@ def minimize(
 
     == ======= =====================================================================================================
     0  success the smoothed loss has stopped falling (`tol`, `patience`)
-    1  success all iterations or epochs are used up; no success if `tol` was given
+    1  success all iterations, epochs or data are used up; no success if `tol` was given
     2  failure the objective became NaN or infinite; x is the last finite one
     3  failure the gradient became NaN or infinite (only with ``nonfinite="raise"``, the default here)
     4  failure the parameters overflowed; x is that of the last epoch before
@@ -173,7 +184,8 @@ def minimize(
     99 failure the callback raised StopIteration
     == ======= =====================================================================================================
 
-    The loss of an epoch is the mean over its iterations. It is smoothed as ``s = 0.7 s + 0.3 loss``, so that noise in
+    The loss of an epoch is the mean over its iterations, weighted with their samples; an item of an iterable whose
+    arrays are not all of one length counts as one sample. The loss is smoothed as ``s = 0.7 s + 0.3 loss``, so that noise in
     a single epoch neither ends a run nor keeps it going.
 
     An exception in `fun`, `jac` or `callback` passes through unchanged. Ctrl-C raises KeyboardInterrupt; with
@@ -212,14 +224,14 @@ def minimize(
     else:
         validation.no_parallel_samples(settings)
     x = sealed(x)  # a function that makes the optimizer is given it, and may not resize it
-    samples = arguments.samples(data, n_samples, batch_size)
+    samples = arguments.samples(data, n_samples, batch_size, settings)
     tol = validation.tolerance(tol)
     projection = None if bounds is None else Projection.of(bounds, x)
     saved = None if resume is None else arguments.saved_run(resume)
     generator = validation.generator(rng)
     if saved is not None:
         generator = arguments.resumed_generator(rng, saved["run"]["rng"]["bit_generator"])
-    batches = NoSamples(settings.epoch_length) if samples is None else Batches(*samples, generator)
+    batches = samples(generator)
     if built_in:
         evaluate = BuiltInEvaluator(fun)
     else:
@@ -228,7 +240,7 @@ def minimize(
     limit, unit = settings.limit(batches)
     if projection is not None and saved is None:
         projection.start(x)  # first: some optimizers make their state of the parameters
-    optimizer = chosen.optimizer(x, limit)
+    optimizer = chosen.optimizer(x, arguments.known_limit(chosen, limit, settings, batches))
     identity = arguments.identity(x, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         saved_runs.same_run(saved["identity"], identity, resume)
@@ -243,7 +255,9 @@ def minimize(
     else:
         with _checkpoint.contents_of(resume):
             run.restore(saved["run"])
-    return _result(run, _finish(run), unit, tol)
+    with contextlib.closing(batches):
+        status = _finish(run)
+    return _result(run, status, unit, tol)
 
 
 def _finish(run):
@@ -274,7 +288,7 @@ def _result(run, status, unit, tol):
         njev=run.evaluate.njev,
         success=status in (stopping.CONVERGED, stopping.FIXED) or (status == stopping.BUDGET and tol is None),
         status=status,
-        message=stopping.MESSAGES[status].format(unit=unit, nit=run.nit),
+        message=run.message(status, unit),
         history=run.history.arrays(),
         optimizer=run.optimizer,
     )

@@ -79,6 +79,7 @@ class Run:
             setattr(self, name, value)
         self.view, self.held = read_only(self.x), Held(self.x)
         self.progress, self.uses_value = None, self.optimizer._uses_value
+        self.most_epochs = self.settings.most_epochs(self.batches)
         self.nit = self.nepoch = 0
         self.saved_nit = None
         self.in_epoch = False
@@ -127,16 +128,19 @@ class Run:
             return stopping.FIXED
         if self.watch is not None and self.watch.over and not self.in_epoch:
             return stopping.CONVERGED
-        return BUDGET if self.nit >= self.limit else None
+        return BUDGET if self.nit >= self.limit or self.nepoch >= self.most_epochs else None
 
     def epoch(self, interrupts):
         """Run the iterations that the epoch still needs, or as many as the budget allows."""
         if not self.in_epoch:
             self.begin_epoch()
-        first, per_epoch = self.nit - self.nepoch * self.batches.per_epoch, self.batches.per_epoch
-        for k in range(first, min(per_epoch, first + self.limit - self.nit)):
+        k = self.nit - self.history.iterations()
+        if k > 0 and self.batches.is_over(k, False):  # found out after the checkpoint that the run goes on from
+            return self.end_epoch()
+        while self.in_epoch and self.nit < self.limit:
             self.iteration(k)
-            if k == per_epoch - 1:
+            k += 1
+            if self.batches.is_over(k, self.nit >= self.limit):
                 self.end_epoch()
             self.consistent = True
             if self.progress is not None:
@@ -274,18 +278,34 @@ class Run:
         gradient = copy.deepcopy(self.last_gradient)  # the objective may fill the same arrays again
         try:
             value, gradient = self.at_end(view, gradient, status)
-            finite = math.isfinite(value)
+            finite = math.isfinite(value) or (self.nit == 0 and self.batches.read_once)  # or was not evaluated
         except Stop:  # finite differences: the function is not finite at a neighbouring point
             value, finite = self.evaluate.value(view, ()), False
         failed = not finite and status in (stopping.CONVERGED, BUDGET, stopping.FIXED)
         return value, gradient, stopping.NONFINITE_LOSS if failed else status
+
+    def message(self, status, unit):
+        """Why the run has ended, in words; its limit of iterations was given in this unit."""
+        if status == BUDGET and self.batches.used_up:
+            return stopping.USED_UP
+        unit = unit if self.nit >= self.limit else "epochs"
+        return stopping.MESSAGES[status].format(unit=unit, nit=self.nit)
 
     def at_end(self, x, last_gradient, status):
         """Value at the result, over all samples if there are any; and the gradient there, or the last one of a step."""
         if self.batches.n_samples is None and status in stopping.RESUMABLE:
             value, gradient = self.evaluate.at_end(x, last_gradient)
             return value, copy.deepcopy(as_gradient(gradient, self.x))
-        return self.batches.mean_over_all(lambda batch: self.evaluate.value(x, batch)), last_gradient
+        return self.mean_over_all(x), last_gradient
+
+    def mean_over_all(self, x):
+        """The objective at x, over all samples if there are any; where they cannot be read again, the latest loss."""
+        total = weight = 0.0
+        for batch, size in self.batches.all_samples_in_order():
+            total += self.evaluate.value(x, batch) * size
+            weight += size
+            del batch  # before the next one is read
+        return total / weight if weight else self.history.latest_loss()
 
     # --- checkpoints -------------------------------------------------------------------------------------
 
@@ -345,7 +365,7 @@ class Run:
     def weight_schema(self, done):
         """The check of the weight of the iterations of the present epoch."""
         weight = self.batches.samples_before(done.in_this_epoch)
-        return saved_runs.number(f"[{weight}, {weight}]")
+        return saved_runs.number("[0, inf)" if weight is None else f"[{weight}, {weight}]")
 
     def restore(self, saved):
         """Go on from a snapshot of the same run; if anything in it is wrong, raise and change nothing."""
@@ -360,6 +380,5 @@ class Run:
             setattr(self, name, saved[name])
         self.x[...] = saved["x"]
         self.earlier_rate_and_norm = saved["rate_and_norm"]
-        if self.in_epoch:
-            self.batches.restore(saved["batches"])
+        self.batches.restore(saved["batches"], done)
         self.rng.bit_generator.state = saved["rng"]

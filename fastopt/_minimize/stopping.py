@@ -19,6 +19,8 @@ MESSAGES = {
     FIXED: "All parameters are fixed by `bounds`.",
     CALLBACK: "`callback` raised `StopIteration`.",
 }
+# The message of BUDGET where it is not a number of iterations or epochs that ended the run.
+USED_UP = "The data are used up."
 
 
 class Stop(Exception):
