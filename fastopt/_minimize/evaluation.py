@@ -19,6 +19,8 @@ from .stopping import NONFINITE_LOSS, Stop
 class Evaluator:
     """Base: the user's function, its extra arguments, and how often it was called."""
 
+    in_structure = False  # whether gradients come in the structure of x0, from the user, or as vectors
+
     def __init__(self, fun, args):
         self.fun, self.args = fun, args
         self.nfev = self.njev = 0
@@ -60,6 +62,8 @@ class Evaluator:
 class Combined(Evaluator):
     """``jac=True``: the function returns both."""
 
+    in_structure = True
+
     def __call__(self, x, batch):
         self.nfev += 1
         self.njev += 1
@@ -74,6 +78,8 @@ class Combined(Evaluator):
 
 class Separate(Evaluator):
     """``jac`` is a function of its own, with the same arguments."""
+
+    in_structure = True
 
     def __init__(self, fun, jac, args):
         super().__init__(fun, args)

@@ -10,13 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _checkpoint
-from .._memory import Held, read_only
+from .._memory import read_only
 from .._validation import minimize as validation
 from .._validation import saved_runs
-from .._validation.parameters import refuse_moved
 from .._validation.scalars import flag
 from . import stopping
-from .gradients import as_gradient
 from .interrupts import DeferredInterrupt
 from .report import gradient_norm
 from .stopping import BUDGET, Stop
@@ -30,14 +28,14 @@ class RunParts(NamedTuple):
 
     Attributes
     ----------
-    x : ndarray
-        The parameters, which the optimizer updates in place.
+    params : Parameters
+        Which the optimizer updates in place.
     evaluate : Evaluator
         Computes value and gradient on a batch.
     batches : Batches or NoSamples
         The batches of an epoch.
     optimizer : Optimizer or FiniteSumMethod
-        Of the parameters `x`.
+        Of the parameters.
     rng : numpy.random.Generator
         Source of all that is random.
     settings : Settings
@@ -56,7 +54,7 @@ class RunParts(NamedTuple):
         The stopping rule.
     """
 
-    x: np.ndarray
+    params: Any
     evaluate: Any
     batches: Any
     optimizer: Any
@@ -72,12 +70,14 @@ class RunParts(NamedTuple):
 
 
 class Run:
-    """The state of one call of `minimize`; `view` is the read-only view of the parameters that the objective gets."""
+    """The state of one call of `minimize`; `view` is the read-only view of the parameters that is evaluated."""
 
     def __init__(self, parts):
         for name, value in parts._asdict().items():  # not vars(self).update(...), which makes attributes slower
             setattr(self, name, value)
-        self.view, self.held = read_only(self.x), Held(self.x)
+        self.x = self.params.vector
+        self.view, self.as_gradient = read_only(self.x), self.params.converter(self.evaluate.in_structure)
+        self.projections = None if self.bounds is None else self.bounds.for_each(self.params)
         self.progress, self.uses_value = None, self.optimizer._uses_value
         self.most_epochs = self.settings.most_epochs(self.batches)
         self.nit = self.nepoch = 0
@@ -153,9 +153,7 @@ class Run:
     def call_back(self):
         """Call the callback, which may have x from the function that made the optimizer, and give it another dtype."""
         self.callback(self.x, self.last_value, self.nit, self.nepoch)
-        changed = self.held.now_and_before
-        if changed is not None:
-            refuse_moved("`params`", "optimizer", *changed)
+        self.params.check_unmoved()
 
     def iteration(self, k):
         """Evaluate on batch k of the epoch, step and count; the caller then sets `consistent` again."""
@@ -170,7 +168,7 @@ class Run:
             raise
         self.step(value, gradient)
         if self.bounds is not None:
-            self.optimizer._project(self.bounds)
+            self.optimizer._project(self.projections)
         if self.average is not None and self.nepoch >= self.settings.average_start:
             self.average.update(self.x)
         weight = self.batches.weight(k)
@@ -186,7 +184,7 @@ class Run:
             value = validation.scalar(value)
         if not math.isfinite(value):
             raise Stop(stopping.NONFINITE_LOSS)
-        return value, as_gradient(gradient, self.x)
+        return value, self.as_gradient(gradient, self.x)
 
     def step(self, value, gradient):
         try:
@@ -256,7 +254,7 @@ class Run:
         """The parameters, or what the optimizer has for a solution instead; rounding must not take it out of bounds."""
         if self.overflowed or not self.optimizer._reads_off:
             return self.x
-        solution = self.optimizer.solution()
+        solution = self.params.flat(self.optimizer.solution())
         if self.bounds is not None:
             self.bounds.project(solution)
         return solution
@@ -295,7 +293,9 @@ class Run:
         """Value at the result, over all samples if there are any; and the gradient there, or the last one of a step."""
         if self.batches.n_samples is None and status in stopping.RESUMABLE:
             value, gradient = self.evaluate.at_end(x, last_gradient)
-            return value, copy.deepcopy(as_gradient(gradient, self.x))
+            if gradient is last_gradient:
+                return value, gradient
+            return value, copy.deepcopy(self.as_gradient(gradient, self.x))
         return self.mean_over_all(x), last_gradient
 
     def mean_over_all(self, x):
