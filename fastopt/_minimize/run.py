@@ -3,6 +3,7 @@
 Everything that later iterations depend on is in `snapshot`.
 """
 
+import contextlib
 import copy
 import math
 from typing import Any, NamedTuple
@@ -301,10 +302,11 @@ class Run:
     def mean_over_all(self, x):
         """The objective at x, over all samples if there are any; where they cannot be read again, the latest loss."""
         total = weight = 0.0
-        for batch, size in self.batches.all_samples_in_order():
-            total += self.evaluate.value(x, batch) * size
-            weight += size
-            del batch  # before the next one is read
+        with contextlib.closing(self.batches.all_samples_in_order()) as batches:  # or a thread would go on reading
+            for batch, size in batches:
+                total += self.evaluate.value(x, batch) * size
+                weight += size
+                del batch  # before the next one is read
         return total / weight if weight else self.history.latest_loss()
 
     # --- checkpoints -------------------------------------------------------------------------------------

@@ -94,6 +94,24 @@ def test_early_ends_leave_no_thread(data):
     assert run(DATA[data](), fun=lambda x, A, b: (np.nan, x), batch_size=4, prefetch=2).status == 2
 
 
+def test_exceptions_at_the_end_leave_no_thread():
+    """In the evaluation over all samples, whose reading has a thread of its own."""
+
+    def fun(x, A, b):
+        if len(calls) == 15 + 2:
+            raise LookupError("mine")
+        calls.append(1)
+        return squares(x, A, b)
+
+    calls = []
+    try:
+        run(Loader(), fun=fun, prefetch=2)
+    except LookupError:
+        assert no_thread_is_left()
+    else:
+        raise AssertionError("no exception")
+
+
 class Broken:
     """Samples that cannot be selected from the second batch on."""
 
