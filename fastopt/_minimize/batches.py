@@ -20,6 +20,9 @@ class BatchSource:
     used_up = False  # whether the run has ended because there are no more batches
     read_once = False  # whether samples cannot be had a second time
 
+    def begin(self):
+        """A run begins."""
+
     def is_over(self, k, last):
         """Whether the epoch has no batch k. If the iteration before was the `last` of the run, none is needed."""
         return k == self.per_epoch

@@ -92,7 +92,8 @@ class Run:
         self.finite_x, self.best_x, self.best_loss = self.x.copy(), None, math.inf
 
     def begin(self):
-        """Nothing to prepare in a run from the start."""
+        """The run begins, and is not gone on with."""
+        self.batches.begin()
 
     # --- iterations --------------------------------------------------------------------------------------
 
@@ -277,7 +278,7 @@ class Run:
         gradient = copy.deepcopy(self.last_gradient)  # the objective may fill the same arrays again
         try:
             value, gradient = self.at_end(view, gradient, status)
-            finite = math.isfinite(value) or (self.nit == 0 and self.batches.read_once)  # or was not evaluated
+            finite = math.isfinite(value)
         except Stop:  # finite differences: the function is not finite at a neighbouring point
             value, finite = self.evaluate.value(view, ()), False
         failed = not finite and status in (stopping.CONVERGED, BUDGET, stopping.FIXED)
@@ -300,7 +301,7 @@ class Run:
         return self.mean_over_all(x), last_gradient
 
     def mean_over_all(self, x):
-        """The objective at x, over all samples if there are any; where they cannot be read again, the latest loss."""
+        """The objective at x, over all samples if there are any; if there are none any more, the latest loss."""
         total = weight = 0.0
         with contextlib.closing(self.batches.all_samples_in_order()) as batches:  # or a thread would go on reading
             for batch, size in batches:

@@ -38,7 +38,7 @@ class Stream(BatchSource):
     """Batches of the items of an iterable, which is iterated anew for each epoch, or only once.
 
     An item is a batch; with a size it is a chunk of samples, which are shuffled and cut into batches. One item is in
-    memory at a time, with those that are read ahead.
+    memory at a time, with those that are read ahead, and with the first batch of what is read only once.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Stream(BatchSource):
     settings : Settings
         Has the number of items to read ahead, and of the iterations that count as an epoch of what is read only once.
     rng : numpy.random.Generator
-        Gives one number per epoch, the seed of its shuffling: where the generator is used in between, and how far
+        Gives one number per pass, the seed of its shuffling: where the generator is used in between, and how far
         items are read ahead, plays no part.
     """
 
@@ -64,6 +64,7 @@ class Stream(BatchSource):
         self.epoch, self.seed, self.n_arrays = -1, 0, None
         self.to_drop = 0  # batches that the run had used before it was saved
         self.items = self.batches = self.upcoming = None
+        self.first = []  # the first batch and its weight, of what is read only once
         self.weight_of_last = 0
 
     # --- one pass ----------------------------------------------------------------------------------------
@@ -85,8 +86,11 @@ class Stream(BatchSource):
         return Batches(n, min(self.size, n), arrays, np.random.default_rng([self.seed, number])) if n else None
 
     def all_samples_in_order(self):
-        """Batches of all samples in their own order, with their weights, of a pass of its own if one can be made."""
+        """Batches of all samples in their own order, with their weights; of what is read only once, the first batch."""
         if self.read_once:
+            if not self.first:
+                self._peek()
+            yield from self.first
             return
         with contextlib.closing(self._open(0)) as items:
             yield from itertools.chain.from_iterable(map(_in_order, self._parts(items)))
@@ -98,10 +102,14 @@ class Stream(BatchSource):
 
     # --- epochs ------------------------------------------------------------------------------------------
 
+    def begin(self):
+        if self.read_once:
+            self._shuffle()
+
     def begin_epoch(self):
         """Begin to read; a run whose data are used up is over."""
         self.epoch += 1
-        if self.epoch == 0 or not self.read_once:
+        if not self.read_once:
             self._shuffle()
         if self._peek() is not END:
             return
@@ -120,13 +128,19 @@ class Stream(BatchSource):
         if self.batches is None:
             self.items = self._open(self.epoch)
             self.batches = itertools.chain.from_iterable(map(_batches_of, self._parts(self.items)))
-            for done in range(self.to_drop):
-                if next(self.batches, END) is END:
-                    validation.refuse_shorter(done, self.to_drop)
-            self.to_drop = 0
+            if self.read_once:
+                self.first = [*itertools.islice(self.batches, 1)]
+                self.batches = itertools.chain(self.first, self.batches)
+            self._drop(self.to_drop)
         if self.upcoming is None:
             self.upcoming = next(self.batches, END)
         return self.upcoming
+
+    def _drop(self, used):
+        for k in range(used):
+            if next(self.batches, END) is END:
+                validation.refuse_shorter(k, used)
+        self.to_drop = 0
 
     def arguments(self, k):
         """The leading arguments of the objective for the next batch."""
@@ -166,7 +180,7 @@ class Stream(BatchSource):
     def restore(self, saved, done):
         """Shuffle the running pass as it was; what the run had used of it is read and dropped when it goes on."""
         self.epoch = done.nepoch - (0 if done.in_epoch else 1)
-        if done.in_epoch or (self.read_once and done.nepoch):
+        if done.in_epoch or self.read_once:
             self.rng.bit_generator.state = saved
             self._shuffle()
             self.to_drop = done.nit if self.read_once else done.in_this_epoch

@@ -53,13 +53,13 @@ def test_no_more_items_are_read_ahead_than_asked_for(ahead):
     def fun(x, A, b):
         deadline = time.monotonic() + 5
         k = len(seen)
-        while ahead and len(loader.read) < min(k + 1 + ahead, N) and time.monotonic() < deadline:
+        while ahead and k < 10 and len(loader.read) < min(k + 1 + ahead, N) and time.monotonic() < deadline:
             time.sleep(0.001)
         seen.append(len(loader.read))
         return squares(x, A, b)
 
     minimize(fun, START, method="adam", jac=True, data=iter(loader), options={"maxiter": 10, "prefetch": ahead})
-    assert seen == [k + 1 + ahead for k in range(10)]
+    assert seen[:10] == [k + 1 + ahead for k in range(10)]
 
 
 def test_reading_overlaps_with_computing():
@@ -194,4 +194,4 @@ def fun(x, rows):
 fastopt.minimize(fun, np.ones(3), method="sgd", jac=True, data=items(), options={"prefetch": 2})
 print([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids])
 """
-    assert run_python(code).strip() == str([7] * 6)
+    assert run_python(code).strip() == str([7] * 7)  # the last one in the evaluation at the end
