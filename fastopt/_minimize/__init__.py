@@ -14,12 +14,13 @@ from .._validation import minimize as validation
 from .._validation import saved_runs, starting_points
 from ..objectives._base import Objective
 from . import arguments, stopping
+from .batches import NoSamples
 from .bounds import Projection
 from .finite_sums import BuiltInEvaluator, FiniteSumRun
 from .report import History, Progress, callback_of, show
 from .run import Run, RunParts
 from .scipy_method import scipy_method
-from .settings import Method, Settings
+from .settings import EPOCH_LENGTH, Method, Settings
 from .structures import starting_point
 
 __all__ = ["minimize", "scipy_method"]
@@ -235,7 +236,7 @@ def minimize(
     generator = validation.generator(rng)
     if saved is not None:
         generator = arguments.resumed_generator(rng, saved["run"]["rng"]["bit_generator"])
-    batches = samples(generator)
+    batches = NoSamples(settings.epoch_length or EPOCH_LENGTH) if samples is None else samples(generator)
     if built_in:
         evaluate = BuiltInEvaluator(fun)
     else:
@@ -294,7 +295,7 @@ def _result(run, status, unit, tol):
         njev=run.evaluate.njev,
         success=status in (stopping.CONVERGED, stopping.FIXED) or (status == stopping.BUDGET and tol is None),
         status=status,
-        message=run.message(status, unit),
+        message=stopping.message(status, unit, run),
         history=run.history.arrays(),
         optimizer=run.optimizer,
     )

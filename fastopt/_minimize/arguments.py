@@ -13,10 +13,9 @@ from .._validation import saved_runs
 from .._validation import streams as stream_checks
 from .._validation.scalars import count
 from .averages import Ema, Polyak
-from .batches import Batches, NoSamples
+from .batches import Batches
 from .evaluation import Combined, Differences, Native, Separate, Spsa
 from .prefetch import PrefetchedBatches
-from .settings import EPOCH_LENGTH
 from .streams import Stream
 
 
@@ -37,7 +36,7 @@ class UserFunctions(NamedTuple):
 
 
 def samples(data, n_samples, batch_size, settings):
-    """A function that makes the source of batches of a generator."""
+    """A function that makes the source of batches of a random generator; None where there are no samples."""
     sample_checks.one_source(data, n_samples)
     if data is None:
         stream_checks.no_prefetch(settings.prefetch)
@@ -51,7 +50,7 @@ def samples(data, n_samples, batch_size, settings):
         n = sample_checks.n_samples(n_samples)
     size = sample_checks.batch_size(batch_size, n)
     if n is None:
-        return lambda rng: NoSamples(settings.epoch_length or EPOCH_LENGTH)
+        return None
     if settings.prefetch:
         return functools.partial(PrefetchedBatches, n, size, arrays, prefetch=settings.prefetch)
     return functools.partial(Batches, n, size, arrays)

@@ -284,13 +284,6 @@ class Run:
         failed = not finite and status in (stopping.CONVERGED, BUDGET, stopping.FIXED)
         return value, gradient, stopping.NONFINITE_LOSS if failed else status
 
-    def message(self, status, unit):
-        """Why the run has ended, in words; its limit of iterations was given in this unit."""
-        if status == BUDGET and self.batches.used_up:
-            return stopping.USED_UP
-        unit = unit if self.nit >= self.limit else "epochs"
-        return stopping.MESSAGES[status].format(unit=unit, nit=self.nit)
-
     def at_end(self, x, last_gradient, status):
         """Value at the result, over all samples if there are any; and the gradient there, or the last one of a step."""
         if self.batches.n_samples is None and status in stopping.RESUMABLE:

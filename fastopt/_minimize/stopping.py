@@ -19,8 +19,14 @@ MESSAGES = {
     FIXED: "All parameters are fixed by `bounds`.",
     CALLBACK: "`callback` raised `StopIteration`.",
 }
-# The message of BUDGET where it is not a number of iterations or epochs that ended the run.
 USED_UP = "The data are used up."
+
+
+def message(status, unit, run):
+    """What is said of a run that ended like this; its limit of iterations was given in this unit."""
+    if status == BUDGET and run.batches.used_up:
+        return USED_UP
+    return MESSAGES[status].format(unit=unit if run.nit >= run.limit else "epochs", nit=run.nit)
 
 
 class Stop(Exception):
