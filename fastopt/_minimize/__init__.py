@@ -154,7 +154,7 @@ def minimize(
             averaged or the best one, what `optimizer` is bound to.
         fun : float
             The objective at `x`: over all samples in their own order, or one more evaluation where there are none. Of
-            an iterator, which cannot be read again, over its first batch, which is kept.
+            an iterator, which cannot be read again, over its first batches, up to 1024 samples.
         jac : ndarray or sparse, or dict or list of them
             The gradient at `x`, of a built-in objective over all samples; with other samples, with "spsa" and where
             an iteration failed, the last one that a step of this call used, None if there was none.

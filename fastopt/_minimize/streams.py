@@ -8,9 +8,12 @@ import numpy as np
 
 from .._validation import saved_runs
 from .._validation import streams as validation
-from .batches import Batches, BatchSource
+from .batches import EVALUATION_SIZE, Batches, BatchSource
 from .prefetch import END, ReadAhead
 from .stopping import BUDGET, Stop
+
+# Most batches that are kept of what is read only once, where their samples cannot be counted.
+MOST_KEPT = 32
 
 
 class OneBatch:
@@ -38,7 +41,8 @@ class Stream(BatchSource):
     """Batches of the items of an iterable, which is iterated anew for each epoch, or only once.
 
     An item is a batch; with a size it is a chunk of samples, which are shuffled and cut into batches. One item is in
-    memory at a time, with those that are read ahead, and with the first batch of what is read only once.
+    memory at a time, with those that are read ahead, and with the first batches of what is read only once: they stand
+    for all samples where the objective is evaluated.
 
     Parameters
     ----------
@@ -64,7 +68,7 @@ class Stream(BatchSource):
         self.epoch, self.seed, self.n_arrays = -1, 0, None
         self.to_drop = 0  # batches that the run had used before it was saved
         self.items = self.batches = self.upcoming = None
-        self.first = []  # the first batch and its weight, of what is read only once
+        self.kept, self.kept_weight = [], 0  # the first batches, with their weights, of what is read only once
         self.weight_of_last = 0
 
     # --- one pass ----------------------------------------------------------------------------------------
@@ -86,11 +90,11 @@ class Stream(BatchSource):
         return Batches(n, min(self.size, n), arrays, np.random.default_rng([self.seed, number])) if n else None
 
     def all_samples_in_order(self):
-        """Batches of all samples in their own order, with their weights; of what is read only once, the first batch."""
+        """Batches of all samples in their own order, with their weights; the first ones of what is read only once."""
         if self.read_once:
-            if not self.first:
-                self._peek()
-            yield from self.first
+            if not self.kept and self._peek() is not END:
+                yield self.upcoming
+            yield from self.kept
             return
         with contextlib.closing(self._open(0)) as items:
             yield from itertools.chain.from_iterable(map(_in_order, self._parts(items)))
@@ -128,9 +132,6 @@ class Stream(BatchSource):
         if self.batches is None:
             self.items = self._open(self.epoch)
             self.batches = itertools.chain.from_iterable(map(_batches_of, self._parts(self.items)))
-            if self.read_once:
-                self.first = [*itertools.islice(self.batches, 1)]
-                self.batches = itertools.chain(self.first, self.batches)
             self._drop(self.to_drop)
         if self.upcoming is None:
             self.upcoming = next(self.batches, END)
@@ -138,15 +139,25 @@ class Stream(BatchSource):
 
     def _drop(self, used):
         for k in range(used):
-            if next(self.batches, END) is END:
+            batch = next(self.batches, END)
+            if batch is END:
                 validation.refuse_shorter(k, used)
+            self._keep(batch)
         self.to_drop = 0
+
+    def _keep(self, batch):
+        """Keep a batch with its weight while there are few of them."""
+        if self.read_once and self.kept_weight < EVALUATION_SIZE and len(self.kept) < MOST_KEPT:
+            self.kept.append(batch)
+            self.kept_weight += batch[1]
 
     def arguments(self, k):
         """The leading arguments of the objective for the next batch."""
         if self._peek() is END:  # where a run goes on that was saved before its first batch
             validation.at_least_one_batch(0)
-        (arguments, self.weight_of_last), self.upcoming = self.upcoming, None
+        batch, self.upcoming = self.upcoming, None
+        self._keep(batch)
+        arguments, self.weight_of_last = batch
         return arguments
 
     def samples_before(self, k):

@@ -195,7 +195,19 @@ def test_iterator_is_read_once_and_the_run_ends_with_it():
     res = run(iter(Loader()))
     assert res.x.tobytes() == by_hand(parts(), epochs=1).tobytes()
     assert (res.nit, res.nepoch, res.status, res.message) == (5, 1, 1, "The data are used up.")
-    assert res.fun == pytest.approx(squares_value(res.x, *parts()[0]), rel=1e-12)  # they cannot be read again
+    assert res.fun == pytest.approx(mean_over_all(res.x), rel=1e-12)
+
+
+@pytest.mark.parametrize(("size", "repeats", "kept"), [(10, 40, 110), (1, 30, 32), (N, 60, 22)])
+def test_value_over_an_iterator_is_over_its_first_batches(size, repeats, kept):
+    """They cannot be read again: those with the first 1024 samples are kept, and no more than 32."""
+    fun = Recorded(squares)
+    data = parts(size) * repeats
+    res = run(iter(data), fun=fun, maxiter=1 + kept)
+    kept = min(kept, 32)
+    at_end = fun.calls[-kept:]
+    assert all(np.array_equal(call[0], res.x) for call in at_end) and len(fun.calls) == res.nit + kept
+    assert [call[2].tolist() for call in at_end] == [y.tolist() for _, y in data[:kept]]
 
 
 def test_budget_of_an_iterator_is_the_iterator():
