@@ -14,8 +14,10 @@ from .._validation import streams as stream_checks
 from .._validation.scalars import count
 from .averages import Ema, Polyak
 from .batches import Batches
-from .evaluation import Combined, Differences, Native, Separate, Spsa
+from .differences import ComplexSteps, Differences
+from .evaluation import Combined, Native, Separate
 from .prefetch import PrefetchedBatches
+from .spsa import Spsa
 from .streams import Stream
 
 
@@ -42,7 +44,7 @@ def samples(data, n_samples, batch_size, settings):
         stream_checks.no_prefetch(settings.prefetch)
     if stream_checks.is_stream(data):
         size = None if batch_size is None else count("batch_size", batch_size, 1)
-        return functools.partial(Stream, stream_checks.opener(data), size, settings)
+        return functools.partial(Stream, stream_checks.opener(data), size, settings.prefetch, settings.epoch_length)
     arrays, n = None, None
     if data is not None:
         arrays, n = sample_checks.sample_arrays(data)
@@ -57,9 +59,11 @@ def samples(data, n_samples, batch_size, settings):
 
 
 def known_limit(chosen, limit, settings, batches):
-    """Most iterations, of which the learning rate may be a function; data are read for it if it has to be found out."""
-    if not chosen.needs_budget or batches.per_epoch is not None:
+    """Most iterations, for a learning rate that is a function of them: data are read for it if it is not known."""
+    if batches.per_epoch is not None:
         return limit
+    if not chosen.needs_budget:
+        return 0
     if batches.read_once and limit == math.inf:
         stream_checks.count_needed()
     epochs = settings.most_epochs(batches)
@@ -71,6 +75,7 @@ def evaluator(functions, params, batches, projection, settings, generator):
     from scipy import LowLevelCallable
 
     x, fun, jac, args = params.vector, functions.fun, functions.jac, validation.extra_arguments(functions.args)
+    relative_step = validation.relative_step(settings.finite_diff_rel_step, x)
     if isinstance(fun, LowLevelCallable):
         validation.native_arguments(jac, args, batches)
         return Native(fun, x, batches)
@@ -82,7 +87,9 @@ def evaluator(functions, params, batches, projection, settings, generator):
         return Separate(fun, params.function(jac), args)
     if jac == "spsa":
         return Spsa(fun, args, settings.spsa_step, generator, projection)
-    return Differences(fun, args, x.dtype, jac == "3-point", projection)
+    if jac == "cs":
+        return ComplexSteps(fun, args, x, relative_step)
+    return Differences(fun, args, x, jac, relative_step, projection)
 
 
 def average(settings, x, optimizer):

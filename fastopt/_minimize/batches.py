@@ -1,5 +1,7 @@
 """Where the samples of an iteration come from: shuffled epochs without replacement."""
 
+import contextlib
+import math
 import operator
 
 import numpy as np
@@ -37,7 +39,7 @@ class NoSamples(BatchSource):
     History, stopping and checkpoints count `length` iterations as an epoch.
     """
 
-    n_samples = None
+    n_samples = data = None
 
     def __init__(self, length):
         self.per_epoch = length
@@ -167,6 +169,17 @@ class Batches(BatchSource):
     def identity(self):
         """What a checkpoint and the call that resumes it must have in common."""
         return {"n_samples": self.n_samples, "batch_size": self.size, "epoch_length": None, "read_once": None}
+
+
+def mean_over(batches, value):
+    """Mean of an objective over batches that come with their weights, NaN without any; one is in memory at a time."""
+    total = weight = 0.0
+    with contextlib.closing(batches):  # or a thread would go on reading after an exception
+        for batch, size in batches:
+            total += value(batch) * size
+            weight += size
+            del batch  # before the next one is read
+    return total / weight if weight else math.nan
 
 
 def _is_csr_matrix(array):

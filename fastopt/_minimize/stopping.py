@@ -17,7 +17,7 @@ MESSAGES = {
     NONFINITE_GRADIENT: f"The gradient became NaN or infinite in iteration {{nit}}. {REMEDY}",
     NONFINITE_PARAMETERS: f"The parameters overflowed in iteration {{nit}}. {REMEDY}",
     FIXED: "All parameters are fixed by `bounds`.",
-    CALLBACK: "`callback` raised `StopIteration`.",
+    CALLBACK: "`{by}` raised `StopIteration`.",
 }
 USED_UP = "The data are used up."
 
@@ -26,15 +26,16 @@ def message(status, unit, run):
     """What is said of a run that ended like this; its limit of iterations was given in this unit."""
     if status == BUDGET and run.batches.used_up:
         return USED_UP
-    return MESSAGES[status].format(unit=unit if run.nit >= run.limit else "epochs", nit=run.nit)
+    unit = unit if run.nit >= run.limit else "epochs"
+    return MESSAGES[status].format(unit=unit, nit=run.nit, by=run.stopped_by)
 
 
 class Stop(Exception):
-    """Ends the loop with one of the statuses."""
+    """Ends the loop with one of the statuses; `by` is the argument whose function has raised StopIteration."""
 
-    def __init__(self, status):
+    def __init__(self, status, by=None):
         super().__init__(status)
-        self.status = status
+        self.status, self.by = status, by
 
 
 class LossWatch:
@@ -52,7 +53,10 @@ class LossWatch:
         self.smoothed, self.best, self.without_progress = None, math.inf, 0
 
     def update(self, loss):
-        """Take the loss of an epoch."""
+        """Take the loss of an epoch; one that is infinite or NaN, as a validation loss may be, is no progress."""
+        if not loss < math.inf:
+            self.without_progress += 1
+            return
         before = loss if self.smoothed is None else self.smoothed
         self.smoothed = (1 - self.WEIGHT) * before + self.WEIGHT * loss
         margin = self.tol * max(1.0, abs(self.best)) if math.isfinite(self.best) else 0.0

@@ -50,8 +50,10 @@ class Stream(BatchSource):
         Makes the iterator over the items of an epoch.
     size : int or None
         Samples in a batch, of which the last one of a chunk may have fewer.
-    settings : Settings
-        Has the number of items to read ahead, and of the iterations that count as an epoch of what is read only once.
+    prefetch : int
+        Number of items to read ahead.
+    epoch_length : int or None
+        Iterations that count as an epoch of what is read only once; None for all of it.
     rng : numpy.random.Generator
         Gives one number per pass, the seed of its shuffling: where the generator is used in between, and how far
         items are read ahead, plays no part.
@@ -60,10 +62,10 @@ class Stream(BatchSource):
     n_samples = math.nan  # not known
     per_epoch = None
 
-    def __init__(self, opener, size, settings, rng):
-        self.data, self.size, self.rng, self.prefetch = opener, size, rng, settings.prefetch
+    def __init__(self, opener, size, prefetch, epoch_length, rng):
+        self.data, self.size, self.rng, self.prefetch = opener, size, rng, prefetch
         self.read_once = opener.read_once
-        self.length = settings.epoch_length if self.read_once else None
+        self.length = epoch_length if self.read_once else None
         self.state_before = rng.bit_generator.state
         self.epoch, self.seed, self.n_arrays = -1, 0, None
         self.to_drop = 0  # batches that the run had used before it was saved

@@ -11,17 +11,17 @@ from .scalars import count
 from .text import shown
 
 
-def sample_arrays(data):
+def sample_arrays(data, name="data"):
     """Return `data` as a tuple of objects that an index array selects samples from, and their number."""
     if isinstance(data, Mapping):
         raise TypeError(
-            f"`data` must be an array or a tuple of them, got {type(data).__name__}; pass tuple(data.values())."
+            f"`{name}` must be an array or a tuple of them, got {type(data).__name__}; pass tuple({name}.values())."
         )
     data = data if isinstance(data, (tuple, list)) else (data,)
     if not data:
-        raise ValueError("`data` must hold at least one array, got an empty tuple.")
-    arrays, n = arrays_of_one_length("data", data)
-    return arrays, _at_least_one("data", n)
+        raise ValueError(f"`{name}` must hold at least one array, got an empty tuple.")
+    arrays, n = arrays_of_one_length(name, data)
+    return arrays, _at_least_one(name, n)
 
 
 def arrays_of_one_length(name, data):

@@ -259,6 +259,24 @@ def test_no_iteration_reads_one_batch():
     assert len([*data]) == 4
 
 
+# --- validation ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data", [Loader, lambda: (A, B), lambda: iter(parts() * 3)], ids=["loader", "arrays", "iterator"]
+)
+@pytest.mark.parametrize("held_out", [lambda: Loader(parts(7)), lambda: (A, B)], ids=["loader", "arrays"])
+def test_validation_samples_come_in_the_same_forms(data, held_out):
+    """Their loss is over all of them, and they are read after each epoch."""
+    loader = held_out()
+    res = run(data(), validation=loader, epoch_length=5)
+    expected = run(data(), validation=lambda x: squares_value(x, A, B), epoch_length=5)
+    assert len(res.history["validation"]) == 3
+    assert res.history["validation"] == pytest.approx(expected.history["validation"], rel=1e-12)
+    if isinstance(loader, Loader):
+        assert loader.passes == 3
+
+
 # --- budget ----------------------------------------------------------------------------------------------
 
 
