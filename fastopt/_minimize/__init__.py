@@ -154,10 +154,10 @@ def minimize(
         A checkpoint of the same run, to be continued: it ends with the bits it would have had without interruption.
         `x0` gives shape and dtype only. Parameters, state, hyper-parameters and the random generator are those of the
         checkpoint; the objective, the data, schedules, callbacks, `validation` and the budget those of this call.
-    validation : callable, Objective, array or tuple of arrays, optional
+    validation : callable, Objective, array, tuple of arrays or iterable, optional
         A loss that no step sees, evaluated at the solution after each epoch: a function of `x`, an object of
-        `fastopt.objectives` with its own penalties, or held-out samples in the form of `data`, over which the mean of
-        `fun` is taken. For a built-in `fun` samples are ``(X, y)``, over which its loss is taken without penalties and
+        `fastopt.objectives` with its own penalties, or held-out samples, over which the mean of `fun` is taken: arrays
+        as `data`, or an iterable of batches that can be iterated anew. For a built-in `fun` samples are ``(X, y)``, over which its loss is taken without penalties and
         weights. It is in `history`, and takes the place of the loss of the epoch in `tol`, `patience`, `return_best`
         and `reduce_on_plateau`. NaN and infinity count as no progress.
     epoch_callback : callable, optional
