@@ -158,8 +158,8 @@ def minimize(
         A loss that no step sees, evaluated at the solution after each epoch: a function of `x`, an object of
         `fastopt.objectives` with its own penalties, or held-out samples, over which the mean of `fun` is taken: arrays
         as `data`, or an iterable of batches that can be iterated anew. For a built-in `fun` samples are ``(X, y)``,
-        over which its loss is taken without penalties and weights. It is in `history`, and takes the place of the loss of the epoch in `tol`, `patience`, `return_best`
-        and `reduce_on_plateau`. NaN and infinity count as no progress.
+        over which its loss is taken without penalties and weights. It is in `history`, and takes the place of the loss
+        of the epoch in `tol`, `patience`, `return_best` and `reduce_on_plateau`. NaN and infinity count as no progress.
     epoch_callback : callable, optional
         Called after each complete epoch as ``epoch_callback(state)``, with an OptimizeResult with `x` (a read-only view
         of the solution, valid during the call: copy what is to be kept), `fun` (the loss of the epoch), `validation`
