@@ -15,6 +15,7 @@ from .._validation import minimize as validation
 from .._validation import saved_runs
 from .._validation.scalars import flag
 from . import stopping
+from .batches import mean_over
 from .early_stopping import EarlyStopping
 from .interrupts import DeferredInterrupt
 from .report import gradient_norm
@@ -93,6 +94,7 @@ class Run:
         self.view, self.as_gradient = read_only(self.x), self.params.converter(self.evaluate.in_structure)
         self.projections = None if self.bounds is None else self.bounds.for_each(self.params)
         self.progress, self.uses_value = None, self.optimizer._uses_value
+        self.most_epochs = self.settings.most_epochs(self.batches)
         self.calls_back = self.callback is not None or self.epoch_callback is not None
         self.stopped_by = self.epoch_solution = None
         self.nit = self.nepoch = 0
@@ -106,7 +108,8 @@ class Run:
         self.finite_x, self.best_x, self.best_loss = self.x.copy(), None, math.inf
 
     def begin(self):
-        """Nothing to prepare in a run from the start."""
+        """The run begins, and is not gone on with."""
+        self.batches.begin()
 
     # --- iterations --------------------------------------------------------------------------------------
 
@@ -146,16 +149,19 @@ class Run:
             return stopping.CONVERGED
         if self.early_stopping is not None and self.early_stopping.over and not self.in_epoch:
             return stopping.CONVERGED
-        return BUDGET if self.nit >= self.limit else None
+        return BUDGET if self.nit >= self.limit or self.nepoch >= self.most_epochs else None
 
     def epoch(self, interrupts):
         """Run the iterations that the epoch still needs, or as many as the budget allows."""
         if not self.in_epoch:
             self.begin_epoch()
-        first, per_epoch = self.nit - self.nepoch * self.batches.per_epoch, self.batches.per_epoch
-        for k in range(first, min(per_epoch, first + self.limit - self.nit)):
+        k = self.nit - self.history.iterations()
+        if k > 0 and self.batches.is_over(k, False):  # found out after the checkpoint that the run goes on from
+            return self.end_epoch()
+        while self.in_epoch and self.nit < self.limit:
             self.iteration(k)
-            if k == per_epoch - 1:
+            k += 1
+            if self.batches.is_over(k, self.nit >= self.limit):
                 self.end_epoch()
             self.consistent = True
             if self.progress is not None:
@@ -328,7 +334,12 @@ class Run:
             if gradient is last_gradient:
                 return value, gradient
             return value, copy.deepcopy(self.as_gradient(gradient, self.x))
-        return self.batches.mean_over_all(lambda batch: self.evaluate.value(x, batch)), last_gradient
+        return self.mean_over_all(x), last_gradient
+
+    def mean_over_all(self, x):
+        """The objective at x, over all samples if there are any; if there are none any more, the latest loss."""
+        mean = mean_over(self.batches.all_samples_in_order(), lambda batch: self.evaluate.value(x, batch))
+        return self.history.latest_loss() if self.batches.used_up and math.isnan(mean) else mean
 
     # --- checkpoints -------------------------------------------------------------------------------------
 
@@ -390,7 +401,7 @@ class Run:
     def weight_schema(self, done):
         """The check of the weight of the iterations of the present epoch."""
         weight = self.batches.samples_before(done.in_this_epoch)
-        return saved_runs.number(f"[{weight}, {weight}]")
+        return saved_runs.number("[0, inf)" if weight is None else f"[{weight}, {weight}]")
 
     def restore(self, saved):
         """Go on from a snapshot of the same run; if anything in it is wrong, raise and change nothing."""
@@ -407,6 +418,5 @@ class Run:
             setattr(self, name, saved[name])
         self.x[...] = saved["x"]
         self.earlier_rate_and_norm = saved["rate_and_norm"]
-        if self.in_epoch:
-            self.batches.restore(saved["batches"])
+        self.batches.restore(saved["batches"], done)
         self.rng.bit_generator.state = saved["rng"]

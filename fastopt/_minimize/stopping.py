@@ -19,6 +19,15 @@ MESSAGES = {
     FIXED: "All parameters are fixed by `bounds`.",
     CALLBACK: "`{by}` raised `StopIteration`.",
 }
+USED_UP = "The data are used up."
+
+
+def message(status, unit, run):
+    """What is said of a run that ended like this; its limit of iterations was given in this unit."""
+    if status == BUDGET and run.batches.used_up:
+        return USED_UP
+    unit = unit if run.nit >= run.limit else "epochs"
+    return MESSAGES[status].format(unit=unit, nit=run.nit, by=run.stopped_by)
 
 
 class Stop(Exception):

@@ -278,7 +278,7 @@ REFUSED = {
     "no samples": ({}, (X[:0], Y[:0]), ValueError, "`validation` must hold at least one sample, got none."),
     "zip": (
         {}, zip(X, Y, strict=True), TypeError,
-        "`validation` must be an array or a tuple of them, got zip; pass the arrays that were zipped, as in "
+        "`validation` must be read after each epoch, which zip can be only once; pass the arrays themselves, as in "
         "validation=(X, y).",
     ),
     "parameters": (
