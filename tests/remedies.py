@@ -584,10 +584,6 @@ MINIMIZE = {
         DATA + MAKE, "minimize(f, np.zeros(2), 'saga')", "res.optimizer.step_count == 3",
         "res = minimize(f, np.zeros(2), method='saga', options={'epochs': 1})", again=False,
     ),
-    "optimizer as method": Row(
-        FUN, "minimize(fun, x0, method=SGD(x0))", "type(res.optimizer) is SGD and res.optimizer.momentum == 0.5",
-        "res = minimize(fun, x0, method='SGD', options={'momentum': 0.5, 'maxiter': 1})", again=False,
-    ),
     "no Lipschitz constant": Row(
         DATA + "f = Poisson(X, y)", "minimize(f, np.zeros(2), method='saga')", "res.success", RATE, again=False
     ),

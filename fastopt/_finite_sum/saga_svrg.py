@@ -58,15 +58,20 @@ class FiniteSumMethod(KnownAttributes):
         self.state = {}
 
     @property
+    def _flat_params(self):
+        return (self.params,)
+
+    @property
     def _last_rate(self):
         rate = self._values["learning_rate"]
         return np.nan if rate is None or self.step_count == 0 else rate
 
     def _bind(self, gradient_memory, mean_gradient, rate):
-        """Take the arrays that the steps update, and their learning rate; a loaded state is copied into the arrays."""
-        loaded, self.state = self.state, {"gradient_memory": gradient_memory, "mean_gradient": mean_gradient}
-        for name, array in loaded.items():
-            self.state[name][...] = array
+        """Take the arrays that the steps update, and their learning rate; a state of these shapes is copied there."""
+        former, self.state = self.state, {"gradient_memory": gradient_memory, "mean_gradient": mean_gradient}
+        for name, array in former.items():
+            if array.shape == self.state[name].shape:
+                self.state[name][...] = array
         self._values["learning_rate"] = rate
 
     def solution(self) -> Array:

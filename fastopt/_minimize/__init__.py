@@ -20,7 +20,6 @@ from .report import History, Progress, callback_of, show
 from .run import Run, RunParts
 from .scipy_method import scipy_method
 from .settings import Method, Settings
-from .structures import starting_point
 
 __all__ = ["minimize", "scipy_method"]
 
@@ -62,8 +61,10 @@ def minimize(
         Never written. For built-in objectives of shape (n,).
     args : tuple, optional
         Further arguments of `fun` and `jac`.
-    method : str, Optimizer class, callable or None, default="adam"
-        A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters.
+    method : str, Optimizer class, Optimizer, callable or None, default="adam"
+        A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters. An Optimizer,
+        or the one that a run of "saga" or "svrg" returned, goes on with its state: `x0` is written into its parameters,
+        which have its structure and shapes, once all arguments have been checked.
         None needs no tuning where parameters are of the order of 1: Adam, with a learning rate that falls from 0.05
         to 0 along half a cosine over the whole budget.
     jac : {True, callable, None, "2-point", "3-point", "spsa"}, optional
@@ -202,14 +203,14 @@ def minimize(
     (640, 20, True)
     """
     built_in = isinstance(fun, Objective)
-    params = starting_point(x0, fun.dtype if built_in else None)
     remaining = validation.options(options)
     settings = Settings.take(remaining)
     chosen = Method(method, remaining)
+    params = chosen.parameters(x0, fun.dtype if built_in else None)
     if built_in:
         if not params.is_vector:
             starting_points.refuse_dimensions(x0, params.keys, " for a built-in objective")
-        validation.objective_arguments(fun, params.vector, jac, args, data, n_samples)
+        validation.objective_arguments(fun, params.start, jac, args, data, n_samples)
         n_samples = fun.n_samples
         batch_size = 1 if batch_size is None and chosen.needs_objective else batch_size
     elif chosen.needs_objective:
@@ -231,24 +232,26 @@ def minimize(
         evaluate = arguments.evaluator(functions, params, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     if projection is not None and saved is None:
-        projection.start(params.vector)  # first: some optimizers make their state of the parameters
+        projection.start(params.start)  # first: some optimizers make their state of the parameters
     optimizer = chosen.optimizer(params, limit)
-    params.check_unmoved()
     identity = arguments.identity(params, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         saved_runs.same_run(saved["identity"], identity, resume)
     parts = RunParts(
         params, evaluate, batches, optimizer, generator, settings, limit, identity, bounds=projection,
-        average=arguments.average(settings, params.vector, optimizer), callback=callback_of(callback, params),
+        average=arguments.average(settings, params.start, optimizer), callback=callback_of(callback, params),
         history=History(), watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
     )  # fmt: skip
-    run = FiniteSumRun(parts) if built_in else Run(parts)
-    if saved is None:
-        run.begin()
-    else:
-        with _checkpoint.contents_of(resume):
-            run.restore(saved["run"])
-    return _result(run, _finish(run), unit, tol)
+    with params.in_use():
+        params.check_unmoved()
+        run = FiniteSumRun(parts) if built_in else Run(parts)
+        if saved is None:
+            run.begin()
+            run.start()
+        else:
+            with _checkpoint.contents_of(resume):
+                run.restore(saved["run"])
+        return _result(run, _finish(run), unit, tol)
 
 
 def _finish(run):
