@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any
 
@@ -109,10 +110,40 @@ class FiniteSumMethod(KnownAttributes):
         TypeError, ValueError
             When it does not fit; nothing has changed then.
         """
-        saved = self.schema()("state_dict", saved)
+        self._take_over(self._checked(saved))
+
+    def _checked(self, saved):
+        """A saved state, of a method that has run or has not."""
+        unused = saved_runs.entries("state_dict", saved, ("state",))["state"] == {}
+        return (self.unused_schema() if unused else self.schema())("state_dict", saved)
+
+    def _take_over(self, saved):
+        """Become what was saved and checked."""
         self.step_count = saved["step_count"]
         self._values["learning_rate"] = saved["learning_rate"]
         self.state = saved["state"]
+
+    def _load(self, saved, copies):
+        """Load a saved state and copy other arrays: pairs of target and source that fit."""
+        saved = self._checked({name: saved[name] for name in self._snapshot() if name in saved})
+        for target, source in copies:
+            target[...] = source
+        self._take_over(saved)
+
+    def _claim(self, call):
+        """A context for saving and loading; only `minimize` makes steps, and it returns after the last one."""
+        return contextlib.nullcontext()
+
+    def unused_schema(self):
+        """The check of a saved state of a method that has made no step."""
+        return saved_runs.record(
+            {
+                "optimizer": functools.partial(choice, allowed=(type(self).__name__,)),
+                "step_count": saved_runs.count(0),
+                "learning_rate": saved_runs.optional(saved_runs.number("(0, inf)")),
+                "state": saved_runs.record({}),
+            }
+        )
 
     def schema(self, memory_shape=(None, None), steps=(0, saved_runs.MOST)):
         """The check of a saved state; `steps` are the least and the most that it may have made."""

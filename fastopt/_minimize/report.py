@@ -8,10 +8,9 @@ import numpy as np
 
 from .._validation import minimize as validation
 from .._validation import saved_runs
+from .._validation.saved_results import HISTORY
 from .stopping import CALLBACK, Stop
 
-HISTORY = {"iteration": np.int64, "epoch": np.int64, "fun": float, "learning_rate": float, "grad_norm": float,
-           "time": float}  # fmt: skip
 SHOWN = {
     "nit": "Iterations",
     "nepoch": "Epochs",

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 
 from .._memory import Held, Pinned, base_view, read_only, sealed
+from .._types import in_structure
 from .._validation import starting_points as validation
 from .._validation.gradients import flat_gradients
 from .._validation.parameters import label, refuse_moved
@@ -88,9 +89,7 @@ class Parameters:
 
     def together(self, arrays):
         """Arrays in the structure of x0: one array, a list or a dict."""
-        if self.keys is None:
-            return arrays[0]
-        return dict(zip(self.keys, arrays, strict=True)) if isinstance(self.keys, tuple) else list(arrays)
+        return in_structure(arrays, self.keys)
 
     def structured(self, vector):
         """A vector like the parameters in their structure, without a copy where dtypes agree; of themselves, theirs."""
