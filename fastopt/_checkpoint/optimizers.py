@@ -34,7 +34,8 @@ def save(path: StrPath | BinaryIO, optimizer: Any) -> None:
         than numbers, strings, None and arrays of numbers, in lists and dicts, or a result has parameters with keys that
         are no strings or integers; nothing is written then.
     ValueError
-        When a result has not all entries that `minimize` gives it; nothing is written then.
+        When an optimizer of the class SAGA or SVRG has not run, or a result has not all entries that `minimize` gives
+        it; nothing is written then.
     OSError
         When the file cannot be written; what was there before is still there.
     RuntimeError
@@ -76,6 +77,8 @@ def save(path: StrPath | BinaryIO, optimizer: Any) -> None:
         _save_result(path, optimizer)
         return
     _check_optimizer(optimizer)
+    if isinstance(optimizer, FiniteSumMethod) and not optimizer.state:
+        _validation.saved_results.refuse_unused(type(optimizer).__name__)
     with optimizer._claim("save()"):
         params = {"params": [base_view(array) for array in optimizer._flat_params], "names": _names(optimizer)}
         write(path, "optimizer", optimizer._snapshot() | params)

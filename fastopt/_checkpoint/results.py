@@ -141,10 +141,9 @@ def _schema(tree):
 def _made_again(cls, saved, params):
     """The optimizer of the parameters with its state; None where it cannot be known how it was made."""
     rate = saved_runs.entries("result['optimizer']", saved, ("learning_rate",))["learning_rate"]
-    finite_sum = cls in FINITE_SUM_METHODS.values()
-    if cls is None or (rate is None and not finite_sum):
+    if cls is None or rate is None:
         return None
-    values = {} if finite_sum else saved.get("hyperparameters")
+    values = {} if cls in FINITE_SUM_METHODS.values() else saved.get("hyperparameters")
     optimizer = cls(params, learning_rate=rate, **saved_runs.a_dict("result['optimizer']['hyperparameters']", values))
     optimizer._load(saved, ())
     return optimizer

@@ -36,6 +36,8 @@ class RunParts(NamedTuple):
         The batches of an epoch.
     optimizer : Optimizer or FiniteSumMethod
         Of the parameters.
+    shared : bool
+        Whether the caller has the optimizer, and may look at it in a callback.
     rng : numpy.random.Generator
         Source of all that is random.
     settings : Settings
@@ -47,8 +49,10 @@ class RunParts(NamedTuple):
     bounds : Projection or None
     average : Polyak, Ema or None
         Of the iterates.
-    callback : callable or None
-        As `callback_of` returns it.
+    callback, epoch_callback : callable or None
+        As `callback_of` and `epoch_callback_of` return them.
+    validation : callable or None
+        As `validation_loss` returns it.
     history : History
     watch : LossWatch or None
         The stopping rule.
@@ -58,6 +62,7 @@ class RunParts(NamedTuple):
     evaluate: Any
     batches: Any
     optimizer: Any
+    shared: bool
     rng: np.random.Generator
     settings: Any
     limit: int
@@ -65,6 +70,8 @@ class RunParts(NamedTuple):
     bounds: Any
     average: Any
     callback: Any
+    epoch_callback: Any
+    validation: Any
     history: Any
     watch: Any
 
@@ -80,6 +87,8 @@ class Run:
         self.gathers = self.params.gathers(self.evaluate.in_structure)
         self.projections = None if self.bounds is None else self.bounds.for_each(self.params)
         self.progress, self.uses_value = None, self.optimizer._uses_value
+        self.calls_back = self.callback is not None or self.epoch_callback is not None
+        self.stopped_by = self.epoch_solution = None
         self.nit = self.nepoch = 0
         self.saved_nit = None
         self.in_epoch = False
@@ -112,11 +121,11 @@ class Run:
                 status = self.iterate(interrupts)
                 interrupts.check()
             except KeyboardInterrupt:
-                if self.consistent:
+                if self.consistent and self.is_finite(self.solution()):
                     self.save()
                 raise
         if self.is_finite(self.solution()):
-            if status in stopping.RESUMABLE and (self.nit != self.saved_nit or self.callback is not None):
+            if status in stopping.RESUMABLE and (self.nit != self.saved_nit or self.calls_back):
                 self.save()  # a callback may have changed the optimizer since
             return status
         self.overflowed = True  # the state as well: it is not saved, nor read for the solution
@@ -130,6 +139,7 @@ class Run:
                 self.epoch(interrupts)
             return self.status()
         except Stop as stop:
+            self.stopped_by = stop.by
             return stop.status
 
     def status(self):
@@ -152,15 +162,26 @@ class Run:
             self.consistent = True
             if self.progress is not None:
                 self.progress.advance()
-            if self.callback is not None:
+            if self.calls_back:
                 self.call_back()
             if interrupts.noted:
                 interrupts.check()
 
     def call_back(self):
-        """Call the callback, which may have x from the function that made the optimizer, and give it another dtype."""
-        self.callback(self.x, self.last_value, self.nit, self.nepoch)
+        """Call the callbacks, which may have x from the function that made the optimizer, and give it another dtype."""
+        if self.callback is not None:
+            self.callback(self.shown_x, self.shown_value, self.nit, self.nepoch)
+        if self.epoch_callback is not None and not self.in_epoch:
+            self.epoch_callback(self.epoch_solution, self.history.last())
         self.params.check_unmoved()
+
+    def shown_x(self):
+        """The copy of the parameters that a callback is given."""
+        return self.params.structured(self.x.copy())
+
+    def shown_value(self):
+        """The value that a callback is given."""
+        return self.last_value
 
     def iteration(self, k):
         """Evaluate on batch k of the epoch, step and count; the caller then sets `consistent` again."""
@@ -222,29 +243,40 @@ class Run:
 
     def end_epoch(self):
         """Update history, schedule and stopping rule with the epoch; write a checkpoint if one is due."""
+        solution = self.solution()
+        finite = self.is_finite(solution)
+        self.epoch_solution = self.answer(solution)
         loss = self.epoch_loss()
-        self.note_epoch()
+        self.note_epoch(self.epoch_solution, finite)  # first: the validation loss may raise
+        monitored = loss if self.validation is None else self.history.last()["validation"]
         self.nepoch += 1
         self.in_epoch, self.loss_sum, self.weight_sum = False, 0.0, 0.0
         rate = self.optimizer.learning_rate
         if hasattr(rate, "update"):
-            rate.update(loss)
-        solution = self.solution()
-        if self.is_finite(solution):
+            rate.update(monitored)
+        if finite:
             np.copyto(self.finite_x, solution)
-            if self.settings.return_best and loss < self.best_loss:
-                self.best_loss, self.best_x = loss, self.answer().copy()
+            if self.settings.return_best and monitored < self.best_loss:
+                self.best_loss, self.best_x = monitored, self.epoch_solution.copy()
         if self.progress is not None:
             self.progress.epoch(loss)
         if self.watch is not None:
-            self.watch.update(loss)
+            self.watch.update(monitored)
         self.consistent = True
-        if self.nepoch % self.settings.checkpoint_every == 0:
+        if finite and self.nepoch % self.settings.checkpoint_every == 0:
             self.save()
 
-    def note_epoch(self):
-        """Add the epoch, which may be incomplete, to the history."""
-        self.history.add(self.nit, self.nepoch + 1, self.epoch_loss(), *self.rate_and_norm())
+    def note_epoch(self, answer, finite=True):
+        """Add the epoch, which may be incomplete, to the history, with the validation loss at its solution."""
+        rate, norm = self.rate_and_norm()
+        self.history.add(
+            iteration=self.nit, epoch=self.nepoch + 1, fun=self.epoch_loss(), learning_rate=rate, grad_norm=norm,
+            validation=self.validated(answer) if finite else math.nan,
+        )  # fmt: skip
+
+    def validated(self, answer):
+        """The validation loss; None if there is none."""
+        return None if self.validation is None else self.validation(answer)
 
     def epoch_loss(self):
         """Mean loss of the epoch so far, each iteration weighted with its samples."""
@@ -272,10 +304,10 @@ class Run:
         """Whether neither the parameters nor the solution that is made of them have overflowed."""
         return bool(np.isfinite(self.x).all() and (solution is self.x or np.isfinite(solution).all()))
 
-    def answer(self):
+    def answer(self, solution):
         """The solution, or the average of the parameters; not the average if parameters that overflowed are in it."""
         if self.average is None:
-            return self.solution()
+            return solution
         average = self.average.answer(self.x)
         return average if np.isfinite(average).all() else self.x
 
@@ -303,8 +335,8 @@ class Run:
     # --- checkpoints -------------------------------------------------------------------------------------
 
     def save(self):
-        """Write a checkpoint, unless the parameters have overflowed: an earlier checkpoint is of more use."""
-        if self.settings.checkpoint is not None and self.is_finite(self.solution()):
+        """Write a checkpoint, if one is wanted; not when parameters have overflowed: an earlier one is of more use."""
+        if self.settings.checkpoint is not None:
             _checkpoint.write(self.settings.checkpoint, "minimize", {"identity": self.identity, "run": self.snapshot()})
             self.saved_nit = self.nit
 
@@ -365,6 +397,8 @@ class Run:
         done = saved_runs.done(saved, self.batches.per_epoch)
         saved = saved_runs.record(self.schema(done), FORMER_NAMES)("run", saved)
         saved_runs.best_so_far(saved["best_x"], saved["best_loss"])
+        if not self.history.is_like(saved["history"]):  # the best so far is by another loss than this run's
+            saved |= {"watch": None, "best_x": None, "best_loss": math.inf}
         self.optimizer.load_state_dict(saved["optimizer"])
         for name in ("evaluate", "average", "watch", "history"):
             if saved[name] is not None and getattr(self, name) is not None:

@@ -39,6 +39,14 @@ def complete_result(result, optimizers):
         raise ValueError(f"`optimizer` must be a whole result of fastopt.minimize, got none of its {shown(missing)}.")
 
 
+def refuse_unused(name):
+    """Raise for the optimizer of a run, if there was none."""
+    raise ValueError(
+        f"`optimizer` must have run to be saved, got {name} without a state; "
+        "pass the one in a result of fastopt.minimize."
+    )
+
+
 def plain_keys(keys):
     """Refuse keys of parameters that could not be told apart, or not be made again, after they were saved."""
     for key in keys:

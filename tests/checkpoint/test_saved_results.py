@@ -83,20 +83,22 @@ def by_name(x):
 
 def test_several_arrays_and_sparse_gradients():
     x0 = {"table": np.ones((5, 2)), "v": np.array([1.0, 0.0, 2.0]), "b": 1.0}
-    res = minimize(by_name, x0, jac=True, options=RATE | {"maxiter": 4})
+    res = minimize(by_name, x0, method="adam", jac=True, options=RATE | {"maxiter": 4})
     again = saved(res)
     assert_same(res, again)
     assert all(again.x[name] is again.optimizer.params[name] for name in x0)
-    as_list = minimize(lambda x: (0.0, [np.zeros(2), np.zeros((1, 1))]), [np.ones(2), [[1]]], jac=True,
+    as_list = minimize(lambda x: (0.0, [np.zeros(2), np.zeros((1, 1))]), [np.ones(2), [[1]]], method="adam", jac=True,
                        options={"maxiter": 1})  # fmt: skip
     assert [each.tolist() for each in saved(as_list).x] == [[1, 1], [[1]]]
-    matrix = minimize(lambda x: float((x**2).sum()), np.ones((2, 2)), options={"maxiter": 1})
+    matrix = minimize(lambda x: float((x**2).sum()), np.ones((2, 2)), method="adam", options={"maxiter": 1})
     assert_same(matrix, saved(matrix))
 
 
 @pytest.mark.parametrize("options", [{"average": "ema", "average_start": 0}, {"return_best": True}], ids=str)
 def test_solution_that_is_not_the_parameters(options):
-    res = minimize(bowl, np.zeros(3), jac=True, options=RATE | {"maxiter": 7, "epoch_length": 3} | options)
+    res = minimize(
+        bowl, np.zeros(3), method="adam", jac=True, options=RATE | {"maxiter": 7, "epoch_length": 3} | options
+    )
     again = saved(res)
     assert_same(res, again)
     assert not np.shares_memory(again.x, again.optimizer.params)
@@ -108,20 +110,20 @@ def test_failures_come_back_too():
     again = saved(nan)
     assert (again.status, again.success, again.message, again.jac) == (2, False, nan.message, None)
     assert np.isnan(again.fun)
-    none = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 0})
+    none = minimize(bowl, np.zeros(3), method="adam", jac=True, options={"maxiter": 0})
     assert saved(none).history["epoch"].shape == (0,)
 
 
 @pytest.mark.parametrize("make", [str, os.fsencode], ids=["str", "bytes"])
 def test_paths(make, path):
-    res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 3})
+    res = minimize(bowl, np.zeros(3), method="adam", jac=True, options={"maxiter": 3})
     save(make(path), res)
     assert_same(res, load_result(make(path)))
     assert os.listdir(os.path.dirname(path)) == [os.path.basename(path)]
 
 
 def test_more_entries_of_a_result_are_left_out():
-    res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 3})
+    res = minimize(bowl, np.zeros(3), method="adam", jac=True, options={"maxiter": 3})
     expected = copy.deepcopy(res)
     res["mine"], res.history["validation"] = object(), np.array([1.5])
     again = saved(res)
@@ -139,8 +141,8 @@ class Adam(fastopt.Adam):
 def test_schedules_and_classes_of_users_need_a_method():
     rate = schedules.reduce_on_plateau(0.5, factor=0.5, patience=0)
     options = {"maxiter": 7, "epoch_length": 2}
-    scheduled = minimize(bowl, np.zeros(3), jac=True, options=options | {"learning_rate": rate})
-    own = minimize(bowl, np.zeros(3), jac=True, method=Adam, options=options | RATE)
+    scheduled = minimize(bowl, np.zeros(3), method="adam", jac=True, options=options | {"learning_rate": rate})
+    own = minimize(bowl, np.zeros(3), method=Adam, jac=True, options=options | RATE)
     made = {
         "scheduled": (scheduled, lambda x: fastopt.Adam(x, schedules.reduce_on_plateau(0.5, factor=0.5, patience=0))),
         "own": (own, Adam),
@@ -159,7 +161,7 @@ def test_schedules_and_classes_of_users_need_a_method():
 
 def test_method_that_does_not_fit():
     file = io.BytesIO()
-    save(file, minimize(bowl, np.zeros(3), jac=True, options=RATE | {"maxiter": 1}))
+    save(file, minimize(bowl, np.zeros(3), method="adam", jac=True, options=RATE | {"maxiter": 1}))
 
     def load_with(method):
         return load_result(io.BytesIO(file.getvalue()), method)
@@ -182,7 +184,7 @@ def test_method_that_does_not_fit():
 def test_what_is_no_result_is_refused_and_writes_nothing(path):
     save(path, fastopt.SGD(np.ones(2)))
     before = Path(path).read_bytes()
-    res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 1})
+    res = minimize(bowl, np.zeros(3), method="adam", jac=True, options={"maxiter": 1})
     of_scipy = scipy.optimize.minimize(bowl, np.zeros(3), jac=True)
     message = "`optimizer` must be a fastopt.Optimizer or a result of fastopt.minimize, got {}."
     for result, error, words in [
@@ -205,7 +207,7 @@ def test_what_is_no_result_is_refused_and_writes_nothing(path):
 
 
 def test_files_of_other_kinds_are_refused(path):
-    opt, res = fastopt.SGD(np.ones(3)), minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 1})
+    opt, res = fastopt.SGD(np.ones(3)), minimize(bowl, np.zeros(3), method="adam", jac=True, options={"maxiter": 1})
     save(path, opt)
     with pytest.raises(CheckpointError, match="it is of kind 'optimizer', expected 'result'"):
         load_result(path)
@@ -213,7 +215,7 @@ def test_files_of_other_kinds_are_refused(path):
     with pytest.raises(CheckpointError, match="it is of kind 'result', expected 'optimizer'"):
         fastopt.load(path, opt)
     with pytest.raises(CheckpointError, match="it is of kind 'result', expected 'minimize'"):
-        minimize(bowl, np.zeros(3), jac=True, resume=path)
+        minimize(bowl, np.zeros(3), method="adam", jac=True, resume=path)
     contents = bytearray(Path(path).read_bytes())
     contents[len(contents) // 2] ^= 1
     with pytest.raises(CheckpointError, match="it is damaged"):
@@ -221,7 +223,7 @@ def test_files_of_other_kinds_are_refused(path):
 
 
 def test_changed_entries_name_file_and_field(path):
-    res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 3})
+    res = minimize(bowl, np.zeros(3), method="adam", jac=True, options={"maxiter": 3})
     save(path, res)
     tree = fastopt._checkpoint.read(path, "result")
     for field, value, message in [
@@ -259,19 +261,30 @@ def test_saga_and_svrg_are_saved_and_loaded(cls, path):
         assert bits(wrong) == before
 
 
-def test_methods_that_have_not_run(path):
-    used = minimize(LOGISTIC, np.zeros(4), method="saga", rng=0, options={"epochs": 2}).optimizer
-    save(path, fastopt.SAGA(np.full(4, 2.0)))
-    fastopt.load(path, used)
-    assert (used.step_count, used.learning_rate, used.state, used.params.tolist()) == (0, None, {}, [2.0] * 4)
-    tree = fastopt._checkpoint.read(path, "optimizer")
-    fastopt._checkpoint.write(path, "optimizer", tree | {"step_count": 3})
-    with pytest.raises(ValueError, match=r"`state_dict\['step_count'\]` must be at most 0, got 3"):
-        fastopt.load(path, used)
+def test_schedule_of_saga(path):
+    rate = schedules.step_decay(0.1, 60, factor=0.5)
+    objective = objectives.LeastSquares(np.random.default_rng(0).standard_normal((30, 4)), np.arange(30.0))
+    res = minimize(objective, np.zeros(4), method="saga", rng=0, options={"epochs": 3, "learning_rate": rate})
+    save(path, res)
+    assert load_result(path).optimizer is None
+    again = load_result(path, lambda x: fastopt.SAGA(x, rate))
+    ends = [minimize(objective, each.x, method=each.optimizer, rng=1, options={"epochs": 3}) for each in (res, again)]
+    assert outcome(ends[0]) == outcome(ends[1])
+
+
+def test_method_that_has_not_run_has_nothing_to_save(path):
+    message = (
+        "`optimizer` must have run to be saved, got SAGA without a state; pass the one in a result of fastopt.minimize."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        save(path, fastopt.SAGA(np.ones(4)))
+    assert not os.path.exists(path)
 
 
 def test_arrays_of_a_loaded_result_are_writable_and_its_own():
-    res = minimize(by_name, {"table": np.ones((5, 2)), "v": np.ones(3), "b": 1.0}, jac=True, options={"maxiter": 2})
+    res = minimize(
+        by_name, {"table": np.ones((5, 2)), "v": np.ones(3), "b": 1.0}, method="adam", jac=True, options={"maxiter": 2}
+    )
     again = saved(res)
     assert all(each.flags.writeable and each.flags.c_contiguous for each in flat(again.x))
     assert not any(np.shares_memory(one, other) for one in flat(res.x) for other in flat(again.x))

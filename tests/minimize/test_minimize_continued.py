@@ -174,7 +174,7 @@ REFUSED = {
         "`x0` must have the shape (3,) of the parameters that `method` updates, got (1,",
     ),
     "structure": ({"x0": {"a": START}}, "`x0` must be convertible to an array of real numbers, got {'a':"),
-    "jac": ({"jac": "cs"}, "`jac` must be True"),
+    "jac": ({"jac": "4-point"}, "`jac` must be True"),
     "callback": ({"callback": 3}, "`callback` must be callable"),
     "bounds": ({"bounds": [(0, 1)]}, "The length of `bounds` must be that of `x0`, 3, got 1."),
     "option": ({"options": {"maxiter": -1}}, "`maxiter` must be a non-negative integer"),
