@@ -92,7 +92,8 @@ def load_result(path: StrPath | BinaryIO, method: Callable[[Any], Any] | None = 
     --------
     >>> import io
     >>> import numpy as np, fastopt
-    >>> res = fastopt.minimize(lambda x: (x @ x, 2 * x), [3.0, -2.0], jac=True, options={"maxiter": 10})
+    >>> options = {"learning_rate": 0.1, "maxiter": 10}
+    >>> res = fastopt.minimize(lambda x: (x @ x, 2 * x), [3.0, -2.0], method="adam", jac=True, options=options)
     >>> file = io.BytesIO()
     >>> fastopt.save(file, res)
     >>> again = fastopt.load_result(io.BytesIO(file.getvalue()))
