@@ -63,6 +63,12 @@ RUNS = {
     "spsa": (
         lambda: PLAIN | dict(fun=bowl_value, jac="spsa"), {"epoch_length": 4}, fastopt.AdamW, {}, np.random.PCG64DXSM,
     ),
+    "calibrated": (
+        lambda: PLAIN | dict(fun=bowl_value, jac="spsa", method=None), {"epoch_length": 4}, None, {}, np.random.PCG64,
+    ),
+    "differences": (
+        lambda: PLAIN | dict(fun=bowl_value, jac=None), {"epoch_length": 4}, fastopt.SGD, {}, np.random.PCG64,
+    ),
     "best": (lambda: DATA | dict(tol=1e-9), {"return_best": True}, fastopt.FTRL, {}, np.random.PCG64),
     "plateau": (lambda: DATA, {}, fastopt.Rprop, {"learning_rate": plateau}, np.random.PCG64),
     "several arrays": (

@@ -712,8 +712,9 @@ FILES = {
         "path.tell() > 0 and path.close() is None", "path = tempfile.TemporaryFile('wb')",
     ),
     "saga that has not run": Row(
-        "opt = SAGA(np.zeros(2)); path = io.BytesIO()", "fastopt.save(path, opt)", "path.tell() > 0",
-        "opt = minimize(LeastSquares(np.eye(2), [1.0, 2]), np.zeros(2), method='saga', options={'epochs': 1}).optimizer",
+        "f = LeastSquares(np.eye(2), [1.0, 2]); opt = SAGA(np.zeros(2)); path = io.BytesIO()",
+        "fastopt.save(path, opt)", "path.tell() > 0",
+        "opt = minimize(f, np.zeros(2), method='saga', options={'epochs': 1}).optimizer",
     ),
     "read as text": Row(
         X + "opt = Adam(x); opt.step(np.ones(3)); saved = io.BytesIO(); fastopt.save(saved, opt); new = Adam(x)\n"
