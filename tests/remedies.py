@@ -620,10 +620,6 @@ MINIMIZE = {
         DATA + MAKE, "minimize(f, np.zeros(2), 'saga')", "res.optimizer.step_count == 3",
         "res = minimize(f, np.zeros(2), method='saga', options={'epochs': 1})", again=False,
     ),
-    "optimizer as method": Row(
-        FUN, "minimize(fun, x0, method=SGD(x0))", "type(res.optimizer) is SGD and res.optimizer.momentum == 0.5",
-        "res = minimize(fun, x0, method='SGD', options={'momentum': 0.5, 'maxiter': 1})", again=False,
-    ),
     "no Lipschitz constant": Row(
         DATA + "f = Poisson(X, y)", "minimize(f, np.zeros(2), method='saga')", "res.success", RATE, again=False
     ),
@@ -734,6 +730,11 @@ FILES = {
     "written as text": Row(
         X + "opt = Adam(x); path = io.StringIO()", "fastopt.save(path, opt)",
         "path.tell() > 0 and path.close() is None", "path = tempfile.TemporaryFile('wb')",
+    ),
+    "saga that has not run": Row(
+        "f = LeastSquares(np.eye(2), [1.0, 2]); opt = SAGA(np.zeros(2)); path = io.BytesIO()",
+        "fastopt.save(path, opt)", "path.tell() > 0",
+        "opt = minimize(f, np.zeros(2), method='saga', options={'epochs': 1}).optimizer",
     ),
     "read as text": Row(
         X + "opt = Adam(x); opt.step(np.ones(3)); saved = io.BytesIO(); fastopt.save(saved, opt); new = Adam(x)\n"

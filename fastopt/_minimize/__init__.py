@@ -24,7 +24,6 @@ from .report import History, Progress, show
 from .run import Run, RunParts
 from .scipy_method import scipy_method
 from .settings import EPOCH_LENGTH, Method, Settings
-from .structures import starting_point
 
 __all__ = ["minimize", "scipy_method"]
 
@@ -68,9 +67,11 @@ def minimize(
         Never written. For built-in objectives of shape (n,).
     args : tuple, optional
         Further arguments of `fun` and `jac`.
-    method : str, Optimizer class, callable or None, optional
+    method : str, Optimizer class, Optimizer, callable or None, optional
         A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters. None needs no
-        learning rate: `Prodigy`, with a factor that falls to 0 over the whole budget; see Notes.
+        learning rate: `Prodigy`, with a factor that falls to 0 over the whole budget; see Notes. An Optimizer, or
+        the one that a run of "saga" or "svrg" returned, goes on with its state: `x0` is written into its parameters,
+        which have its structure and shapes, once all arguments have been checked.
     jac : {True, callable, None, "2-point", "3-point", "cs", "spsa"}, optional
         How the gradient is computed. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
         A gradient is an array with shape and dtype of `x`, which other forms that SciPy takes are converted to, or any
@@ -243,14 +244,14 @@ def minimize(
     (640, 20, True)
     """
     built_in = isinstance(fun, Objective)
-    params = starting_point(x0, fun.dtype if built_in else None)
     remaining = checks.options(options)
     settings = Settings.take(remaining)
     chosen = Method(method, remaining)
+    params = chosen.parameters(x0, fun.dtype if built_in else None)
     if built_in:
         if not params.is_vector:
             starting_points.refuse_dimensions(x0, params.keys, " for a built-in objective")
-        checks.objective_arguments(fun, params.vector, jac, args, data, n_samples)
+        checks.objective_arguments(fun, params.start, jac, args, data, n_samples)
         n_samples = fun.n_samples
         batch_size = 1 if batch_size is None and chosen.needs_objective else batch_size
     elif chosen.needs_objective:
@@ -272,17 +273,16 @@ def minimize(
         evaluate = arguments.evaluator(functions, params, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     if projection is not None and saved is None:
-        projection.start(params.vector)  # first: some optimizers make their state of the parameters
+        projection.start(params.start)  # first: some optimizers make their state of the parameters
     known_limit = arguments.known_limit(chosen, limit, settings, batches)
     optimizer = noise.optimizer(chosen, evaluate, params, known_limit)
-    params.check_unmoved()
     held_out = validation_loss(validation, fun, params, evaluate, batches)
     identity = arguments.identity(params, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         saved_runs.same_run(saved["identity"], identity, resume)
     parts = RunParts(
         params, evaluate, batches, optimizer, chosen.shared, generator, settings, limit, identity, bounds=projection,
-        average=arguments.average(settings, params.vector, optimizer), callback=callback_of(callback),
+        average=arguments.average(settings, params.start, optimizer), callback=callback_of(callback),
         epoch_callback=epoch_callback_of(epoch_callback, params), validation=held_out,
         history=History(validated=held_out is not None),
         watch=None if tol is None or held_out is not None else stopping.LossWatch(tol, settings.patience),
@@ -290,13 +290,15 @@ def minimize(
     )  # fmt: skip
     if saved is None:
         parts = noise.answered(parts, chosen, jac)
-    run = FiniteSumRun(parts) if built_in else Run(parts)
-    if saved is None:
-        run.begin()
-    else:
-        with _checkpoint.contents_of(resume):
-            run.restore(saved["run"])
-    with contextlib.closing(batches):
+    with params.in_use(), contextlib.closing(batches):
+        params.check_unmoved()
+        run = FiniteSumRun(parts) if built_in else Run(parts)
+        if saved is None:
+            run.begin()
+            run.start()
+        else:
+            with _checkpoint.contents_of(resume):
+                run.restore(saved["run"])
         status = _finish(run)
         batches.close()  # the evaluation at the end reads anew
         return _result(run, status, unit, tol)

@@ -74,7 +74,7 @@ def evaluator(functions, params, batches, projection, settings, generator):
     """What computes value and gradient of the user's objective at a vector."""
     from scipy import LowLevelCallable
 
-    x, fun, jac, args = params.vector, functions.fun, functions.jac, validation.extra_arguments(functions.args)
+    x, fun, jac, args = params.start, functions.fun, functions.jac, validation.extra_arguments(functions.args)
     relative_step = approximations.relative_step(settings.finite_diff_rel_step, x)
     if isinstance(fun, LowLevelCallable):
         validation.native_arguments(jac, args, batches)
@@ -103,7 +103,7 @@ def average(settings, x, optimizer):
 
 def identity(params, optimizer, batches, settings):
     """What a checkpoint and the call that resumes it must have in common."""
-    x = params.vector
+    x = params.start
     return {
         "method": type(optimizer).__name__,
         "x0.dtype": x.dtype.name,

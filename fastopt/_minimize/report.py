@@ -6,9 +6,8 @@ import time
 import numpy as np
 
 from .._validation import saved_runs
+from .._validation.saved_results import HISTORY
 
-HISTORY = {"iteration": np.int64, "epoch": np.int64, "fun": float, "learning_rate": float, "grad_norm": float,
-           "time": float}  # fmt: skip
 VALIDATION = {"validation": float}
 SHOWN = {
     "nit": "Iterations",

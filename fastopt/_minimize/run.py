@@ -34,7 +34,7 @@ class RunParts(NamedTuple):
     Attributes
     ----------
     params : Parameters
-        Which the optimizer updates in place.
+        Those that the optimizer updates in place.
     evaluate : Evaluator
         Computes value and gradient on a batch.
     batches : Batches or NoSamples
@@ -90,8 +90,9 @@ class Run:
     def __init__(self, parts):
         for name, value in parts._asdict().items():  # not vars(self).update(...), which makes attributes slower
             setattr(self, name, value)
-        self.x = self.params.vector
-        self.view, self.as_gradient = read_only(self.x), self.params.converter(self.evaluate.in_structure)
+        self.view, self.own = self.params.view, self.params.own[0]
+        self.as_gradient = self.params.converter(self.evaluate.in_structure)
+        self.gathers = self.params.gathers(self.evaluate.in_structure)
         self.projections = None if self.bounds is None else self.bounds.for_each(self.params)
         self.progress, self.uses_value = None, self.optimizer._uses_value
         self.most_epochs = self.settings.most_epochs(self.batches)
@@ -107,9 +108,19 @@ class Run:
         self.earlier_rate_and_norm = [math.nan, math.nan]
         self.finite_x, self.best_x, self.best_loss = self.x.copy(), None, math.inf
 
+    @property
+    def x(self):
+        """The parameters as one vector."""
+        return self.params.vector
+
     def begin(self):
         """The run begins, and is not gone on with."""
         self.batches.begin()
+
+    def start(self):
+        """Go to the starting point: the first that changes anything in an optimizer of the caller's."""
+        self.params.assign(self.params.start)
+        self.finite_x[...] = self.params.start
 
     # --- iterations --------------------------------------------------------------------------------------
 
@@ -128,7 +139,7 @@ class Run:
                 self.save()  # a callback may have changed the optimizer since
             return status
         self.overflowed = True  # the state as well: it is not saved, nor read for the solution
-        self.x[...] = self.finite_x
+        self.params.assign(self.finite_x)
         return stopping.NONFINITE_PARAMETERS if status in (BUDGET, stopping.CONVERGED) else status
 
     def iterate(self, interrupts):
@@ -211,12 +222,14 @@ class Run:
 
     def evaluate_on(self, batch):
         """Value and gradient; a value that is not finite ends the run."""
+        if self.gathers:
+            self.params.gather()
         value, gradient = self.evaluate(self.view, batch)
         if type(value) is not float:
             value = validation.scalar(value)
         if not math.isfinite(value):
             raise Stop(stopping.NONFINITE_LOSS)
-        return value, self.as_gradient(gradient, self.x)
+        return value, self.as_gradient(gradient, self.own)
 
     def step(self, value, gradient):
         try:
@@ -317,7 +330,7 @@ class Run:
 
     def evaluated(self, x, status):
         """Value and gradient at the result, and the status: failure where the value is not finite."""
-        view = read_only(x)
+        view = self.view if x is self.x else read_only(x)
         gradient = copy.deepcopy(self.last_gradient)  # the objective may fill the same arrays again
         try:
             value, gradient = self.at_end(view, gradient, status)
@@ -333,7 +346,7 @@ class Run:
             value, gradient = self.evaluate.at_end(x, last_gradient)
             if gradient is last_gradient:
                 return value, gradient
-            return value, copy.deepcopy(self.as_gradient(gradient, self.x))
+            return value, copy.deepcopy(self.as_gradient(gradient, self.own))
         return self.mean_over_all(x), last_gradient
 
     def mean_over_all(self, x):
@@ -416,7 +429,7 @@ class Run:
                 getattr(self, name).restore(saved[name])
         for name in self.PLAIN:
             setattr(self, name, saved[name])
-        self.x[...] = saved["x"]
+        self.params.assign(saved["x"])
         self.earlier_rate_and_norm = saved["rate_and_norm"]
         self.batches.restore(saved["batches"], done)
         self.rng.bit_generator.state = saved["rng"]

@@ -11,6 +11,7 @@ from .._validation.optimizers import optimizer_name, refuse_base_class
 from .._validation.scalars import choice, count, flag, real
 from ..optimizers import OPTIMIZERS, Optimizer
 from . import untuned
+from .structures import starting_point, starting_point_of
 
 # Iterations that count as an epoch of an objective without samples.
 EPOCH_LENGTH = 100
@@ -76,22 +77,24 @@ class Settings:
 
 
 class Method:
-    """Which optimizer runs, made from a registry name, a class, a callable or None; and its name."""
+    """Which optimizer runs, made from a registry name, a class, a callable or None, or made already; and its name."""
 
     def __init__(self, method, options):
         self.untuned = method is None
         method = untuned.OPTIMIZER if self.untuned else method
         if isinstance(method, str):
             method = optimizer_name(method, OPTIMIZERS | FINITE_SUM_METHODS, "method")
-        elif not callable(method):
+        self.made = method if isinstance(method, (Optimizer, FiniteSumMethod)) else None
+        if self.made is None and not callable(method):
             validation.refuse_method(method)
         if method is Optimizer:
             refuse_base_class(method.__name__)
         self.make = method
+        kind = type(method) if self.made is not None else method
         self.is_class = isinstance(method, type) and issubclass(method, (Optimizer, FiniteSumMethod))
-        self.needs_objective = self.is_class and issubclass(method, FiniteSumMethod)
-        self.shared = method not in (OPTIMIZERS | FINITE_SUM_METHODS).values()  # code of the caller makes the optimizer
-        self.name = getattr(method, "__name__", type(method).__name__)
+        self.needs_objective = isinstance(kind, type) and issubclass(kind, FiniteSumMethod)
+        self.shared = method not in (OPTIMIZERS | FINITE_SUM_METHODS).values()  # code of the caller has the optimizer
+        self.name = getattr(kind, "__name__", type(kind).__name__)
         declared = method._declared if self.is_class else {}
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}
         validation.warn_unknown_options([*options], [*declared, *(each.name for each in dataclasses.fields(Settings))])
@@ -101,8 +104,14 @@ class Method:
         """Whether the learning rate is a function of the number of iterations."""
         return self.untuned and "learning_rate" not in self.hyperparameters
 
+    def parameters(self, x0, dtype):
+        """The parameters of a run that begins at x0, in a dtype or else in that which x0 asks for."""
+        return starting_point(x0, dtype) if self.made is None else starting_point_of(self.made, x0)
+
     def optimizer(self, params, most_iterations):
         """The optimizer of a run; one that meets a non-finite gradient raises, unless the user said otherwise."""
+        if self.made is not None:
+            return self.made
         x = params.structured(params.vector)
         if not self.is_class:
             return validation.made_optimizer(self.make(x), params.structured(params.vector), Optimizer)
