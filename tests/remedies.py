@@ -556,11 +556,19 @@ MINIMIZE = {
         FUN, "minimize(fun, x0, n_samples=4, options={'batch_size': 2})", "res.nit == 2",
         "res = minimize(fun, x0, n_samples=4, batch_size=2, options={'epochs': 1})", again=False,
     ),
-    "matrix as x0": Row(FUN + "x0 = np.ones((2, 2))", RUN, "res.x.shape == (4,)"),
+    "matrix as x0 of an objective": Row(
+        DATA + "f = Softmax(X, [0, 1, 2]); x0 = np.ones((2, 3))", "res = minimize(f, x0, options={'epochs': 1})",
+        "res.x.shape == (6,)",
+    ),
     "np.matrix as x0": Row(FUN + "x0 = np.ones((1, 2)).view(np.matrix)", RUN, "res.x.shape == (2,)"),
-    "nested list as x0": Row(FUN + "x0 = [[1.0, 2], [3, 4]]", RUN, "res.x.shape == (4,)"),
+    "nested list as x0 of an objective": Row(
+        DATA + "f = Softmax(X, [0, 1, 2]); x0 = [[0.0] * 3] * 2", "res = minimize(f, x0, options={'epochs': 1})",
+        "res.x.shape == (6,)",
+    ),
     "complex x0": Row(FUN + "x0 = np.array([1 + 2j])", RUN, "res.x.shape == (2,)"),
-    "dict as x0": Row(FUN + "x0 = {'a': 1.0, 'b': 2.0}", RUN, "res.x.shape == (2,)"),
+    "dict in a list as x0": Row(
+        "fun = lambda x: x[0] @ x[1]; x0 = [np.ones(2), {'a': 1.0, 'b': 2.0}]", RUN, "res.x[1].shape == (2,)"
+    ),
     "generator as x0": Row(FUN + "x0 = (1.0 for _ in range(2))", RUN, "res.x.shape == (2,)"),
     "masked x0": Row(FUN + "x0 = np.ma.masked_array([1.0, 2], [False, True])", RUN, "x0.tolist() == [1, 0]"),
     "tensor as x0": Row(FUN + "x0 = Tensor(np.ones(2))", RUN, "res.x.shape == (2,)"),

@@ -79,9 +79,9 @@ class FiniteSumMethod(KnownAttributes):
         """
         return np.array(self.params)
 
-    def _project(self, projection):
+    def _project(self, projections):
         """After a step: move the parameters into bounds."""
-        projection.project(self.params)
+        projections[0].project(self.params)
 
     def _snapshot(self):
         return {

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from .. import _checkpoint
-from .._memory import sealed
-from .._types import ArrayLike, StrPath
+from .._types import ArrayLike, StrPath, Structure
 from .._validation import minimize as validation
-from .._validation import saved_runs
+from .._validation import saved_runs, starting_points
 from ..objectives._base import Objective
 from . import arguments, stopping
 from .batches import Batches, NoSamples
@@ -22,13 +21,14 @@ from .run import Run, RunParts
 from .scipy_method import scipy_method
 from .settings import Method, Settings
 from .start import Start, verdict
+from .structures import starting_point
 
 __all__ = ["minimize", "scipy_method"]
 
 
 def minimize(
     fun: Any,
-    x0: ArrayLike,
+    x0: ArrayLike | Structure,
     args: tuple[Any, ...] = (),
     method: Any = "adam",
     jac: Any = None,
@@ -55,10 +55,12 @@ def minimize(
         The objective. Its arguments are ``fun(x, *args)``; with `n_samples` ``fun(x, index, *args)``, where `index`
         is a read-only int64 array: the batch; with ``data=(A, b, ...)`` ``fun(x, A[index], b[index], ...,
         *args)``. It may draw samples of its own. Over samples it must be a mean, not a sum. `x` is a read-only view
-        of the parameters, which the next step overwrites: copy what is to be kept. For compiled objectives see
-        "Native objectives" in the documentation.
-    x0 : array_like, shape (n,)
-        Starting point. float32 stays float32, everything else becomes float64. Never written.
+        of the parameters, or a list or dict of such views, which the next step overwrites: copy what is to be kept. For
+        compiled objectives, to which several arrays are one vector, see "Native objectives" in the documentation.
+    x0 : array_like, or dict or list of arrays
+        Starting point: of shape (n,) as in SciPy, of more dimensions, or several arrays. `fun`, `jac`, callbacks and
+        the result have its structure. float32 stays float32 if all arrays have it, everything else becomes float64.
+        Never written. For built-in objectives of shape (n,).
     args : tuple, optional
         Further arguments of `fun` and `jac`.
     method : str, Optimizer class, callable or None, default="adam"
@@ -68,12 +70,14 @@ def minimize(
     jac : {True, callable, None, "2-point", "3-point", "spsa"}, optional
         How the gradient is computed. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
         A gradient is an array with shape and dtype of `x`, which other forms that SciPy takes are converted to, or any
-        sparse one that `Optimizer.step` takes. None or
+        sparse one that `Optimizer.step` takes; for several arrays a dict or list of them. None or
         "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2; in
         float64. "spsa": two evaluations on the same batch at random shifts (Spall 1992), for any n.
-    bounds : scipy.optimize.Bounds or sequence of (low, high), optional
+    bounds : scipy.optimize.Bounds, sequence of (low, high), or dict or list, optional
         Kept by projection after each step, by the parameters and by the solution. A starting point outside is moved,
-        with an OptimizeWarning.
+        with an OptimizeWarning. ``(low, high)`` with two numbers holds for all parameters. For an array of more
+        dimensions ends may be arrays, too. For several arrays a dict or list has the bounds of each, None for
+        none. None or infinity is no end.
     tol : float, optional
         Ends the run when the smoothed loss of an epoch has not fallen by more than ``tol * max(1, |best|)`` for
         `patience` epochs: see Notes. Without it the budget is used up.
@@ -137,12 +141,12 @@ def minimize(
     Returns
     -------
     OptimizeResult
-        x : ndarray
+        x : ndarray, or dict or list of ndarrays
             The solution: ``optimizer.solution()`` where that is an average, as that of `ASGD`. Otherwise, unless it is
-            averaged or the best one, the array that `optimizer` is bound to.
+            averaged or the best one, what `optimizer` is bound to.
         fun : float
             The objective at `x`: over all samples in their own order, or one more evaluation where there are none.
-        jac : ndarray or sparse
+        jac : ndarray or sparse, or dict or list of them
             The gradient at `x`, of a built-in objective over all samples; with other samples, with "spsa" and where
             an iteration failed, the last one that a step of this call used, None if there was none.
         nit, nepoch, nfev, njev : int
@@ -208,24 +212,24 @@ def minimize(
     >>> res.nit, res.nepoch, res.success
     (640, 20, True)
     """
-    x = validation.starting_point(x0)
+    built_in = isinstance(fun, Objective)
+    params = starting_point(x0, fun.dtype if built_in else None)
     remaining = validation.options(options)
     settings = Settings.take(remaining)
     chosen = Method(method, remaining)
-    built_in = isinstance(fun, Objective)
     if built_in:
-        x = x.astype(fun.dtype, copy=False)
-        validation.objective_arguments(fun, x, jac, args, data, n_samples)
+        if not params.is_vector:
+            starting_points.refuse_dimensions(x0, params.keys, " for a built-in objective")
+        validation.objective_arguments(fun, params.vector, jac, args, data, n_samples)
         n_samples = fun.n_samples
         batch_size = 1 if batch_size is None and chosen.needs_objective else batch_size
     elif chosen.needs_objective:
         validation.needs_objective(chosen.name.lower())
     else:
         validation.no_parallel_samples(settings)
-    x = sealed(x)  # a function that makes the optimizer is given it, and may not resize it
     samples = arguments.samples(data, n_samples, batch_size)
     tol = validation.tolerance(tol)
-    projection = None if bounds is None else Projection.of(bounds, x)
+    projection = None if bounds is None else Projection.of(bounds, params)
     saved = None if resume is None else arguments.saved_run(resume)
     generator = validation.generator(rng)
     if saved is not None:
@@ -238,19 +242,20 @@ def minimize(
         evaluate = BuiltInEvaluator(fun)
     else:
         functions = arguments.UserFunctions(fun, jac, args)
-        evaluate = arguments.evaluator(functions, x, batches, projection, settings, generator)
+        evaluate = arguments.evaluator(functions, params, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     if projection is not None and saved is None:
-        projection.start(x)  # first: some optimizers make their state of the parameters
-    optimizer = chosen.optimizer(x, limit)
-    identity = arguments.identity(x, optimizer, batches, settings) | evaluate.identity()
+        projection.start(params.vector)  # first: some optimizers make their state of the parameters
+    optimizer = chosen.optimizer(params, limit)
+    params.check_unmoved()
+    identity = arguments.identity(params, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         saved_runs.same_run(saved["identity"], identity, resume)
     parts = RunParts(
-        x, evaluate, batches, optimizer, generator, settings, limit, identity, bounds=projection,
-        average=arguments.average(settings, x, optimizer), callback=callback_of(callback), history=History(),
-        watch=stopping.LossWatch(tol, settings.epochs_of_patience(limit, batches.per_epoch)),
-        start=Start(x.copy() if chosen.tuned else None),
+        params, evaluate, batches, optimizer, generator, settings, limit, identity, bounds=projection,
+        average=arguments.average(settings, params.vector, optimizer), callback=callback_of(callback, params),
+        history=History(), watch=stopping.LossWatch(tol, settings.epochs_of_patience(limit, batches.per_epoch)),
+        start=Start(params.vector.copy() if chosen.tuned else None),
     )  # fmt: skip
     run = FiniteSumRun(parts) if built_in else Run(parts)
     if saved is None:
@@ -281,7 +286,7 @@ def _result(run, status, unit, tol):
     value, gradient, status = run.evaluated(x, status)
     status, start = verdict(run, status, x, value)
     result = OptimizeResult(
-        x=x,
+        x=run.params.structured(x),
         fun=value,
         jac=gradient,
         nit=run.nit,

@@ -24,6 +24,8 @@ class Evaluator:
 
     at_x = True
 
+    in_structure = False  # whether gradients come in the structure of x0, from the user, or as vectors
+
     def __init__(self, fun, args):
         self.fun, self.args = fun, args
         self.nfev = self.njev = 0
@@ -65,6 +67,8 @@ class Evaluator:
 class Combined(Evaluator):
     """``jac=True``: the function returns both."""
 
+    in_structure = True
+
     def __call__(self, x, batch):
         self.nfev += 1
         self.njev += 1
@@ -79,6 +83,8 @@ class Combined(Evaluator):
 
 class Separate(Evaluator):
     """``jac`` is a function of its own, with the same arguments."""
+
+    in_structure = True
 
     def __init__(self, fun, jac, args):
         super().__init__(fun, args)

@@ -308,7 +308,7 @@ class FiniteSumRun(Run):
         sum_so_far = 0.0 if self.longest_segment == 1 else loss_before
         done, loss, norm, status, skipped = self.epochs_in_c.run(k, n, sum_so_far)
         if self.bounds is not None:
-            self.optimizer._project(self.bounds)
+            self.optimizer._project(self.projections)
         if self.average is not None and done and self.nepoch >= self.settings.average_start:
             self.average.update(self.x)
         size = self.batches.size

@@ -1,6 +1,7 @@
 """What a run reports: history, callback, progress bar and the lines of `disp`."""
 
 import inspect
+import math
 import time
 
 import numpy as np
@@ -57,11 +58,11 @@ class History:
         self.earlier, self.start = saved["seconds"], time.perf_counter()
 
 
-def callback_of(callback):
+def callback_of(callback, params):
     """The user's callback as a function of an intermediate OptimizeResult; None if there is none.
 
     As in SciPy: one whose only parameter is called `intermediate_result` is given the result, any other a copy
-    of x; StopIteration ends the run.
+    of x, in the structure of the parameters; StopIteration ends the run.
     """
     if callback is None:
         return None
@@ -74,11 +75,12 @@ def callback_of(callback):
         wants_result = False
 
     def call(x, fun, nit, nepoch):
+        x = params.structured(x.copy())
         try:
             if wants_result:
-                callback(intermediate_result=OptimizeResult(x=x.copy(), fun=fun, nit=nit, nepoch=nepoch))
+                callback(intermediate_result=OptimizeResult(x=x, fun=fun, nit=nit, nepoch=nepoch))
             else:
-                callback(x.copy())
+                callback(x)
         except StopIteration:
             raise Stop(CALLBACK) from None
 
@@ -86,9 +88,11 @@ def callback_of(callback):
 
 
 def gradient_norm(gradient):
-    """Euclidean norm; duplicates in a sparse gradient count one by one."""
+    """Euclidean norm, of a list or dict over all of it; duplicates in a sparse gradient count one by one."""
     if hasattr(gradient, "tocoo"):
         values = gradient.tocoo().data
+    elif isinstance(gradient, (dict, list)):
+        return math.hypot(*map(gradient_norm, gradient.values() if isinstance(gradient, dict) else gradient))
     else:
         values = getattr(gradient, "rows", gradient)  # of a RowSparse
     with np.errstate(over="ignore"):

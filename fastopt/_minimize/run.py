@@ -10,13 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _checkpoint
-from .._memory import Held, read_only
+from .._memory import read_only
 from .._validation import minimize as validation
 from .._validation import saved_runs
-from .._validation.parameters import refuse_moved
 from .._validation.scalars import flag
 from . import stopping
-from .gradients import as_gradient
 from .interrupts import DeferredInterrupt
 from .report import gradient_norm
 from .start import is_stationary
@@ -31,14 +29,14 @@ class RunParts(NamedTuple):
 
     Attributes
     ----------
-    x : ndarray
-        The parameters, which the optimizer updates in place.
+    params : Parameters
+        Which the optimizer updates in place.
     evaluate : Evaluator
         Computes value and gradient on a batch.
     batches : Batches or NoSamples
         The batches of an epoch.
     optimizer : Optimizer or FiniteSumMethod
-        Of the parameters `x`.
+        Of the parameters.
     rng : numpy.random.Generator
         Source of all that is random.
     settings : Settings
@@ -59,7 +57,7 @@ class RunParts(NamedTuple):
         Where the run starts, which its result is compared with.
     """
 
-    x: np.ndarray
+    params: Any
     evaluate: Any
     batches: Any
     optimizer: Any
@@ -76,12 +74,14 @@ class RunParts(NamedTuple):
 
 
 class Run:
-    """The state of one call of `minimize`; `view` is the read-only view of the parameters that the objective gets."""
+    """The state of one call of `minimize`; `view` is the read-only view of the parameters that is evaluated."""
 
     def __init__(self, parts):
         for name, value in parts._asdict().items():  # not vars(self).update(...), which makes attributes slower
             setattr(self, name, value)
-        self.view, self.held = read_only(self.x), Held(self.x)
+        self.x = self.params.vector
+        self.view, self.as_gradient = read_only(self.x), self.params.converter(self.evaluate.in_structure)
+        self.projections = None if self.bounds is None else self.bounds.for_each(self.params)
         self.progress, self.uses_value = None, self.optimizer._uses_value
         self.sense = -1 if getattr(self.optimizer, "maximize", False) else 1  # what falls: the objective, or minus it
         self.nit = self.nepoch = 0
@@ -169,7 +169,12 @@ class Run:
 
     def stationary_for(self, gradient):
         """Whether this gradient leads nowhere downhill from x."""
-        return is_stationary(self.x, gradient, self.bounds, self.sense)
+        if gradient is None:
+            return False
+        gradients = self.params.each_of(gradient)
+        projections = self.projections or [None] * len(gradients)
+        parts = zip(self.params.own, gradients, projections, strict=True)
+        return all(is_stationary(*part, self.sense) for part in parts)
 
     def loss_at_start(self):
         """What epochs are compared with: the start, or the first epoch where a single value may be mere noise."""
@@ -198,9 +203,7 @@ class Run:
     def call_back(self):
         """Call the callback, which may have x from the function that made the optimizer, and give it another dtype."""
         self.callback(self.x, self.last_value, self.nit, self.nepoch)
-        changed = self.held.now_and_before
-        if changed is not None:
-            refuse_moved("`params`", "optimizer", *changed)
+        self.params.check_unmoved()
 
     def iteration(self, k):
         """Evaluate on batch k of the epoch, step and count; the caller then sets `consistent` again."""
@@ -217,7 +220,7 @@ class Run:
             raise
         self.step(value, gradient)
         if self.bounds is not None:
-            self.optimizer._project(self.bounds)
+            self.optimizer._project(self.projections)
         if self.average is not None and self.nepoch >= self.settings.average_start:
             self.average.update(self.x)
         weight = self.batches.weight(k)
@@ -233,7 +236,7 @@ class Run:
             value = validation.scalar(value)
         if not math.isfinite(value):
             raise Stop(stopping.NONFINITE_LOSS)
-        return value, as_gradient(gradient, self.x)
+        return value, self.as_gradient(gradient, self.x)
 
     def step(self, value, gradient):
         try:
@@ -303,7 +306,7 @@ class Run:
         """The parameters, or what the optimizer has for a solution instead; rounding must not take it out of bounds."""
         if self.overflowed or not self.optimizer._reads_off:
             return self.x
-        solution = self.optimizer.solution()
+        solution = self.params.flat(self.optimizer.solution())
         if self.bounds is not None:
             self.bounds.project(solution)
         return solution
@@ -342,7 +345,9 @@ class Run:
         """Value at the result, over all samples if there are any; and the gradient there, or the last one of a step."""
         if self.batches.n_samples is None and status in stopping.RESUMABLE:
             value, gradient = self.evaluate.at_end(x, last_gradient)
-            return value, copy.deepcopy(as_gradient(gradient, self.x))
+            if gradient is last_gradient:
+                return value, gradient
+            return value, copy.deepcopy(self.as_gradient(gradient, self.x))
         return self.mean_over_all(x), last_gradient
 
     def mean_over_all(self, x):

@@ -106,10 +106,11 @@ class Method:
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}
         validation.warn_unknown_options([*options], [*declared, *(each.name for each in dataclasses.fields(Settings))])
 
-    def optimizer(self, x, most_iterations):
-        """The optimizer of x; one that meets a non-finite gradient raises, unless the user said otherwise."""
+    def optimizer(self, params, most_iterations):
+        """The optimizer of a run; one that meets a non-finite gradient raises, unless the user said otherwise."""
+        x = params.structured(params.vector)
         if not self.is_class:
-            return validation.made_optimizer(self.make(x), x, Optimizer)
+            return validation.made_optimizer(self.make(x), params.structured(params.vector), Optimizer)
         if self.needs_objective:
             return self.make(x, **self.hyperparameters)
         chosen = {"nonfinite": "raise", **self.hyperparameters}

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from .._memory import read_only
 from .._validation import saved_runs
 from .._validation.scalars import flag
 from . import stopping
@@ -74,7 +75,7 @@ def verdict(run, status, x, value):
         return status, start
     smoothed = _smoothed(run) if run.batches.n_samples is None else None
     if smoothed is not None and _below(run, *smoothed) != _below(run, start, end):
-        if run.evaluate.value(x, ()) != value:  # noise: another value at the same point
+        if run.evaluate.value(read_only(x), ()) != value:  # noise: another value at the same point
             start, end = smoothed
     if _below(run, start, end):
         return status, start

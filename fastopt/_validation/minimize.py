@@ -1,5 +1,6 @@
 """Checks of what `minimize` is given, and their messages; fastopt/_validation/__init__.py says in which style."""
 
+import operator
 import os
 import sys
 import warnings
@@ -7,50 +8,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .._types import DTYPES
-from . import conversions, names
-from .conversions import is_masked, remedy
+from . import names
+from .conversions import is_masked
 from .scalars import real
+from .starting_points import of_objects
 from .text import shown
 
 # Unknown options that are listed in a warning.
 MOST_LISTED = 6
 
 # --- the objective ---------------------------------------------------------------------------------------
-
-
-def starting_point(x0):
-    """Return a copy of x0: one dimension, float32 as it is, other real numbers as float64."""
-    try:
-        if is_masked(x0):
-            raise TypeError
-        x = np.atleast_1d(np.asarray(x0))
-        if x.dtype.kind == "O":
-            x = _of_objects(x)
-        if x.dtype.kind not in "biuf":
-            raise TypeError
-        x = np.array(x, x.dtype.name if x.dtype.name in DTYPES else np.float64, order="C")
-    except (TypeError, ValueError, RuntimeError):
-        advice = remedy("pass", _real_starting_point(x0))
-        raise TypeError(f"`x0` must be convertible to an array of real numbers, got {shown(x0)}{advice}.") from None
-    if x.ndim != 1:
-        advice = "x0.ravel()" if type(x0) is np.ndarray else "np.asarray(x0).ravel()"  # np.matrix stays a matrix
-        raise ValueError(f"'x0' must only have one dimension, got shape {x.shape}; pass {advice}.")
-    return x
-
-
-def _real_starting_point(x0):
-    """An expression for the numbers in x0, or None where there is no good one."""
-    if getattr(x0, "dtype", np.dtype(bool)) in (np.complex64, np.complex128):
-        return "np.concatenate([x0.real, x0.imag])"
-    if isinstance(x0, dict) and conversions.holds_real_numbers([*x0.values()]):
-        return "np.ravel([*x0.values()])"
-    return conversions.as_container("x0", x0) or conversions.as_array("x0", x0, "float64")
-
-
-def _of_objects(array):
-    """An array of objects as one of floats; NumPy would make NaN of None."""
-    return np.array([float(value) for value in array.ravel()]).reshape(array.shape)
 
 
 def extra_arguments(args):
@@ -109,17 +76,18 @@ def pair(returned):
 def gradient(value, x):
     """Return what an objective gave as a gradient as an array like x, as SciPy does; other types are left to step()."""
     if isinstance(value, (list, tuple, float, int, np.generic)):
-        value = np.asarray(value, x.dtype).reshape(np.shape(value) or (1,))
+        value = np.array(value, x.dtype, ndmin=min(x.ndim, 1))
     return _array_like(value, x) if isinstance(value, np.ndarray) and not is_masked(value) else value
 
 
 def _array_like(array, x):
-    """Return a row, a column or a vector of as many real numbers as x in its shape and dtype; others as they are."""
-    if array.shape not in (x.shape, (x.size, 1), (1, x.size)) or array.dtype.kind not in "biufO":
+    """Return real numbers in the shape of x, or in a row or a column if x is a vector, as x; others as they are."""
+    shapes = (x.shape, (x.size, 1), (1, x.size)) if x.ndim == 1 else (x.shape,)
+    if array.shape not in shapes or array.dtype.kind not in "biufO":
         return array
     try:
         with np.errstate(over="ignore"):
-            return np.array(_of_objects(array) if array.dtype.kind == "O" else array, x.dtype).reshape(x.shape)
+            return np.array(of_objects(array) if array.dtype.kind == "O" else array, x.dtype).reshape(x.shape)
     except (TypeError, ValueError):
         return array  # objects that are no numbers
 
@@ -156,7 +124,7 @@ def objective_arguments(objective, x, jac, args, data, n_samples):
     for name, value in {"data": data, "n_samples": n_samples}.items():
         if value is not None:
             raise ValueError(f"`{name}` must be None for a built-in objective, which has its own samples.")
-    if x.shape != (objective.n_parameters,):
+    if x.size != objective.n_parameters:
         raise ValueError(f"`x0` must have length {objective.n_parameters}, got {x.size}.")
 
 
@@ -244,13 +212,24 @@ def refuse_second_average(value, name):
 
 
 def made_optimizer(optimizer, x, expected):
-    """Check what a method's callable returned."""
-    if not isinstance(optimizer, expected) or optimizer.params is not x:
+    """Check what a method's callable returned; `x` is what it was called with."""
+    if not isinstance(optimizer, expected) or not _same_arrays(optimizer.params, x):
+        what = f"{type(x).__name__} of arrays" if isinstance(x, (dict, list)) else "array"
         raise TypeError(
-            "`method` must return a fastopt optimizer of the array it is called with, such as "
+            f"`method` must return a fastopt optimizer of the {what} it is called with, such as "
             f"fastopt.Adam(x), got {shown(optimizer)}."
         )
     return optimizer
+
+
+def _same_arrays(one, other):
+    """Whether these are the same arrays in the same structure."""
+    if isinstance(other, dict):
+        same = isinstance(one, dict) and [*one] == [*other]
+        one, other = (one.values(), other.values()) if same else (one, other)
+    else:
+        same = isinstance(one, list) and isinstance(other, list) and len(one) == len(other)
+    return all(map(operator.is_, one, other)) if same else one is other
 
 
 def options(value):

@@ -63,8 +63,9 @@ def test_forms_of_x0(x0, dtype, size):
     assert (np.abs(res.x) < np.abs(np.atleast_1d(x0))).all()
 
 
-@pytest.mark.parametrize("x0", [np.ones((2, 2)), np.ones((1, 3)), [[1.0], [2.0]], np.ones((0, 3))], ids=str)
-def test_x0_of_two_dimensions_is_refused_in_scipys_words(x0):
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_matrix_as_x0_is_refused_in_scipys_words():
+    x0 = np.asmatrix(np.ones((1, 3)))
     with pytest.raises(ValueError) as theirs:
         scipy.optimize.minimize(bowl_value, x0)
     with pytest.raises(ValueError) as ours:
@@ -73,7 +74,7 @@ def test_x0_of_two_dimensions_is_refused_in_scipys_words(x0):
     assert str(np.shape(x0)) in str(ours.value)
 
 
-@pytest.mark.parametrize("x0", [[1j], np.ones(2, complex), "weights", ["a"], {1: 2}, [[1.0], [2.0, 3.0]]], ids=repr)
+@pytest.mark.parametrize("x0", [[1j], np.ones(2, complex), "weights", ["a"], {1, 2}, [[1.0], [2.0, 3.0]]], ids=repr)
 def test_x0_that_is_not_real_is_refused(x0):
     fun = Counted(bowl)
     with pytest.raises(

@@ -151,6 +151,22 @@ def test_exact_optimum_is_success_at_once(form, method, tol):
     assert res.optimizer.step_count == 0
 
 
+def test_exact_optimum_of_arrays_in_a_structure():
+    x0 = {"w": np.array([[1.0, 2.0]]), "b": np.array([0.5])}
+    gradient = {"w": np.zeros((1, 2)), "b": RowSparse([0], np.zeros(1))}
+    res = minimize(lambda x: (1.0, gradient), x0, jac=True)
+    assert (res.status, res.nit, res.message) == (0, 0, STATIONARY)
+    gradient = {"w": np.array([[-1.0, 1.0]]), "b": np.zeros(1)}
+    bounds = {"w": (0, 1), "b": (None, None)}
+    with pytest.warns(OptimizeWarning, match="is moved there"):
+        res = minimize(lambda x: (1.0, gradient), x0, jac=True, bounds=bounds, options={"maxiter": 2})
+    assert (res.status, res.nit) == (7, 2)
+    gradient["w"][0, 1] = -1.0
+    with pytest.warns(OptimizeWarning, match="is moved there"):
+        res = minimize(lambda x: (1.0, gradient), x0, jac=True, bounds=bounds)
+    assert (res.status, res.nit, res.message) == (0, 0, STATIONARY)
+
+
 def test_corner_of_the_bounds_is_an_optimum_where_all_slopes_point_outwards():
     bounds = [(2, 3), (-1, 0), (0.5, 9)]
     res = minimize(bowl, [2.0, -1.0, 0.5], jac=True, bounds=bounds)
