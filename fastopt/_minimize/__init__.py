@@ -93,7 +93,7 @@ def minimize(
         maxiter, epochs : int
             The budget; the smaller one counts. If neither is given: 100 epochs over samples, else 10,000 iterations.
         epoch_length : int, optional
-            Iterations that count as an epoch where there are no samples: by default 100, or a twentieth of `maxiter` if
+            Iterations that count as an epoch where there are no samples: by default 100, or a fiftieth of `maxiter` if
             that is less and `epochs` is not given. A resumed run keeps its own.
         patience : int, optional
             Epochs without progress after which `tol` ends the run: by default 10, or half of the epochs in the budget

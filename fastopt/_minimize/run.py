@@ -424,9 +424,10 @@ class Run:
         """Go on from a snapshot of the same run; if anything in it is wrong, raise and change nothing."""
         done = saved_runs.done(saved, self.batches.per_epoch)
         checks = self.schema(done)
-        if "start" not in saved:  # nor did versions before 0.2 watch the losses unless `tol` was given
-            saved = {"start": None, **saved}
-            checks |= {"start": saved_runs.nothing, "watch": saved_runs.optional(checks["watch"])}
+        if "start" not in saved:  # in files of versions before 0.2
+            watch = saved_runs.optional(saved_runs.a_dict)("run['watch']", saved.get("watch"))
+            saved = {"start": None, **saved, "watch": stopping.LossWatch.of_former_version(watch)}
+            checks["start"] = saved_runs.nothing
         saved = saved_runs.record(checks, FORMER_NAMES)("run", saved)
         saved_runs.best_so_far(saved["best_x"], saved["best_loss"])
         self.optimizer.load_state_dict(saved["optimizer"])

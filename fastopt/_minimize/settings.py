@@ -42,7 +42,7 @@ class Settings:
     MOST_EPOCHS = 100
 
     LONGEST_EPOCH = 100
-    LEAST_EPOCHS = 20
+    LEAST_EPOCHS = 50
     MOST_PATIENCE = 10
 
     @classmethod

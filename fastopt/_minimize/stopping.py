@@ -46,6 +46,12 @@ class Stop(Exception):
         self.status = status
 
 
+# What a LossWatch knows, and begins with.
+NUMBERS = {"smoothed": math.nan, "best": math.inf, "lowest": math.inf, "previous": math.nan, "variation": 0.0,
+           "highest_far": -math.inf, "lowest_far": math.inf}  # fmt: skip
+COUNTS = ("without_progress", "epochs_level", "epochs_far")
+
+
 class LossWatch:
     """The stopping rule: whether the noisy losses of epochs have settled, or risen far above the start.
 
@@ -54,6 +60,9 @@ class LossWatch:
     ``tol * max(1, |best|)``, as in L-BFGS-B. After `patience` epochs without progress the run has settled. Epochs in
     which ``s`` is above the best by more than that margin, and by more than losses vary, do not count.
 
+    Where there is no noise, ``s`` falls long after the losses have ceased to. So the run has settled as well when the
+    losses of `patience` epochs in a row were within the margin of the lowest one.
+
     A run has diverged when ``s`` was far above the start for ten epochs in a row, or `patience` if that is more, and in
     none of them at its lowest since its peak.
 
@@ -61,8 +70,10 @@ class LossWatch:
     ----------
     smoothed, best : float
         The smoothed loss, NaN before the first epoch, and the smallest so far, by which progress is measured.
-    variation : float
-        Smoothed difference of the losses of successive epochs.
+    lowest, epochs_level : float, int
+        The lowest loss, by which progress is measured in the same way, and epochs in a row whose losses were near it.
+    previous, variation : float
+        The loss of the last epoch, and the smoothed difference of those of successive epochs.
     without_progress : int
         Epochs that count for the patience.
     highest_far, lowest_far, epochs_far : float, float, int
@@ -79,13 +90,15 @@ class LossWatch:
     FAR = 10.0
     EPOCHS_FAR = 10
 
-    SAVED = ("smoothed", "best", "previous", "variation", "without_progress", "highest_far", "lowest_far", "epochs_far")
-
     def __init__(self, tol, patience):
         self.tol, self.patience = tol, patience
-        self.smoothed = self.previous = math.nan
-        self.best, self.variation, self.without_progress = math.inf, 0.0, 0
-        self.highest_far, self.lowest_far, self.epochs_far = -math.inf, math.inf, 0
+        for name, value in self.at_first().items():
+            setattr(self, name, value)
+
+    @staticmethod
+    def at_first():
+        """What is known before the first epoch."""
+        return NUMBERS | dict.fromkeys(COUNTS, 0)
 
     def update(self, loss, start):
         """Take the loss of an epoch, and what counts as the loss at the start; infinity where that is not known."""
@@ -97,14 +110,25 @@ class LossWatch:
         self.variation = (1 - self.WEIGHT) * self.variation + self.WEIGHT * abs(loss - self.previous)
         self.previous = loss
         self.note_progress()
+        self.note_level(loss)
         self.note_rise(start)
 
+    def margin(self, best):
+        """How far below the best a number must be to be progress."""
+        return (self.tol or 0.0) * max(1.0, abs(best)) if math.isfinite(best) else 0.0
+
     def note_progress(self):
-        margin = (self.tol or 0.0) * max(1.0, abs(self.best)) if math.isfinite(self.best) else 0.0
+        margin = self.margin(self.best)
         if self.best - self.smoothed > margin:
             self.best, self.without_progress = self.smoothed, 0
         elif self.smoothed - self.best <= max(margin, self.NEAR * self.variation):
             self.without_progress += 1
+
+    def note_level(self, loss):
+        margin = self.margin(self.lowest)
+        self.epochs_level = self.epochs_level + 1 if abs(self.lowest - loss) <= margin else 0
+        if self.lowest - loss > margin:
+            self.lowest = loss
 
     def note_rise(self, start):
         if not self.smoothed - start > self.FAR * max(1.0, abs(start)):
@@ -121,39 +145,24 @@ class LossWatch:
         """Why the run is over; None if it is not."""
         if self.epochs_far >= max(self.patience, self.EPOCHS_FAR):
             return RISEN
-        return CONVERGED if self.tol is not None and self.without_progress >= self.patience else None
+        settled = max(self.without_progress, self.epochs_level) >= self.patience
+        return CONVERGED if self.tol is not None and settled else None
 
     def snapshot(self):
-        return {name: getattr(self, name) for name in self.SAVED}
+        return {name: getattr(self, name) for name in self.at_first()}
 
     @staticmethod
     def schema(done):
         """The check of a snapshot, in a run that had come so far."""
-        any_number, epochs = saved_runs.number_or_nan(), saved_runs.count(done.nepoch)
-        return saved_runs.record(
-            {
-                "smoothed": saved_runs.optional(any_number),
-                "best": saved_runs.number(),
-                "previous": any_number,
-                "variation": any_number,
-                "without_progress": epochs,
-                "highest_far": saved_runs.number(),
-                "lowest_far": saved_runs.number(),
-                "epochs_far": epochs,
-            },
-            added={
-                "previous": math.nan,
-                "variation": 0.0,
-                "highest_far": -math.inf,
-                "lowest_far": math.inf,
-                "epochs_far": 0,
-            },
-        )
+        numbers = dict.fromkeys(NUMBERS, saved_runs.number_or_nan())
+        return saved_runs.record(numbers | dict.fromkeys(COUNTS, saved_runs.count(done.nepoch)))
+
+    @classmethod
+    def of_former_version(cls, saved):
+        """A snapshot as versions before 0.2 made it, with what they did not save; None without `tol`."""
+        known = {name: value for name, value in (saved or {}).items() if value is not None}
+        return cls.at_first() | {"previous": known.get("smoothed", math.nan)} | known
 
     def restore(self, saved):
-        for name in self.SAVED:
+        for name in self.at_first():
             setattr(self, name, saved[name])
-        if self.smoothed is None:
-            self.smoothed = math.nan  # in files of versions before 0.2, as well as no loss of the last epoch
-        if math.isnan(self.previous):
-            self.previous = self.smoothed

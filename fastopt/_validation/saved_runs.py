@@ -71,16 +71,14 @@ def entries(name, value, needed):
     return value
 
 
-def record(checks, former_names=None, added=None):
+def record(checks, former_names=None):
     """A check of dicts with exactly these keys, each with a check of its own; returned is a new dict.
 
-    `former_names` are those that some keys had in earlier versions -> present names; `added` are keys that earlier
-    versions do not have -> values in their place.
+    `former_names` are those that some keys had in earlier versions -> present names.
     """
 
     def check(name, value):
         value = {(former_names or {}).get(key, key): each for key, each in entries(name, value, ()).items()}
-        value = {**(added or {}), **value}
         entries(name, value, checks)
         more = [key for key in value if key not in checks]
         if more:
