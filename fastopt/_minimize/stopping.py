@@ -26,7 +26,7 @@ MESSAGES = {
         "The objective is as high as at the start, {start:.6g}. Try a larger `learning_rate` or more iterations, and "
         "check the gradient."
     ),
-    CALLBACK: "`callback` raised `StopIteration`.",
+    CALLBACK: "`{by}` raised `StopIteration`.",
 }
 STATIONARY = "The starting point is stationary: no direction leads downhill from there."
 
@@ -35,15 +35,15 @@ def message(status, start, unit, run):
     """What is said of a run that ended like this; `start` is the objective at its start, `unit` that of its budget."""
     if status == CONVERGED and run.start.stationary:
         return STATIONARY
-    return MESSAGES[status].format(unit=unit, nit=run.nit, start=start)
+    return MESSAGES[status].format(unit=unit, nit=run.nit, start=start, by=run.stopped_by)
 
 
 class Stop(Exception):
-    """Ends the loop with one of the statuses."""
+    """Ends the loop with one of the statuses; `by` is the argument whose function has raised StopIteration."""
 
-    def __init__(self, status):
+    def __init__(self, status, by=None):
         super().__init__(status)
-        self.status = status
+        self.status, self.by = status, by
 
 
 # What a LossWatch knows, and begins with.
@@ -62,6 +62,9 @@ class LossWatch:
 
     Where there is no noise, ``s`` falls long after the losses have ceased to. So the run has settled as well when the
     losses of `patience` epochs in a row were within the margin of the lowest one.
+
+    Losses over held-out samples rise where a model begins to learn its samples by heart, which is a reason to end the
+    run: of these, all epochs without progress count.
 
     A run has diverged when ``s`` was far above the start for ten epochs in a row, or `patience` if that is more, and in
     none of them at its lowest since its peak.
@@ -90,8 +93,8 @@ class LossWatch:
     FAR = 10.0
     EPOCHS_FAR = 10
 
-    def __init__(self, tol, patience):
-        self.tol, self.patience = tol, patience
+    def __init__(self, tol, patience, held_out=False):
+        self.tol, self.patience, self.held_out = tol, patience, held_out
         for name, value in self.at_first().items():
             setattr(self, name, value)
 
@@ -101,9 +104,13 @@ class LossWatch:
         return NUMBERS | dict.fromkeys(COUNTS, 0)
 
     def update(self, loss, start):
-        """Take the loss of an epoch, and what counts as the loss at the start; infinity where that is not known."""
+        """Take the loss of an epoch, and what counts as the loss at the start; infinity where that is not known.
+
+        A loss that is infinite or NaN, as a validation loss may be, is no progress.
+        """
         if not math.isfinite(loss):
-            return  # all steps of the epoch were skipped, or a sum of losses overflowed
+            self.without_progress += 1
+            return
         if math.isnan(self.smoothed):
             self.smoothed = self.previous = loss
         self.smoothed = (1 - self.WEIGHT) * self.smoothed + self.WEIGHT * loss
@@ -121,7 +128,7 @@ class LossWatch:
         margin = self.margin(self.best)
         if self.best - self.smoothed > margin:
             self.best, self.without_progress = self.smoothed, 0
-        elif self.smoothed - self.best <= max(margin, self.NEAR * self.variation):
+        elif self.held_out or self.smoothed - self.best <= max(margin, self.NEAR * self.variation):
             self.without_progress += 1
 
     def note_level(self, loss):
