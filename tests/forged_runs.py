@@ -58,6 +58,12 @@ RUNS = {
     "spsa": (
         lambda: PLAIN | dict(fun=bowl_value, jac="spsa"), {"epoch_length": 4}, fastopt.AdamW, {}, np.random.PCG64DXSM,
     ),
+    "calibrated": (
+        lambda: PLAIN | dict(fun=bowl_value, jac="spsa", method=None), {"epoch_length": 4}, None, {}, np.random.PCG64,
+    ),
+    "differences": (
+        lambda: PLAIN | dict(fun=bowl_value, jac=None), {"epoch_length": 4}, fastopt.SGD, {}, np.random.PCG64,
+    ),
     "best": (lambda: DATA | dict(tol=1e-9), {"return_best": True}, fastopt.FTRL, {}, np.random.PCG64),
     "plateau": (lambda: DATA, {}, fastopt.Rprop, {"learning_rate": plateau}, np.random.PCG64),
     "lagged gradient": (lambda: built_in("csr32", l1=0.02, l2=0.1), {}, fastopt.Adam, {}, np.random.PCG64),

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _checkpoint
+from .._validation import approximations, saved_runs
 from .._validation import minimize as validation
 from .._validation import samples as sample_checks
-from .._validation import saved_runs
 from .averages import Ema, Polyak
 from .differences import ComplexSteps, Differences
 from .evaluation import Combined, Native, Separate
@@ -47,12 +47,12 @@ def evaluator(functions, params, batches, projection, settings, generator):
     from scipy import LowLevelCallable
 
     x, fun, jac, args = params.vector, functions.fun, functions.jac, validation.extra_arguments(functions.args)
-    relative_step = validation.relative_step(settings.finite_diff_rel_step, x)
+    relative_step = approximations.relative_step(settings.finite_diff_rel_step, x)
     if isinstance(fun, LowLevelCallable):
         validation.native_arguments(jac, args, batches)
         return Native(fun, x, batches)
     fun = params.function(validation.function("fun", fun))
-    jac = validation.jac(jac)
+    jac = approximations.jac(jac)
     if jac is True:
         return Combined(fun, args)
     if callable(jac):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .._validation import minimize as validation
+from .._validation import approximations as validation
 from . import arguments, precision
 from .differences import Differences
 from .spsa import Spsa

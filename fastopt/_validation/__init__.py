@@ -5,6 +5,7 @@ here changes an argument: callers validate first and mutate after.
 """
 
 from . import (
+    approximations,
     bounds,
     conversions,
     files,
@@ -26,6 +27,7 @@ from . import (
 )
 
 __all__ = [
+    "approximations",
     "bounds",
     "conversions",
     "files",
