@@ -23,7 +23,8 @@ from .held_out import validation_loss
 from .report import History, Progress, show
 from .run import Run, RunParts
 from .scipy_method import scipy_method
-from .settings import EPOCH_LENGTH, Method, Settings
+from .settings import Method, Settings
+from .start import Start, verdict
 
 __all__ = ["minimize", "scipy_method"]
 
@@ -102,10 +103,12 @@ def minimize(
             The budget; the smaller one counts. If neither is given: 100 epochs over samples, all of an iterator, else
             10,000 iterations.
         epoch_length : int, optional
-            Iterations that count as an epoch: by default 100 where there are no samples, and all of an iterator, whose
-            last epoch may be short.
-        patience : int, default=10
-            Epochs without progress after which `tol` ends the run.
+            Iterations that count as an epoch. Where there are no samples: by default 100, or a fiftieth of `maxiter` if
+            that is less and `epochs` is not given; a resumed run keeps its own. Of an iterator: by default all of it;
+            its last epoch may be short.
+        patience : int, optional
+            Epochs without progress after which `tol` ends the run: by default 10, or half of the epochs in the budget
+            if that is less.
         average : {None, "polyak", "ema"}
             Return an average of the iterates: their mean, or an exponentially weighted one, in float64. None for a
             method whose solution is an average.
@@ -208,19 +211,28 @@ def minimize(
     The statuses:
 
     == ======= =====================================================================================================
-    0  success the smoothed loss has stopped falling (`tol`, `patience`)
-    1  success all iterations, epochs or data are used up; no success if `tol` was given
+    0  success the smoothed loss has settled (`tol`, `patience`), or nothing leads downhill from the start
+    1  success all iterations, epochs or data are used up; no success if `tol` was given, or the budget was 0
     2  failure the objective became NaN or infinite; x is the last finite one
     3  failure the gradient became NaN or infinite (only with ``nonfinite="raise"``, the default here)
     4  failure the parameters overflowed; x is that of the last epoch before
     5  success `bounds` leave a single point, where the objective is evaluated once
+    6  failure the objective is higher at `x` than at the start, or the run diverged and was ended
+    7  failure the objective is as high at `x` as at the start
     99 failure `callback` or `epoch_callback` raised StopIteration
     == ======= =====================================================================================================
 
+    A success is lower than its start. Over samples the objective is evaluated over all of them at both ends, once for
+    each 1024 of them at the start unless the first batch is of all samples; of an iterator, which is read once, over its
+    first batches. Without samples the value at the start is that of the first iteration. Where two evaluations at one
+    point differ, the loss of the first epoch and the smoothed loss of the last one are compared. With `maximize` higher
+    is better.
+
     The loss of an epoch is the mean over its iterations, weighted with their samples; an item of an iterable whose
     arrays are not all of one length counts as one sample. The loss is smoothed as ``s = 0.7 s + 0.3 loss``, so that
-    noise in a single epoch neither ends a run nor keeps it going. A validation loss is not smoothed: a run with `tol`
-    ends when it has not fallen below the smallest one for `patience` epochs.
+    noise in a single epoch neither ends a run nor keeps it going. An epoch without progress counts for `patience` only
+    while the smoothed loss is near its best. A validation loss is not smoothed: a run with `tol` ends when it has not
+    fallen below the smallest one for `patience` epochs. The guide has the details.
 
     An exception in `fun`, `jac`, `validation` or a callback passes through unchanged. Ctrl-C raises KeyboardInterrupt;
     with `checkpoint` the iteration is finished first (a second Ctrl-C does not wait), and the file has all of it.
@@ -265,7 +277,10 @@ def minimize(
     generator = checks.generator(rng)
     if saved is not None:
         generator = arguments.resumed_generator(rng, saved["run"]["rng"]["bit_generator"])
-    batches = NoSamples(settings.epoch_length or EPOCH_LENGTH) if samples is None else samples(generator)
+    if samples is None:
+        batches = NoSamples(settings.iterations_per_epoch(saved and saved["identity"]))
+    else:
+        batches = samples(generator)
     if built_in:
         evaluate = BuiltInEvaluator(fun)
     else:
@@ -280,13 +295,15 @@ def minimize(
     identity = arguments.identity(params, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         saved_runs.same_run(saved["identity"], identity, resume)
+    patience = settings.epochs_of_patience(limit, batches)
     parts = RunParts(
         params, evaluate, batches, optimizer, chosen.shared, generator, settings, limit, identity, bounds=projection,
         average=arguments.average(settings, params.start, optimizer), callback=callback_of(callback),
         epoch_callback=epoch_callback_of(epoch_callback, params), validation=held_out,
         history=History(validated=held_out is not None),
-        watch=None if tol is None or held_out is not None else stopping.LossWatch(tol, settings.patience),
-        early_stopping=None if tol is None or held_out is None else EarlyStopping(tol, settings.patience),
+        watch=stopping.LossWatch(tol if held_out is None else None, patience),
+        early_stopping=None if tol is None or held_out is None else EarlyStopping(tol, patience),
+        start=Start(params.start.copy() if chosen.untuned or batches.read_once else None),
     )  # fmt: skip
     if saved is None:
         parts = noise.answered(parts, chosen, jac)
@@ -295,7 +312,7 @@ def minimize(
         run = FiniteSumRun(parts) if built_in else Run(parts)
         if saved is None:
             run.begin()
-            run.start()
+            run.go_to_start()
         else:
             with _checkpoint.contents_of(resume):
                 run.restore(saved["run"])
@@ -322,6 +339,7 @@ def _result(run, status, unit, tol):
         run.note_epoch(run.answer(run.solution()))  # the last one is incomplete, and not in a checkpoint
     x = run.best_x if run.best_x is not None else run.answer(run.solution())
     value, gradient, status = run.evaluated(x, status)
+    status, start = verdict(run, status, x, value)
     result = OptimizeResult(
         x=run.params.structured(x),
         fun=value,
@@ -330,9 +348,10 @@ def _result(run, status, unit, tol):
         nepoch=run.nepoch,
         nfev=run.evaluate.nfev,
         njev=run.evaluate.njev,
-        success=status in (stopping.CONVERGED, stopping.FIXED) or (status == stopping.BUDGET and tol is None),
+        success=status in (stopping.CONVERGED, stopping.FIXED)
+        or (status == stopping.BUDGET and tol is None and run.nit > 0),
         status=status,
-        message=stopping.message(status, unit, run),
+        message=stopping.message(status, start, unit, run),
         history=run.history.arrays(),
         optimizer=run.optimizer,
     )

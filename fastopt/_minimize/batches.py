@@ -40,6 +40,7 @@ class NoSamples(BatchSource):
     """
 
     n_samples = data = None
+    all_at_once = True
 
     def __init__(self, length):
         self.per_epoch = length
@@ -140,6 +141,11 @@ class Batches(BatchSource):
     def samples_before(self, k):
         """Number of samples in the batches before the k-th of an epoch."""
         return min(k * self.size, self.n_samples)
+
+    @property
+    def all_at_once(self):
+        """Whether each batch is of all samples."""
+        return self.size == self.n_samples
 
     def all_samples_in_order(self):
         """Batches of all samples in their own order, large ones, each with the number of its samples."""

@@ -14,7 +14,12 @@ from .._validation import saved_runs
 
 
 class Evaluator:
-    """Base: the user's function, its extra arguments, and how often it was called."""
+    """Base: the user's function, its extra arguments, and how often it was called.
+
+    `at_x` says whether value and gradient of an iteration are those at the parameters themselves.
+    """
+
+    at_x = True
 
     in_structure = False  # whether gradients come in the structure of x0, from the user, or as vectors
 

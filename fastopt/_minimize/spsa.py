@@ -93,6 +93,8 @@ class Spsa(Evaluator):
     bounds : Projection or None
     """
 
+    at_x = False
+
     def __init__(self, fun, args, shift, rng, bounds):
         super().__init__(fun, args)
         self.given, self.calibrates, self.gain = shift, False, None

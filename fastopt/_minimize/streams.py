@@ -60,6 +60,7 @@ class Stream(BatchSource):
     """
 
     n_samples = math.nan  # not known
+    all_at_once = False
     per_epoch = None
 
     def __init__(self, opener, size, prefetch, epoch_length, rng):

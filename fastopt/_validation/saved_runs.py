@@ -161,6 +161,13 @@ def a_dict(name, value):
     return entries(name, value, ())
 
 
+def not_set(name, value):
+    """A check of False, for what cannot be True any more in a run that had come so far."""
+    if flag(name, value):
+        raise ValueError(f"`{name}` must be False in a run that has made iterations, got True.")
+    return False
+
+
 # --- arrays ----------------------------------------------------------------------------------------------
 
 
