@@ -223,10 +223,10 @@ def minimize(
     == ======= =====================================================================================================
 
     A success is lower than its start. Over samples the objective is evaluated over all of them at both ends, once for
-    each 1024 of them at the start unless the first batch is of all samples; of an iterator, which is read once, over its
-    first batches. Without samples the value at the start is that of the first iteration. Where two evaluations at one
-    point differ, the loss of the first epoch and the smoothed loss of the last one are compared. With `maximize` higher
-    is better.
+    each 1024 of them at the start unless the first batch is of all samples; over an iterator, which is read once, on
+    its first batches. Without samples the value at the start is that of the first iteration. Where two evaluations at
+    one point differ, the loss of the first epoch and the smoothed loss of the last one are compared. With `maximize`
+    higher is better.
 
     The loss of an epoch is the mean over its iterations, weighted with their samples; an item of an iterable whose
     arrays are not all of one length counts as one sample. The loss is smoothed as ``s = 0.7 s + 0.3 loss``, so that
