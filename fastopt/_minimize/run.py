@@ -196,7 +196,9 @@ class Run:
         if not self.evaluate.at_x or self.batches.read_once:
             return False
         if not self.batches.all_at_once:
-            return all(self.stationary_for(self.evaluate_on(each)[1]) for each, _ in self.batches.all_samples_in_order())
+            return all(
+                self.stationary_for(self.evaluate_on(each)[1]) for each, _ in self.batches.all_samples_in_order()
+            )
         again, gradient = self.evaluate_on(batch)
         return again == value and self.stationary_for(gradient)
 
@@ -222,7 +224,8 @@ class Run:
             self.begin_epoch()
         k = self.nit - self.history.iterations()
         if k > 0 and self.batches.is_over(k, False):  # found out after the checkpoint that the run goes on from
-            return self.end_epoch()
+            self.end_epoch()
+            return self.call_epoch_back()
         while self.in_epoch and self.nit < self.limit:
             self.iteration(k)
             k += 1
@@ -240,6 +243,10 @@ class Run:
         """Call the callbacks, which may have x from the function that made the optimizer, and give it another dtype."""
         if self.callback is not None:
             self.callback(self.shown_x, self.shown_value, self.nit, self.nepoch)
+        self.call_epoch_back()
+
+    def call_epoch_back(self):
+        """Call the epoch callback, if an epoch has ended."""
         if self.epoch_callback is not None and not self.in_epoch:
             self.epoch_callback(self.epoch_solution, self.history.last())
         self.params.check_unmoved()

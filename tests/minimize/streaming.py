@@ -45,7 +45,7 @@ class Loader:
 def run(data, x0=START, **arguments):
     """A short run; options as keywords, and those of `minimize`."""
     taken = {"jac": True, "method": "adam", "rng": 3, "fun": squares}
-    for name in ("batch_size", "resume", "callback", "tol", "bounds", "validation", *taken):
+    for name in ("batch_size", "resume", "callback", "tol", "bounds", "validation", "epoch_callback", *taken):
         if name in arguments:
             taken[name] = arguments.pop(name)
     return minimize(x0=x0, data=data, options={"learning_rate": 0.05, "epochs": 3, **arguments}, **taken)

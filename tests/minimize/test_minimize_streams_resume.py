@@ -129,3 +129,18 @@ def test_objective_without_samples_is_another_run(path):
     )
     with pytest.raises(ValueError, match="was made with epoch_length="):
         run(iter(parts()), resume=path)
+
+
+@pytest.mark.parametrize("maxiter", [3, 4, 5, 9, 10])
+def test_each_epoch_has_one_call_of_the_epoch_callback(maxiter, path):
+    """Also one whose end is found out when the run goes on."""
+    calls = []
+
+    def note(state):
+        calls.append((state.nepoch, state.nit))
+
+    run(Loader(), epoch_callback=note)
+    expected, calls = calls, []
+    run(Loader(), maxiter=maxiter, checkpoint=path, epoch_callback=note)
+    run(Loader(), resume=path, epoch_callback=note)
+    assert calls == expected
