@@ -70,6 +70,9 @@ RUNS = {
         lambda: PLAIN | dict(fun=bowl_value, jac=None), {"epoch_length": 4}, fastopt.SGD, {}, np.random.PCG64,
     ),
     "best": (lambda: DATA | dict(tol=1e-9), {"return_best": True}, fastopt.FTRL, {}, np.random.PCG64),
+    "validated": (
+        lambda: DATA | dict(tol=1e-9, validation=TABLE + 1.0), {"return_best": True}, fastopt.SGD, {}, np.random.SFC64,
+    ),
     "plateau": (lambda: DATA, {}, fastopt.Rprop, {"learning_rate": plateau}, np.random.PCG64),
     "several arrays": (
         lambda: dict(fun=mean_square, x0={"w": np.ones((3, 2)), "v": np.ones(2)}, jac=True), {"epoch_length": 4},
@@ -304,8 +307,8 @@ def forgeries(tree):
             if other is not DELETED:
                 yield keys, other, never_saved
             elif keys:
-                # Without `touched` it is a checkpoint of a run over dense samples.
-                yield keys, other, never_saved and "touched" not in keys
+                # Without `touched` it is a checkpoint of a run over dense samples, without `validation` of one without.
+                yield keys, other, never_saved and not {"touched", "validation"} & set(keys)
 
 
 def other_layouts(value):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 from .._finite_sum.saga_svrg import FINITE_SUM_METHODS, FiniteSumMethod
 from .._validation import minimize as validation
@@ -11,6 +12,9 @@ from .._validation.scalars import choice, count, flag, real
 from ..optimizers import OPTIMIZERS, Optimizer
 from . import untuned
 from .structures import starting_point, starting_point_of
+
+# Iterations that count as an epoch of an objective without samples.
+EPOCH_LENGTH = 100
 
 
 def option(default, check, **limits):
@@ -24,7 +28,7 @@ class Settings:
 
     maxiter: int | None = option(None, count, minimum=0)
     epochs: int | None = option(None, count, minimum=0)
-    epoch_length: int = option(100, count, minimum=1)
+    epoch_length: int | None = option(None, count, minimum=1)
     average: str | None = option(None, choice, allowed=("polyak", "ema"))
     average_decay: float = option(0.999, real, interval="[0, 1)")
     average_start: int = option(1, count, minimum=0)
@@ -37,6 +41,7 @@ class Settings:
     spsa_step: float | None = option(None, real, interval="(0, inf)")
     finite_diff_rel_step: float | None = option(None, real_numbers)
     parallel: str = option("batch", choice, allowed=("batch", "hogwild"))
+    prefetch: int = option(0, count, minimum=0)
 
     MOST_ITERATIONS = 10_000
     MOST_EPOCHS = 100
@@ -52,17 +57,23 @@ class Settings:
         return cls(**taken)
 
     def limit(self, batches):
-        """Most iterations, and the unit in which they were asked for."""
+        """Most iterations, infinity if only epochs limit them, and the unit in which they were asked for."""
         limits = []
         if self.maxiter is not None:
             limits.append((self.maxiter, "iterations"))
-        if self.epochs is not None:
-            limits.append((self.epochs * batches.per_epoch, "epochs"))
-        if not limits and batches.n_samples is None:
+        if batches.n_samples is None and self.maxiter is None and self.epochs is None:
             limits.append((self.MOST_ITERATIONS, "iterations"))
-        if not limits:
-            limits.append((self.MOST_EPOCHS * batches.per_epoch, "epochs"))
-        return min(limits, key=lambda each: each[0])
+        epochs = self.most_epochs(batches)
+        if epochs < math.inf and batches.per_epoch is not None:
+            limits.append((epochs * batches.per_epoch, "epochs"))
+        return min(limits, key=lambda each: each[0], default=(math.inf, "epochs"))
+
+    def most_epochs(self, batches):
+        """Most epochs, infinity if only iterations, or the end of the data, limit them."""
+        if self.epochs is not None:
+            return self.epochs
+        unlimited = self.maxiter is not None or batches.n_samples is None or batches.read_once
+        return math.inf if unlimited else self.MOST_EPOCHS
 
 
 class Method:
@@ -87,6 +98,11 @@ class Method:
         declared = method._declared if self.is_class else {}
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}
         validation.warn_unknown_options([*options], [*declared, *(each.name for each in dataclasses.fields(Settings))])
+
+    @property
+    def needs_budget(self):
+        """Whether the learning rate is a function of the number of iterations."""
+        return self.untuned and "learning_rate" not in self.hyperparameters
 
     def parameters(self, x0, dtype):
         """The parameters of a run that begins at x0, in a dtype or else in that which x0 asks for."""
