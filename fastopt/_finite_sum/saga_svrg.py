@@ -136,10 +136,10 @@ class FiniteSumMethod(KnownAttributes):
 
     def _take_over(self, saved):
         """Become what was saved and checked."""
-        if saved["schedule"] is not None:
-            self._values["learning_rate"].load_state_dict(saved["schedule"])  # the only one that may refuse it
-        elif saved["learning_rate"] is not None:
+        if saved["learning_rate"] is not None:
             self._values["learning_rate"] = saved["learning_rate"]
+        elif saved["schedule"] is not None:
+            self._values["learning_rate"].load_state_dict(saved["schedule"])  # the only one that may refuse it
         self.step_count = saved["step_count"]
         self.state = saved["state"]
 
