@@ -45,6 +45,14 @@ class Recorded:
         return self.fun(*args)
 
 
+def evaluations_of_all(n, size):
+    """How many calls evaluate an objective over n samples, none of them with fewer than a batch has.
+
+    There are so many before the first iteration, if a batch is not of all samples, and after the last one.
+    """
+    return -(-n // max(size, 1024))
+
+
 def next_draws(rng):
     """What tells the states of two random generators apart."""
     return rng.integers(0, 1000, 3, dtype=np.int32).tolist(), rng.random(4).tolist()

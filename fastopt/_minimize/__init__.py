@@ -20,6 +20,7 @@ from .report import History, Progress, callback_of, show
 from .run import Run, RunParts
 from .scipy_method import scipy_method
 from .settings import Method, Settings
+from .start import Start, verdict
 from .structures import starting_point
 
 __all__ = ["minimize", "scipy_method"]
@@ -90,10 +91,12 @@ def minimize(
 
         maxiter, epochs : int
             The budget; the smaller one counts. If neither is given: 100 epochs over samples, else 10,000 iterations.
-        epoch_length : int, default=100
-            Iterations that count as an epoch where there are no samples.
-        patience : int, default=10
-            Epochs without progress after which `tol` ends the run.
+        epoch_length : int, optional
+            Iterations that count as an epoch where there are no samples: by default 100, or a twentieth of `maxiter` if
+            that is less and `epochs` is not given. A resumed run keeps its own.
+        patience : int, optional
+            Epochs without progress after which `tol` ends the run: by default 10, or half of the epochs in the budget
+            if that is less.
         average : {None, "polyak", "ema"}
             Return an average of the iterates: their mean, or an exponentially weighted one, in float64. None for a
             method whose solution is an average.
@@ -171,17 +174,25 @@ def minimize(
     The statuses:
 
     == ======= =====================================================================================================
-    0  success the smoothed loss has stopped falling (`tol`, `patience`)
-    1  success all iterations or epochs are used up; no success if `tol` was given
+    0  success the smoothed loss has settled (`tol`, `patience`), or nothing leads downhill from the start
+    1  success all iterations or epochs are used up; no success if `tol` was given, or the budget was 0
     2  failure the objective became NaN or infinite; x is the last finite one
     3  failure the gradient became NaN or infinite (only with ``nonfinite="raise"``, the default here)
     4  failure the parameters overflowed; x is that of the last epoch before
     5  success `bounds` leave a single point, where the objective is evaluated once
+    6  failure the objective is higher at `x` than at the start, or the run diverged and was ended
+    7  failure the objective is as high at `x` as at the start
     99 failure the callback raised StopIteration
     == ======= =====================================================================================================
 
+    A success is lower than its start. Over samples the objective is evaluated over all of them at both ends, once for
+    each 1024 of them at the start unless the first batch is of all samples. Without samples the value at the start is
+    that of the first iteration. Where two evaluations at one point differ, the loss of the first epoch and the smoothed
+    loss of the last one are compared. With `maximize` higher is better.
+
     The loss of an epoch is the mean over its iterations. It is smoothed as ``s = 0.7 s + 0.3 loss``, so that noise in
-    a single epoch neither ends a run nor keeps it going.
+    a single epoch neither ends a run nor keeps it going. An epoch without progress counts for `patience` only while the
+    smoothed loss is near its best. The guide has the details.
 
     An exception in `fun`, `jac` or `callback` passes through unchanged. Ctrl-C raises KeyboardInterrupt; with
     `checkpoint` the iteration is finished first (a second Ctrl-C does not wait), and the file has all of it.
@@ -226,7 +237,10 @@ def minimize(
     generator = validation.generator(rng)
     if saved is not None:
         generator = arguments.resumed_generator(rng, saved["run"]["rng"]["bit_generator"])
-    batches = NoSamples(settings.epoch_length) if samples is None else Batches(*samples, generator)
+    if samples is None:
+        batches = NoSamples(settings.iterations_per_epoch(saved and saved["identity"]))
+    else:
+        batches = Batches(*samples, generator)
     if built_in:
         evaluate = BuiltInEvaluator(fun)
     else:
@@ -243,7 +257,8 @@ def minimize(
     parts = RunParts(
         params, evaluate, batches, optimizer, generator, settings, limit, identity, bounds=projection,
         average=arguments.average(settings, params.vector, optimizer), callback=callback_of(callback, params),
-        history=History(), watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
+        history=History(), watch=stopping.LossWatch(tol, settings.epochs_of_patience(limit, batches.per_epoch)),
+        start=Start(params.vector.copy() if chosen.untuned else None),
     )  # fmt: skip
     run = FiniteSumRun(parts) if built_in else Run(parts)
     if saved is None:
@@ -272,6 +287,7 @@ def _result(run, status, unit, tol):
         run.note_epoch()  # the last one is incomplete, and not in a checkpoint
     x = run.best_x if run.best_x is not None else run.answer()
     value, gradient, status = run.evaluated(x, status)
+    status, start = verdict(run, status, x, value)
     result = OptimizeResult(
         x=run.params.structured(x),
         fun=value,
@@ -280,9 +296,10 @@ def _result(run, status, unit, tol):
         nepoch=run.nepoch,
         nfev=run.evaluate.nfev,
         njev=run.evaluate.njev,
-        success=status in (stopping.CONVERGED, stopping.FIXED) or (status == stopping.BUDGET and tol is None),
+        success=status in (stopping.CONVERGED, stopping.FIXED)
+        or (status == stopping.BUDGET and tol is None and run.nit > 0),
         status=status,
-        message=stopping.MESSAGES[status].format(unit=unit, nit=run.nit),
+        message=stopping.message(status, start, unit, run),
         history=run.history.arrays(),
         optimizer=run.optimizer,
     )

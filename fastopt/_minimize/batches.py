@@ -45,6 +45,7 @@ class NoSamples:
     """
 
     n_samples = None
+    all_at_once = True
 
     def __init__(self, length):
         self.per_epoch = length
@@ -62,8 +63,8 @@ class NoSamples:
     def weight(self, k):
         return 1
 
-    def mean_over_all(self, value):
-        return value(())
+    def all_samples_in_order(self):
+        yield (), 1
 
     def snapshot(self):
         return None
@@ -131,18 +132,21 @@ class Batches:
         """Number of samples in the batches before the k-th of an epoch."""
         return min(k * self.size, self.n_samples)
 
-    def mean_over_all(self, value):
-        """Mean over all samples of an objective that is a mean over a batch; samples in their own order."""
+    @property
+    def all_at_once(self):
+        """Whether each batch is of all samples."""
+        return self.size == self.n_samples
+
+    def all_samples_in_order(self):
+        """Batches of all samples in their own order, large ones, each with the number of its samples."""
         size = max(self.size, EVALUATION_SIZE)
-        total = 0.0
         for start in range(0, self.n_samples, size):
             stop = min(start + size, self.n_samples)
             if self.data is None:
                 batch = (frozen(np.arange(start, stop)),)
             else:
                 batch = tuple([_consecutive(array, start, stop) for array in self.data])
-            total += value(batch) * (stop - start)
-        return total / self.n_samples
+            yield batch, stop - start
 
     def snapshot(self):
         """The generator's state before the running epoch was shuffled."""

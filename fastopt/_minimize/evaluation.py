@@ -17,7 +17,12 @@ from .stopping import NONFINITE_LOSS, Stop
 
 
 class Evaluator:
-    """Base: the user's function, its extra arguments, and how often it was called."""
+    """Base: the user's function, its extra arguments, and how often it was called.
+
+    `at_x` says whether value and gradient of an iteration are those at the parameters themselves.
+    """
+
+    at_x = True
 
     in_structure = False  # whether gradients come in the structure of x0, from the user, or as vectors
 
@@ -181,6 +186,7 @@ class Spsa(Evaluator):
     """
 
     DECAY = 0.101
+    at_x = False
 
     def __init__(self, fun, args, step, rng, bounds):
         super().__init__(fun, args)

@@ -13,6 +13,7 @@ from .._validation import saved_runs
 from . import stopping
 from .evaluation import Evaluator
 from .run import Run
+from .start import is_stationary
 from .stopping import Stop
 
 # Entries of samples in a segment: about 20 ms of work. SAGA and SVRG take more time for each entry.
@@ -21,6 +22,9 @@ SAGA_SVRG_ENTRIES = 1_000_000
 
 # Entries between two interrupt polls, for Ctrl-C in the middle of a segment.
 POLL_ENTRIES = 1 << 16
+
+# Samples that are looked at first, to see whether a run starts where the gradient is zero.
+FIRST_SAMPLES = 64
 
 # Where the decay of one step leaves less than this share of a parameter, steps on CSR samples go over all parameters.
 LEAST_DECAY_FACTOR = 0.1
@@ -252,6 +256,21 @@ class FiniteSumRun(Run):
                 self.epochs_in_c.start()
                 self.consistent = True
             return super().iterate(interrupts)
+
+    def evaluate_start(self):
+        with _threads.threads(self.epochs_in_c.threads):
+            self.start.value = self.evaluate.value(self.x, ())
+            few = np.arange(min(FIRST_SAMPLES, self.batches.n_samples))
+            over_few = self.objective.gradient(self.x, few)
+            self.start.stationary = self.stationary_for(over_few) and self.stationary_for(
+                self.objective.gradient(self.x)
+            )
+
+    def stationary_for(self, gradient):
+        """As in a run with batches; an entry at 0 stays there up to a slope of `l1`."""
+        slack = np.zeros_like(self.x)
+        self.objective._penalised(slack)[self.objective._penalised(self.x) == 0] = self.objective.l1
+        return is_stationary(self.x, gradient, self.bounds, self.sense, slack)
 
     def epoch(self, interrupts):
         """Run the segments that the epoch still needs, or as much as the budget allows."""

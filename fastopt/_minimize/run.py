@@ -17,6 +17,7 @@ from .._validation.scalars import flag
 from . import stopping
 from .interrupts import DeferredInterrupt
 from .report import gradient_norm
+from .start import is_stationary
 from .stopping import BUDGET, Stop
 
 #: Names of fields in checkpoints of versions before 0.2 -> present names.
@@ -50,8 +51,10 @@ class RunParts(NamedTuple):
     callback : callable or None
         As `callback_of` returns it.
     history : History
-    watch : LossWatch or None
+    watch : LossWatch
         The stopping rule.
+    start : Start
+        Where the run starts, which its result is compared with.
     """
 
     params: Any
@@ -67,6 +70,7 @@ class RunParts(NamedTuple):
     callback: Any
     history: Any
     watch: Any
+    start: Any
 
 
 class Run:
@@ -79,6 +83,7 @@ class Run:
         self.view, self.as_gradient = read_only(self.x), self.params.converter(self.evaluate.in_structure)
         self.projections = None if self.bounds is None else self.bounds.for_each(self.params)
         self.progress, self.uses_value = None, self.optimizer._uses_value
+        self.sense = -1 if getattr(self.optimizer, "maximize", False) else 1  # what falls: the objective, or minus it
         self.nit = self.nepoch = 0
         self.saved_nit = None
         self.in_epoch = False
@@ -110,11 +115,13 @@ class Run:
             return status
         self.overflowed = True  # the state as well: it is not saved, nor read for the solution
         self.x[...] = self.finite_x
-        return stopping.NONFINITE_PARAMETERS if status in (BUDGET, stopping.CONVERGED) else status
+        return stopping.NONFINITE_PARAMETERS if status in stopping.REGULAR else status
 
     def iterate(self, interrupts):
         """Epoch after epoch; returns the status."""
         try:
+            if self.start.value is None and self.status() is None:
+                self.evaluate_start()
             while self.status() is None:
                 self.epoch(interrupts)
             return self.status()
@@ -125,9 +132,56 @@ class Run:
         """Why the run is over; None if it is not."""
         if self.bounds is not None and self.bounds.single_point:
             return stopping.FIXED
-        if self.watch is not None and self.watch.over and not self.in_epoch:
+        if self.start.stationary:
             return stopping.CONVERGED
+        if self.watch.status is not None and not self.in_epoch:
+            return self.watch.status
         return BUDGET if self.nit >= self.limit else None
+
+    # --- the start ---------------------------------------------------------------------------------------
+
+    def evaluate_start(self):
+        """The objective at the start, over all samples, unless the first iteration gives just that."""
+        if not (self.batches.all_at_once and self.evaluate.at_x):
+            self.start.value = self.mean_over_all(self.view)
+
+    def look_at_start(self, batch, value, gradient):
+        """Take what the first iteration has found; if the start is stationary, end the run before its first step."""
+        if self.start.value is None:
+            self.start.value = value
+        if not self.stationary_for(gradient):
+            return gradient
+        gradient = copy.deepcopy(gradient)  # the objective may fill the same arrays again
+        if self.stays_stationary(batch, value):
+            self.start.stationary, self.last_gradient = True, gradient
+            raise Stop(stopping.CONVERGED)
+        return gradient
+
+    def stays_stationary(self, batch, value):
+        """Whether the objective gives the same again, over all samples: a random batch may be flat by chance."""
+        if not self.evaluate.at_x:
+            return False
+        if not self.batches.all_at_once:
+            batches = self.batches.all_samples_in_order()
+            return all(self.stationary_for(self.evaluate_on(each)[1]) for each, _ in batches)
+        again, gradient = self.evaluate_on(batch)
+        return again == value and self.stationary_for(gradient)
+
+    def stationary_for(self, gradient):
+        """Whether this gradient leads nowhere downhill from x."""
+        if gradient is None:
+            return False
+        gradients = self.params.each_of(gradient)
+        projections = self.projections or [None] * len(gradients)
+        parts = zip(self.params.own, gradients, projections, strict=True)
+        return all(is_stationary(*part, self.sense) for part in parts)
+
+    def loss_at_start(self):
+        """What epochs are compared with: the start, or the first epoch where a single value may be mere noise."""
+        start = self.sense * self.start.value
+        if self.batches.n_samples is not None:
+            return start
+        return max(start, self.sense * self.history.columns["fun"][0])
 
     def epoch(self, interrupts):
         """Run the iterations that the epoch still needs, or as many as the budget allows."""
@@ -158,6 +212,8 @@ class Run:
         self.consistent = False
         try:
             value, gradient = self.evaluate_on(batch)
+            if self.nit == 0:
+                gradient = self.look_at_start(batch, value, gradient)
         except BaseException:
             self.evaluate.roll_back()
             self.consistent = True  # nothing has changed
@@ -219,12 +275,12 @@ class Run:
         solution = self.solution()
         if self.is_finite(solution):
             np.copyto(self.finite_x, solution)
-            if self.settings.return_best and loss < self.best_loss:
+            best = math.inf if self.best_x is None else self.sense * self.best_loss
+            if self.settings.return_best and self.sense * loss < best:
                 self.best_loss, self.best_x = loss, self.answer().copy()
         if self.progress is not None:
             self.progress.epoch(loss)
-        if self.watch is not None:
-            self.watch.update(loss)
+        self.watch.update(self.sense * loss, self.loss_at_start())
         self.consistent = True
         if self.nepoch % self.settings.checkpoint_every == 0:
             self.save()
@@ -267,7 +323,11 @@ class Run:
         return average if np.isfinite(average).all() else self.x
 
     def evaluated(self, x, status):
-        """Value and gradient at the result, and the status: failure where the value is not finite."""
+        """Value and gradient at the result, and the status: failure where the value is not finite.
+
+        A run without a single iteration ends with its gradient at the start, and may see there that it had no need of
+        any.
+        """
         view = read_only(x)
         gradient = copy.deepcopy(self.last_gradient)  # the objective may fill the same arrays again
         try:
@@ -275,8 +335,11 @@ class Run:
             finite = math.isfinite(value)
         except Stop:  # finite differences: the function is not finite at a neighbouring point
             value, finite = self.evaluate.value(view, ()), False
-        failed = not finite and status in (stopping.CONVERGED, BUDGET, stopping.FIXED)
-        return value, gradient, stopping.NONFINITE_LOSS if failed else status
+        if status in stopping.REGULAR and not finite:
+            status = stopping.NONFINITE_LOSS
+        elif status == BUDGET and self.nit == 0 and self.stationary_for(gradient):
+            self.start.stationary, status = True, stopping.CONVERGED
+        return value, gradient, status
 
     def at_end(self, x, last_gradient, status):
         """Value at the result, over all samples if there are any; and the gradient there, or the last one of a step."""
@@ -285,7 +348,15 @@ class Run:
             if gradient is last_gradient:
                 return value, gradient
             return value, copy.deepcopy(self.as_gradient(gradient, self.x))
-        return self.batches.mean_over_all(lambda batch: self.evaluate.value(x, batch)), last_gradient
+        return self.mean_over_all(x), last_gradient
+
+    def mean_over_all(self, x):
+        """The objective at x, over all samples if there are any."""
+        total = weight = 0.0
+        for batch, size in self.batches.all_samples_in_order():
+            total += self.evaluate.value(x, batch) * size
+            weight += size
+        return total / weight
 
     # --- checkpoints -------------------------------------------------------------------------------------
 
@@ -297,7 +368,8 @@ class Run:
 
     def snapshot(self):
         """All that changes during a run, as a tree of plain values and arrays."""
-        parts = {"evaluate": self.evaluate, "average": self.average, "watch": self.watch, "history": self.history}
+        names = ("evaluate", "average", "watch", "history", "start")
+        parts = {name: getattr(self, name) for name in names}
         return {
             "x": self.x,
             "optimizer": self.optimizer._snapshot(),
@@ -325,8 +397,9 @@ class Run:
             ),
             "evaluate": self.evaluate.schema(done),
             "average": average,
-            "watch": saved_runs.optional(stopping.LossWatch.schema(done)),
+            "watch": stopping.LossWatch.schema(done),
             "history": self.history.schema(done, self.batches.per_epoch),
+            "start": self.start.schema(done),
             "nit": saved_runs.count(),
             "nepoch": saved_runs.count(),
             "in_epoch": flag,
@@ -350,15 +423,21 @@ class Run:
     def restore(self, saved):
         """Go on from a snapshot of the same run; if anything in it is wrong, raise and change nothing."""
         done = saved_runs.done(saved, self.batches.per_epoch)
-        saved = saved_runs.record(self.schema(done), FORMER_NAMES)("run", saved)
+        checks = self.schema(done)
+        if "start" not in saved:  # nor did versions before 0.2 watch the losses unless `tol` was given
+            saved = {"start": None, **saved}
+            checks |= {"start": saved_runs.nothing, "watch": saved_runs.optional(checks["watch"])}
+        saved = saved_runs.record(checks, FORMER_NAMES)("run", saved)
         saved_runs.best_so_far(saved["best_x"], saved["best_loss"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        for name in ("evaluate", "average", "watch", "history"):
+        for name in ("evaluate", "average", "watch", "history", "start"):
             if saved[name] is not None and getattr(self, name) is not None:
                 getattr(self, name).restore(saved[name])
         for name in self.PLAIN:
             setattr(self, name, saved[name])
         self.x[...] = saved["x"]
+        if saved["start"] is None and self.nit > 0:
+            self.start.value = (self.history.columns["fun"] or [self.epoch_loss()])[0]  # the nearest that is known
         self.earlier_rate_and_norm = saved["rate_and_norm"]
         if self.in_epoch:
             self.batches.restore(saved["batches"])

@@ -22,12 +22,12 @@ class Settings:
 
     maxiter: int | None = option(None, count, minimum=0)
     epochs: int | None = option(None, count, minimum=0)
-    epoch_length: int = option(100, count, minimum=1)
+    epoch_length: int | None = option(None, count, minimum=1)
     average: str | None = option(None, choice, allowed=("polyak", "ema"))
     average_decay: float = option(0.999, real, interval="[0, 1)")
     average_start: int = option(1, count, minimum=0)
     return_best: bool = option(False, flag)
-    patience: int = option(10, count, minimum=1)
+    patience: int | None = option(None, count, minimum=1)
     disp: bool = option(False, lambda name, value: bool(value))
     progress: bool = option(False, flag)
     checkpoint: str | None = option(None, validation.checkpoint_path)
@@ -38,6 +38,10 @@ class Settings:
     MOST_ITERATIONS = 10_000
     MOST_EPOCHS = 100
 
+    LONGEST_EPOCH = 100
+    LEAST_EPOCHS = 20
+    MOST_PATIENCE = 10
+
     @classmethod
     def take(cls, options):
         """Take minimize's own options out of a dict; what is left belongs to the method."""
@@ -47,6 +51,23 @@ class Settings:
             if value is not None:  # None is the same as no option
                 taken[each.name] = each.metadata["check"](each.name, value)
         return cls(**taken)
+
+    def iterations_per_epoch(self, saved=None):
+        """Iterations that count as an epoch without samples: by default as in the run to resume, else by the budget."""
+        if self.epoch_length is not None:
+            return self.epoch_length
+        former = (saved or {}).get("epoch_length")
+        if type(former) is int and former > 0:
+            return former
+        if self.maxiter is None or self.epochs is not None:
+            return self.LONGEST_EPOCH
+        return min(max(self.maxiter // self.LEAST_EPOCHS, 1), self.LONGEST_EPOCH)
+
+    def epochs_of_patience(self, limit, per_epoch):
+        """Epochs without progress that `tol` waits for: by default no more than half of those in the budget."""
+        if self.patience is not None:
+            return self.patience
+        return min(max(limit // per_epoch // 2, 1), self.MOST_PATIENCE)
 
     def limit(self, batches):
         """Most iterations, and the unit in which they were asked for."""

@@ -63,12 +63,15 @@ class Parameters:
             return vector
         return self.together(self.arrays if vector is self.vector else self.views(vector))
 
+    def each_of(self, structured):
+        """The arrays in the structure of x0 one by one."""
+        return [structured] if self.keys is None else flat_gradients(structured, self.keys)
+
     def flat(self, structured):
         """The opposite: a vector with the numbers of arrays in the structure of x0."""
         if self.is_vector:
             return structured
-        arrays = [structured] if self.keys is None else flat_gradients(structured, self.keys)
-        return np.concatenate([array.ravel() for array in arrays])
+        return np.concatenate([array.ravel() for array in self.each_of(structured)])
 
     def function(self, function):
         """A function of the user's as one of a vector and what follows it."""
@@ -85,8 +88,7 @@ class Parameters:
 
     def converted(self, given, vector):
         """The user's gradient in dtype and shapes of the parameters where that can be, and in memory of its own."""
-        given = [given] if self.keys is None else flat_gradients(given, self.keys)
-        gradients = [as_gradient(each, own) for each, own in zip(given, self.own, strict=True)]
+        gradients = [as_gradient(each, own) for each, own in zip(self.each_of(given), self.own, strict=True)]
         for k, each in enumerate(gradients):  # the gradient of a.b is b, a, and a step overwrites both
             if type(each) is np.ndarray and np.may_share_memory(each, vector):
                 gradients[k] = each.copy()

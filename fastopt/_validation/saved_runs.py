@@ -71,14 +71,16 @@ def entries(name, value, needed):
     return value
 
 
-def record(checks, former_names=None):
+def record(checks, former_names=None, added=None):
     """A check of dicts with exactly these keys, each with a check of its own; returned is a new dict.
 
-    `former_names` are those that some keys had in earlier versions -> present names.
+    `former_names` are those that some keys had in earlier versions -> present names; `added` are keys that earlier
+    versions do not have -> values in their place.
     """
 
     def check(name, value):
         value = {(former_names or {}).get(key, key): each for key, each in entries(name, value, ()).items()}
+        value = {**(added or {}), **value}
         entries(name, value, checks)
         more = [key for key in value if key not in checks]
         if more:
@@ -145,6 +147,13 @@ def optional(check):
 def a_dict(name, value):
     """A check of dicts whose entries are checked by what loads them."""
     return entries(name, value, ())
+
+
+def not_set(name, value):
+    """A check of False, for what cannot be True any more in a run that had come so far."""
+    if flag(name, value):
+        raise ValueError(f"`{name}` must be False in a run that has made iterations, got True.")
+    return False
 
 
 # --- arrays ----------------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ def test_run_of_each_version(path):
     resumed, whole = run(EPOCHS + 3, resume=path), run(EPOCHS + 3)
     np.testing.assert_allclose(resumed.x, whole.x, rtol=1e-9)
     assert (resumed.nit, resumed.nepoch) == (whole.nit, whole.nepoch)
+    assert (resumed.status, resumed.success) == (whole.status, whole.success) == (1, True)
 
 
 if __name__ == "__main__":

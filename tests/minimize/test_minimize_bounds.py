@@ -169,7 +169,7 @@ def test_no_evaluation_is_outside_narrow_bounds(jac, width):
 def test_no_evaluation_is_outside_bounds_that_are_close_to_each_other_and_to_zero(jac):
     """It is 1e-9 - 1e-20 to the lower one, which is rounded to 1e-9; a step of that length takes the log of 0."""
     fun = Recorded(lambda x: float(np.log(x[0])))
-    res = minimize(fun, 1e-9, jac=jac, bounds=[(1e-20, 1e-9)], options={"maxiter": 2, "learning_rate": 0.0})
+    res = minimize(fun, 1e-9, jac=jac, bounds=[(1e-20, 1e-9)], options={"maxiter": 2, "learning_rate": 1e-12})
     assert all(1e-20 <= x[0] <= 1e-9 for (x,) in fun.calls)
     assert res.success
 

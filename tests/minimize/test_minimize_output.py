@@ -25,7 +25,7 @@ def test_disp_prints_a_summary(capfd):
         res.message,
         f"         Current function value: {res.fun:f}",
         "         Iterations: 5",
-        "         Epochs: 0",
+        "         Epochs: 5",
         "         Function evaluations: 6",
         "         Gradient evaluations: 6",
     ]

@@ -77,7 +77,7 @@ def test_every_method_has_a_rate_here():
 @pytest.mark.parametrize("method", OPTIMIZERS)
 def test_every_method_minimizes_a_quadratic(method, dtype):
     start = np.random.default_rng(1).standard_normal(20).astype(dtype)
-    options = {"maxiter": 500, "learning_rate": schedules.cosine_decay(RATES[method], 500)}
+    options = {"maxiter": 500, "epoch_length": 100, "learning_rate": schedules.cosine_decay(RATES[method], 500)}
     res = minimize(quadratic, start, method=method, jac=True, options=options)
     assert res.success
     assert res.fun < 1e-3 * quadratic(start)[0]

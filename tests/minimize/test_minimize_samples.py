@@ -8,7 +8,7 @@ import pytest
 from helpers import bits, exactly
 from hypothesis import given
 from hypothesis import strategies as st
-from objectives import Counted, Recorded, bowl, bowl_slope, bowl_value, next_draws, outcome
+from objectives import Counted, Recorded, bowl, bowl_slope, bowl_value, evaluations_of_all, next_draws, outcome
 from scipy import sparse
 
 import fastopt
@@ -39,12 +39,13 @@ def squares_slope(x, A, b):
 
 
 def batches_of(n, size, epochs, rng=0, **options):
-    """The index arrays that an objective over n samples is called with, and its result; one evaluation at the end."""
+    """The index arrays that the iterations over n samples call an objective with, and the result."""
     fun = Recorded(lambda x, index: bowl(x))
     res = minimize(
         fun, np.zeros(3), jac=True, n_samples=n, batch_size=size, rng=rng, options={"epochs": epochs, **options}
     )
-    return [index for _, index in fun.calls[: res.nit]], res
+    first = 0 if size == n else evaluations_of_all(n, size)
+    return [index for _, index in fun.calls[first : first + res.nit]], res
 
 
 # --- epochs ----------------------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ def test_bad_rng_is_refused(rng):
 def test_default_batch_size(n, size):
     fun = Recorded(lambda x, index: bowl(x))
     minimize(fun, np.zeros(3), jac=True, n_samples=n, options={"maxiter": 1})
-    assert len(fun.calls[0][1]) == size
+    assert len(fun.calls[0 if size == n else 1][1]) == size
 
 
 def test_batch_of_all_samples_is_in_their_own_order():
@@ -245,7 +246,7 @@ def test_one_array_as_data(one):
     fun = Recorded(lambda x, rows: bowl(x))
     minimize(fun, np.zeros(3), jac=True, data=data, batch_size=6, rng=2, options=STEPS)
     order = np.random.default_rng(2).permutation(20)
-    rows = fun.calls[1][1]
+    rows = fun.calls[2][1]
     assert np.array_equal(rows.toarray() if sparse.issparse(rows) else rows, (b if one == "series" else A)[order[6:12]])
 
 
@@ -254,7 +255,7 @@ def test_data_keeps_its_dtype_and_its_further_axes(dtype):
     data = np.arange(24).reshape(6, 2, 2).astype(dtype)
     fun = Recorded(lambda x, rows: bowl(x))
     minimize(fun, np.zeros(3), jac=True, data=data, batch_size=4, rng=2, options=STEPS)
-    rows = fun.calls[0][1]
+    rows = fun.calls[1][1]
     assert (rows.dtype, rows.shape) == (data.dtype, (4, 2, 2))
     assert np.array_equal(rows, data[np.random.default_rng(2).permutation(6)[:4]])
 
@@ -265,7 +266,7 @@ def test_batches_of_sparse_data_are_csr_of_the_same_family(container):
     fun = Recorded(lambda x, rows: bowl(x))
     minimize(fun, np.zeros(3), jac=True, data=data, batch_size=4, rng=2, options=STEPS)
     order = np.random.default_rng(2).permutation(6)
-    for (_, rows), index in zip(fun.calls, (order[:4], order[4:]), strict=False):
+    for (_, rows), index in zip(fun.calls[1:], (order[:4], order[4:]), strict=False):
         assert isinstance(rows, (sparse.csr_matrix if "matrix" in container.__name__ else sparse.csr_array))
         assert np.array_equal(rows.toarray(), np.eye(6)[index])
 
@@ -276,7 +277,7 @@ def test_sparse_data_with_duplicates_and_unsorted_columns():
     fun = Recorded(lambda x, rows: bowl(x))
     minimize(fun, np.zeros(3), jac=True, data=data, batch_size=2, rng=0, options=STEPS)
     order = np.random.default_rng(0).permutation(3)
-    assert np.array_equal(fun.calls[0][1].toarray(), data.toarray()[order[:2]])
+    assert np.array_equal(fun.calls[1][1].toarray(), data.toarray()[order[:2]])
     assert np.array_equal(data.data, values)
 
 
@@ -383,7 +384,7 @@ def test_matrix_whose_arrays_are_exchanged_during_the_run(container):
     expected = minimize(squares, np.zeros(3), jac=True, data=(container(A), b), batch_size=6, rng=2, options=STEPS)
     assert outcome(res) == outcome(expected)
     order = np.random.default_rng(2).permutation(20)
-    assert np.array_equal(batches[1], A[order[6:12]])
+    assert np.array_equal(batches[2], A[order[6:12]])
 
 
 @pytest.mark.parametrize("size", [4, 10])
@@ -440,7 +441,7 @@ def test_args_come_after_the_samples():
 
     minimize(fun, np.zeros(3), (1, "two"), jac=True, data=(A, b), batch_size=6, options=STEPS)
     minimize(fun, np.zeros(3), "one", jac=True, data=(A, b), batch_size=6, options={"maxiter": 0})
-    assert given == [(1, "two")] * 6 + [("one",)]
+    assert given == [(1, "two")] * 7 + [("one",)]
 
 
 def test_data_has_the_bits_of_looking_samples_up():
@@ -480,18 +481,20 @@ def test_fun_is_the_mean_over_all_samples(n, sort):
 def test_samples_are_evaluated_in_their_own_order_in_large_batches(size, lengths):
     fun = Recorded(lambda x, index: bowl(x))
     res = minimize(fun, np.zeros(3), jac=True, n_samples=2500, batch_size=size, rng=0, options={"maxiter": 1})
-    last = [index for _, index in fun.calls[res.nit :]]
-    assert [len(index) for index in last] == lengths
-    assert np.array_equal(np.concatenate(last), np.arange(2500))
-    assert {index.dtype.name for index in last} == {"int64"}
-    assert all(x.tolist() == res.x.tolist() for x, _ in fun.calls[res.nit :])
+    n = len(lengths)
+    assert len(fun.calls) == res.nit + (n if size == 2500 else 2 * n)
+    for calls, at in ((fun.calls[:n], np.zeros(3)), (fun.calls[-n:], res.x)):
+        assert [len(index) for _, index in calls] == lengths
+        assert np.array_equal(np.concatenate([index for _, index in calls]), np.arange(2500))
+        assert {index.dtype.name for _, index in calls} == {"int64"}
+        assert all(x.tolist() == at.tolist() for x, _ in calls)
 
 
 def test_jac_is_the_last_gradient_that_a_step_used():
     A, b = table(45)
     fun = Recorded(squares)
     res = minimize(fun, np.zeros(3), jac=True, data=(A, b), batch_size=7, options=STEPS)
-    assert res.jac.tolist() == squares_slope(*fun.calls[4]).tolist()
+    assert res.jac.tolist() == squares_slope(*fun.calls[5]).tolist()
 
 
 def test_jac_is_the_last_gradient_of_an_objective_that_fills_one_array():
@@ -514,16 +517,16 @@ def test_jac_is_the_last_gradient_of_an_objective_that_fills_one_array():
 )
 @pytest.mark.parametrize("with_samples", [False, True])
 def test_evaluations_are_counted(jac, evaluations, with_samples):
-    """n = 3. At the end there is one evaluation more, with samples one for each 1024 of them."""
+    """n = 3. There is one evaluation more at the end, with samples one for each 1024 of them, and as many before."""
     fun = Counted(lambda x, *batch: bowl(x) if jac is True else bowl_value(x))
     slope = Counted(lambda x, *batch: bowl_slope(x))
     samples = {"n_samples": 2500, "batch_size": 100} if with_samples else {}
     res = minimize(fun, np.zeros(3), jac=slope if jac == "callable" else jac, options={"maxiter": 6}, **samples)
     if with_samples:
-        at_end = (3, 3 if jac is True else 0)
+        at_ends = (6, 6 if jac is True else 0)
     else:
-        at_end = (1, 0) if jac == "spsa" else evaluations
-    assert (res.nfev, res.njev) == tuple(6 * each + last for each, last in zip(evaluations, at_end, strict=True))
+        at_ends = (2, 0) if jac == "spsa" else evaluations
+    assert (res.nfev, res.njev) == tuple(6 * each + more for each, more in zip(evaluations, at_ends, strict=True))
     assert fun.calls == res.nfev
     if jac == "callable":
         assert slope.calls == res.njev
@@ -587,9 +590,9 @@ def test_spsa_evaluates_twice_on_the_same_batch():
     A, b = table(45)
     fun = Recorded(squares_value)
     res = minimize(fun, np.zeros(3), jac="spsa", data=(A, b), batch_size=7, options=STEPS)
-    assert (res.nfev, res.njev) == (11, 5)
+    assert (res.nfev, res.njev) == (12, 5)
     for k in range(5):
-        (above, A1, b1), (below, A2, b2) = fun.calls[2 * k : 2 * k + 2]
+        (above, A1, b1), (below, A2, b2) = fun.calls[2 * k + 1 : 2 * k + 3]
         assert np.array_equal(A1, A2) and np.array_equal(b1, b2)
         shift = above - below
         assert np.abs(shift) == pytest.approx(np.full(3, 0.02 / (k + 1) ** 0.101), rel=1e-9)
@@ -634,7 +637,7 @@ def test_spsa_loss_is_the_mean_of_its_two_evaluations():
         fun, np.zeros(3), jac="spsa", callback=lambda intermediate_result: heard.append(intermediate_result.fun),
         options=STEPS,
     )  # fmt: skip
-    values = [bowl_value(x) for (x,) in fun.calls[:10]]
+    values = [bowl_value(x) for (x,) in fun.calls[1:11]]
     assert heard == [(above + below) / 2 for above, below in zip(values[::2], values[1::2], strict=True)]
 
 
@@ -658,7 +661,7 @@ def test_history_by_hand(options):
         batch_size=5,
         options={**options, "learning_rate": schedule},
     )
-    calls = fun.calls[: res.nit]
+    calls = fun.calls[1 : 1 + res.nit]
     ends = [*range(4, res.nit + 1, 4)]
     if res.nit % 4:
         ends.append(res.nit)
@@ -683,9 +686,21 @@ def test_epochs_in_the_history_are_counted_on():
         assert res.history["epoch"].tolist() == expected
 
 
-def test_history_without_samples_counts_a_hundred_iterations_as_an_epoch():
-    res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 250})
-    assert res.history["iteration"].tolist() == [100, 200, 250]
+@pytest.mark.parametrize(
+    ("maxiter", "length"), [(10_000, 100), (2050, 100), (2000, 100), (1999, 99), (50, 2), (39, 1), (7, 1)]
+)
+def test_history_without_samples_counts_a_twentieth_of_the_budget_as_an_epoch(maxiter, length):
+    res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": maxiter})
+    ends = [*range(length, maxiter + 1, length)]
+    assert res.history["iteration"].tolist() == (ends if ends[-1] == maxiter else [*ends, maxiter])
+
+
+def test_epochs_that_are_asked_for_have_a_hundred_iterations_without_samples():
+    res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 250, "epochs": 3})
+    assert (res.history["iteration"].tolist(), res.nepoch) == ([100, 200, 250], 2)
+
+
+def test_epoch_length_that_was_asked_for():
     res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 250, "epoch_length": 125})
     assert (res.history["iteration"].tolist(), res.nepoch) == ([125, 250], 2)
 
@@ -714,7 +729,7 @@ def test_no_budget_gives_the_starting_point(unit, jac, samples):
     x0 = np.array([3.0, 2.0, 1.0])
     fun = (lambda x, *batch: bowl(x)) if jac is True else (lambda x, *batch: bowl_value(x))
     res = minimize(fun, x0, jac=jac, rng=0, options={unit: 0, "average": "polyak", "return_best": True}, **samples)
-    assert (res.nit, res.nepoch, res.status, res.success) == (0, 0, 1, True)
+    assert (res.nit, res.nepoch, res.status, res.success) == (0, 0, 1, False)
     assert res.x.tolist() == x0.tolist() and res.fun == bowl_value(x0)
     assert all(len(array) == 0 for array in res.history.values())
 

@@ -14,11 +14,11 @@ from fastopt import minimize, scipy_method
 
 
 def test_scipys_memory_of_the_last_x_is_taken_off():
-    """A gradient of zero leaves x where it is; SciPy's wrapper would return the first batch for ever."""
-    drawn = Counted(lambda x: (1.0, np.zeros_like(x)))
+    """A rate of zero leaves x where it is; SciPy's wrapper would return the first batch for ever."""
+    drawn = Counted(lambda x: (1.0, np.ones_like(x)))
     losses = []
     res = scipy.optimize.minimize(
-        drawn, np.zeros(3), jac=True, method=scipy_method("sgd"), options={"maxiter": 25},
+        drawn, np.zeros(3), jac=True, method=scipy_method("sgd", learning_rate=0.0), options={"maxiter": 25},
         callback=lambda intermediate_result: losses.append(intermediate_result.fun),
     )  # fmt: skip
     assert (drawn.calls, res.nfev, res.nit, len(losses)) == (26, 26, 25, 25)
