@@ -148,11 +148,12 @@ class FiniteSumMethod(KnownAttributes):
                 "learning_rate": saved_runs.optional(saved_runs.number("(0, inf)")),
                 "schedule": saved_runs.optional(saved_runs.a_dict),
                 "state": saved_runs.record(arrays, FORMER_NAMES),
-            }
+            },
+            added={"schedule": None},
         )
 
         def check(name, value):
-            value = entries(name, {"schedule": None, **saved_runs.a_dict(name, value)})  # new since version 0.1
+            value = entries(name, value)
             _validation.state_dicts.learning_rate_state(value, self._saved_rate(), self._declared["learning_rate"])
             return value
 

@@ -20,7 +20,7 @@ from .report import History, Progress, callback_of, show
 from .run import Run, RunParts
 from .scipy_method import scipy_method
 from .settings import Method, Settings
-from .start import Start, verdict
+from .start import Start, is_returned, verdict
 from .structures import starting_point
 
 __all__ = ["minimize", "scipy_method"]
@@ -142,12 +142,13 @@ def minimize(
     OptimizeResult
         x : ndarray, or dict or list of ndarrays
             The solution: ``optimizer.solution()`` where that is an average, as that of `ASGD`. Otherwise, unless it is
-            averaged or the best one, what `optimizer` is bound to.
+            averaged, the best one or the start, what `optimizer` is bound to.
         fun : float
             The objective at `x`: over all samples in their own order, or one more evaluation where there are none.
         jac : ndarray or sparse, or dict or list of them
             The gradient at `x`, of a built-in objective over all samples; with other samples, with "spsa" and where
-            an iteration failed, the last one that a step of this call used, None if there was none.
+            an iteration failed, the last one that a step of this call used, None if there was none or the start is
+            returned.
         nit, nepoch, nfev, njev : int
             Iterations, complete epochs, calls for values and for gradients.
         success, status, message : bool, int, str
@@ -169,7 +170,8 @@ def minimize(
     -----
     ``method=None`` is `Prodigy` with ``beta_1=0.8, beta_2=0.97, growth_rate=2, epsilon=1e-12``, ``d0 = 1e-5 * max(1,
     max|x0|)`` and, as `learning_rate`, a factor of the rate that it finds, which falls from 1 to 0 along half a cosine
-    over the budget; options replace any of these. Each step is a pass over all of `x`, with sparse gradients, too.
+    over the budget; options replace any of these. Each step is a pass over all of `x`, with sparse gradients, too. If
+    the run ends above its start, other than by the callback, the start is returned, and the message says so.
 
     The statuses:
 
@@ -288,6 +290,9 @@ def _result(run, status, unit, tol):
     x = run.best_x if run.best_x is not None else run.answer()
     value, gradient, status = run.evaluated(x, status)
     status, start = verdict(run, status, x, value)
+    message = stopping.message(status, start, unit, run)
+    if is_returned(run, status, value):
+        x, value, gradient, message = run.start.x, run.start.value, None, f"{message} {stopping.RETURNED}"
     result = OptimizeResult(
         x=run.params.structured(x),
         fun=value,
@@ -299,7 +304,7 @@ def _result(run, status, unit, tol):
         success=status in (stopping.CONVERGED, stopping.FIXED)
         or (status == stopping.BUDGET and tol is None and run.nit > 0),
         status=status,
-        message=stopping.message(status, start, unit, run),
+        message=message,
         history=run.history.arrays(),
         optimizer=run.optimizer,
     )

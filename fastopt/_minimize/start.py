@@ -82,6 +82,15 @@ def verdict(run, status, x, value):
     return stopping.NO_BETTER if start == end else stopping.RISEN, start
 
 
+def is_returned(run, status, value):
+    """Whether the start takes the place of the result, of a method that may return it: it is known to be better."""
+    start = run.start.value
+    known = run.start.x is not None and start is not None and math.isfinite(start)
+    if not known or status in (stopping.FIXED, stopping.CALLBACK):
+        return False
+    return status == stopping.RISEN or not run.sense * value <= run.sense * start
+
+
 def _below(run, start, end):
     """Whether a run has gone downhill, or uphill if that was asked for; everything is better than NaN."""
     return math.isnan(start) or run.sense * end < run.sense * start

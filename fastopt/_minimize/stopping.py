@@ -28,6 +28,7 @@ MESSAGES = {
     ),
     CALLBACK: "`callback` raised `StopIteration`.",
 }
+RETURNED = "The start is returned."
 STATIONARY = "The starting point is stationary: no direction leads downhill from there."
 
 
