@@ -10,7 +10,7 @@ cdef class SagaSvrgSegments:
     method : FiniteSumMethod
         Whose `params` are updated.
     longest : int
-        Most steps in a segment.
+        Most steps between two flushes.
     poll : InterruptPoll
     """
 
@@ -43,6 +43,8 @@ cdef class SagaSvrgSegments:
     def set_learning_rate(self, double learning_rate):
         """Take the rate of the steps to come, before the first one and between segments."""
         if learning_rate != self.it.learning_rate:
+            if self.it.n_lagged:
+                self.flush()  # with the tables of the former rate
             self.make_tables(1.0 - learning_rate * self.it.l2)
             self.it.learning_rate = learning_rate
 
@@ -78,10 +80,15 @@ cdef class SagaSvrgSegments:
         return loss
 
     def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, double loss):
-        """One step for each sample; returns the number of steps and why it ended. Losses are added to `loss`."""
+        """One step for each sample; returns the number of steps and why it ended. Losses are added to `loss`.
+
+        There may be fewer steps than samples. Columns may lag until the next flush.
+        """
         order, pins = batch_order(order, self.objective.n_samples, first, n_samples), Pins()
+        if self.it.n_lagged >= self.longest:
+            self.flush()
         self.it.loss = loss
-        self.it.samples = batch_of(order, first, min(n_samples, self.longest))
+        self.it.samples = batch_of(order, first, min(n_samples, self.longest - self.it.n_lagged))
         self.check_param()
         self.objective.samples.pin(pins)
         pins.reserve(pins.n + 2)
@@ -94,6 +101,18 @@ cdef class SagaSvrgSegments:
         finally:
             pins.release()
         return self.it.n_done, self.it.end
+
+    def flush(self):
+        """Bring all columns up to date."""
+        pins = Pins()
+        self.check_param()
+        pins.reserve(1)
+        pins.add(self.param.view)
+        try:
+            with nogil:
+                flush_saga_svrg(&self.it)
+        finally:
+            pins.release()
 
     cdef int check_param(self) except -1:
         """Refuse parameters that are no longer what was bound."""

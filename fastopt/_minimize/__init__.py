@@ -9,14 +9,16 @@ import numpy as np
 
 from .. import _checkpoint
 from .._types import ArrayLike, StrPath, Structure
-from .._validation import minimize as validation
+from .._validation import minimize as checks
 from .._validation import saved_runs, starting_points
 from ..objectives._base import Objective
-from . import arguments, stopping
+from . import arguments, noise, stopping
 from .batches import Batches, NoSamples
 from .bounds import Projection
+from .callbacks import callback_of, epoch_callback_of
 from .finite_sums import BuiltInEvaluator, FiniteSumRun
-from .report import History, Progress, callback_of, show
+from .held_out import validation_loss
+from .report import History, Progress, show
 from .run import Run, RunParts
 from .scipy_method import scipy_method
 from .settings import Method, Settings
@@ -42,12 +44,14 @@ def minimize(
     batch_size: int | None = None,
     rng: int | np.random.Generator | None = None,
     resume: StrPath | None = None,
+    validation: Any = None,
+    epoch_callback: Callable[..., Any] | None = None,
 ) -> Any:
     """Minimize a function whose values or gradients are noisy, or a mean over samples.
 
     Arguments, result and conventions follow `scipy.optimize.minimize`; constraints and second derivatives are not
-    taken, and `data`, `n_samples`, `batch_size`, `rng` and `resume` are new. For a guide see "minimize" in the
-    documentation.
+    taken, and `data`, `n_samples`, `batch_size`, `rng`, `resume`, `validation` and `epoch_callback` are new. For a
+    guide see "minimize" in the documentation.
 
     Parameters
     ----------
@@ -66,12 +70,14 @@ def minimize(
     method : str, Optimizer class, callable or None, optional
         A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters. None needs no
         learning rate: `Prodigy`, with a factor that falls to 0 over the whole budget; see Notes.
-    jac : {True, callable, None, "2-point", "3-point", "spsa"}, optional
+    jac : {True, callable, None, "2-point", "3-point", "cs", "spsa"}, optional
         How the gradient is computed. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
         A gradient is an array with shape and dtype of `x`, which other forms that SciPy takes are converted to, or any
-        sparse one that `Optimizer.step` takes; for several arrays a dict or list of them. None or
-        "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2; in
-        float64. "spsa": two evaluations on the same batch at random shifts (Spall 1992), for any n.
+        sparse one that `Optimizer.step` takes; for several arrays a dict or list of them. None, False
+        or "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2;
+        `x` is float64 then. "cs": complex steps. "spsa": two evaluations on the same batch at random shifts
+        (Spall 1992), for any n. None without samples: "spsa", with an OptimizeWarning, if `fun` gives two values at
+        `x0`.
     bounds : scipy.optimize.Bounds, sequence of (low, high), or dict or list, optional
         Kept by projection after each step, by the parameters and by the solution. A starting point outside is moved,
         with an OptimizeWarning. ``(low, high)`` with two numbers holds for all parameters. For an array of more
@@ -82,9 +88,10 @@ def minimize(
         `patience` epochs: see Notes. Without it the budget is used up.
     callback : callable, optional
         Called after each iteration as ``callback(intermediate_result)`` if that is the name of its only parameter,
-        with an OptimizeResult with `x`, `fun` (of the iteration's batch, before its step), `nit` and `nepoch`; else
-        as ``callback(x)``. Both are given copies of the parameters, at which gradients are taken; the optimizer's
-        solution may be another. It may raise StopIteration to end the run.
+        with an OptimizeResult with `x`, `fun` (of the iteration's batch, before its step; of a built-in objective with
+        the penalties after it), `nit` and `nepoch`; else as ``callback(x)``. Both are given copies of the parameters,
+        at which gradients are taken; the optimizer's solution may be another. `x` and `fun` of a result are computed
+        when they are read, or after the call if it is kept. It may raise StopIteration to end the run.
     options : dict, optional
         Hyper-parameters of the method (`learning_rate` may be a schedule; `reduce_on_plateau` is given the losses
         of the epochs), and:
@@ -92,7 +99,7 @@ def minimize(
         maxiter, epochs : int
             The budget; the smaller one counts. If neither is given: 100 epochs over samples, else 10,000 iterations.
         epoch_length : int, optional
-            Iterations that count as an epoch where there are no samples: by default 100, or a twentieth of `maxiter` if
+            Iterations that count as an epoch where there are no samples: by default 100, or a fiftieth of `maxiter` if
             that is less and `epochs` is not given. A resumed run keeps its own.
         patience : int, optional
             Epochs without progress after which `tol` ends the run: by default 10, or half of the epochs in the budget
@@ -106,8 +113,11 @@ def minimize(
             Weight of the past in "ema", in [0, 1).
         return_best : bool, default=False
             Return the solution at the end of the epoch with the smallest loss, not the last one.
-        spsa_step : float, default=0.01
-            Size of the shifts of ``jac="spsa"`` in the first iteration; about the noise of `fun` is a good value.
+        finite_diff_rel_step : float or array, optional
+            Steps of differences in units of `x`, as in SciPy; by default from the dtype in which `fun` computes.
+        spsa_step : float, optional
+            Size of the shifts of ``jac="spsa"`` in the first iteration: by default found by calibration with
+            ``method=None`` and where noise was noticed, else 0.01.
         parallel : {"batch", "hogwild"}
             Built-in objectives: threads share a batch, or take samples each and update the same `x` without locks;
             not for methods whose steps take sums over all of `x`, such as "lamb".
@@ -135,7 +145,18 @@ def minimize(
     resume : path, optional
         A checkpoint of the same run, to be continued: it ends with the bits it would have had without interruption.
         `x0` gives shape and dtype only. Parameters, state, hyper-parameters and the random generator are those of the
-        checkpoint; the objective, the data, schedules and the budget those of this call.
+        checkpoint; the objective, the data, schedules, callbacks, `validation` and the budget those of this call.
+    validation : callable, Objective, array or tuple of arrays, optional
+        A loss that no step sees, evaluated at the solution after each epoch: a function of `x`, an object of
+        `fastopt.objectives` with its own penalties, or held-out samples in the form of `data`, over which the mean of
+        `fun` is taken. For a built-in `fun` samples are ``(X, y)``, over which its loss is taken without penalties and
+        weights. It is in `history`, and takes the place of the loss of the epoch in `tol`, `patience`, `return_best`
+        and `reduce_on_plateau`. NaN and infinity count as no progress.
+    epoch_callback : callable, optional
+        Called after each complete epoch as ``epoch_callback(state)``, with an OptimizeResult with `x` (a read-only view
+        of the solution, valid during the call: copy what is to be kept), `fun` (the loss of the epoch), `validation`
+        (None without one), `nit`, `nepoch`, `learning_rate`, `grad_norm` and `time`. It may raise StopIteration to end
+        the run. Built-in objectives run whole epochs in C between two calls.
 
     Returns
     -------
@@ -150,12 +171,12 @@ def minimize(
             an iteration failed, the last one that a step of this call used, None if there was none or the start is
             returned.
         nit, nepoch, nfev, njev : int
-            Iterations, complete epochs, calls for values and for gradients.
+            Iterations, complete epochs, calls of `fun` for values, on held-out samples as well, and for gradients.
         success, status, message : bool, int, str
             See Notes.
         history : dict of arrays
             One entry per epoch: iteration, epoch, fun (its mean loss), learning_rate and grad_norm of its last
-            iteration, and time in seconds. An incomplete epoch at the end has an entry, too.
+            iteration, time in seconds, and with `validation` that. An incomplete epoch at the end has an entry, too.
         optimizer : Optimizer
             With its state.
 
@@ -184,7 +205,7 @@ def minimize(
     5  success `bounds` leave a single point, where the objective is evaluated once
     6  failure the objective is higher at `x` than at the start, or the run diverged and was ended
     7  failure the objective is as high at `x` as at the start
-    99 failure the callback raised StopIteration
+    99 failure `callback` or `epoch_callback` raised StopIteration
     == ======= =====================================================================================================
 
     A success is lower than its start. Over samples the objective is evaluated over all of them at both ends, once for
@@ -196,8 +217,8 @@ def minimize(
     a single epoch neither ends a run nor keeps it going. An epoch without progress counts for `patience` only while the
     smoothed loss is near its best. The guide has the details.
 
-    An exception in `fun`, `jac` or `callback` passes through unchanged. Ctrl-C raises KeyboardInterrupt; with
-    `checkpoint` the iteration is finished first (a second Ctrl-C does not wait), and the file has all of it.
+    An exception in `fun`, `jac`, `validation` or a callback passes through unchanged. Ctrl-C raises KeyboardInterrupt;
+    with `checkpoint` the iteration is finished first (a second Ctrl-C does not wait), and the file has all of it.
 
     Examples
     --------
@@ -219,24 +240,24 @@ def minimize(
     """
     built_in = isinstance(fun, Objective)
     params = starting_point(x0, fun.dtype if built_in else None)
-    remaining = validation.options(options)
+    remaining = checks.options(options)
     settings = Settings.take(remaining)
     chosen = Method(method, remaining)
     if built_in:
         if not params.is_vector:
             starting_points.refuse_dimensions(x0, params.keys, " for a built-in objective")
-        validation.objective_arguments(fun, params.vector, jac, args, data, n_samples)
+        checks.objective_arguments(fun, params.vector, jac, args, data, n_samples)
         n_samples = fun.n_samples
         batch_size = 1 if batch_size is None and chosen.needs_objective else batch_size
     elif chosen.needs_objective:
-        validation.needs_objective(chosen.name.lower())
+        checks.needs_objective(chosen.name.lower())
     else:
-        validation.no_parallel_samples(settings)
+        checks.no_parallel_samples(settings)
     samples = arguments.samples(data, n_samples, batch_size)
-    tol = validation.tolerance(tol)
+    tol = checks.tolerance(tol)
     projection = None if bounds is None else Projection.of(bounds, params)
     saved = None if resume is None else arguments.saved_run(resume)
-    generator = validation.generator(rng)
+    generator = checks.generator(rng)
     if saved is not None:
         generator = arguments.resumed_generator(rng, saved["run"]["rng"]["bit_generator"])
     if samples is None:
@@ -246,22 +267,27 @@ def minimize(
     if built_in:
         evaluate = BuiltInEvaluator(fun)
     else:
-        functions = arguments.UserFunctions(fun, jac, args)
+        functions = arguments.UserFunctions(fun, noise.jac_of_run(jac, saved), args)
         evaluate = arguments.evaluator(functions, params, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     if projection is not None and saved is None:
         projection.start(params.vector)  # first: some optimizers make their state of the parameters
-    optimizer = chosen.optimizer(params, limit)
+    optimizer = noise.optimizer(chosen, evaluate, params, limit)
     params.check_unmoved()
+    held_out = validation_loss(validation, fun, params, evaluate, batches)
     identity = arguments.identity(params, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         saved_runs.same_run(saved["identity"], identity, resume)
     parts = RunParts(
-        params, evaluate, batches, optimizer, generator, settings, limit, identity, bounds=projection,
-        average=arguments.average(settings, params.vector, optimizer), callback=callback_of(callback, params),
-        history=History(), watch=stopping.LossWatch(tol, settings.epochs_of_patience(limit, batches.per_epoch)),
+        params, evaluate, batches, optimizer, chosen.shared, generator, settings, limit, identity, bounds=projection,
+        average=arguments.average(settings, params.vector, optimizer), callback=callback_of(callback),
+        epoch_callback=epoch_callback_of(epoch_callback, params), validation=held_out,
+        history=History(validated=held_out is not None),
+        watch=stopping.LossWatch(tol, settings.epochs_of_patience(limit, batches.per_epoch), held_out is not None),
         start=Start(params.vector.copy() if chosen.untuned else None),
     )  # fmt: skip
+    if saved is None:
+        parts = noise.answered(parts, chosen, jac)
     run = FiniteSumRun(parts) if built_in else Run(parts)
     if saved is None:
         run.begin()
@@ -286,8 +312,8 @@ def _result(run, status, unit, tol):
     from scipy.optimize import OptimizeResult
 
     if run.weight_sum > 0:
-        run.note_epoch()  # the last one is incomplete, and not in a checkpoint
-    x = run.best_x if run.best_x is not None else run.answer()
+        run.note_epoch(run.answer(run.solution()))  # the last one is incomplete, and not in a checkpoint
+    x = run.best_x if run.best_x is not None else run.answer(run.solution())
     value, gradient, status = run.evaluated(x, status)
     status, start = verdict(run, status, x, value)
     message = stopping.message(status, start, unit, run)

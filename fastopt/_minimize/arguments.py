@@ -9,7 +9,9 @@ from .._validation import minimize as validation
 from .._validation import samples as sample_checks
 from .._validation import saved_runs
 from .averages import Ema, Polyak
-from .evaluation import Combined, Differences, Native, Separate, Spsa
+from .differences import ComplexSteps, Differences
+from .evaluation import Combined, Native, Separate
+from .spsa import Spsa
 
 
 class UserFunctions(NamedTuple):
@@ -45,6 +47,7 @@ def evaluator(functions, params, batches, projection, settings, generator):
     from scipy import LowLevelCallable
 
     x, fun, jac, args = params.vector, functions.fun, functions.jac, validation.extra_arguments(functions.args)
+    relative_step = validation.relative_step(settings.finite_diff_rel_step, x)
     if isinstance(fun, LowLevelCallable):
         validation.native_arguments(jac, args, batches)
         return Native(fun, x, batches)
@@ -56,7 +59,9 @@ def evaluator(functions, params, batches, projection, settings, generator):
         return Separate(fun, params.function(jac), args)
     if jac == "spsa":
         return Spsa(fun, args, settings.spsa_step, generator, projection)
-    return Differences(fun, args, x.dtype, jac == "3-point", projection)
+    if jac == "cs":
+        return ComplexSteps(fun, args, x, relative_step)
+    return Differences(fun, args, x, jac, relative_step, projection)
 
 
 def average(settings, x, optimizer):

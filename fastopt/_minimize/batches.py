@@ -44,7 +44,7 @@ class NoSamples:
     History, stopping and checkpoints count `length` iterations as an epoch.
     """
 
-    n_samples = None
+    n_samples = data = None
     all_at_once = True
 
     def __init__(self, length):
@@ -63,8 +63,8 @@ class NoSamples:
     def weight(self, k):
         return 1
 
-    def all_samples_in_order(self):
-        yield (), 1
+    def mean_over_all(self, value):
+        return value(())
 
     def snapshot(self):
         return None
@@ -95,7 +95,7 @@ class Batches:
         self.per_epoch = -(-n_samples // size)
         if data is not None:
             self.all_samples = tuple([_whole(each) for each in data]) if size == n_samples else None
-            self.data = tuple([CsrSamples(each) if _is_csr_matrix(each) else each for each in data])
+            self.data = selectable(data)
         self.order = frozen(np.arange(n_samples)) if size == n_samples else None
         self.state_before = rng.bit_generator.state
 
@@ -137,16 +137,13 @@ class Batches:
         """Whether each batch is of all samples."""
         return self.size == self.n_samples
 
-    def all_samples_in_order(self):
-        """Batches of all samples in their own order, large ones, each with the number of its samples."""
-        size = max(self.size, EVALUATION_SIZE)
-        for start in range(0, self.n_samples, size):
-            stop = min(start + size, self.n_samples)
-            if self.data is None:
-                batch = (frozen(np.arange(start, stop)),)
-            else:
-                batch = tuple([_consecutive(array, start, stop) for array in self.data])
-            yield batch, stop - start
+    def in_order(self):
+        """Large batches of all samples in their own order, each with the number of its samples."""
+        return in_order(self.data, self.n_samples, max(self.size, EVALUATION_SIZE))
+
+    def mean_over_all(self, value):
+        """Mean over all samples of an objective that is a mean over a batch; samples in their own order."""
+        return mean_over(self.data, self.n_samples, value, max(self.size, EVALUATION_SIZE))
 
     def snapshot(self):
         """The generator's state before the running epoch was shuffled."""
@@ -160,6 +157,29 @@ class Batches:
         """Shuffle the running epoch as it was; the run restores the generator's present state."""
         self.rng.bit_generator.state = saved
         self.begin_epoch()
+
+
+def selectable(arrays):
+    """What samples are selected from: the arrays, CSR matrices in a form that checks each batch."""
+    return tuple([CsrSamples(each) if _is_csr_matrix(each) else each for each in arrays])
+
+
+def in_order(data, n_samples, size):
+    """Batches of up to `size` samples in their own order, each with the number of its samples.
+
+    Without data a batch is its indices.
+    """
+    for start in range(0, n_samples, size):
+        stop = min(start + size, n_samples)
+        if data is None:
+            yield (frozen(np.arange(start, stop)),), stop - start
+        else:
+            yield tuple([_consecutive(array, start, stop) for array in data]), stop - start
+
+
+def mean_over(data, n_samples, value, size=EVALUATION_SIZE):
+    """Mean over samples, in their own order, of an objective that is a mean over a batch; these have up to `size`."""
+    return sum(value(batch) * n for batch, n in in_order(data, n_samples, size)) / n_samples
 
 
 def _whole(array):

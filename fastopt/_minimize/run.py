@@ -37,6 +37,8 @@ class RunParts(NamedTuple):
         The batches of an epoch.
     optimizer : Optimizer or FiniteSumMethod
         Of the parameters.
+    shared : bool
+        Whether the caller has the optimizer, and may look at it in a callback.
     rng : numpy.random.Generator
         Source of all that is random.
     settings : Settings
@@ -48,8 +50,10 @@ class RunParts(NamedTuple):
     bounds : Projection or None
     average : Polyak, Ema or None
         Of the iterates.
-    callback : callable or None
-        As `callback_of` returns it.
+    callback, epoch_callback : callable or None
+        As `callback_of` and `epoch_callback_of` return them.
+    validation : callable or None
+        As `validation_loss` returns it.
     history : History
     watch : LossWatch
         The stopping rule.
@@ -61,6 +65,7 @@ class RunParts(NamedTuple):
     evaluate: Any
     batches: Any
     optimizer: Any
+    shared: bool
     rng: np.random.Generator
     settings: Any
     limit: int
@@ -68,6 +73,8 @@ class RunParts(NamedTuple):
     bounds: Any
     average: Any
     callback: Any
+    epoch_callback: Any
+    validation: Any
     history: Any
     watch: Any
     start: Any
@@ -84,6 +91,8 @@ class Run:
         self.projections = None if self.bounds is None else self.bounds.for_each(self.params)
         self.progress, self.uses_value = None, self.optimizer._uses_value
         self.sense = -1 if getattr(self.optimizer, "maximize", False) else 1  # what falls: the objective, or minus it
+        self.calls_back = self.callback is not None or self.epoch_callback is not None
+        self.stopped_by = self.epoch_solution = None
         self.nit = self.nepoch = 0
         self.saved_nit = None
         self.in_epoch = False
@@ -106,11 +115,11 @@ class Run:
                 status = self.iterate(interrupts)
                 interrupts.check()
             except KeyboardInterrupt:
-                if self.consistent:
+                if self.consistent and self.is_finite(self.solution()):
                     self.save()
                 raise
         if self.is_finite(self.solution()):
-            if status in stopping.RESUMABLE and (self.nit != self.saved_nit or self.callback is not None):
+            if status in stopping.RESUMABLE and (self.nit != self.saved_nit or self.calls_back):
                 self.save()  # a callback may have changed the optimizer since
             return status
         self.overflowed = True  # the state as well: it is not saved, nor read for the solution
@@ -126,6 +135,7 @@ class Run:
                 self.epoch(interrupts)
             return self.status()
         except Stop as stop:
+            self.stopped_by = stop.by
             return stop.status
 
     def status(self):
@@ -162,8 +172,7 @@ class Run:
         if not self.evaluate.at_x:
             return False
         if not self.batches.all_at_once:
-            batches = self.batches.all_samples_in_order()
-            return all(self.stationary_for(self.evaluate_on(each)[1]) for each, _ in batches)
+            return all(self.stationary_for(self.evaluate_on(each)[1]) for each, _ in self.batches.in_order())
         again, gradient = self.evaluate_on(batch)
         return again == value and self.stationary_for(gradient)
 
@@ -178,6 +187,8 @@ class Run:
 
     def loss_at_start(self):
         """What epochs are compared with: the start, or the first epoch where a single value may be mere noise."""
+        if self.validation is not None:
+            return math.inf  # of a validation loss the value at the start is not known
         start = self.sense * self.start.value
         if self.batches.n_samples is not None:
             return start
@@ -195,15 +206,26 @@ class Run:
             self.consistent = True
             if self.progress is not None:
                 self.progress.advance()
-            if self.callback is not None:
+            if self.calls_back:
                 self.call_back()
             if interrupts.noted:
                 interrupts.check()
 
     def call_back(self):
-        """Call the callback, which may have x from the function that made the optimizer, and give it another dtype."""
-        self.callback(self.x, self.last_value, self.nit, self.nepoch)
+        """Call the callbacks, which may have x from the function that made the optimizer, and give it another dtype."""
+        if self.callback is not None:
+            self.callback(self.shown_x, self.shown_value, self.nit, self.nepoch)
+        if self.epoch_callback is not None and not self.in_epoch:
+            self.epoch_callback(self.epoch_solution, self.history.last())
         self.params.check_unmoved()
+
+    def shown_x(self):
+        """The copy of the parameters that a callback is given."""
+        return self.params.structured(self.x.copy())
+
+    def shown_value(self):
+        """The value that a callback is given."""
+        return self.last_value
 
     def iteration(self, k):
         """Evaluate on batch k of the epoch, step and count; the caller then sets `consistent` again."""
@@ -265,29 +287,40 @@ class Run:
 
     def end_epoch(self):
         """Update history, schedule and stopping rule with the epoch; write a checkpoint if one is due."""
+        solution = self.solution()
+        finite = self.is_finite(solution)
+        self.epoch_solution = self.answer(solution)
         loss = self.epoch_loss()
-        self.note_epoch()
+        self.note_epoch(self.epoch_solution, finite)  # first: the validation loss may raise
+        monitored = loss if self.validation is None else self.history.last()["validation"]
         self.nepoch += 1
         self.in_epoch, self.loss_sum, self.weight_sum = False, 0.0, 0.0
         rate = self.optimizer.learning_rate
         if hasattr(rate, "update"):
-            rate.update(loss)
-        solution = self.solution()
-        if self.is_finite(solution):
+            rate.update(monitored)
+        if finite:
             np.copyto(self.finite_x, solution)
             best = math.inf if self.best_x is None else self.sense * self.best_loss
-            if self.settings.return_best and self.sense * loss < best:
-                self.best_loss, self.best_x = loss, self.answer().copy()
+            if self.settings.return_best and self.sense * monitored < best:
+                self.best_loss, self.best_x = monitored, self.epoch_solution.copy()
         if self.progress is not None:
             self.progress.epoch(loss)
-        self.watch.update(self.sense * loss, self.loss_at_start())
+        self.watch.update(self.sense * monitored, self.loss_at_start())
         self.consistent = True
-        if self.nepoch % self.settings.checkpoint_every == 0:
+        if finite and self.nepoch % self.settings.checkpoint_every == 0:
             self.save()
 
-    def note_epoch(self):
-        """Add the epoch, which may be incomplete, to the history."""
-        self.history.add(self.nit, self.nepoch + 1, self.epoch_loss(), *self.rate_and_norm())
+    def note_epoch(self, answer, finite=True):
+        """Add the epoch, which may be incomplete, to the history, with the validation loss at its solution."""
+        rate, norm = self.rate_and_norm()
+        self.history.add(
+            iteration=self.nit, epoch=self.nepoch + 1, fun=self.epoch_loss(), learning_rate=rate, grad_norm=norm,
+            validation=self.validated(answer) if finite else math.nan,
+        )  # fmt: skip
+
+    def validated(self, answer):
+        """The validation loss; None if there is none."""
+        return None if self.validation is None else self.validation(answer)
 
     def epoch_loss(self):
         """Mean loss of the epoch so far, each iteration weighted with its samples."""
@@ -315,10 +348,10 @@ class Run:
         """Whether neither the parameters nor the solution that is made of them have overflowed."""
         return bool(np.isfinite(self.x).all() and (solution is self.x or np.isfinite(solution).all()))
 
-    def answer(self):
+    def answer(self, solution):
         """The solution, or the average of the parameters; not the average if parameters that overflowed are in it."""
         if self.average is None:
-            return self.solution()
+            return solution
         average = self.average.answer(self.x)
         return average if np.isfinite(average).all() else self.x
 
@@ -352,17 +385,13 @@ class Run:
 
     def mean_over_all(self, x):
         """The objective at x, over all samples if there are any."""
-        total = weight = 0.0
-        for batch, size in self.batches.all_samples_in_order():
-            total += self.evaluate.value(x, batch) * size
-            weight += size
-        return total / weight
+        return self.batches.mean_over_all(lambda batch: self.evaluate.value(x, batch))
 
     # --- checkpoints -------------------------------------------------------------------------------------
 
     def save(self):
-        """Write a checkpoint, unless the parameters have overflowed: an earlier checkpoint is of more use."""
-        if self.settings.checkpoint is not None and self.is_finite(self.solution()):
+        """Write a checkpoint, if one is wanted; not when parameters have overflowed: an earlier one is of more use."""
+        if self.settings.checkpoint is not None:
             _checkpoint.write(self.settings.checkpoint, "minimize", {"identity": self.identity, "run": self.snapshot()})
             self.saved_nit = self.nit
 
@@ -424,11 +453,14 @@ class Run:
         """Go on from a snapshot of the same run; if anything in it is wrong, raise and change nothing."""
         done = saved_runs.done(saved, self.batches.per_epoch)
         checks = self.schema(done)
-        if "start" not in saved:  # nor did versions before 0.2 watch the losses unless `tol` was given
-            saved = {"start": None, **saved}
-            checks |= {"start": saved_runs.nothing, "watch": saved_runs.optional(checks["watch"])}
+        if "start" not in saved:  # in files of versions before 0.2
+            watch = saved_runs.optional(saved_runs.a_dict)("run['watch']", saved.get("watch"))
+            saved = {"start": None, **saved, "watch": stopping.LossWatch.of_former_version(watch)}
+            checks["start"] = saved_runs.nothing
         saved = saved_runs.record(checks, FORMER_NAMES)("run", saved)
         saved_runs.best_so_far(saved["best_x"], saved["best_loss"])
+        if not self.history.is_like(saved["history"]):  # the best so far is by another loss than this run's
+            saved |= {"watch": None, "best_x": None, "best_loss": math.inf}
         self.optimizer.load_state_dict(saved["optimizer"])
         for name in ("evaluate", "average", "watch", "history", "start"):
             if saved[name] is not None and getattr(self, name) is not None:

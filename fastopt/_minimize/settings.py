@@ -32,14 +32,15 @@ class Settings:
     progress: bool = option(False, flag)
     checkpoint: str | None = option(None, validation.checkpoint_path)
     checkpoint_every: int = option(1, count, minimum=1)
-    spsa_step: float = option(0.01, real, interval="(0, inf)")
+    spsa_step: float | None = option(None, real, interval="(0, inf)")
+    finite_diff_rel_step: float | None = option(None, validation.real_numbers)
     parallel: str = option("batch", choice, allowed=("batch", "hogwild"))
 
     MOST_ITERATIONS = 10_000
     MOST_EPOCHS = 100
 
     LONGEST_EPOCH = 100
-    LEAST_EPOCHS = 20
+    LEAST_EPOCHS = 50
     MOST_PATIENCE = 10
 
     @classmethod
@@ -98,6 +99,7 @@ class Method:
         self.make = method
         self.is_class = isinstance(method, type) and issubclass(method, (Optimizer, FiniteSumMethod))
         self.needs_objective = self.is_class and issubclass(method, FiniteSumMethod)
+        self.shared = method not in (OPTIMIZERS | FINITE_SUM_METHODS).values()  # code of the caller makes the optimizer
         self.name = getattr(method, "__name__", type(method).__name__)
         declared = method._declared if self.is_class else {}
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}

@@ -26,7 +26,7 @@ MESSAGES = {
         "The objective is as high as at the start, {start:.6g}. Try a larger `learning_rate` or more iterations, and "
         "check the gradient."
     ),
-    CALLBACK: "`callback` raised `StopIteration`.",
+    CALLBACK: "`{by}` raised `StopIteration`.",
 }
 RETURNED = "The start is returned."
 STATIONARY = "The starting point is stationary: no direction leads downhill from there."
@@ -36,15 +36,21 @@ def message(status, start, unit, run):
     """What is said of a run that ended like this; `start` is the objective at its start, `unit` that of its budget."""
     if status == CONVERGED and run.start.stationary:
         return STATIONARY
-    return MESSAGES[status].format(unit=unit, nit=run.nit, start=start)
+    return MESSAGES[status].format(unit=unit, nit=run.nit, start=start, by=run.stopped_by)
 
 
 class Stop(Exception):
-    """Ends the loop with one of the statuses."""
+    """Ends the loop with one of the statuses; `by` is the argument whose function has raised StopIteration."""
 
-    def __init__(self, status):
+    def __init__(self, status, by=None):
         super().__init__(status)
-        self.status = status
+        self.status, self.by = status, by
+
+
+# What a LossWatch knows, and begins with.
+NUMBERS = {"smoothed": math.nan, "best": math.inf, "lowest": math.inf, "previous": math.nan, "variation": 0.0,
+           "highest_far": -math.inf, "lowest_far": math.inf}  # fmt: skip
+COUNTS = ("without_progress", "epochs_level", "epochs_far")
 
 
 class LossWatch:
@@ -55,6 +61,12 @@ class LossWatch:
     ``tol * max(1, |best|)``, as in L-BFGS-B. After `patience` epochs without progress the run has settled. Epochs in
     which ``s`` is above the best by more than that margin, and by more than losses vary, do not count.
 
+    Where there is no noise, ``s`` falls long after the losses have ceased to. So the run has settled as well when the
+    losses of `patience` epochs in a row were within the margin of the lowest one.
+
+    Losses over held-out samples rise where a model begins to learn its samples by heart, which is a reason to end the
+    run: of these, all epochs without progress count.
+
     A run has diverged when ``s`` was far above the start for ten epochs in a row, or `patience` if that is more, and in
     none of them at its lowest since its peak.
 
@@ -62,8 +74,10 @@ class LossWatch:
     ----------
     smoothed, best : float
         The smoothed loss, NaN before the first epoch, and the smallest so far, by which progress is measured.
-    variation : float
-        Smoothed difference of the losses of successive epochs.
+    lowest, epochs_level : float, int
+        The lowest loss, by which progress is measured in the same way, and epochs in a row whose losses were near it.
+    previous, variation : float
+        The loss of the last epoch, and the smoothed difference of those of successive epochs.
     without_progress : int
         Epochs that count for the patience.
     highest_far, lowest_far, epochs_far : float, float, int
@@ -80,32 +94,49 @@ class LossWatch:
     FAR = 10.0
     EPOCHS_FAR = 10
 
-    SAVED = ("smoothed", "best", "previous", "variation", "without_progress", "highest_far", "lowest_far", "epochs_far")
+    def __init__(self, tol, patience, held_out=False):
+        self.tol, self.patience, self.held_out = tol, patience, held_out
+        for name, value in self.at_first().items():
+            setattr(self, name, value)
 
-    def __init__(self, tol, patience):
-        self.tol, self.patience = tol, patience
-        self.smoothed = self.previous = math.nan
-        self.best, self.variation, self.without_progress = math.inf, 0.0, 0
-        self.highest_far, self.lowest_far, self.epochs_far = -math.inf, math.inf, 0
+    @staticmethod
+    def at_first():
+        """What is known before the first epoch."""
+        return NUMBERS | dict.fromkeys(COUNTS, 0)
 
     def update(self, loss, start):
-        """Take the loss of an epoch, and what counts as the loss at the start; infinity where that is not known."""
+        """Take the loss of an epoch, and what counts as the loss at the start; infinity where that is not known.
+
+        A loss that is infinite or NaN, as a validation loss may be, is no progress.
+        """
         if not math.isfinite(loss):
-            return  # all steps of the epoch were skipped, or a sum of losses overflowed
+            self.without_progress += 1
+            return
         if math.isnan(self.smoothed):
             self.smoothed = self.previous = loss
         self.smoothed = (1 - self.WEIGHT) * self.smoothed + self.WEIGHT * loss
         self.variation = (1 - self.WEIGHT) * self.variation + self.WEIGHT * abs(loss - self.previous)
         self.previous = loss
         self.note_progress()
+        self.note_level(loss)
         self.note_rise(start)
 
+    def margin(self, best):
+        """How far below the best a number must be to be progress."""
+        return (self.tol or 0.0) * max(1.0, abs(best)) if math.isfinite(best) else 0.0
+
     def note_progress(self):
-        margin = (self.tol or 0.0) * max(1.0, abs(self.best)) if math.isfinite(self.best) else 0.0
+        margin = self.margin(self.best)
         if self.best - self.smoothed > margin:
             self.best, self.without_progress = self.smoothed, 0
-        elif self.smoothed - self.best <= max(margin, self.NEAR * self.variation):
+        elif self.held_out or self.smoothed - self.best <= max(margin, self.NEAR * self.variation):
             self.without_progress += 1
+
+    def note_level(self, loss):
+        margin = self.margin(self.lowest)
+        self.epochs_level = self.epochs_level + 1 if abs(self.lowest - loss) <= margin else 0
+        if self.lowest - loss > margin:
+            self.lowest = loss
 
     def note_rise(self, start):
         if not self.smoothed - start > self.FAR * max(1.0, abs(start)):
@@ -122,39 +153,24 @@ class LossWatch:
         """Why the run is over; None if it is not."""
         if self.epochs_far >= max(self.patience, self.EPOCHS_FAR):
             return RISEN
-        return CONVERGED if self.tol is not None and self.without_progress >= self.patience else None
+        settled = max(self.without_progress, self.epochs_level) >= self.patience
+        return CONVERGED if self.tol is not None and settled else None
 
     def snapshot(self):
-        return {name: getattr(self, name) for name in self.SAVED}
+        return {name: getattr(self, name) for name in self.at_first()}
 
     @staticmethod
     def schema(done):
         """The check of a snapshot, in a run that had come so far."""
-        any_number, epochs = saved_runs.number_or_nan(), saved_runs.count(done.nepoch)
-        return saved_runs.record(
-            {
-                "smoothed": saved_runs.optional(any_number),
-                "best": saved_runs.number(),
-                "previous": any_number,
-                "variation": any_number,
-                "without_progress": epochs,
-                "highest_far": saved_runs.number(),
-                "lowest_far": saved_runs.number(),
-                "epochs_far": epochs,
-            },
-            added={
-                "previous": math.nan,
-                "variation": 0.0,
-                "highest_far": -math.inf,
-                "lowest_far": math.inf,
-                "epochs_far": 0,
-            },
-        )
+        numbers = dict.fromkeys(NUMBERS, saved_runs.number_or_nan())
+        return saved_runs.record(numbers | dict.fromkeys(COUNTS, saved_runs.count(done.nepoch)))
+
+    @classmethod
+    def of_former_version(cls, saved):
+        """A snapshot as versions before 0.2 made it, with what they did not save; None without `tol`."""
+        known = {name: value for name, value in (saved or {}).items() if value is not None}
+        return cls.at_first() | {"previous": known.get("smoothed", math.nan)} | known
 
     def restore(self, saved):
-        for name in self.SAVED:
+        for name in self.at_first():
             setattr(self, name, saved[name])
-        if self.smoothed is None:
-            self.smoothed = math.nan  # in files of versions before 0.2, as well as no loss of the last epoch
-        if math.isnan(self.previous):
-            self.previous = self.smoothed

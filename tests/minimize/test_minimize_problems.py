@@ -29,7 +29,7 @@ def test_rosenbrock_with_its_gradient(x0):
 def test_rosenbrock_without_a_gradient():
     res = minimize(rosen, [-1.2, 1.0])
     assert res.fun < 1e-9
-    assert (res.nfev, res.njev) == (3 * 10_001, 10_001)
+    assert (res.nfev, res.njev) == (3 * 10_001 + 1, 10_001)  # one to see whether the function is noisy
 
 
 def test_rosenbrock_with_central_differences():

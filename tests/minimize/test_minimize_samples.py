@@ -517,16 +517,22 @@ def test_jac_is_the_last_gradient_of_an_objective_that_fills_one_array():
 )
 @pytest.mark.parametrize("with_samples", [False, True])
 def test_evaluations_are_counted(jac, evaluations, with_samples):
-    """n = 3. There is one evaluation more at the end, with samples one for each 1024 of them, and as many before."""
+    """n = 3. There is one evaluation more at the end, with samples one for each 1024 of them, and as many before.
+
+    Without `jac` and samples there is one to see whether the function is noisy.
+    """
     fun = Counted(lambda x, *batch: bowl(x) if jac is True else bowl_value(x))
     slope = Counted(lambda x, *batch: bowl_slope(x))
     samples = {"n_samples": 2500, "batch_size": 100} if with_samples else {}
-    res = minimize(fun, np.zeros(3), jac=slope if jac == "callable" else jac, options={"maxiter": 6}, **samples)
+    jac_given = slope if jac == "callable" else jac
+    res = minimize(fun, np.zeros(3), method="adam", jac=jac_given, options={"maxiter": 6}, **samples)
     if with_samples:
         at_ends = (6, 6 if jac is True else 0)
     else:
         at_ends = (2, 0) if jac == "spsa" else evaluations
-    assert (res.nfev, res.njev) == tuple(6 * each + more for each, more in zip(evaluations, at_ends, strict=True))
+    for_noise = 1 if jac is None and not with_samples else 0
+    assert res.nfev == for_noise + 6 * evaluations[0] + at_ends[0]
+    assert res.njev == 6 * evaluations[1] + at_ends[1]
     assert fun.calls == res.nfev
     if jac == "callable":
         assert slope.calls == res.njev
@@ -687,9 +693,9 @@ def test_epochs_in_the_history_are_counted_on():
 
 
 @pytest.mark.parametrize(
-    ("maxiter", "length"), [(10_000, 100), (2050, 100), (2000, 100), (1999, 99), (50, 2), (39, 1), (7, 1)]
+    ("maxiter", "length"), [(10_000, 100), (5050, 100), (5000, 100), (4999, 99), (100, 2), (99, 1), (7, 1)]
 )
-def test_history_without_samples_counts_a_twentieth_of_the_budget_as_an_epoch(maxiter, length):
+def test_history_without_samples_counts_a_fiftieth_of_the_budget_as_an_epoch(maxiter, length):
     res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": maxiter})
     ends = [*range(length, maxiter + 1, length)]
     assert res.history["iteration"].tolist() == (ends if ends[-1] == maxiter else [*ends, maxiter])

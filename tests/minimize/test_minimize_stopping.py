@@ -57,6 +57,7 @@ def slow_watch(values, tol, patience):
     """Restated from the documentation, everything anew after each epoch."""
     for n in range(1, len(values) + 1):
         smoothed, best, count, variation = values[0], values[0], 0, 0.0
+        lowest, level = values[0], 0
         for before, loss in itertools.pairwise(values[:n]):
             smoothed = 0.7 * smoothed + 0.3 * loss
             variation = 0.7 * variation + 0.3 * abs(loss - before)
@@ -65,7 +66,10 @@ def slow_watch(values, tol, patience):
                 best, count = smoothed, 0
             elif smoothed <= best + max(margin, 1.5 * variation):
                 count += 1
-        if count >= patience:
+            margin = tol * max(1.0, abs(lowest))
+            level = level + 1 if abs(loss - lowest) <= margin else 0
+            lowest = loss if lowest - loss > margin else lowest
+        if max(count, level) >= patience:
             return n
     return None
 
@@ -76,7 +80,7 @@ def rounding_decides(values, tol):
     for before, loss in itertools.pairwise(values):
         smoothed.append(0.7 * smoothed[-1] + 0.3 * loss)
         variations.append(0.7 * variations[-1] + 0.3 * abs(loss - before))
-    gaps = [abs(abs(a - b) - tol * max(1.0, abs(b))) for a in smoothed for b in smoothed if a != b]
+    gaps = [abs(abs(a - b) - tol * max(1.0, abs(b))) for v in (smoothed, values) for a in v for b in v if a != b]
     gaps += [
         abs(abs(a - b) - 1.5 * each) for a, each in zip(smoothed, variations, strict=True) for b in smoothed if a != b
     ]
@@ -117,6 +121,7 @@ def test_watch_goes_on_from_its_snapshot(before, after, patience):
     [
         ([5.0] * 10, 0.0, 3, 4),
         ([5.0] * 10, 0.0, 1, 2),
+        ([1e6, *[5.0] * 10], 1e-3, 3, 5),  # smoothed it is still falling
         (np.linspace(10, 1, 20), 0.0, 1, None),  # falls to the end
         (np.linspace(10, 1, 20), 1.0, 3, 4),  # but by less than the tolerance in three epochs
         ([1000.0, 999.0, 998.0, 997.0, 996.0], 0.01, 3, 4),  # the tolerance is relative to losses above 1
