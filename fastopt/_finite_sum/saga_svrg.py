@@ -165,13 +165,13 @@ class FiniteSumMethod(KnownAttributes):
                 "optimizer": functools.partial(choice, allowed=(type(self).__name__,)),
                 "step_count": functools.partial(integer, minimum=steps[0], maximum=steps[1]),
                 "learning_rate": saved_runs.optional(saved_runs.number("(0, inf)")),
-                "schedule": saved_runs.optional(saved_runs.a_dict),
                 "state": saved_runs.record(arrays, FORMER_NAMES),
-            }
+            },
+            optional={"schedule": saved_runs.optional(saved_runs.a_dict)},
         )
 
         def check(name, value):
-            value = entries(name, {"schedule": None, **saved_runs.a_dict(name, value)})  # new since version 0.1
+            value = {"schedule": None, **entries(name, value)}
             _validation.state_dicts.learning_rate_state(value, self._saved_rate(), self._declared["learning_rate"])
             return value
 

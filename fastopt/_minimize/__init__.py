@@ -24,7 +24,7 @@ from .report import History, Progress, show
 from .run import Run, RunParts
 from .scipy_method import scipy_method
 from .settings import Method, Settings
-from .start import Start, verdict
+from .start import Start, is_returned, verdict
 
 __all__ = ["minimize", "scipy_method"]
 
@@ -176,13 +176,14 @@ def minimize(
     OptimizeResult
         x : ndarray, or dict or list of ndarrays
             The solution: ``optimizer.solution()`` where that is an average, as that of `ASGD`. Otherwise, unless it is
-            averaged or the best one, what `optimizer` is bound to.
+            averaged, the best one or the start, what `optimizer` is bound to.
         fun : float
             The objective at `x`: over all samples in their own order, or one more evaluation where there are none. Of
             an iterator, which cannot be read again, over its first batches, up to 1024 samples.
         jac : ndarray or sparse, or dict or list of them
             The gradient at `x`, of a built-in objective over all samples; with other samples, with "spsa" and where
-            an iteration failed, the last one that a step of this call used, None if there was none.
+            an iteration failed, the last one that a step of this call used, None if there was none or the start is
+            returned.
         nit, nepoch, nfev, njev : int
             Iterations, complete epochs, calls of `fun` for values, on held-out samples as well, and for gradients.
         success, status, message : bool, int, str
@@ -204,8 +205,9 @@ def minimize(
     -----
     ``method=None`` is `Prodigy` with ``beta_1=0.8, beta_2=0.97, growth_rate=2, epsilon=1e-12``, ``d0 = 1e-5 * max(1,
     max|x0|)`` and, as `learning_rate`, a factor of the rate that it finds, which falls from 1 to 0 along half a cosine
-    over the budget; options replace any of these. Each step is a pass over all of `x`, with sparse gradients, too.
-    With ``jac="spsa"`` it is `SGD` with the gains of Spall (1998), which are calibrated by evaluations at the start and
+    over the budget; options replace any of these. Each step is a pass over all of `x`, with sparse gradients, too. If
+    the run ends above its start, other than by the callback, the start is returned, and the message says so. With
+    ``jac="spsa"`` it is `SGD` with the gains of Spall (1998), which are calibrated by evaluations at the start and
     after 1, 4, 16, ... iterations, unless the options have a hyper-parameter.
 
     The statuses:
@@ -303,7 +305,7 @@ def minimize(
         history=History(validated=held_out is not None),
         watch=stopping.LossWatch(tol if held_out is None else None, patience),
         early_stopping=None if tol is None or held_out is None else EarlyStopping(tol, patience),
-        start=Start(params.start.copy() if chosen.untuned or batches.read_once else None),
+        start=Start(params.start.copy() if chosen.untuned or batches.read_once else None, chosen.untuned),
     )  # fmt: skip
     if saved is None:
         parts = noise.answered(parts, chosen, jac)
@@ -340,6 +342,9 @@ def _result(run, status, unit, tol):
     x = run.best_x if run.best_x is not None else run.answer(run.solution())
     value, gradient, status = run.evaluated(x, status)
     status, start = verdict(run, status, x, value)
+    message = stopping.message(status, start, unit, run)
+    if is_returned(run, status, value):
+        x, value, gradient, message = run.start.x, run.start.value, None, f"{message} {stopping.RETURNED}"
     result = OptimizeResult(
         x=run.params.structured(x),
         fun=value,
@@ -351,7 +356,7 @@ def _result(run, status, unit, tol):
         success=status in (stopping.CONVERGED, stopping.FIXED)
         or (status == stopping.BUDGET and tol is None and run.nit > 0),
         status=status,
-        message=stopping.message(status, start, unit, run),
+        message=message,
         history=run.history.arrays(),
         optimizer=run.optimizer,
     )

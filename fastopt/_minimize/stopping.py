@@ -29,6 +29,7 @@ MESSAGES = {
     CALLBACK: "`{by}` raised `StopIteration`.",
 }
 USED_UP = "The data are used up."
+RETURNED = "The start is returned."
 STATIONARY = "The starting point is stationary: no direction leads downhill from there."
 
 
