@@ -4,7 +4,7 @@ import numpy as np
 
 from . import norm
 
-LEARNING_RATES = {"quadratic": 0.1, "digits": 0.02}
+LEARNING_RATES = {"quadratic": 0.1, "digits": 0.2}
 
 
 def initial(p, h):
