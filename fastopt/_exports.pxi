@@ -47,6 +47,10 @@ cdef void use_blas(const fo_blas *blas) noexcept nogil:
     fo_use_blas(blas)
 
 
+cdef void flush_saga_svrg(fo_saga_svrg *it) noexcept nogil:
+    fo_flush_saga_svrg(it)
+
+
 cdef size_t partition_workspace(const fo_array *array) noexcept nogil:
     return fo_partition_workspace(array)
 
