@@ -5,6 +5,7 @@ Nothing of the package is imported before it is used.
 """
 
 import functools
+import inspect
 import itertools
 import math
 
@@ -163,13 +164,21 @@ def objective_of(loss, X, y, **penalties):
     return feature(f"objectives.{loss}")(X, y, **penalties)
 
 
-def epochs_of(objective, method, epochs, batch_size=1, num_threads=1, learning_rate=0.01, **options):
-    """Some epochs of a method over a built-in objective."""
+def require_argument(name):
+    """Whether minimize of this commit has the argument."""
+    if name not in inspect.signature(feature("minimize")).parameters:
+        raise NotImplementedError(f"this commit has no minimize({name}=...)")
+
+
+def epochs_of(objective, method, epochs, batch_size=1, num_threads=1, learning_rate=0.01, arguments=None, **options):
+    """Some epochs of a method over a built-in objective; `arguments` are more of those of minimize."""
     feature("FINITE_SUM_METHODS")  # objectives came with them
     options = {"epochs": epochs, "learning_rate": learning_rate, **options}
     x0 = np.zeros(objective.n_parameters, objective.dtype)
     with fastopt.threads(num_threads):
-        return fastopt.minimize(objective, x0, method=method, batch_size=batch_size, rng=SEED, options=options)
+        return fastopt.minimize(
+            objective, x0, method=method, batch_size=batch_size, rng=SEED, options=options, **(arguments or {})
+        )
 
 
 # minimize with an objective in Python

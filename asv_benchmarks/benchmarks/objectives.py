@@ -72,6 +72,28 @@ class Penalties:
         problems.epochs_of(self.objective, "sgd", 1)
 
 
+CALLBACKS = {
+    "none": {},
+    "epoch_callback": {"epoch_callback": lambda state: state.x},
+    "callback": {"callback": lambda intermediate_result: None},
+}
+
+
+class Callbacks:
+    """An epoch on CSR samples whose columns lag: what it takes more with a callback; all should be the same."""
+
+    params = (list(CALLBACKS), ["adagrad", "sgd"], ["none", "l2"])
+    param_names = ("callback", "method", "penalty")
+    repeat, rounds = REPEAT, ROUNDS
+
+    def setup(self, callback, method, penalty):
+        problems.require_argument("epoch_callback")
+        self.objective = _objective("Logistic", *LAYOUTS["csr"], penalty)
+
+    def time_epoch(self, callback, method, penalty):
+        problems.epochs_of(self.objective, method, 1, 256, arguments=CALLBACKS[callback])
+
+
 class Large:
     """Samples that do not fit into the caches."""
 

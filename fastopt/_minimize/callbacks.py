@@ -1,7 +1,6 @@
 """The user's callbacks, as a run calls them: after each iteration, and after each epoch."""
 
 import inspect
-import weakref
 
 from .._memory import read_only
 from .._validation import minimize as validation
@@ -16,13 +15,15 @@ def callback_of(callback):
     """
     if callback is None:
         return None
+    from .intermediate_result import call_with_result
+
     validation.function("callback", callback)
     wants_result = _parameters(callback) == {"intermediate_result"}
 
     def call(x, fun, nit, nepoch):
         try:
             if wants_result:
-                _call_with_result(callback, x, fun, nit, nepoch)
+                call_with_result(callback, {"x": x, "fun": fun}, nit=nit, nepoch=nepoch)
             else:
                 callback(x())
         except StopIteration:
@@ -36,23 +37,6 @@ def _parameters(callback):
         return set(inspect.signature(callback).parameters)
     except (TypeError, ValueError):  # a builtin without a signature
         return set()
-
-
-def _call_with_result(callback, x, fun, nit, nepoch):
-    """Call with a result whose x and fun are computed if the callback reads them, or keeps it: both change soon."""
-    from .intermediate_result import IntermediateResult, Later, settled
-
-    result = IntermediateResult(x=Later(x), fun=Later(fun), nit=nit, nepoch=nepoch)
-    kept, stop = weakref.ref(result), None
-    try:
-        callback(intermediate_result=result)
-    except StopIteration:
-        stop = StopIteration()  # not the one that was raised, whose traceback keeps the result
-    del result
-    if kept() is not None:
-        settled(kept())
-    if stop is not None:
-        raise stop
 
 
 def epoch_callback_of(callback, params):

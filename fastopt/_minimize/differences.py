@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._validation import minimize as validation
+from .._validation import approximations as validation
 from .._validation import saved_runs
 from . import precision
 from .evaluation import Evaluator

@@ -3,6 +3,8 @@
 This module imports scipy.optimize, so it is imported when a run has a callback.
 """
 
+import weakref
+
 from scipy.optimize import OptimizeResult
 
 
@@ -51,3 +53,21 @@ def _of_all_entries(name):
 # What reads entries without `__getitem__`. With `__iter__` among them, dict(result) and **result do not do so either.
 for _name in ("__eq__", "__iter__", "__ne__", "__reduce_ex__", "items", "pop", "popitem", "setdefault", "values"):
     setattr(IntermediateResult, _name, _of_all_entries(_name))
+
+
+def call_with_result(callback, computed, **known):
+    """Call with a result whose entries `computed` are functions that give them.
+
+    They are called if the callback reads them, or keeps the result: what they give is another after the next step.
+    """
+    result = IntermediateResult({name: Later(compute) for name, compute in computed.items()} | known)
+    kept, stop = weakref.ref(result), None
+    try:
+        callback(intermediate_result=result)
+    except StopIteration:
+        stop = StopIteration()  # not the one that was raised, whose traceback keeps the result
+    del result
+    if kept() is not None:
+        settled(kept())
+    if stop is not None:
+        raise stop

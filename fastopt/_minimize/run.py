@@ -15,12 +15,17 @@ from .._validation import minimize as validation
 from .._validation import saved_runs
 from .._validation.scalars import flag
 from . import stopping
+from .batches import mean_over
+from .early_stopping import EarlyStopping
 from .interrupts import DeferredInterrupt
 from .report import gradient_norm
 from .stopping import BUDGET, Stop
 
 #: Names of fields in checkpoints of versions before 0.2 -> present names.
 FORMER_NAMES = {"stretches": "segments"}
+
+#: Fields that checkpoints of versions before 0.2 lack -> what stands for them.
+ADDED = {"early_stopping": None}
 
 
 class RunParts(NamedTuple):
@@ -29,7 +34,7 @@ class RunParts(NamedTuple):
     Attributes
     ----------
     params : Parameters
-        Which the optimizer updates in place.
+        Those that the optimizer updates in place.
     evaluate : Evaluator
         Computes value and gradient on a batch.
     batches : Batches or NoSamples
@@ -56,6 +61,8 @@ class RunParts(NamedTuple):
     history : History
     watch : LossWatch or None
         The stopping rule.
+    early_stopping : EarlyStopping or None
+        That of a run with a validation loss.
     """
 
     params: Any
@@ -74,6 +81,7 @@ class RunParts(NamedTuple):
     validation: Any
     history: Any
     watch: Any
+    early_stopping: Any
 
 
 class Run:
@@ -82,10 +90,12 @@ class Run:
     def __init__(self, parts):
         for name, value in parts._asdict().items():  # not vars(self).update(...), which makes attributes slower
             setattr(self, name, value)
-        self.x = self.params.vector
-        self.view, self.as_gradient = read_only(self.x), self.params.converter(self.evaluate.in_structure)
+        self.view, self.own = self.params.view, self.params.own[0]
+        self.as_gradient = self.params.converter(self.evaluate.in_structure)
+        self.gathers = self.params.gathers(self.evaluate.in_structure)
         self.projections = None if self.bounds is None else self.bounds.for_each(self.params)
         self.progress, self.uses_value = None, self.optimizer._uses_value
+        self.most_epochs = self.settings.most_epochs(self.batches)
         self.calls_back = self.callback is not None or self.epoch_callback is not None
         self.stopped_by = self.epoch_solution = None
         self.nit = self.nepoch = 0
@@ -98,8 +108,19 @@ class Run:
         self.earlier_rate_and_norm = [math.nan, math.nan]
         self.finite_x, self.best_x, self.best_loss = self.x.copy(), None, math.inf
 
+    @property
+    def x(self):
+        """The parameters as one vector."""
+        return self.params.vector
+
     def begin(self):
-        """Nothing to prepare in a run from the start."""
+        """The run begins, and is not gone on with."""
+        self.batches.begin()
+
+    def start(self):
+        """Go to the starting point: the first that changes anything in an optimizer of the caller's."""
+        self.params.assign(self.params.start)
+        self.finite_x[...] = self.params.start
 
     # --- iterations --------------------------------------------------------------------------------------
 
@@ -118,7 +139,7 @@ class Run:
                 self.save()  # a callback may have changed the optimizer since
             return status
         self.overflowed = True  # the state as well: it is not saved, nor read for the solution
-        self.x[...] = self.finite_x
+        self.params.assign(self.finite_x)
         return stopping.NONFINITE_PARAMETERS if status in (BUDGET, stopping.CONVERGED) else status
 
     def iterate(self, interrupts):
@@ -137,16 +158,21 @@ class Run:
             return stopping.FIXED
         if self.watch is not None and self.watch.over and not self.in_epoch:
             return stopping.CONVERGED
-        return BUDGET if self.nit >= self.limit else None
+        if self.early_stopping is not None and self.early_stopping.over and not self.in_epoch:
+            return stopping.CONVERGED
+        return BUDGET if self.nit >= self.limit or self.nepoch >= self.most_epochs else None
 
     def epoch(self, interrupts):
         """Run the iterations that the epoch still needs, or as many as the budget allows."""
         if not self.in_epoch:
             self.begin_epoch()
-        first, per_epoch = self.nit - self.nepoch * self.batches.per_epoch, self.batches.per_epoch
-        for k in range(first, min(per_epoch, first + self.limit - self.nit)):
+        k = self.nit - self.history.iterations()
+        if k > 0 and self.batches.is_over(k, False):  # found out after the checkpoint that the run goes on from
+            return self.end_epoch()
+        while self.in_epoch and self.nit < self.limit:
             self.iteration(k)
-            if k == per_epoch - 1:
+            k += 1
+            if self.batches.is_over(k, self.nit >= self.limit):
                 self.end_epoch()
             self.consistent = True
             if self.progress is not None:
@@ -196,12 +222,14 @@ class Run:
 
     def evaluate_on(self, batch):
         """Value and gradient; a value that is not finite ends the run."""
+        if self.gathers:
+            self.params.gather()
         value, gradient = self.evaluate(self.view, batch)
         if type(value) is not float:
             value = validation.scalar(value)
         if not math.isfinite(value):
             raise Stop(stopping.NONFINITE_LOSS)
-        return value, self.as_gradient(gradient, self.x)
+        return value, self.as_gradient(gradient, self.own)
 
     def step(self, value, gradient):
         try:
@@ -248,7 +276,9 @@ class Run:
         if self.progress is not None:
             self.progress.epoch(loss)
         if self.watch is not None:
-            self.watch.update(monitored)
+            self.watch.update(loss)
+        if self.early_stopping is not None:
+            self.early_stopping.update(monitored)
         self.consistent = True
         if finite and self.nepoch % self.settings.checkpoint_every == 0:
             self.save()
@@ -300,7 +330,7 @@ class Run:
 
     def evaluated(self, x, status):
         """Value and gradient at the result, and the status: failure where the value is not finite."""
-        view = read_only(x)
+        view = self.view if x is self.x else read_only(x)
         gradient = copy.deepcopy(self.last_gradient)  # the objective may fill the same arrays again
         try:
             value, gradient = self.at_end(view, gradient, status)
@@ -316,8 +346,13 @@ class Run:
             value, gradient = self.evaluate.at_end(x, last_gradient)
             if gradient is last_gradient:
                 return value, gradient
-            return value, copy.deepcopy(self.as_gradient(gradient, self.x))
-        return self.batches.mean_over_all(lambda batch: self.evaluate.value(x, batch)), last_gradient
+            return value, copy.deepcopy(self.as_gradient(gradient, self.own))
+        return self.mean_over_all(x), last_gradient
+
+    def mean_over_all(self, x):
+        """The objective at x, over all samples if there are any; if there are none any more, the latest loss."""
+        mean = mean_over(self.batches.all_samples_in_order(), lambda batch: self.evaluate.value(x, batch))
+        return self.history.latest_loss() if self.batches.used_up and math.isnan(mean) else mean
 
     # --- checkpoints -------------------------------------------------------------------------------------
 
@@ -329,7 +364,8 @@ class Run:
 
     def snapshot(self):
         """All that changes during a run, as a tree of plain values and arrays."""
-        parts = {"evaluate": self.evaluate, "average": self.average, "watch": self.watch, "history": self.history}
+        names = ("evaluate", "average", "watch", "early_stopping", "history")
+        parts = {name: getattr(self, name) for name in names}
         return {
             "x": self.x,
             "optimizer": self.optimizer._snapshot(),
@@ -358,6 +394,7 @@ class Run:
             "evaluate": self.evaluate.schema(done),
             "average": average,
             "watch": saved_runs.optional(stopping.LossWatch.schema(done)),
+            "early_stopping": saved_runs.optional(EarlyStopping.schema(done)),
             "history": self.history.schema(done, self.batches.per_epoch),
             "nit": saved_runs.count(),
             "nepoch": saved_runs.count(),
@@ -377,23 +414,22 @@ class Run:
     def weight_schema(self, done):
         """The check of the weight of the iterations of the present epoch."""
         weight = self.batches.samples_before(done.in_this_epoch)
-        return saved_runs.number(f"[{weight}, {weight}]")
+        return saved_runs.number("[0, inf)" if weight is None else f"[{weight}, {weight}]")
 
     def restore(self, saved):
         """Go on from a snapshot of the same run; if anything in it is wrong, raise and change nothing."""
         done = saved_runs.done(saved, self.batches.per_epoch)
-        saved = saved_runs.record(self.schema(done), FORMER_NAMES)("run", saved)
+        saved = saved_runs.record(self.schema(done), FORMER_NAMES)("run", {**ADDED, **saved})
         saved_runs.best_so_far(saved["best_x"], saved["best_loss"])
         if not self.history.is_like(saved["history"]):  # the best so far is by another loss than this run's
-            saved |= {"watch": None, "best_x": None, "best_loss": math.inf}
+            saved |= {"early_stopping": None, "best_x": None, "best_loss": math.inf}
         self.optimizer.load_state_dict(saved["optimizer"])
-        for name in ("evaluate", "average", "watch", "history"):
+        for name in ("evaluate", "average", "watch", "early_stopping", "history"):
             if saved[name] is not None and getattr(self, name) is not None:
                 getattr(self, name).restore(saved[name])
         for name in self.PLAIN:
             setattr(self, name, saved[name])
-        self.x[...] = saved["x"]
+        self.params.assign(saved["x"])
         self.earlier_rate_and_norm = saved["rate_and_norm"]
-        if self.in_epoch:
-            self.batches.restore(saved["batches"])
+        self.batches.restore(saved["batches"], done)
         self.rng.bit_generator.state = saved["rng"]

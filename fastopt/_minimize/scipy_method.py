@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from .._validation import approximations
 from .._validation import minimize as validation
 from ..objectives._base import Objective
 
@@ -85,7 +86,7 @@ class ScipyMethod:
         known = inspect.signature(minimize).parameters
         arguments = {key: options.pop(key) for key in known if key in options and key not in GIVEN}
         if jac is None and "jac" not in arguments and not isinstance(fun, (Objective, LowLevelCallable)):
-            validation.warn_lost_jac()
+            approximations.warn_lost_jac()
         passed_on = {"args": args or None, "jac": jac, "bounds": bounds, "callback": callback}
         arguments |= {key: value for key, value in passed_on.items() if value is not None}
         return minimize(fun, x0, method=self.name, options=options, **arguments)

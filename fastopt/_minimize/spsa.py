@@ -11,10 +11,11 @@ from .._validation.scalars import flag, integer
 from ..optimizers import SGD
 from . import precision
 from .evaluation import Evaluator
+from .gain import Gain
 from .stopping import NONFINITE_LOSS, Stop
 
-# The exponents that Spall (1998) advises for the gains a / (A + k)**ALPHA of steps and c / k**GAMMA of shifts.
-ALPHA, GAMMA = 0.602, 0.101
+# The exponent that Spall (1998) advises for the shifts c / k**GAMMA.
+GAMMA = 0.101
 
 # Evaluations at one point that show the noise, directions in which the curvature is measured, evaluations between them.
 REPEATS, DIRECTIONS, BETWEEN = 8, 8, 4
@@ -33,39 +34,10 @@ CALIBRATED_AFTER = frozenset([0, *(4**k for k in range(31))])
 USUAL_SHIFT = 0.01
 
 # What runs lack that were saved by versions before 0.2: they calibrated nothing.
-FORMER = {"calibrates": False, "shift": USUAL_SHIFT, "caution": 1.0, "alarm": math.inf}
+FORMER = {"calibrates": False, "shift": USUAL_SHIFT, "rise": 0.0, "caution": 1.0, "alarm": math.inf}
 
 # The shift tried first, and the largest, in units of the largest parameter, or of 1 if that is more.
 FIRST_SHIFT, LARGEST_SHIFT = 0.01, 10.0
-
-
-class Gain:
-    """The learning rate of SPSA's steps, ``first / (1 + t / (A + 1))**0.602``, where A is the budget.
-
-    All parameters move by the same length, the rate times the slope of the iteration, and by `longest` at most.
-    `first` and `longest` are found by the calibration; without one the rate is 0.
-    """
-
-    def __init__(self, budget):
-        self.budget, self.slope = budget, 0.0
-        self.first = self.longest = 0.0
-
-    def __call__(self, t):
-        rate = self.first / (1 + t / (self.budget + 1)) ** ALPHA
-        return rate if rate * self.slope <= self.longest else self.longest / self.slope
-
-    def state_dict(self):
-        return {"first": self.first, "longest": self.longest}
-
-    def load_state_dict(self, saved):
-        saved = GAIN_SCHEMA("schedule", saved)
-        self.first, self.longest = saved["first"], saved["longest"]
-
-    def __repr__(self):
-        return f"<Gain of SPSA: {self.first:.3g}, falling over {self.budget:,} steps>"
-
-
-GAIN_SCHEMA = saved_runs.record({name: saved_runs.number("[0, inf)") for name in ("first", "longest")})
 
 
 class Seen(NamedTuple):
@@ -105,7 +77,8 @@ class Spsa(Evaluator):
     """Simultaneous perturbation: two evaluations on the same batch, whatever the dimension.
 
     All parameters are moved at once by ``shift / k**0.101`` up or down at random in iteration k, and the difference of
-    the two values gives the whole gradient. The value of the iteration is the mean of the two.
+    the two values gives the whole gradient. The value of the iteration is the mean of the two, less what curvature adds
+    to it where that was measured.
 
     A calibrated shift is so large that by curvature the value rises clearly above its noise. The gain of the steps, for
     the optimizer that goes with the gradients, is the inverse of the curvature, as in a search along a line, and is
@@ -125,7 +98,7 @@ class Spsa(Evaluator):
         self.given, self.calibrates, self.gain = shift, False, None
         self.shift = USUAL_SHIFT if shift is None else shift
         self.rng, self.bounds = rng, bounds
-        self.drawn, self.caution, self.alarm = 0, 1.0, math.inf
+        self.drawn, self.rise, self.caution, self.alarm = 0, 0.0, 1.0, math.inf
 
     def calibrated(self):
         """Find the shift by calibration, unless it was given."""
@@ -140,10 +113,12 @@ class Spsa(Evaluator):
 
     def mark(self):
         gain = None if self.gain is None else self.gain.state_dict()
-        self.before = self.rng.bit_generator.state, self.drawn, self.shift, self.caution, self.alarm, gain
+        self.before = self.rng.bit_generator.state, [getattr(self, name) for name in self.PLAIN], gain
 
     def roll_back(self):
-        self.rng.bit_generator.state, self.drawn, self.shift, self.caution, self.alarm, gain = self.before
+        self.rng.bit_generator.state, values, gain = self.before
+        for name, value in zip(self.PLAIN, values, strict=True):
+            setattr(self, name, value)
         if gain is not None:
             self.gain.load_state_dict(gain)
 
@@ -164,7 +139,8 @@ class Spsa(Evaluator):
         """Value and gradient from a shift along a new direction."""
         shift = self.shift / (self.drawn + 1) ** GAMMA
         high, low, gap = self.both_sides(x, batch, shift, self.signs(x.shape))
-        value, difference = (high + low) / 2, x.dtype.type(high - low)
+        value = (high + low) / 2 - self.rise / (self.drawn + 1) ** (2 * GAMMA)
+        difference = x.dtype.type(high - low)
         if self.gain is None:
             return value, np.divide(difference, gap, out=np.zeros_like(x), where=gap != 0)
         # Where bounds have shortened the shift a step is shorter, too, or noise would throw it across.
@@ -200,6 +176,8 @@ class Spsa(Evaluator):
             seen = self.search(x, batch, noise)
         else:
             seen = self.look(x, batch, self.shift)
+        rise = float(seen.rises.mean())
+        self.rise = rise if math.isfinite(rise) else 0.0
         if self.gain is not None:
             self.find_gain(batch, noise, seen)
 
@@ -277,9 +255,10 @@ class Spsa(Evaluator):
     def identity(self):
         return {**super().identity(), "spsa": True}
 
+    PLAIN = ("drawn", "calibrates", "shift", "rise", "caution", "alarm")
+
     def snapshot(self):
-        own = {name: getattr(self, name) for name in ("drawn", "calibrates", "shift", "caution", "alarm")}
-        return {**super().snapshot(), **own}
+        return {**super().snapshot(), **{name: getattr(self, name) for name in self.PLAIN}}
 
     def schema(self, done):
         check = super().schema(done)
@@ -291,13 +270,15 @@ class Spsa(Evaluator):
             "drawn": functools.partial(integer, minimum=done.nit, maximum=done.nit),
             "calibrates": flag,
             "shift": saved_runs.number("(0, inf)"),
+            "rise": saved_runs.number("(-inf, inf)"),
             "caution": saved_runs.number("[0, 1]"),
             "alarm": saved_runs.number("(-inf, inf]"),
         }
 
     def restore(self, saved):
         super().restore(saved)
-        self.drawn, self.caution, self.alarm = saved["drawn"], saved["caution"], saved["alarm"]
-        self.calibrates = saved["calibrates"] and self.given is None
-        if self.calibrates:  # else it is an option of this call
-            self.shift = saved["shift"]
+        own = {name: saved[name] for name in self.PLAIN}
+        if self.given is not None or not saved["calibrates"]:  # the shift is an option of this call
+            own |= {"calibrates": False, "shift": self.shift}
+        for name, value in own.items():
+            setattr(self, name, value)

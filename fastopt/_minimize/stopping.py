@@ -19,6 +19,15 @@ MESSAGES = {
     FIXED: "All parameters are fixed by `bounds`.",
     CALLBACK: "`{by}` raised `StopIteration`.",
 }
+USED_UP = "The data are used up."
+
+
+def message(status, unit, run):
+    """What is said of a run that ended like this; its limit of iterations was given in this unit."""
+    if status == BUDGET and run.batches.used_up:
+        return USED_UP
+    unit = unit if run.nit >= run.limit else "epochs"
+    return MESSAGES[status].format(unit=unit, nit=run.nit, by=run.stopped_by)
 
 
 class Stop(Exception):
@@ -44,10 +53,7 @@ class LossWatch:
         self.smoothed, self.best, self.without_progress = None, math.inf, 0
 
     def update(self, loss):
-        """Take the loss of an epoch; one that is infinite or NaN, as a validation loss may be, is no progress."""
-        if not loss < math.inf:
-            self.without_progress += 1
-            return
+        """Take the loss of an epoch."""
         before = loss if self.smoothed is None else self.smoothed
         self.smoothed = (1 - self.WEIGHT) * before + self.WEIGHT * loss
         margin = self.tol * max(1.0, abs(self.best)) if math.isfinite(self.best) else 0.0

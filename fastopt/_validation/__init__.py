@@ -5,6 +5,7 @@ here changes an argument: callers validate first and mutate after.
 """
 
 from . import (
+    approximations,
     bounds,
     conversions,
     files,
@@ -17,6 +18,7 @@ from . import (
     optimizers,
     parameters,
     samples,
+    saved_results,
     saved_runs,
     scalars,
     sparse_gradients,
@@ -26,6 +28,7 @@ from . import (
 )
 
 __all__ = [
+    "approximations",
     "bounds",
     "conversions",
     "files",
@@ -38,6 +41,7 @@ __all__ = [
     "optimizers",
     "parameters",
     "samples",
+    "saved_results",
     "saved_runs",
     "scalars",
     "sparse_gradients",

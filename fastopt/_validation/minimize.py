@@ -1,7 +1,6 @@
 """Checks of what `minimize` is given, and their messages; fastopt/_validation/__init__.py says in which style."""
 
 import decimal
-import difflib
 import numbers
 import operator
 import os
@@ -35,68 +34,6 @@ def function(name, value):
     return value
 
 
-#: Names of approximations of the gradient.
-APPROXIMATIONS = ("2-point", "3-point", "cs", "spsa")
-
-
-def jac(value):
-    """Return `jac` as True, a callable, or the name of an approximation."""
-    if callable(value):
-        return value
-    if leaves_gradient_open(value):
-        return "2-point"
-    if isinstance(value, (bool, np.bool_)):
-        return True
-    if not isinstance(value, str) or value not in APPROXIMATIONS:
-        raise ValueError(
-            '`jac` must be True, a callable, None, "2-point", "3-point", "cs" or "spsa", '
-            f"got {shown(value)}{_jac_remedy(value)}."
-        )
-    return value
-
-
-def _jac_remedy(value):
-    """What may be meant by something that is no `jac`."""
-    if isinstance(value, str):
-        meant = difflib.get_close_matches(value.lower(), APPROXIMATIONS, n=1, cutoff=0.5)
-        return f'; pass jac="{meant[0]}"' if meant else ""
-    return "; pass the function that computes it" if isinstance(value, (np.ndarray, list, tuple)) else ""
-
-
-def leaves_gradient_open(jac):
-    """Whether `jac` is None or False, which SciPy takes for the same."""
-    return jac is None or (isinstance(jac, (bool, np.bool_)) and not jac)
-
-
-def _replaces_no_gradient(jac):
-    """Whether `jac` is one for an objective that gives its gradient."""
-    return jac is None or isinstance(jac, (bool, np.bool_))
-
-
-def real_numbers(name, value):
-    """Return a finite real number, or an array of them, as a float64 array."""
-    try:
-        array = np.asarray(value)
-        array = array.astype(np.float64) if array.dtype.kind in "iuf" else None
-    except (TypeError, ValueError):
-        array = None
-    if array is None:
-        raise TypeError(f"`{name}` must be a real number or an array of them, got {shown(value)}.")
-    if not np.isfinite(array).all():
-        raise ValueError(f"`{name}` must be finite, got {shown(value)}.")
-    return array
-
-
-def relative_step(value, x):
-    """Return `finite_diff_rel_step` with an entry for each parameter, or None."""
-    if value is not None and value.size not in (1, x.size):
-        raise ValueError(
-            f"`finite_diff_rel_step` must be a number, or one for each of the {x.size} parameters, "
-            f"got shape {value.shape}."
-        )
-    return value if value is None else np.broadcast_to(value.ravel(), x.shape)
-
-
 def scalar(value):
     """Return what an objective gave as a float."""
     if isinstance(value, float):
@@ -112,18 +49,6 @@ def scalar(value):
         got = f"an array of shape {array.shape}" if array.size != 1 else shown(value)
         raise ValueError(f"The user-provided objective function must return a scalar value, got {got}.")
     return float(array.item())
-
-
-def imaginary_part(value):
-    """Return the imaginary part of what an objective gave at a complex point."""
-    array = np.asarray(value)
-    if array.size != 1 or array.dtype.kind != "c":
-        got = shown(value) if array.size == 1 else f"an array of shape {array.shape}"
-        raise TypeError(
-            f'`fun` must return a complex number for complex `x` with jac="cs", got {got}; '
-            'pass jac="3-point" for a function of real numbers.'
-        )
-    return array.item().imag
 
 
 def pair(returned):
@@ -155,6 +80,11 @@ def _array_like(array, x):
             return np.array(of_objects(array) if array.dtype.kind == "O" else array, x.dtype).reshape(x.shape)
     except (TypeError, ValueError):
         return array  # objects that are no numbers
+
+
+def _replaces_no_gradient(jac):
+    """Whether `jac` is one for an objective that gives its gradient."""
+    return jac is None or isinstance(jac, (bool, np.bool_))
 
 
 def native_arguments(jac, args, batches):
@@ -189,6 +119,10 @@ def objective_arguments(objective, x, jac, args, data, n_samples):
     for name, value in {"data": data, "n_samples": n_samples}.items():
         if value is not None:
             raise ValueError(f"`{name}` must be None for a built-in objective, which has its own samples.")
+    if x.dtype != objective.dtype:
+        raise TypeError(
+            f"`method` must update {objective.dtype} parameters like those of the objective, got {x.dtype}."
+        )
     if x.size != objective.n_parameters:
         raise ValueError(f"`x0` must have length {objective.n_parameters}, got {x.size}.")
 
@@ -261,10 +195,9 @@ def type_of_rng(rng):
 
 
 def refuse_method(value):
-    kind = type(value).__name__
-    advice = f"; pass method={kind!r}, and its hyper-parameters as `options`" if hasattr(value, "_declared") else ""
     raise TypeError(
-        f"`method` must be a name, an Optimizer class or a callable that makes an optimizer, got {kind}{advice}."
+        "`method` must be a name, an Optimizer class, an optimizer or a callable that makes one, "
+        f"got {type(value).__name__}."
     )
 
 
@@ -326,28 +259,6 @@ def warn_caller(message, category):
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("fastopt", "scipy"):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
-
-
-def warn_lost_jac():
-    """Warn of a `jac` that SciPy may have been given, and does not pass on."""
-    from scipy.optimize import OptimizeWarning
-
-    warn_caller(
-        "scipy.optimize.minimize passes `jac` on only if it is True or callable, and may have been given another: "
-        'finite differences are used. Pass it to fastopt.scipy_method, such as jac="3-point", or jac=None for these.',
-        OptimizeWarning,
-    )
-
-
-def warn_noise():
-    """Warn of an objective whose differences would be those of its noise."""
-    from scipy.optimize import OptimizeWarning
-
-    warn_caller(
-        '`fun` gives another value when it is called again at `x0`: its gradient is estimated as with jac="spsa". '
-        'Pass jac="spsa" to say so, or jac="2-point" for finite differences, with `finite_diff_rel_step`.',
-        OptimizeWarning,
-    )
 
 
 def refuse_constraints():

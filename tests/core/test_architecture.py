@@ -183,7 +183,7 @@ def test_imports_that_are_read():
     text = "cimport numpy as cnp\nfrom .._csrc cimport (fo_batch,\n    fo_loss)\nfrom . import _validation  # why\n"
     assert [each[:2] for each in cython_imports(text)] == [(2, "_csrc"), (1, "")]
     assert list(cython_imports(text))[1][2] == ["_validation"]
-    assert set(imported(PACKAGE / "_minimize/settings.py")) >= {"_finite_sum", "_validation", "optimizers", "schedules"}
+    assert set(imported(PACKAGE / "_minimize/settings.py")) >= {"_finite_sum", "_validation", "optimizers"}
     assert set(imported(PACKAGE / "_sparse/coalesce.pyx")) == {"_core", "_fused", "_validation"}
     assert "__init__" in set(imported(PACKAGE / "_cli/bench.py"))
 

@@ -521,7 +521,8 @@ def test_evaluations_are_counted(jac, evaluations, with_samples):
     fun = Counted(lambda x, *batch: bowl(x) if jac is True else bowl_value(x))
     slope = Counted(lambda x, *batch: bowl_slope(x))
     samples = {"n_samples": 2500, "batch_size": 100} if with_samples else {}
-    res = minimize(fun, np.zeros(3), jac=slope if jac == "callable" else jac, options={"maxiter": 6}, **samples)
+    jac_given = slope if jac == "callable" else jac
+    res = minimize(fun, np.zeros(3), method="adam", jac=jac_given, options={"maxiter": 6}, **samples)
     if with_samples:
         at_end = (3, 3 if jac is True else 0)
     else:

@@ -210,6 +210,13 @@ def test_shift_is_large_enough_for_the_noise():
         assert 10 * sigma < np.sum(((above - below) / 2) ** 2) / 2 < 90 * sigma
 
 
+def test_losses_are_those_of_the_function():
+    """Not of points around x, which lie higher by tens of times the noise."""
+    fun = NoisyQuadratic(spread(20, 10), 0.1, 0)
+    res = minimize(fun, np.ones(20), method=None, jac="spsa", rng=0, options={"maxiter": 3000})
+    assert np.abs(res.history["fun"]).max() < 0.5
+
+
 @pytest.mark.parametrize("chosen", [{"method": "adam"}, {"method": None, "options": {"learning_rate": 0.1}}])
 def test_with_a_method_of_the_users_nothing_is_calibrated(chosen):
     fun = Recorded(bowl_value)
