@@ -17,6 +17,7 @@ import numpy as np
 import pandas
 import scipy.optimize
 import scipy.sparse
+from refusals import MatricesOnly
 
 import fastopt
 
@@ -83,8 +84,8 @@ def namespace():
     names |= {name: getattr(fastopt.objectives, name) for name in fastopt.objectives.__all__}
     modules = {"np": np, "pandas": pandas, "scipy": scipy, "fastopt": fastopt, "types": types}
     modules |= {"io": io, "tempfile": tempfile}
-    own = {"Tensor": Tensor, "DetachedTensor": DetachedTensor, "BFloat16": BFloat16}
-    return names | modules | own | {name: getattr(helpers, name) for name in ("misaligned", "read_only")}
+    own = {"MatricesOnly": MatricesOnly, "Tensor": Tensor, "DetachedTensor": DetachedTensor, "BFloat16": BFloat16}
+    return names | modules | own | {name: getattr(helpers, name) for name in ("misaligned", "on_disk", "read_only")}
 
 
 # Statements, and the expression for what the message names first.
@@ -288,6 +289,14 @@ GRADIENTS = {
     ),
     "shares memory": Row(
         "w = np.ones(2); opt = SGD(w, learning_rate=1.0); grad = w[::-1]", STEP, "w.tolist() == [0, 0]",
+    ),
+    "vectors for Muon": Row(
+        "params = [np.ones((2, 2)), np.ones(2)]", "MatricesOnly(params)",
+        "opt.params[0].shape == (2,)", follow="opt = fastopt.AdamW([params.pop()])",
+    ),
+    "more columns than BLAS counts": Row(
+        "params = on_disk((1, 2**31), np.float32)", "Muon(params)", "opt.params is params",
+        follow="opt = fastopt.SGD(params)", again=False,
     ),
     "rows that share memory": Row(
         SPARSE + "w += 1; grad = RowSparse([1], w[1:2])", STEP, "w.tolist() == [[1, 1], [0, 0], [1, 1]]"
