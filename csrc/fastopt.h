@@ -28,6 +28,9 @@ typedef struct {
     double probe;                /* 0 if every gradient was finite, else NaN */
 } fo_sums;
 
+/* update/products.h: the sums of a chunk while they are taken. */
+typedef struct fo_lanes fo_lanes;
+
 /* --- arrays ----------------------------------------------------------------------------------------------------- */
 
 /* Shape and byte strides of a gradient that is not C-contiguous; both belong to the gradient's owner. */
@@ -93,7 +96,7 @@ typedef struct {
     double grad_scale;           /* then g is multiplied: norm clipping, and -1 to maximize */
     double l2;                   /* then l2 * p is added to g */
     double decay_factor;         /* and p is multiplied by this: decoupled weight decay */
-    fo_sums *sums;               /* what a kernel that sums adds to */
+    fo_lanes *lanes;             /* what a kernel that sums adds to */
 } fo_step;
 
 /* A serial pass over the units [lo, hi) of one array: entries, or positions of its gradient. */
@@ -239,7 +242,7 @@ typedef struct {
 /* update/gradient_norm.c: norm and finiteness of all gradients, in one read. */
 typedef struct {
     double norm; /* of min(max(g, -clip), clip); 0 if it is not wanted */
-    int finite;
+    int finite;  /* 1 if it is not wanted, either */
 } fo_gradient_stats;
 fo_gradient_stats fo_measure_gradients(const fo_optimizer *it, int want_norm, int num_threads);
 

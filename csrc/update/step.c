@@ -235,17 +235,19 @@ void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, doubl
     it->rule->prepare(&in, carried, it->step.coef);
 }
 
-/* The sums of the rule before the step; returns whether all gradients are finite. Nothing but scalars is written. */
-static int measure_before(fo_optimizer *it, double learning_rate, int num_threads)
+/* The sums of the rule before the step; returns whether all gradients are finite, if that is wanted. Nothing but
+ * scalars is written. */
+static int measure_before(fo_optimizer *it, double learning_rate, int want_finite, int num_threads)
 {
     double carried[FO_MAX_CARRY];
     memcpy(carried, it->carried, sizeof carried);
     fo_prepare_scalars(it, learning_rate, it->t + 1, carried);
     set_weight_decay(it, learning_rate);
     if (it->rule->by_lines)
-        return fo_measure_lines(it, form_of(it), num_threads).probe == 0;
+        return fo_measure_lines(it, form_of(it), want_finite, num_threads).probe == 0;
     const update_task task = {&it->work, it->rule, &it->step, form_of(it)};
-    const fo_sum_pass pass = {&it->work, &it->step, 0, measure_chunk, &task, it->partial};
+    const fo_sum_pass pass = {&it->work,   &it->step,     0,     0,          it->rule->sums_before,
+                              want_finite, measure_chunk, &task, it->partial};
     return fo_sum_arrays(&pass, num_threads).probe == 0;
 }
 
@@ -266,7 +268,7 @@ int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
                 it->step.grad_scale = it->sign * (it->clip_norm / it->norm);
         }
     }
-    return !before || measure_before(it, learning_rate, num_threads) || !want_finite;
+    return !before || measure_before(it, learning_rate, want_finite && !want_norm, num_threads);
 }
 
 void fo_prepare(fo_optimizer *it, double learning_rate)
@@ -277,8 +279,9 @@ void fo_prepare(fo_optimizer *it, double learning_rate)
         gather_sums(it);
     rule->prepare(&in, it->carried, it->step.coef);
     for (ptrdiff_t k = 0; rule->adjust && k < it->work.n_arrays; ++k) {
-        memcpy(it->work.arrays[k].coef, it->step.coef, sizeof it->step.coef);
-        rule->adjust(&in, &it->work.arrays[k], it->work.arrays[k].coef);
+        double *coef = it->work.arrays[k].coef;
+        memcpy(coef, it->step.coef, sizeof it->step.coef);
+        rule->adjust(&in, &it->work.arrays[k], coef);
     }
     set_weight_decay(it, learning_rate);
 }
@@ -295,7 +298,8 @@ void fo_apply(fo_optimizer *it, int num_threads)
         return;
     }
     const update_task task = {&it->work, it->rule, &it->step, form_of(it)};
-    const fo_sum_pass pass = {&it->work, &it->step, 0, update_chunk, &task, it->partial};
+    const fo_sum_pass pass = {&it->work,    &it->step, 0,          it->rule->sums_before, it->rule->sums_during, 0,
+                              update_chunk, &task,     it->partial};
     fo_sum_arrays(&pass, num_threads);
     keep_sums(it);
 }

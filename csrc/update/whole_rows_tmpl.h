@@ -7,6 +7,7 @@
 #error "rows that zero gradients would let decay are not brought up to date here: the rule moves or stays"
 #endif
 
+#define TOTAL_OF_ROW(name, when, over) sum.name = fo_total(lanes.sum[FO_SUM_##name], FN(scaled));
 #define ROW_ARGUMENT(slot, options, initial) , (state_t *)array->state[FO_SLOT_##slot] + row
 #define PREFETCH_ROW(slot, options, initial) if (HAS(options)) prefetch_row(all.slot + entry, nbytes);
 #define PREFETCH_NUMBER(slot, options, initial) \
@@ -21,21 +22,21 @@ FO_INLINE FN(streams) FN(fetch)(const fo_array *array, FN(streams) part, ptrdiff
 }
 
 /* One row of the parameter with its gradient. Of a long one that comes through a buffer, parts are fetched twice. */
-FO_INLINE void FN(row)(const fo_array *array, FN(streams) stream, ptrdiff_t row, int buffered, const FN(coefs) *c,
+FO_INLINE void FN(row)(const fo_array *array, FN(streams) stream, ptrdiff_t row, const int buffered, const FN(coefs) *c,
                        const FN(modifiers) *modifiers, const int form)
 {
     double memory[FO_GRADIENT_BUFFER], *buffer = buffered ? memory : NULL;
     const ptrdiff_t width = array->row_width, most = buffered ? FO_GRADIENT_BUFFER : width, entry = row * width;
-    fo_sums found = {0};
-    sums sum = {0};
+    FN(lanes) lanes = {0};
+    sums sum;
     FN(coefs) own = *c;
     for (ptrdiff_t start = 0, n; start < width; start += n) {
         n = width - start < most ? width - start : most;
         const ptrdiff_t lo = entry + start;
         const FN(streams) part = FN(fetch)(array, FN(advance)(stream, start, start), lo, lo + n, buffer);
-        FN(measure_range)(part, n, c, modifiers, &found, form);
+        FN(measure_range)(part, n, c, modifiers, &lanes, 0, FO_WHEN_before, form);
     }
-    memcpy(&sum, found.sum, FO_N_SUMS * sizeof *found.sum);
+    SUMS(TOTAL_OF_ROW)
     FN(adjust_row)(&sum, width ROW_SLOTS(ROW_ARGUMENT), &own);
     for (ptrdiff_t start = 0, n; start < width; start += n) {
         n = width - start < most ? width - start : most;
@@ -70,6 +71,7 @@ FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo
     }
 }
 
+#undef TOTAL_OF_ROW
 #undef ROW_ARGUMENT
 #undef PREFETCH_ROW
 #undef PREFETCH_NUMBER
