@@ -56,6 +56,12 @@ typedef struct {
     void *workspace;             /* the caller's, of fo_partition_workspace bytes; NULL: positions are used as is */
 } fo_positions;
 
+/* What an array has of its own in a rule with sums over arrays. Apart, so that lists of many arrays stay short. */
+typedef struct {
+    fo_sums sums;                /* over this array: those before this step, and those during the last one */
+    double coef[FO_MAX_COEFS];   /* its scalars of the step, if the rule adjusts them; else those of fo_step hold */
+} fo_own;
+
 /* One parameter array with its gradient and its state. `param` and each `state[k]` are C-contiguous, of `size` entries
  * of `dtype`, disjoint, and belong to the caller; kernels write them, and last_step, and nothing else. `layout`,
  * `grad`, `grad_strides` and `at` are bound anew for each step. */
@@ -72,8 +78,7 @@ typedef struct {
     void *state[FO_MAX_SLOTS];   /* NULL for a slot that the rule's options leave out; of the sizes of fo_per */
     ptrdiff_t rows, columns;     /* of its matrices, the last two axes; a vector is one row */
     int is_matrix;               /* or a stack of them: it has two axes at least */
-    fo_sums sums;                /* over this array: those before this step, and those during the last one */
-    double coef[FO_MAX_COEFS];   /* its scalars of the step, if the rule adjusts them; else those of fo_step hold */
+    fo_own *own;                 /* NULL unless the rule has sums over arrays */
 } fo_array;
 
 /* All arrays of one optimizer, as one list of blocks that is split by bytes, not by arrays. A block is about

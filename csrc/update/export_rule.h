@@ -99,7 +99,7 @@ static void adjust_step(const fo_inputs *in, const fo_array *array, double *coef
     array_numbers numbers = {0};
     step_inputs step = inputs_of(in, &h, &total);
     step.size = array->size;
-    memcpy(&own, array->sums.sum, sizeof own - sizeof own.end);
+    memcpy(&own, array->own->sums.sum, sizeof own - sizeof own.end);
     memcpy(&c, coef_values, sizeof c);
     ARRAY_SLOTS(FO_LOAD_NUMBER)
     adjust(&h, &step, &own, &numbers, &c);
@@ -121,7 +121,7 @@ static void settle_step(const double *hyper_values, const fo_array *array, doubl
     coefs c;
     sums own = {0};
     memcpy(&h, hyper_values, sizeof h);
-    memcpy(&own, array->sums.sum, sizeof own - sizeof own.end);
+    memcpy(&own, array->own->sums.sum, sizeof own - sizeof own.end);
     memcpy(&c, coef_values, sizeof c);
     settle(&h, &own, array->size, &c);
     memcpy(coef_values, &c, sizeof c);

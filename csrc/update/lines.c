@@ -75,7 +75,7 @@ static fo_step step_of(const lines_task *task, const fo_array *array)
 {
     fo_step step = task->it->step;
     if (task->pass != FO_MEASURE && task->it->rule->adjust)
-        memcpy(step.coef, array->coef, sizeof step.coef);
+        memcpy(step.coef, array->own->coef, sizeof step.coef);
     return step;
 }
 
@@ -133,7 +133,7 @@ static fo_sums run_pass(fo_optimizer *it, int form, fo_tile_pass pass, int wants
         fo_sums sums = {0};
         for (ptrdiff_t at = 0; at < it->lines[k].tiles; ++at)
             sums = fo_add_sums(sums, it->lines[k].sums[at]);
-        it->work.arrays[k].sums = sums;
+        it->work.arrays[k].own->sums = sums;
         total = fo_add_sums(total, sums);
     }
     return total;
@@ -216,7 +216,7 @@ void fo_step_lines(fo_optimizer *it, int form, int num_threads)
     if (it->rule->settle) {
         run_pass(it, form, FO_BETWEEN, 0, num_threads);
         for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k)
-            it->rule->settle(it->hyper, &it->work.arrays[k], it->work.arrays[k].coef);
+            it->rule->settle(it->hyper, &it->work.arrays[k], it->work.arrays[k].own->coef);
     }
     run_pass(it, form, FO_UPDATE, 0, num_threads);
 }

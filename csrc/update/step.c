@@ -120,7 +120,7 @@ static void run_kernel(const update_task *it, const fo_array *array, ptrdiff_t l
     else if (it->rule->adjust) {
         update_task own = *it;       /* with the scalars of this array */
         fo_step step = *it->step;
-        memcpy(step.coef, array->coef, sizeof step.coef);
+        memcpy(step.coef, array->own->coef, sizeof step.coef);
         own.step = &step;
         run_step(&own, array, lo, hi);
     } else
@@ -190,7 +190,7 @@ static void keep_sums(const fo_optimizer *it)
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
         const fo_array *array = &it->work.arrays[k];
         for (int n = 0; n < it->rule->sums_during; ++n)
-            *kept_sum(it->rule, array, n) = without_overflow(array->sums.sum[it->rule->sums_before + n]);
+            *kept_sum(it->rule, array, n) = without_overflow(array->own->sums.sum[it->rule->sums_before + n]);
     }
 }
 
@@ -202,8 +202,8 @@ static void gather_sums(fo_optimizer *it)
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
         fo_array *array = &it->work.arrays[k];
         for (int n = 0; n < rule->sums_during; ++n)
-            array->sums.sum[rule->sums_before + n] = *kept_sum(rule, array, n);
-        it->total = fo_add_sums(it->total, array->sums);
+            array->own->sums.sum[rule->sums_before + n] = *kept_sum(rule, array, n);
+        it->total = fo_add_sums(it->total, array->own->sums);
     }
 }
 
@@ -279,7 +279,7 @@ void fo_prepare(fo_optimizer *it, double learning_rate)
         gather_sums(it);
     rule->prepare(&in, it->carried, it->step.coef);
     for (ptrdiff_t k = 0; rule->adjust && k < it->work.n_arrays; ++k) {
-        double *coef = it->work.arrays[k].coef;
+        double *coef = it->work.arrays[k].own->coef;
         memcpy(coef, it->step.coef, sizeof it->step.coef);
         rule->adjust(&in, &it->work.arrays[k], coef);
     }

@@ -88,7 +88,8 @@ fo_sums fo_sum_arrays(const fo_sum_pass *pass, int num_threads)
             sums = fo_add_sums(sums, *chunk);
             total = fo_add_sums(total, *chunk);
         }
-        pass->work->arrays[k].sums = sums;
+        if (pass->work->arrays[k].own)
+            pass->work->arrays[k].own->sums = sums;
     }
     return total;
 }

@@ -26,7 +26,7 @@ typedef struct {
     fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries */
 } fo_sum_pass;
 
-/* Writes the sums of each array into the array, and returns those of all. */
+/* Writes the sums of each array into what it has of its own, and returns those of all. */
 fo_sums fo_sum_arrays(const fo_sum_pass *pass, int num_threads);
 
 /* The lanes of a chunk at its start, and the sums that they are at its end: `n` sums from `first` on. */
