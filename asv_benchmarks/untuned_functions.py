@@ -106,6 +106,11 @@ def powell(x):
     return a**2 + 5 * b**2 + c**4 + 10 * d**4, gradient
 
 
+def distant_bowl(x):
+    away = x - 1000
+    return away @ away, 2 * away
+
+
 class NoisyQuadratic:
     """The mean of (x - place)' A (x - place) / 2 over samples whose places are scattered about `centre`.
 

@@ -12,7 +12,11 @@ LEAST_GAP = 1e-4  # smaller ones count as this: nobody needs them
 WITHIN = 2.0  # the ratio that is as good as tuned
 COLUMNS = 6  # methods in one table
 FARTHEST = 1000.0  # ratio, on the chart
+LIMITS = (1.0, 0.1, 0.01)  # gaps above each are counted, of calls without options
 INTRODUCTION = """# No learning rate to find
+
+`fastopt.minimize` needs no learning rate unless a method is named: [its default](../minimize.md#methods) is the row
+`method=None` below.
 
 This page is written by `python asv_benchmarks/untuned_report.py`; the problems are in
 `asv_benchmarks/untuned_problems.py`. It compares optimizers as they come, with a learning rate that nobody has chosen
@@ -41,6 +45,15 @@ of a curve is the share of the problems on which the ratio is at most what the a
 """
 
 
+WITHOUT_OPTIONS_NOTE = """
+## Without any option
+
+The gaps of `minimize(fun, x0)`, with the samples and the gradient and nothing else: 100 epochs of batches of 200
+samples, or of all where there are fewer, and 10,000 iterations of functions without samples. Beside it Adam, with the
+same budget and its default learning rate, 0.001. Gaps are not rounded up here.
+"""
+
+
 def load(folder):
     path = folder / "untuned.json"
     return json.loads(path.read_text()) if path.exists() else {"versions": {}, "problems": {}}
@@ -64,7 +77,8 @@ def finite(values):
 
 def smallest(figures):
     """The minimum, or what a run found below it."""
-    every = [*figures["tuned"].values(), *figures["methods"].values()]
+    calls = figures["without_options"]["calls"] if figures["without_options"] else {}
+    every = [*figures["tuned"].values(), *figures["methods"].values(), *calls.values()]
     return min([figures["minimum"], *(value for values in every for value in finite(values))])
 
 
@@ -136,10 +150,27 @@ def cell(figures, method, ratio):
     return f"{text} (above)" if 2 * above > seeds else text
 
 
+def without_options(problems):
+    """How many gaps are large, and a row per problem."""
+    measured = {name: each for name, each in problems.items() if each["without_options"]}
+    if not measured:
+        return ""
+    rows, gaps = [], {}
+    for name, each in measured.items():
+        found = {call: gap(each, values) for call, values in each["without_options"]["calls"].items()}
+        for call, value in found.items():
+            gaps.setdefault(call, []).append(value)
+        rows.append([name, f"{each['without_options']['iterations']:,}", *(f"{value:.1e}" for value in found.values())])
+    counts = [[call, *(sum(value > limit for value in values) for limit in LIMITS)] for call, values in gaps.items()]
+    head = [f"of {len(measured)} gaps", *(f"above {limit:g}" for limit in LIMITS)]
+    return WITHOUT_OPTIONS_NOTE + table(head, counts) + table(["problem", "iterations", *gaps], rows)
+
+
 def tables(problems):
     methods = methods_of(problems)
     groups = [methods[k : k + COLUMNS] for k in range(0, len(methods), COLUMNS)]
-    return summary(problems) + "\n## Each problem\n" + "".join(by_problem(problems, group) for group in groups)
+    each = "\n## Each problem\n" + "".join(by_problem(problems, group) for group in groups)
+    return summary(problems) + without_options(problems) + each
 
 
 def page(kept):
@@ -161,7 +192,7 @@ def draw_profile(axes, problems):
         found = np.sort(ratios_of(problems, method))
         shares = np.arange(1, len(found) + 1) / len(found)
         style = {"lw": 2.5, "zorder": 3, "color": "k"} if place == 0 else {"lw": 1.3, "color": f"C{place - 1}"}
-        style["ls"] = "-" if place <= 10 else "--"  # there are ten colours
+        style["ls"] = ("-", "--", ":")[max(place - 1, 0) // 10]  # there are ten colours
         axes.step([1e-9, *found], [0, *shares], where="post", label=method.replace("`", ""), **style)
     axes.axvline(WITHIN, color="0.3", lw=1)
     axes.set(xscale="log", xlim=(0.1, FARTHEST), ylim=(0, 1), xlabel="gap / gap of the tuned Adam, at most")

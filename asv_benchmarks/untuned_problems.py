@@ -14,7 +14,7 @@ import numpy as np
 import scipy.optimize
 import scipy.sparse
 from sklearn import datasets
-from untuned_functions import Factorization, Network, NoisyQuadratic, beale, powell, rosenbrock
+from untuned_functions import Factorization, Network, NoisyQuadratic, beale, distant_bowl, powell, rosenbrock
 
 from fastopt import objectives
 
@@ -213,6 +213,7 @@ def function_problems():
         yield Problem(f"Rosenbrock, {n} dimensions", rosenbrock, x0, 2000, zero)
     yield Problem("Beale", beale, np.array([1.0, 1.0]), 1000, zero)
     yield Problem("Powell's singular function", powell, np.array([3.0, -1.0, 0.0, 1.0]), 1000, zero)
+    yield Problem("Sum of (x - 1000)^2", distant_bowl, np.zeros(3), 2000, zero)
     for power in (0, 2, 4, 6):
         yield quadratic(f"Noisy quadratic, condition 1e{power}", 10.0**power, 1.0)
     yield quadratic("Noisy quadratic, 1000 away", 10.0, 1000.0)

@@ -314,7 +314,10 @@ cdef extern from "finite_sum/saga_svrg.h" nogil:
         fo_interrupt_poll *poll
         void *workspace
         double loss
+        Py_ssize_t n_lagged
+        double reached
         Py_ssize_t n_done
         fo_segment_end end
 
     void fo_run_saga_svrg(fo_saga_svrg *it)
+    void fo_flush_saga_svrg(fo_saga_svrg *it)

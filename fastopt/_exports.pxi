@@ -43,6 +43,10 @@ cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil:
     fo_run_saga_svrg(it)
 
 
+cdef void flush_saga_svrg(fo_saga_svrg *it) noexcept nogil:
+    fo_flush_saga_svrg(it)
+
+
 cdef size_t partition_workspace(const fo_array *array) noexcept nogil:
     return fo_partition_workspace(array)
 

@@ -1,7 +1,7 @@
 """Shared by the tests of minimize: small objectives with known answers, and results compared to the last bit."""
 
 import numpy as np
-from helpers import bits
+from helpers import bits, flat
 
 CENTRE = np.array([1.0, -2.0, 0.5])
 
@@ -53,7 +53,7 @@ def next_draws(rng):
 def outcome(result, rng=None):
     """All of a result that the same run must give again to the last bit, and what the generator draws next."""
     return {
-        "x": (result.x.dtype, result.x.tobytes()),
+        "x": [(each.dtype, each.shape, each.tobytes()) for each in flat(result.x)],
         "fun": result.fun,
         "counts": (result.nit, result.nepoch),
         "end": (result.status, result.success, result.message),

@@ -556,11 +556,19 @@ MINIMIZE = {
         FUN, "minimize(fun, x0, n_samples=4, options={'batch_size': 2})", "res.nit == 2",
         "res = minimize(fun, x0, n_samples=4, batch_size=2, options={'epochs': 1})", again=False,
     ),
-    "matrix as x0": Row(FUN + "x0 = np.ones((2, 2))", RUN, "res.x.shape == (4,)"),
+    "matrix as x0 of an objective": Row(
+        DATA + "f = Softmax(X, [0, 1, 2]); x0 = np.ones((2, 3))", "res = minimize(f, x0, options={'epochs': 1})",
+        "res.x.shape == (6,)",
+    ),
     "np.matrix as x0": Row(FUN + "x0 = np.ones((1, 2)).view(np.matrix)", RUN, "res.x.shape == (2,)"),
-    "nested list as x0": Row(FUN + "x0 = [[1.0, 2], [3, 4]]", RUN, "res.x.shape == (4,)"),
+    "nested list as x0 of an objective": Row(
+        DATA + "f = Softmax(X, [0, 1, 2]); x0 = [[0.0] * 3] * 2", "res = minimize(f, x0, options={'epochs': 1})",
+        "res.x.shape == (6,)",
+    ),
     "complex x0": Row(FUN + "x0 = np.array([1 + 2j])", RUN, "res.x.shape == (2,)"),
-    "dict as x0": Row(FUN + "x0 = {'a': 1.0, 'b': 2.0}", RUN, "res.x.shape == (2,)"),
+    "dict in a list as x0": Row(
+        "fun = lambda x: x[0] @ x[1]; x0 = [np.ones(2), {'a': 1.0, 'b': 2.0}]", RUN, "res.x[1].shape == (2,)"
+    ),
     "generator as x0": Row(FUN + "x0 = (1.0 for _ in range(2))", RUN, "res.x.shape == (2,)"),
     "masked x0": Row(FUN + "x0 = np.ma.masked_array([1.0, 2], [False, True])", RUN, "x0.tolist() == [1, 0]"),
     "tensor as x0": Row(FUN + "x0 = Tensor(np.ones(2))", RUN, "res.x.shape == (2,)"),
@@ -571,6 +579,40 @@ MINIMIZE = {
     "jac without gradient": Row(
         FUN, "minimize(fun, x0, jac=True)", "res.nit == 1", "res = minimize(fun, x0, jac=None, options={'maxiter': 1})",
         again=False,
+    ),
+    "jac misspelt": Row(
+        FUN, "minimize(fun, x0, jac='3 points')", "np.allclose(res.jac, 2 * res.x, atol=1e-9)",
+        "res = minimize(fun, x0, jac='3-point', options={'maxiter': 1})", again=False,
+    ),
+    "gradient as jac": Row(
+        FUN, "minimize(fun, x0, jac=2 * x0)", "res.jac.tolist() == (2 * res.x).tolist()",
+        "res = minimize(fun, x0, jac=lambda x: 2 * x, options={'maxiter': 1})", again=False,
+    ),
+    "complex steps of a real function": Row(
+        "fun = lambda x: np.abs(x).sum(); x0 = np.ones(2)", "minimize(fun, x0, jac='cs')", "res.nit == 1",
+        "res = minimize(fun, x0, jac='3-point', options={'maxiter': 1})", again=False,
+    ),
+    "step of differences as an option": Row(
+        FUN, "minimize(fun, x0, options={'eps': 1e-3, 'maxiter': 1})", "res.jac[0] > 2 * res.x[0] + 1e-4",
+        "res = minimize(fun, x0, options={'finite_diff_rel_step': 1e-3, 'maxiter': 1})", again=False,
+    ),
+    "jac that SciPy drops": Row(
+        FUN, "scipy.optimize.minimize(fun, x0, jac='3-point', method=scipy_method(maxiter=1))", "res.nfev == 12",
+        "res = scipy.optimize.minimize(fun, x0, method=scipy_method(maxiter=1, jac='3-point'))", again=False,
+    ),
+    "no jac through SciPy": Row(
+        FUN, "scipy.optimize.minimize(fun, x0, method=scipy_method(maxiter=1))", "res.nfev == 7",
+        "res = scipy.optimize.minimize(fun, x0, method=scipy_method(maxiter=1, jac=None))", again=False,
+    ),
+    "noise": Row(
+        "noise = np.random.default_rng(0).standard_normal; fun = lambda x: x @ x + 0.01 * noise(); x0 = np.ones(2)",
+        "minimize(fun, x0, method=None)", "(res.x ** 2).sum() < 0.1",
+        "res = minimize(fun, x0, method=None, jac='spsa', options={'maxiter': 500})", again=False,
+    ),
+    "noise and differences": Row(
+        "noise = np.random.default_rng(0).standard_normal; fun = lambda x: x @ x + 0.01 * noise(); x0 = np.ones(2)",
+        "minimize(fun, x0)", "np.allclose(res.jac, 2 * res.x, atol=0.5)",
+        "res = minimize(fun, x0, jac='2-point', options={'finite_diff_rel_step': 0.2, 'maxiter': 5})", again=False,
     ),
     "method as args": Row(
         DATA + MAKE, "minimize(f, np.zeros(2), 'saga')", "res.optimizer.step_count == 3",
@@ -588,6 +630,11 @@ MINIMIZE = {
         "minimize(f, np.zeros(2), method='lars', options={'parallel': 'hogwild', 'epochs': 1})", "res.nit == 1",
         "res = minimize(f, np.zeros(2), method='lars', options={'epochs': 1})", again=False,
     ),
+    "hogwild without a method": Row(
+        DATA + "f = LeastSquares(X, y)", "minimize(f, np.zeros(2), options={'parallel': 'hogwild', 'epochs': 1})",
+        "res.nit == 1", "res = minimize(f, np.zeros(2), method='sgd', options={'parallel': 'hogwild', 'epochs': 1})",
+        again=False,
+    ),
     "a sample that is too long": Row(
         DATA + "X = X * 1e200; " + MAKE, "res = minimize(f, np.zeros(2), method='saga')", "res.success",
         "X = X / np.abs(X).max(); " + MAKE,
@@ -601,7 +648,7 @@ MINIMIZE = {
         "res.nit == 1", "bounds = [(None, 1), (0, 1)]",
     ),
     "constraints": Row(
-        FUN + "method = scipy_method(maxiter=1); con = {'type': 'ineq', 'fun': lambda x: 1 - x[0]}",
+        FUN + "method = scipy_method(maxiter=1, jac=None); con = {'type': 'ineq', 'fun': lambda x: 1 - x[0]}",
         "scipy.optimize.minimize(fun, x0, method=method, constraints=con)", "res.nit == 1",
         "res = scipy.optimize.minimize(fun, x0, method=method, bounds=[(None, 1)] * 2)", again=False,
     ),
@@ -637,6 +684,21 @@ MINIMIZE = {
     "data and n_samples": Row(
         FUN + "n_samples = 4", "minimize(fun, x0, data=np.ones(4), n_samples=n_samples, options={'epochs': 1})",
         follow="n_samples = None",
+    ),
+    "a share of the samples as validation": Row(
+        FUN + "X, validation = np.arange(8.0), 0.25; fun = lambda x, X: (x @ x + X.sum(), 2 * x)",
+        "res = minimize(fun, x0, jac=True, data=X, validation=validation, options={'epochs': 1})",
+        "len(res.history['validation']) == 1", "X, validation = X[:6], X[6:]",
+    ),
+    "validation samples without data": Row(
+        FUN + "validation = np.ones(4)", "res = minimize(fun, x0, validation=validation, options={'epochs': 1})",
+        "len(res.history['validation']) == 1", "validation = lambda x: fun(x) + 1.0",
+    ),
+    "weighted validation samples": Row(
+        "X, y = np.eye(4), np.array([0, 1, 0, 1]); fun, validation = Logistic(X, y), (X, y, np.arange(4.0))",
+        "res = minimize(fun, np.zeros(4), validation=validation, options={'epochs': 1})",
+        "len(res.history['validation']) == 1",
+        "validation = fastopt.objectives.Logistic(X, y, sample_weight=np.arange(4.0))",
     ),
     "args of a compiled objective": Row(
         NATIVE + "batches.data = None", "check(None, (1,), batches)", again=False, follow="check(None, (), batches)",

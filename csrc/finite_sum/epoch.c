@@ -1,5 +1,5 @@
 /* epoch.c -- the mini-batches of a segment: one after the other, with the next one's columns collected on a second
- * thread, or lock-free side by side (Hogwild, Niu et al. 2011); and the flush at its end. */
+ * thread, or lock-free side by side (Hogwild, Niu et al. 2011); and the flush. */
 #include "finite_sum/samples.h"
 #include "finite_sum/closed_form.h"
 #include "finite_sum/minibatch.h"
@@ -128,7 +128,7 @@ void fo_run_segment(const fo_segment *segment, fo_worker *workers)
     fo_parallel_for(segment->n_workers, segment->n_workers, run_workers, &it);
 }
 
-/* --- the end of a segment --------------------------------------------------------------------------------------- */
+/* --- the flush ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const fo_penalty *penalty;
@@ -152,14 +152,14 @@ static void flush_closed_form(const fo_segment *segment, fo_worker *worker, int6
     weights.at.n = 0;
     weights.at.width = 1;
     weights.size = (ptrdiff_t)weights_size(segment->objective);
-    fo_solve_closed_form(&it, weights, t, segment->learning_rate[t - segment->optimizer->t], num_threads);
+    fo_solve_closed_form(&it, weights, t, segment->learning_rate[0], num_threads);
 }
 
 void fo_flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads)
 {
     const flush_task it = {segment->penalty, t};
     const ptrdiff_t bytes = (ptrdiff_t)(weights_size(segment->objective) * fo_itemsize(segment->objective->dtype));
-    if (segment->dense_steps || t == segment->optimizer->t)
+    if (segment->dense_steps || t == segment->penalty->start)
         return;
     if (segment->single_sample_sgd)
         fo_flush_scaled_weights(segment, t, num_threads);

@@ -56,7 +56,8 @@ typedef struct {
 /* All batches, by n_workers workers. */
 void fo_run_segment(const fo_segment *segment, fo_worker *workers);
 
-/* The end of a segment: lagged updates of all parameters, for the steps before t. */
+/* Lagged updates of all parameters, for the steps before t of one segment or of several, since the penalty's tables
+ * begin; the first learning rate of `segment` is that of the last step now. */
 void fo_flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads);
 
 #endif

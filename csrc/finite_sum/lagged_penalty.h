@@ -1,14 +1,14 @@
 /* lagged_penalty.h -- l1 and l2 on parameters whose columns few samples touch, in time proportional to the touches.
  *
  * A column that no sample touches for a while only shrinks. The steps that it missed are made up for by one lagged
- * update when it is read the next time, in closed form, from tables over the steps of a segment. */
+ * update when it is read the next time, in closed form, from tables over the steps since the last flush. */
 #ifndef FO_LAGGED_PENALTY_H
 #define FO_LAGGED_PENALTY_H
 
 #include "fastopt.h"
 
 /* How the penalties act on the parameters of an optimizer, and how they reach a column that no sample of a batch
- * touches: FO_PROXIMAL, FO_FLOW   fo_lagged_update, before the column is read again or at the end of the segment
+ * touches: FO_PROXIMAL, FO_FLOW   fo_lagged_update, before the column is read again or in the flush
  *   FO_CLOSED_FORM         fo_solve_closed_form (closed_form.h), at the same moments
  *   FO_LAGGED_GRADIENT     only when it is touched again: fo_add_lagged_gradient
  * Dense steps apply them to all columns (dense_gradient in minibatch.c); SGD over single samples and SAGA and SVRG have
@@ -22,8 +22,8 @@
  *   FO_LAGGED_GRADIENT  a touched column's gradient has that of the penalties, times the steps since it was touched */
 typedef enum { FO_NO_PENALTY, FO_PROXIMAL, FO_FLOW, FO_CLOSED_FORM, FO_LAGGED_GRADIENT } fo_penalty_kind;
 
-/* The tables have an entry for the start of a segment, and one more for each of its steps. All arrays are the caller's;
- * those of parameters have n_columns x width entries of the dtype. */
+/* The tables have an entry for the last flush, and one more for each step since then, in one segment or several. All
+ * arrays are the caller's; those of parameters have n_columns x width entries of the dtype. */
 typedef struct {
     fo_penalty_kind kind;        /* constant in a run, like all but start and the tables */
     double l2, l1;               /* of the objective; FO_PROXIMAL: l1 times the optimizer's step gain */
@@ -31,7 +31,7 @@ typedef struct {
     int dtype;                   /* of the parameters */
     void *param;                 /* written */
     int64_t *last_update;        /* n_columns, written: the last step, from 0, whose gradient each got; or NULL */
-    int64_t start;               /* the steps made before the segment */
+    int64_t start;               /* the steps made before the tables begin */
     const double *weight_scale;  /* FO_PROXIMAL: product of 1 - rate l2 over the steps before */
     const double *cumulative_penalty;   /* FO_PROXIMAL: sum of rate l1 / weight_scale; FO_FLOW: sum of the rates */
     const void *accumulator;     /* FO_FLOW: like param */

@@ -24,7 +24,7 @@ FO_INLINE double FN(flow_time)(const fo_penalty *it, ptrdiff_t entry, double rat
     return rates / (__builtin_sqrt(accumulator + it->epsilon_root) + it->epsilon);
 }
 
-/* The tables' entry for a column is one more than the step after which it was left; 0 if not in this segment. */
+/* The tables' entry for a column is one more than the step after which it was left; 0 if not since they begin. */
 FO_INLINE void FN(update_column)(const fo_penalty *it, ptrdiff_t column, ptrdiff_t now)
 {
     const int64_t entry = it->last_update[column] - it->start + 1;

@@ -254,6 +254,17 @@ static int dense_step(const fo_minibatch *it)
     return 1;
 }
 
+/* The columns of a batch that makes no step have had their lagged updates all the same, and are not to have them again
+ * in the flush that follows. Returns 0. */
+static int leave_out(const fo_minibatch *it)
+{
+    const fo_penalty *penalty = it->segment->penalty;
+    const int lags = is_sparse(it->objective) && !it->segment->dense_steps && fo_is_lagged(penalty);
+    if (lags && it->t > penalty->start)
+        fo_mark_updated(penalty, it->touched->columns, has_index64(it->objective), it->touched->n, it->t);
+    return 0;
+}
+
 int fo_run_minibatch(const fo_minibatch *it)
 {
     fo_worker *worker = it->worker;
@@ -263,12 +274,12 @@ int fo_run_minibatch(const fo_minibatch *it)
     loss = batch_loss(it);
     if (!IS_FINITE(loss)) {
         worker->end = FO_BAD_LOSS;
-        return 0;
+        return leave_out(it);
     }
     if (worker->optimizer.rule->uses_value)    /* whose steps are dense: it takes sums over all parameters, too */
         worker->optimizer.value = value_of(it, loss);
     if (!(it->segment->dense_steps ? dense_step(it) : sparse_step(it)))
-        return 0;
+        return leave_out(it);
     worker->loss += loss * (double)it->batch.n;
     ++worker->n_done;
     return 1;

@@ -2,10 +2,11 @@
 #include "finite_sum/saga_svrg.h"
 #include "finite_sum/samples.h"
 
-/* A whole segment. */
+/* A whole segment, and the flush of CSR samples' columns: dense ones do not lag. */
 typedef struct {
     void (*run_dense)(fo_saga_svrg *it);
     void (*run_csr)(fo_saga_svrg *it);
+    void (*flush_csr)(fo_saga_svrg *it);
 } saga_svrg_kernels;
 
 #define PREFIX saga_svrg
@@ -32,4 +33,20 @@ void fo_run_saga_svrg(fo_saga_svrg *it)
     it->end = FO_COMPLETE;
     fo_start_polling(it->poll);
     fo_parallel_for(1, 1, run, &it);
+    it->n_lagged += it->n_done;
+}
+
+static void flush(const void *context, ptrdiff_t lo, ptrdiff_t hi)
+{
+    fo_saga_svrg *it = *(fo_saga_svrg *const *)context;
+    (void)lo;
+    (void)hi;
+    FO_KERNELS(it->objective->dtype)->flush_csr(it);
+}
+
+void fo_flush_saga_svrg(fo_saga_svrg *it)
+{
+    if (it->n_lagged > 0 && is_sparse(it->objective))
+        fo_parallel_for(1, 1, flush, &it);
+    it->n_lagged = 0;
 }

@@ -20,12 +20,14 @@ typedef struct {
     void *gradient_memory;       /* n_samples x n_outputs, times the samples' weights; SAGA writes it */
     void *mean_gradient;         /* like the parameters; SAGA writes it */
     void *scaled_columns;        /* CSR, one output, no l1: FO_SCALED_COLUMN_BYTES each, 64-byte aligned; or NULL */
-    int32_t *n_updates;          /* CSR else: per column, the steps of the segment that it has made; 0 at the start */
-    const double *weight_scale;  /* CSR: (1 - rate l2)^k for each k from 0 to the steps of the longest segment */
+    int32_t *n_updates;          /* CSR else: per column, the steps since the last flush that it has made; then 0 */
+    const double *weight_scale;  /* CSR: (1 - rate l2)^k for each k from 0 to the most steps between two flushes */
     const double *cumulative_scale;   /* CSR: the sum of the powers below k */
     fo_interrupt_poll *poll;
     void *workspace;             /* 2 n_outputs: margins, then derivatives and their changes */
     double loss;                 /* sum over the steps, added to what was there */
+    ptrdiff_t n_lagged;          /* steps since the last flush: of the segments before; each adds its own */
+    double reached;              /* with scaled columns: G after these (scaled_weights_tmpl.h) */
     ptrdiff_t n_done;            /* steps */
     fo_segment_end end;          /* written at the end, like n_done */
 } fo_saga_svrg;
@@ -33,5 +35,8 @@ typedef struct {
 enum { FO_SCALED_COLUMN_BYTES = 32 };
 
 void fo_run_saga_svrg(fo_saga_svrg *it);
+
+/* Lagged updates of all columns; parameters and mean gradient are up to date afterwards. */
+void fo_flush_saga_svrg(fo_saga_svrg *it);
 
 #endif

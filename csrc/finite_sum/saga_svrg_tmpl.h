@@ -188,25 +188,30 @@ FO_INLINE void FN(run_lagged)(fo_saga_svrg *it, const ptrdiff_t width, const int
     for (ptrdiff_t i = 0; i < it->samples.n; ++i) {
         const ptrdiff_t sample = sample_of(it->samples, i);
         const fo_sample at = csr_sample(objective, sample, format, sizeof(real));
+        const int32_t now = (int32_t)(it->n_lagged + i);
         prefetch_sample(objective, it->samples, i, format, sizeof(real));
         FN(prefetch_columns)(it, i, width, format);
         for (ptrdiff_t j = 0; j < at.n; ++j)
-            FN(lagged_update)(it, column_of(at, j, format), (int32_t)i, width, has_l1);
+            FN(lagged_update)(it, column_of(at, j, format), now, width, has_l1);
         if (!FN(derive_from_parameters)(it, at, sample, format))
             break;
         for (ptrdiff_t j = 0; j < at.n; ++j) {
             const ptrdiff_t column = column_of(at, j, format);
             FN(step_column)((real *)it->param + column * width, (real *)it->mean_gradient + column * width,
                             ((const real *)at.data)[j], change, width, c);
-            it->n_updates[column] = (int32_t)i + 1;
+            it->n_updates[column] = now + 1;
         }
         FN(step_intercepts)(it, change, c);
         ++it->n_done;
         if (fo_interrupted(it->poll))
             break;
     }
-    for (ptrdiff_t column = 0; column < objective->n_features; ++column) {
-        FN(lagged_update)(it, column, (int32_t)it->n_done, width, has_l1);
+}
+
+FO_INLINE void FN(flush_lagged)(fo_saga_svrg *it, const ptrdiff_t width, const int has_l1)
+{
+    for (ptrdiff_t column = 0; column < it->objective->n_features; ++column) {
+        FN(lagged_update)(it, column, (int32_t)it->n_lagged, width, has_l1);
         it->n_updates[column] = 0;
     }
 }
@@ -227,4 +232,16 @@ static void FN(run_csr)(fo_saga_svrg *it)
         FO_BY_CSR_FORMAT(it->objective, FN(run_lagged), it, width, has_l1);
 }
 
-static const saga_svrg_kernels FN(kernels) = {FN(run_dense), FN(run_csr)};
+static void FN(flush_csr)(fo_saga_svrg *it)
+{
+    const ptrdiff_t width = it->objective->n_outputs;
+    const int has_l1 = it->l1 != 0;
+    if (it->scaled_columns)
+        FN(flush_scaled)(it);
+    else if (width == 1)
+        has_l1 ? FN(flush_lagged)(it, 1, 1) : FN(flush_lagged)(it, 1, 0);
+    else
+        FN(flush_lagged)(it, width, has_l1);
+}
+
+static const saga_svrg_kernels FN(kernels) = {FN(run_dense), FN(run_csr), FN(flush_csr)};

@@ -23,8 +23,9 @@ FO_INLINE void FN(scale_all)(fo_saga_svrg *it)
     }
 }
 
-FO_INLINE void FN(flush_all)(fo_saga_svrg *it, double scale, double reached)
+FO_INLINE void FN(flush_scaled)(fo_saga_svrg *it)
 {
+    const double scale = it->weight_scale[it->n_lagged], reached = it->reached;
     for (ptrdiff_t j = 0; j < it->objective->n_features; ++j) {
         const FN(scaled_column) at = *FN(scaled_at)(it, j);
         ((real *)it->param)[j] = (real)(scale * (at.v - at.mean * (reached - at.reached)));
@@ -64,8 +65,9 @@ FO_INLINE void FN(run_scaled)(fo_saga_svrg *it, const fo_format format)
     const fo_objective *objective = it->objective;
     const FN(scalars) c = FN(scalars_of)(it);
     const real *change = (real *)it->workspace + 1, *intercept = (const real *)it->param + objective->n_features;
-    double scale = 1.0, reached = 0.0;
-    FN(scale_all)(it);
+    double scale = it->weight_scale[it->n_lagged], reached = it->n_lagged > 0 ? it->reached : 0.0;
+    if (it->n_lagged == 0)
+        FN(scale_all)(it);
     for (ptrdiff_t i = 0; i < it->samples.n; ++i) {
         const ptrdiff_t sample = sample_of(it->samples, i);
         const fo_sample at = csr_sample(objective, sample, format, sizeof(real));
@@ -75,7 +77,7 @@ FO_INLINE void FN(run_scaled)(fo_saga_svrg *it, const fo_format format)
         FN(prefetch_scaled)(it, i, format);
         if (!FN(derive)(it, at, sample))
             break;
-        scale = it->weight_scale[i + 1];
+        scale = it->weight_scale[it->n_lagged + i + 1];
         const double pace = it->learning_rate / scale, own = *change;   /* not per entry: its stores might alias */
         reached += pace;
         for (ptrdiff_t j = 0; j < at.n; ++j) {
@@ -90,5 +92,5 @@ FO_INLINE void FN(run_scaled)(fo_saga_svrg *it, const fo_format format)
         if (fo_interrupted(it->poll))
             break;
     }
-    FN(flush_all)(it, scale, reached);
+    it->reached = reached;
 }

@@ -17,7 +17,7 @@ void fo_single_sample_sgd(const fo_segment *segment, fo_worker *worker, ptrdiff_
     FO_KERNELS(segment->objective->dtype)->run(segment, worker, first);
 }
 
-/* What all threads share: the tables' entries at the end of the segment. */
+/* What all threads share: the tables' entries after the last step. */
 typedef struct {
     const fo_segment *segment;
     double scale, penalty;
@@ -33,7 +33,7 @@ static void flush_entries(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 void fo_flush_scaled_weights(const fo_segment *segment, int64_t t, int num_threads)
 {
     const fo_penalty *penalty = segment->penalty;
-    const ptrdiff_t now = (ptrdiff_t)(t - segment->optimizer->t), n = segment->objective->n_features;
+    const ptrdiff_t now = (ptrdiff_t)(t - penalty->start), n = segment->objective->n_features;
     const flush_task it = {segment, penalty->weight_scale[now],
                            penalty->l1 != 0 ? penalty->cumulative_penalty[now] : 0.0};
     const ptrdiff_t bytes = n * (ptrdiff_t)fo_itemsize(segment->objective->dtype);

@@ -59,14 +59,14 @@ FO_INLINE void FN(run_samples)(const fo_segment *segment, fo_worker *worker, ptr
     const fo_objective *it = segment->objective;
     const fo_penalty *penalty = segment->penalty;
     const fo_batch samples = segment->samples;
-    const ptrdiff_t stride = segment->n_workers;
+    const ptrdiff_t stride = segment->n_workers, before = (ptrdiff_t)(segment->optimizer->t - penalty->start);
+    const double *scale = penalty->weight_scale + before, *cumulative = penalty->cumulative_penalty + before;
     real *p = worker->array.param, *intercept = it->intercept ? p + it->n_features : NULL;
     fo_loss_kernel *loss_kernel = loss_of(it);
     for (ptrdiff_t i = first; i < samples.n; i += stride) {
         const ptrdiff_t sample = sample_of(samples, i);
         const fo_sample at = sample_at(it, sample, format, sizeof(real));
-        const FN(scaling) c = {penalty->weight_scale[i], penalty->weight_scale[i + 1],
-                               has_l1 ? penalty->cumulative_penalty[i] : 0.0};
+        const FN(scaling) c = {scale[i], scale[i + 1], has_l1 ? cumulative[i] : 0.0};
         const double product = has_l1 ? FN(scaled_dot)(at, p, c, format) : c.scale * FN(dot)(at, p, format);
         const real z = (real)(product + (intercept ? *intercept : 0));
         real d;

@@ -33,7 +33,7 @@ class Method(NamedTuple):
 
 # Of 1, 2 and 5 times the powers of ten, each learning rate is the one with the smallest objective after EPOCHS epochs.
 # They are large because rows of length 1 with many entries make small gradients. SAGA's is the default,
-# 1 / (3 max_smoothness).
+# 1 / (2 max_smoothness).
 METHODS = (
     Method("SGD", "sgd", 32, {"learning_rate": 20.0}),
     Method("Adagrad", "adagrad", 32, {"learning_rate": 10.0}),

@@ -51,39 +51,35 @@ def cooccurrences(lines):
 
 def initial_tables(n, rng):
     """Two tables of small random rows; a product of rows has both numbers in it."""
-    tables = [(rng.random((n, DIMENSIONS + 2), np.float32) - np.float32(0.5)) / DIMENSIONS for _ in range(2)]
-    for table, own, other in zip(tables, (-2, -1), (-1, -2), strict=True):
-        table[:, own], table[:, other] = 0, 1
-    return tables
+    left, right = [(rng.random((n, DIMENSIONS + 2), np.float32) - np.float32(0.5)) / DIMENSIONS for _ in range(2)]
+    left[:, -2], left[:, -1] = 0, 1
+    right[:, -1], right[:, -2] = 0, 1
+    return {"left": left, "right": right}
 
 
 def loss_and_gradients(tables, i, j, target, weight):
     """Mean loss of the pairs (i, j), and its gradient: one row for each pair and table."""
-    left, right = tables[0][i], tables[1][j]
+    left, right = tables["left"][i], tables["right"][j]
     residual = np.einsum("kd,kd->k", left, right) - target
     slope = (2 / len(i) * weight * residual)[:, None]
     grad_left, grad_right = slope * right, slope * left
     grad_left[:, -1] = grad_right[:, -2] = 0  # the ones stay
-    return np.mean(weight * residual**2), [fastopt.RowSparse(i, grad_left), fastopt.RowSparse(j, grad_right)]
+    gradients = {"left": fastopt.RowSparse(i, grad_left), "right": fastopt.RowSparse(j, grad_right)}
+    return np.mean(weight * residual**2), gradients
 
 
 def train(tables, counts, rng):
-    """Fit the tables; the mean loss of each epoch."""
+    """Fit the tables, which `minimize` takes as a dict."""
     target = np.log(counts.data).astype(np.float32)
     weight = np.minimum(1, counts.data / LARGE_COUNT).astype(np.float32) ** np.float32(POWER)
-    row, column = counts.row.astype(np.int32), counts.col.astype(np.int32)
-    optimizer = fastopt.Adagrad(tables, learning_rate=LEARNING_RATE, initial_accumulator_value=1e-8)
-    history = {"epoch": [], "fun": []}
-    for epoch in range(1, EPOCHS + 1):
-        losses = []
-        for batch in np.array_split(rng.permutation(len(target)), -(-len(target) // BATCH_SIZE)):
-            loss, gradients = loss_and_gradients(tables, row[batch], column[batch], target[batch], weight[batch])
-            optimizer.step(gradients)
-            losses.append(loss)
-        history["epoch"].append(epoch)
-        history["fun"].append(np.mean(losses))
-    print(optimizer)
-    return history
+    data = counts.row.astype(np.int32), counts.col.astype(np.int32), target, weight
+    options = {"learning_rate": LEARNING_RATE, "initial_accumulator_value": 1e-8, "epochs": EPOCHS}
+    result = fastopt.minimize(
+        loss_and_gradients, tables, method="adagrad", jac=True, data=data, batch_size=BATCH_SIZE, rng=rng,
+        options=options,
+    )  # fmt: skip
+    print(result.optimizer)
+    return result
 
 
 def nearest(vectors, vocabulary, token, n=5):
@@ -94,7 +90,7 @@ def nearest(vectors, vocabulary, token, n=5):
 
 def unit_vectors(tables):
     """The sum of a token's two vectors, of length 1."""
-    both = (tables[0] + tables[1])[:, :DIMENSIONS]
+    both = (tables["left"] + tables["right"])[:, :DIMENSIONS]
     return both / np.linalg.norm(both, axis=1, keepdims=True)
 
 
@@ -128,11 +124,11 @@ def main():
     vocabulary, counts = cooccurrences(sample_lines(LINES, 200, rng))
     print(f"{len(vocabulary):,} tokens, {counts.nnz:,} pairs")
     tables = initial_tables(len(vocabulary), rng)
-    history = train(tables, counts, rng)
-    vectors = unit_vectors(tables)
+    result = train(tables, counts, rng)
+    vectors = unit_vectors(result.x)
     for token in ("if", "0", "(", "self"):
         print(f"{token:>6}: {' '.join(nearest(vectors, vocabulary, token))}")
-    draw(history, vectors, vocabulary)
+    draw(result.history, vectors, vocabulary)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Method(NamedTuple):
 
 
 # Of 1, 2 and 5 times the powers of ten, each learning rate is the one with the smallest objective after EPOCHS epochs.
-# SAGA's is the default, 1 / (3 max_smoothness).
+# SAGA's is the default, 1 / (2 max_smoothness).
 METHODS = (
     Method("SGD", "sgd", 32, {"learning_rate": 0.2}),
     Method("SGD, momentum 0.9", "sgd", 32, {"learning_rate": 0.05, "momentum": 0.9}),

@@ -1,12 +1,11 @@
 """Typed Cython between an epoch of a built-in objective and its C loops: memory and tables, no maths over samples.
 
-An epoch is run in segments of consecutive batches. Between two segments the parameters are as they should be and
-Python may look at them; inside, lagged updates of columns that no sample touches are outstanding
-(csrc/finite_sum/lagged_penalty.h).
+An epoch is run in segments of consecutive batches. After a segment lagged updates of columns that no sample touches
+may be outstanding (csrc/finite_sum/lagged_penalty.h): a flush makes them, and then Python may look at the parameters.
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport INFINITY, log
+from libc.math cimport INFINITY, NAN, log
 from libc.stdint cimport int32_t, int64_t
 
 cimport numpy as cnp
@@ -16,7 +15,8 @@ from .. import _validation
 
 from .._memory import sealed
 
-from .._core cimport Engine, flush, partition_workspace, prepare_scalars, run_saga_svrg, run_segment
+from .._core cimport (Engine, flush, flush_saga_svrg, partition_workspace, prepare_scalars, run_saga_svrg,
+                      run_segment)
 from .._csrc cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_CLOSED_FORM, FO_COMPLETE, FO_CSR64, FO_DENSE_SAMPLES, FO_FLOW,
                       FO_LAGGED_GRADIENT, FO_MOST_COLUMNS, FO_NO_PENALTY, FO_PROXIMAL, FO_RAISE, FO_SCALED_COLUMN_BYTES,
                       FO_MAX_CHUNKS, fo_array, fo_batch, fo_interrupt_poll, fo_penalty, fo_sums,
@@ -35,7 +35,7 @@ PENALTIES = {
 }
 COMPLETE, BAD_LOSS, BAD_GRADIENT = FO_COMPLETE, FO_BAD_LOSS, FO_BAD_GRADIENT
 
-# A segment ends before the scale of all weights falls below this.
+# There is a flush before the next step when the scale of all weights has fallen below this.
 LEAST_SCALE = 2.0**-40
 
 # A step that leaves less of a parameter ends a segment of SAGA and SVRG too soon for scaled weights to pay.

@@ -30,6 +30,9 @@ cdef class MinibatchSegments:
     cdef fo_worker *workers
     cdef list memory
     cdef double decay_l2
+    cdef object weight_scale, cumulative_penalty
+    cdef double last_rate
+    cdef bint lags                    # whether there were steps since the last flush
     cdef readonly double loss
     cdef readonly double grad_norm
     cdef readonly object last_update
@@ -58,6 +61,7 @@ cdef class MinibatchSegments:
         segment.single_sample_sgd = not plan.dense_steps and self.is_single_sample_sgd()
         segment.dense_steps = plan.dense_steps or not (self.is_sparse() or segment.single_sample_sgd)
         self.bind_penalty(penalty)
+        self.weight_scale, self.cumulative_penalty = np.ones(1), np.zeros(1)
         self.workers = <fo_worker *>PyMem_Calloc(plan.n_workers, sizeof(fo_worker))
         if self.workers == NULL:
             raise MemoryError()
@@ -142,7 +146,7 @@ cdef class MinibatchSegments:
 
     def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, cnp.ndarray rates not None,
             int num_threads, double loss):
-        """Run the batches of samples [first, first + n_samples) of an order.
+        """Run the batches of samples [first, first + n_samples) of an order; columns may lag until the next flush.
 
         Returns how many were run and how many left out, and why it ended.
 
@@ -163,16 +167,17 @@ cdef class MinibatchSegments:
             engine.pin(rates)
             if order is not None:
                 engine.pin(order)
-            tables = self.tables(rates[1:])
-            n_batches, start = len(tables[0]) - 1, engine.it.t
+            start = engine.it.t
+            if self.lags and self.weight_scale[start - self.penalty.start] < LEAST_SCALE:
+                self.flush_pinned(start, num_threads)
+            if not self.lags:
+                self.penalty.start, self.lags = start, True
+            n_batches = self.extend_tables(rates[1:])
             it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))
             it.n_batches, it.loss = n_batches, loss
             it.pipelined = self.worth_pipelining(num_threads)
             it.num_threads = 1 if it.pipelined or it.n_workers > 1 else num_threads
             it.learning_rate = <const double *>cnp.PyArray_DATA(rates)
-            self.penalty.start = start
-            self.penalty.weight_scale = <const double *>data_of(tables[0])
-            self.penalty.cumulative_penalty = <const double *>data_of(tables[1])
             with nogil:
                 run_segment(it, self.workers)
                 for k in range(it.n_workers):
@@ -181,12 +186,38 @@ cdef class MinibatchSegments:
                     n_done += self.workers[k].n_done
                     n_skipped += self.workers[k].n_skipped
                     end = end or self.workers[k].end
-                flush(it, &self.workers[0], start + reached, num_threads)
             self.take_over(rates, start, n_done, n_skipped)
+            self.last_rate = rates[reached]
+            if end or n_skipped:      # batches that were left out are no steps, but lock-free ones are in the tables
+                self.flush_pinned(start + reached, num_threads)
         finally:
             engine.let_go()
             engine.release()
         return n_done, n_skipped, end
+
+    def flush(self, int num_threads):
+        """Bring all columns up to date."""
+        cdef Engine engine = self.optimizer
+        if not self.lags:
+            return
+        engine.acquire("minimize()")
+        try:
+            engine.pin_all()
+            self.flush_pinned(engine.it.t, max(num_threads, 1))
+        finally:
+            engine.let_go()
+            engine.release()
+
+    cdef int flush_pinned(self, int64_t t, int num_threads) except -1:
+        """The same, for the steps before t."""
+        cdef fo_segment *it = &self.segment
+        it.learning_rate = &self.last_rate
+        with nogil:
+            flush(it, &self.workers[0], t, num_threads)
+        self.lags = False
+        if t != self.optimizer.it.t and self.last_update is not None:
+            self.last_update[...] = self.optimizer.it.t - 1
+        return 0
 
     cdef int take_over(self, cnp.ndarray rates, int64_t start, Py_ssize_t n_done, Py_ssize_t n_skipped) except -1:
         """What the workers leave behind, into the optimizer."""
@@ -196,8 +227,6 @@ cdef class MinibatchSegments:
         self.grad_norm = self.workers[last].squared_norm ** 0.5
         engine.it.t = start + n_done
         engine.skipped += n_skipped
-        if n_skipped and self.last_update is not None:
-            self.last_update[...] = engine.it.t - 1  # flushed: nothing is missed; skipped batches are no steps
         if n_done:
             engine.last_rate = rates[n_done]
         if not self.segment.single_sample_sgd:
@@ -209,19 +238,33 @@ cdef class MinibatchSegments:
                     prepare_scalars(&engine.it, rates[k + 1], start + k + 1, engine.it.carried)
         return 0
 
-    cdef tuple tables(self, rates):
-        """The tables of the penalty over as many steps as one segment may have."""
-        kind, start = self.penalty.kind, np.ones(1)
+    cdef Py_ssize_t extend_tables(self, rates) except -1:
+        """Go on with the tables of the penalty for as many more steps as there may be; returns how many these are."""
+        cdef Py_ssize_t known = self.optimizer.it.t - self.penalty.start
+        scale, penalty = self.next_entries(rates, self.weight_scale[known], self.cumulative_penalty[known])
+        cdef Py_ssize_t n = len(scale) - 1, size = known + n + 1
+        if size > len(self.weight_scale):
+            self.weight_scale = np.resize(self.weight_scale, 2 * size)
+            self.cumulative_penalty = np.resize(self.cumulative_penalty, 2 * size)
+        self.weight_scale[known:size] = scale
+        self.cumulative_penalty[known:size] = penalty
+        self.penalty.weight_scale = <const double *>data_of(self.weight_scale)
+        self.penalty.cumulative_penalty = <const double *>data_of(self.cumulative_penalty)
+        return n
+
+    cdef tuple next_entries(self, rates, double scale, double penalty):
+        """The entries of both tables before the first of these steps, which are given, and after each."""
+        kind, start = self.penalty.kind, np.full(1, penalty)
         if kind == FO_FLOW:
-            return np.ones(len(rates) + 1), np.concatenate([np.zeros(1), np.cumsum(rates)])
+            return np.ones(len(rates) + 1), np.cumsum(np.concatenate([start, rates]))
         if kind != FO_PROXIMAL or self.segment.dense_steps:
             return np.ones(len(rates) + 1), np.zeros(len(rates) + 1)
-        decay = np.cumprod(np.concatenate([start, 1.0 - rates * self.decay_l2]))
+        decay = np.cumprod(np.concatenate([np.full(1, scale), 1.0 - rates * self.decay_l2]))
         n = len(rates)
         if decay.min() < LEAST_SCALE:
             n = max(1, int(np.searchsorted(-decay, -LEAST_SCALE, side="right")))
-        decay = decay[: n + 1].copy()
-        return decay, np.concatenate([np.zeros(1), np.cumsum(rates[:n] * self.penalty.l1 / decay[1:])])
+        shrinking = rates[:n] * self.penalty.l1 / decay[1 : n + 1]
+        return decay[: n + 1], np.cumsum(np.concatenate([start, shrinking]))
 
     def skip(self):
         """Count the batch that ended a segment as left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,13 @@ FORMER_NAMES = {"table": "gradient_memory", "mean": "mean_gradient"}
 
 
 class AutomaticRate(LearningRate):
-    """A learning rate that is constant, or None: made from the objective."""
+    """A learning rate that is a number, a schedule, or None: made from the objective."""
+
+    def __init__(self, default):
+        super().__init__(default, "(0, inf)")
 
     def check(self, value):
-        return None if value is None else _validation.scalars.real(self.name, value, "(0, inf)")
+        return None if value is None else super().check(value)
 
     def __set__(self, instance: Any, value: Any) -> None:
         _validation.optimizers.refuse_finite_sum_assignment(self.name)
@@ -37,6 +41,7 @@ class FiniteSumMethod(KnownAttributes):
     """
 
     updates_memory = None
+    rate_share = None  # the automatic learning rate, times the largest smoothness of a sample
     _uses_value = False
     learning_rate = AutomaticRate(None)
     num_threads = ThreadCount(None, keyword_only=True)
@@ -48,26 +53,35 @@ class FiniteSumMethod(KnownAttributes):
         super().__init_subclass__(**kwargs)
         declare(cls)
 
-    def __init__(self, params: Array, learning_rate: float | None = None, *, num_threads: int | None = None) -> None:
+    def __init__(self, params: Array, learning_rate: Any = None, *, num_threads: int | None = None) -> None:
         if self.updates_memory is None:
             _validation.optimizers.refuse_base_class(type(self).__name__, "a method", "fastopt.SAGA")
         self.params = params
         given = {"learning_rate": learning_rate, "num_threads": num_threads}
         self._values = {name: each.check(given[name]) for name, each in self._declared.items()}
         self.step_count = self.skipped_steps = 0
-        self.state = {}
+        self.state, self._epoch_rate = {}, math.nan
 
     @property
     def _last_rate(self):
-        rate = self._values["learning_rate"]
-        return np.nan if rate is None or self.step_count == 0 else rate
+        return math.nan if self.step_count == 0 else self._epoch_rate
 
-    def _bind(self, gradient_memory, mean_gradient, rate):
-        """Take the arrays that the steps update, and their learning rate; a loaded state is copied into the arrays."""
+    def _bind(self, gradient_memory, mean_gradient):
+        """Take the arrays that the steps update; a loaded state is copied into them."""
         loaded, self.state = self.state, {"gradient_memory": gradient_memory, "mean_gradient": mean_gradient}
         for name, array in loaded.items():
             self.state[name][...] = array
-        self._values["learning_rate"] = rate
+
+    def _begin_epoch(self, objective):
+        """Return the learning rate of the epoch that the next step is in."""
+        rate = self._values["learning_rate"]
+        if rate is None:
+            rate = self._values["learning_rate"] = _validation.minimize.automatic_rate(self.rate_share, objective)
+        elif callable(rate):
+            first = self.step_count - self.step_count % objective.n_samples
+            rate = _validation.optimizers.scheduled_rate(rate(first), "[0, inf)", first)
+        self._epoch_rate = rate
+        return rate
 
     def solution(self) -> Array:
         """Return what to use after a run.
@@ -79,16 +93,24 @@ class FiniteSumMethod(KnownAttributes):
         """
         return np.array(self.params)
 
-    def _project(self, projection):
+    def _project(self, projections):
         """After a step: move the parameters into bounds."""
-        projection.project(self.params)
+        projections[0].project(self.params)
 
     def _snapshot(self):
         return {
             "optimizer": type(self).__name__,
             "step_count": self.step_count,
-            "learning_rate": self._values["learning_rate"],
+            **self._saved_rate(),
             "state": dict(self.state),
+        }
+
+    def _saved_rate(self):
+        """What a checkpoint has of the learning rate: NaN is one that is not made yet."""
+        rate = self._values["learning_rate"]
+        return {
+            "learning_rate": None if callable(rate) else math.nan if rate is None else rate,
+            "schedule": rate.state_dict() if hasattr(rate, "state_dict") else None,
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -105,8 +127,11 @@ class FiniteSumMethod(KnownAttributes):
             When it does not fit; nothing has changed then.
         """
         saved = self.schema()("state_dict", saved)
+        if saved["schedule"] is not None:
+            self._values["learning_rate"].load_state_dict(saved["schedule"])  # the only one that may refuse it
+        elif saved["learning_rate"] is not None:
+            self._values["learning_rate"] = saved["learning_rate"]
         self.step_count = saved["step_count"]
-        self._values["learning_rate"] = saved["learning_rate"]
         self.state = saved["state"]
 
     def schema(self, memory_shape=(None, None), steps=(0, saved_runs.MOST)):
@@ -116,14 +141,22 @@ class FiniteSumMethod(KnownAttributes):
             "gradient_memory": saved_runs.array(params.dtype, memory_shape),
             "mean_gradient": saved_runs.array(params.dtype, params.shape),
         }
-        return saved_runs.record(
+        entries = saved_runs.record(
             {
                 "optimizer": functools.partial(choice, allowed=(type(self).__name__,)),
                 "step_count": functools.partial(integer, minimum=steps[0], maximum=steps[1]),
-                "learning_rate": saved_runs.number("(0, inf)"),
+                "learning_rate": saved_runs.optional(saved_runs.number("(0, inf)")),
+                "schedule": saved_runs.optional(saved_runs.a_dict),
                 "state": saved_runs.record(arrays, FORMER_NAMES),
             }
         )
+
+        def check(name, value):
+            value = entries(name, {"schedule": None, **saved_runs.a_dict(name, value)})  # new since version 0.1
+            _validation.state_dicts.learning_rate_state(value, self._saved_rate(), self._declared["learning_rate"])
+            return value
+
+        return check
 
     def __repr__(self):
         settings = f"learning_rate={self._values['learning_rate']!r}"
@@ -148,8 +181,9 @@ class SAGA(FiniteSumMethod):
     ----------
     params : ndarray
         The parameters of the objective.
-    learning_rate : float, optional
-        In (0, inf), constant; by default ``1 / (3 * objective.max_smoothness)``.
+    learning_rate : float or callable, optional
+        In (0, inf), or a schedule: a callable that gives it for the step number t = 0, 1, 2, ... and is asked at the
+        start of each epoch. By default ``1 / (2 * objective.max_smoothness)``, which is constant.
     num_threads : int, optional
         Most threads to use for passes over all samples; the steps themselves use one.
 
@@ -174,7 +208,7 @@ class SAGA(FiniteSumMethod):
     array([1., 1.])
     """
 
-    updates_memory = True
+    updates_memory, rate_share = True, 0.5
 
 
 class SVRG(FiniteSumMethod):
@@ -192,8 +226,9 @@ class SVRG(FiniteSumMethod):
     ----------
     params : ndarray
         The parameters of the objective.
-    learning_rate : float, optional
-        In (0, inf), constant; by default ``1 / (3 * objective.max_smoothness)``.
+    learning_rate : float or callable, optional
+        In (0, inf), or a schedule: a callable that gives it for the step number t = 0, 1, 2, ... and is asked at the
+        start of each epoch. By default ``1 / objective.max_smoothness``, which is constant.
     num_threads : int, optional
         Most threads to use for passes over all samples; the steps themselves use one.
 
@@ -217,7 +252,7 @@ class SVRG(FiniteSumMethod):
     array([1., 1.])
     """
 
-    updates_memory = False
+    updates_memory, rate_share = False, 1.0
 
 
 #: Name -> class of the methods that need a built-in objective.

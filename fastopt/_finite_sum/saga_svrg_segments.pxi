@@ -9,9 +9,8 @@ cdef class SagaSvrgSegments:
         With its `l2` and `l1`.
     method : FiniteSumMethod
         Whose `params` are updated.
-    learning_rate : float
     longest : int
-        Most steps in a segment.
+        Most steps between two flushes.
     poll : InterruptPoll
     """
 
@@ -21,25 +20,31 @@ cdef class SagaSvrgSegments:
     cdef readonly object mean_gradient
     cdef Held param
     cdef list memory
-    cdef Py_ssize_t longest
+    cdef tuple tables
+    cdef Py_ssize_t most, longest
 
-    def __cinit__(self, FiniteSum objective not None, method, double learning_rate, Py_ssize_t longest,
-                  InterruptPoll poll not None):
+    def __cinit__(self, FiniteSum objective not None, method, Py_ssize_t longest, InterruptPoll poll not None):
         cdef fo_saga_svrg *it = &self.it
         objective._check_initialised()
         self.param = Held(method.params)
         cdef cnp.ndarray param = self.param.view
         _validation.objectives.own_layout(param, objective.n_parameters, objective.dtype)
-        self.objective, self.longest, self.memory = objective, longest, [poll]
+        self.objective, self.most, self.memory = objective, longest, [poll]
         self.gradient_memory = sealed(np.zeros((objective.it.n_samples, objective.it.n_outputs), param.dtype))
         self.mean_gradient = sealed(np.zeros_like(param))
         it.poll, it.objective, it.updates_memory = &poll.it, &objective.it, method.updates_memory
-        it.learning_rate, it.l2, it.l1 = learning_rate, objective.l2, objective.l1
+        it.learning_rate, it.l2, it.l1 = NAN, objective.l2, objective.l1
         it.param, it.workspace = data_of(param), data_of(self.keep(np.empty(2 * objective.it.n_outputs, param.dtype)))
         it.gradient_memory = data_of(self.keep(base_view(self.gradient_memory)))
         it.mean_gradient = data_of(self.keep(base_view(self.mean_gradient)))
         it.n_updates = <int32_t *>data_of(self.keep(np.zeros(objective.it.n_features, np.int32)))
-        self.make_tables(1.0 - learning_rate * it.l2)
+        self.set_learning_rate(0.0)
+
+    def set_learning_rate(self, double learning_rate):
+        """Take the rate of the steps to come, before the first one and between segments."""
+        if learning_rate != self.it.learning_rate:
+            self.make_tables(1.0 - learning_rate * self.it.l2)
+            self.it.learning_rate = learning_rate
 
     cdef cnp.ndarray keep(self, cnp.ndarray array):
         """Let an array live as long as this object."""
@@ -51,13 +56,17 @@ cdef class SagaSvrgSegments:
         cdef fo_saga_svrg *it = &self.it
         cdef bint one_output = it.objective.format != FO_DENSE_SAMPLES and it.objective.n_outputs == 1
         cdef bint scales = one_output and it.l1 == 0.0 and decay_factor >= LEAST_SCALED_DECAY
+        cdef cnp.ndarray powers, sums, columns = None
+        self.longest = self.most
         if scales and decay_factor < 1.0:
             self.longest = min(self.longest, int(log(LEAST_SCALE) / log(decay_factor)))
         powers = np.cumprod(np.concatenate([np.ones(1), np.full(self.longest, decay_factor)]))
         sums = np.concatenate([np.zeros(1), np.cumsum(powers[:self.longest])])
-        it.weight_scale, it.cumulative_scale = <double *>data_of(self.keep(powers)), <double *>data_of(self.keep(sums))
         if scales:
-            it.scaled_columns = data_of(self.keep(aligned_workspace(it.objective.n_features * FO_SCALED_COLUMN_BYTES)))
+            columns = aligned_workspace(it.objective.n_features * FO_SCALED_COLUMN_BYTES)
+        it.weight_scale, it.cumulative_scale = <double *>data_of(powers), <double *>data_of(sums)
+        it.scaled_columns = data_of(columns) if scales else NULL
+        self.tables = powers, sums, columns
         return 0
 
     def fill(self, int num_threads):
@@ -69,10 +78,15 @@ cdef class SagaSvrgSegments:
         return loss
 
     def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, double loss):
-        """One step for each sample; returns the number of steps and why it ended. Losses are added to `loss`."""
+        """One step for each sample; returns the number of steps and why it ended. Losses are added to `loss`.
+
+        There may be fewer steps than samples. Columns may lag until the next flush.
+        """
         order, pins = batch_order(order, self.objective.n_samples, first, n_samples), Pins()
+        if self.it.n_lagged >= self.longest:
+            self.flush()
         self.it.loss = loss
-        self.it.samples = batch_of(order, first, min(n_samples, self.longest))
+        self.it.samples = batch_of(order, first, min(n_samples, self.longest - self.it.n_lagged))
         self.check_param()
         self.objective.samples.pin(pins)
         pins.reserve(pins.n + 2)
@@ -85,6 +99,18 @@ cdef class SagaSvrgSegments:
         finally:
             pins.release()
         return self.it.n_done, self.it.end
+
+    def flush(self):
+        """Bring all columns up to date."""
+        pins = Pins()
+        self.check_param()
+        pins.reserve(1)
+        pins.add(self.param.view)
+        try:
+            with nogil:
+                flush_saga_svrg(&self.it)
+        finally:
+            pins.release()
 
     cdef int check_param(self) except -1:
         """Refuse parameters that are no longer what was bound."""

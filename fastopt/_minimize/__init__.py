@@ -8,28 +8,30 @@ from typing import Any
 import numpy as np
 
 from .. import _checkpoint
-from .._memory import sealed
-from .._types import ArrayLike, StrPath
-from .._validation import minimize as validation
-from .._validation import saved_runs
+from .._types import ArrayLike, StrPath, Structure
+from .._validation import minimize as checks
+from .._validation import saved_runs, starting_points
 from ..objectives._base import Objective
-from . import arguments, stopping
+from . import arguments, noise, stopping
 from .batches import Batches, NoSamples
 from .bounds import Projection
+from .callbacks import callback_of, epoch_callback_of
 from .finite_sums import BuiltInEvaluator, FiniteSumRun
-from .report import History, Progress, callback_of, show
+from .held_out import validation_loss
+from .report import History, Progress, show
 from .run import Run, RunParts
 from .scipy_method import scipy_method
 from .settings import Method, Settings
+from .structures import starting_point
 
 __all__ = ["minimize", "scipy_method"]
 
 
 def minimize(
     fun: Any,
-    x0: ArrayLike,
+    x0: ArrayLike | Structure,
     args: tuple[Any, ...] = (),
-    method: Any = "adam",
+    method: Any = None,
     jac: Any = None,
     *,
     bounds: Any = None,
@@ -41,12 +43,14 @@ def minimize(
     batch_size: int | None = None,
     rng: int | np.random.Generator | None = None,
     resume: StrPath | None = None,
+    validation: Any = None,
+    epoch_callback: Callable[..., Any] | None = None,
 ) -> Any:
     """Minimize a function whose values or gradients are noisy, or a mean over samples.
 
     Arguments, result and conventions follow `scipy.optimize.minimize`; constraints and second derivatives are not
-    taken, and `data`, `n_samples`, `batch_size`, `rng` and `resume` are new. For a guide see "minimize" in the
-    documentation.
+    taken, and `data`, `n_samples`, `batch_size`, `rng`, `resume`, `validation` and `epoch_callback` are new. For a
+    guide see "minimize" in the documentation.
 
     Parameters
     ----------
@@ -54,33 +58,39 @@ def minimize(
         The objective. Its arguments are ``fun(x, *args)``; with `n_samples` ``fun(x, index, *args)``, where `index`
         is a read-only int64 array: the batch; with ``data=(A, b, ...)`` ``fun(x, A[index], b[index], ...,
         *args)``. It may draw samples of its own. Over samples it must be a mean, not a sum. `x` is a read-only view
-        of the parameters, which the next step overwrites: copy what is to be kept. For compiled objectives see
-        "Native objectives" in the documentation.
-    x0 : array_like, shape (n,)
-        Starting point. float32 stays float32, everything else becomes float64. Never written.
+        of the parameters, or a list or dict of such views, which the next step overwrites: copy what is to be kept. For
+        compiled objectives, to which several arrays are one vector, see "Native objectives" in the documentation.
+    x0 : array_like, or dict or list of arrays
+        Starting point: of shape (n,) as in SciPy, of more dimensions, or several arrays. `fun`, `jac`, callbacks and
+        the result have its structure. float32 stays float32 if all arrays have it, everything else becomes float64.
+        Never written. For built-in objectives of shape (n,).
     args : tuple, optional
         Further arguments of `fun` and `jac`.
-    method : str, Optimizer class, callable or None, default="adam"
-        A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters.
-        None needs no tuning where parameters are of the order of 1: Adam, with a learning rate that falls from 0.05
-        to 0 along half a cosine over the whole budget.
-    jac : {True, callable, None, "2-point", "3-point", "spsa"}, optional
+    method : str, Optimizer class, callable or None, optional
+        A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters. None needs no
+        learning rate: `Prodigy`, with a factor that falls to 0 over the whole budget; see Notes.
+    jac : {True, callable, None, "2-point", "3-point", "cs", "spsa"}, optional
         How the gradient is computed. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
         A gradient is an array with shape and dtype of `x`, which other forms that SciPy takes are converted to, or any
-        sparse one that `Optimizer.step` takes. None or
-        "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2; in
-        float64. "spsa": two evaluations on the same batch at random shifts (Spall 1992), for any n.
-    bounds : scipy.optimize.Bounds or sequence of (low, high), optional
+        sparse one that `Optimizer.step` takes; for several arrays a dict or list of them. None, False
+        or "2-point": forward differences on the same batch, n + 1 evaluations; "3-point": central ones, 2 n + 2;
+        `x` is float64 then. "cs": complex steps. "spsa": two evaluations on the same batch at random shifts
+        (Spall 1992), for any n. None without samples: "spsa", with an OptimizeWarning, if `fun` gives two values at
+        `x0`.
+    bounds : scipy.optimize.Bounds, sequence of (low, high), or dict or list, optional
         Kept by projection after each step, by the parameters and by the solution. A starting point outside is moved,
-        with an OptimizeWarning.
+        with an OptimizeWarning. ``(low, high)`` with two numbers holds for all parameters. For an array of more
+        dimensions ends may be arrays, too. For several arrays a dict or list has the bounds of each, None for
+        none. None or infinity is no end.
     tol : float, optional
         Ends the run when the smoothed loss of an epoch has not fallen by more than ``tol * max(1, |best|)`` for
         `patience` epochs: see Notes. Without it the budget is used up.
     callback : callable, optional
         Called after each iteration as ``callback(intermediate_result)`` if that is the name of its only parameter,
-        with an OptimizeResult with `x`, `fun` (of the iteration's batch, before its step), `nit` and `nepoch`; else
-        as ``callback(x)``. Both are given copies of the parameters, at which gradients are taken; the optimizer's
-        solution may be another. It may raise StopIteration to end the run.
+        with an OptimizeResult with `x`, `fun` (of the iteration's batch, before its step; of a built-in objective with
+        the penalties after it), `nit` and `nepoch`; else as ``callback(x)``. Both are given copies of the parameters,
+        at which gradients are taken; the optimizer's solution may be another. `x` and `fun` of a result are computed
+        when they are read, or after the call if it is kept. It may raise StopIteration to end the run.
     options : dict, optional
         Hyper-parameters of the method (`learning_rate` may be a schedule; `reduce_on_plateau` is given the losses
         of the epochs), and:
@@ -100,8 +110,11 @@ def minimize(
             Weight of the past in "ema", in [0, 1).
         return_best : bool, default=False
             Return the solution at the end of the epoch with the smallest loss, not the last one.
-        spsa_step : float, default=0.01
-            Size of the shifts of ``jac="spsa"`` in the first iteration; about the noise of `fun` is a good value.
+        finite_diff_rel_step : float or array, optional
+            Steps of differences in units of `x`, as in SciPy; by default from the dtype in which `fun` computes.
+        spsa_step : float, optional
+            Size of the shifts of ``jac="spsa"`` in the first iteration: by default found by calibration with
+            ``method=None`` and where noise was noticed, else 0.01.
         parallel : {"batch", "hogwild"}
             Built-in objectives: threads share a batch, or take samples each and update the same `x` without locks;
             not for methods whose steps take sums over all of `x`, such as "lamb".
@@ -129,26 +142,37 @@ def minimize(
     resume : path, optional
         A checkpoint of the same run, to be continued: it ends with the bits it would have had without interruption.
         `x0` gives shape and dtype only. Parameters, state, hyper-parameters and the random generator are those of the
-        checkpoint; the objective, the data, schedules and the budget those of this call.
+        checkpoint; the objective, the data, schedules, callbacks, `validation` and the budget those of this call.
+    validation : callable, Objective, array or tuple of arrays, optional
+        A loss that no step sees, evaluated at the solution after each epoch: a function of `x`, an object of
+        `fastopt.objectives` with its own penalties, or held-out samples in the form of `data`, over which the mean of
+        `fun` is taken. For a built-in `fun` samples are ``(X, y)``, over which its loss is taken without penalties and
+        weights. It is in `history`, and takes the place of the loss of the epoch in `tol`, `patience`, `return_best`
+        and `reduce_on_plateau`. NaN and infinity count as no progress.
+    epoch_callback : callable, optional
+        Called after each complete epoch as ``epoch_callback(state)``, with an OptimizeResult with `x` (a read-only view
+        of the solution, valid during the call: copy what is to be kept), `fun` (the loss of the epoch), `validation`
+        (None without one), `nit`, `nepoch`, `learning_rate`, `grad_norm` and `time`. It may raise StopIteration to end
+        the run. Built-in objectives run whole epochs in C between two calls.
 
     Returns
     -------
     OptimizeResult
-        x : ndarray
+        x : ndarray, or dict or list of ndarrays
             The solution: ``optimizer.solution()`` where that is an average, as that of `ASGD`. Otherwise, unless it is
-            averaged or the best one, the array that `optimizer` is bound to.
+            averaged or the best one, what `optimizer` is bound to.
         fun : float
             The objective at `x`: over all samples in their own order, or one more evaluation where there are none.
-        jac : ndarray or sparse
+        jac : ndarray or sparse, or dict or list of them
             The gradient at `x`, of a built-in objective over all samples; with other samples, with "spsa" and where
             an iteration failed, the last one that a step of this call used, None if there was none.
         nit, nepoch, nfev, njev : int
-            Iterations, complete epochs, calls for values and for gradients.
+            Iterations, complete epochs, calls of `fun` for values, on held-out samples as well, and for gradients.
         success, status, message : bool, int, str
             See Notes.
         history : dict of arrays
             One entry per epoch: iteration, epoch, fun (its mean loss), learning_rate and grad_norm of its last
-            iteration, and time in seconds. An incomplete epoch at the end has an entry, too.
+            iteration, time in seconds, and with `validation` that. An incomplete epoch at the end has an entry, too.
         optimizer : Optimizer
             With its state.
 
@@ -161,6 +185,10 @@ def minimize(
 
     Notes
     -----
+    ``method=None`` is `Prodigy` with ``beta_1=0.8, beta_2=0.97, growth_rate=2, epsilon=1e-12``, ``d0 = 1e-5 * max(1,
+    max|x0|)`` and, as `learning_rate`, a factor of the rate that it finds, which falls from 1 to 0 along half a cosine
+    over the budget; options replace any of these. Each step is a pass over all of `x`, with sparse gradients, too.
+
     The statuses:
 
     == ======= =====================================================================================================
@@ -170,14 +198,14 @@ def minimize(
     3  failure the gradient became NaN or infinite (only with ``nonfinite="raise"``, the default here)
     4  failure the parameters overflowed; x is that of the last epoch before
     5  success `bounds` leave a single point, where the objective is evaluated once
-    99 failure the callback raised StopIteration
+    99 failure `callback` or `epoch_callback` raised StopIteration
     == ======= =====================================================================================================
 
     The loss of an epoch is the mean over its iterations. It is smoothed as ``s = 0.7 s + 0.3 loss``, so that noise in
     a single epoch neither ends a run nor keeps it going.
 
-    An exception in `fun`, `jac` or `callback` passes through unchanged. Ctrl-C raises KeyboardInterrupt; with
-    `checkpoint` the iteration is finished first (a second Ctrl-C does not wait), and the file has all of it.
+    An exception in `fun`, `jac`, `validation` or a callback passes through unchanged. Ctrl-C raises KeyboardInterrupt;
+    with `checkpoint` the iteration is finished first (a second Ctrl-C does not wait), and the file has all of it.
 
     Examples
     --------
@@ -191,52 +219,58 @@ def minimize(
     ...     residual = X @ w - y
     ...     return residual @ residual / (2 * len(y)), X.T @ residual / len(y)
     >>> res = fastopt.minimize(loss, np.zeros(3), jac=True, data=(X, y), batch_size=64, rng=0,
-    ...                        options={"learning_rate": 0.05, "epochs": 20})
+    ...                        options={"epochs": 20})
     >>> res.x.round(1)
     array([ 1. , -2. ,  0.5])
     >>> res.nit, res.nepoch, res.success
     (640, 20, True)
     """
-    x = validation.starting_point(x0)
-    remaining = validation.options(options)
+    built_in = isinstance(fun, Objective)
+    params = starting_point(x0, fun.dtype if built_in else None)
+    remaining = checks.options(options)
     settings = Settings.take(remaining)
     chosen = Method(method, remaining)
-    built_in = isinstance(fun, Objective)
     if built_in:
-        x = x.astype(fun.dtype, copy=False)
-        validation.objective_arguments(fun, x, jac, args, data, n_samples)
+        if not params.is_vector:
+            starting_points.refuse_dimensions(x0, params.keys, " for a built-in objective")
+        checks.objective_arguments(fun, params.vector, jac, args, data, n_samples)
         n_samples = fun.n_samples
         batch_size = 1 if batch_size is None and chosen.needs_objective else batch_size
     elif chosen.needs_objective:
-        validation.needs_objective(chosen.name.lower())
+        checks.needs_objective(chosen.name.lower())
     else:
-        validation.no_parallel_samples(settings)
-    x = sealed(x)  # a function that makes the optimizer is given it, and may not resize it
+        checks.no_parallel_samples(settings)
     samples = arguments.samples(data, n_samples, batch_size)
-    tol = validation.tolerance(tol)
-    projection = None if bounds is None else Projection.of(bounds, x)
+    tol = checks.tolerance(tol)
+    projection = None if bounds is None else Projection.of(bounds, params)
     saved = None if resume is None else arguments.saved_run(resume)
-    generator = validation.generator(rng)
+    generator = checks.generator(rng)
     if saved is not None:
         generator = arguments.resumed_generator(rng, saved["run"]["rng"]["bit_generator"])
     batches = NoSamples(settings.epoch_length) if samples is None else Batches(*samples, generator)
     if built_in:
         evaluate = BuiltInEvaluator(fun)
     else:
-        functions = arguments.UserFunctions(fun, jac, args)
-        evaluate = arguments.evaluator(functions, x, batches, projection, settings, generator)
+        functions = arguments.UserFunctions(fun, noise.jac_of_run(jac, saved), args)
+        evaluate = arguments.evaluator(functions, params, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     if projection is not None and saved is None:
-        projection.start(x)  # first: some optimizers make their state of the parameters
-    optimizer = chosen.optimizer(x, limit)
-    identity = arguments.identity(x, optimizer, batches, settings) | evaluate.identity()
+        projection.start(params.vector)  # first: some optimizers make their state of the parameters
+    optimizer = noise.optimizer(chosen, evaluate, params, limit)
+    params.check_unmoved()
+    held_out = validation_loss(validation, fun, params, evaluate, batches)
+    identity = arguments.identity(params, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         saved_runs.same_run(saved["identity"], identity, resume)
     parts = RunParts(
-        x, evaluate, batches, optimizer, generator, settings, limit, identity, bounds=projection,
-        average=arguments.average(settings, x, optimizer), callback=callback_of(callback), history=History(),
+        params, evaluate, batches, optimizer, chosen.shared, generator, settings, limit, identity, bounds=projection,
+        average=arguments.average(settings, params.vector, optimizer), callback=callback_of(callback),
+        epoch_callback=epoch_callback_of(epoch_callback, params), validation=held_out,
+        history=History(validated=held_out is not None),
         watch=None if tol is None else stopping.LossWatch(tol, settings.patience),
     )  # fmt: skip
+    if saved is None:
+        parts = noise.answered(parts, chosen, jac)
     run = FiniteSumRun(parts) if built_in else Run(parts)
     if saved is None:
         run.begin()
@@ -261,11 +295,11 @@ def _result(run, status, unit, tol):
     from scipy.optimize import OptimizeResult
 
     if run.weight_sum > 0:
-        run.note_epoch()  # the last one is incomplete, and not in a checkpoint
-    x = run.best_x if run.best_x is not None else run.answer()
+        run.note_epoch(run.answer(run.solution()))  # the last one is incomplete, and not in a checkpoint
+    x = run.best_x if run.best_x is not None else run.answer(run.solution())
     value, gradient, status = run.evaluated(x, status)
     result = OptimizeResult(
-        x=x,
+        x=run.params.structured(x),
         fun=value,
         jac=gradient,
         nit=run.nit,
@@ -274,7 +308,7 @@ def _result(run, status, unit, tol):
         njev=run.evaluate.njev,
         success=status in (stopping.CONVERGED, stopping.FIXED) or (status == stopping.BUDGET and tol is None),
         status=status,
-        message=stopping.MESSAGES[status].format(unit=unit, nit=run.nit),
+        message=stopping.MESSAGES[status].format(unit=unit, nit=run.nit, by=run.stopped_by),
         history=run.history.arrays(),
         optimizer=run.optimizer,
     )

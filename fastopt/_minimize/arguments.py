@@ -9,7 +9,9 @@ from .._validation import minimize as validation
 from .._validation import samples as sample_checks
 from .._validation import saved_runs
 from .averages import Ema, Polyak
-from .evaluation import Combined, Differences, Native, Separate, Spsa
+from .differences import ComplexSteps, Differences
+from .evaluation import Combined, Native, Separate
+from .spsa import Spsa
 
 
 class UserFunctions(NamedTuple):
@@ -40,23 +42,26 @@ def samples(data, n_samples, batch_size):
     return None if n is None else (n, size, arrays)
 
 
-def evaluator(functions, x, batches, projection, settings, generator):
-    """What computes value and gradient of the user's objective."""
+def evaluator(functions, params, batches, projection, settings, generator):
+    """What computes value and gradient of the user's objective at a vector."""
     from scipy import LowLevelCallable
 
-    fun, jac, args = functions.fun, functions.jac, validation.extra_arguments(functions.args)
+    x, fun, jac, args = params.vector, functions.fun, functions.jac, validation.extra_arguments(functions.args)
+    relative_step = validation.relative_step(settings.finite_diff_rel_step, x)
     if isinstance(fun, LowLevelCallable):
         validation.native_arguments(jac, args, batches)
         return Native(fun, x, batches)
-    validation.function("fun", fun)
+    fun = params.function(validation.function("fun", fun))
     jac = validation.jac(jac)
     if jac is True:
         return Combined(fun, args)
     if callable(jac):
-        return Separate(fun, jac, args)
+        return Separate(fun, params.function(jac), args)
     if jac == "spsa":
         return Spsa(fun, args, settings.spsa_step, generator, projection)
-    return Differences(fun, args, x.dtype, jac == "3-point", projection)
+    if jac == "cs":
+        return ComplexSteps(fun, args, x, relative_step)
+    return Differences(fun, args, x, jac, relative_step, projection)
 
 
 def average(settings, x, optimizer):
@@ -68,12 +73,14 @@ def average(settings, x, optimizer):
     return Polyak(x) if settings.average == "polyak" else Ema(x, settings.average_decay)
 
 
-def identity(x, optimizer, batches, settings):
+def identity(params, optimizer, batches, settings):
     """What a checkpoint and the call that resumes it must have in common."""
+    x = params.vector
     return {
         "method": type(optimizer).__name__,
         "x0.dtype": x.dtype.name,
         "x0.size": x.size,
+        "x0.shape": params.description(),
         "n_samples": batches.n_samples,
         "batch_size": None if batches.n_samples is None else batches.size,
         "epoch_length": batches.per_epoch if batches.n_samples is None else None,

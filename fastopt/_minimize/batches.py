@@ -44,7 +44,7 @@ class NoSamples:
     History, stopping and checkpoints count `length` iterations as an epoch.
     """
 
-    n_samples = None
+    n_samples = data = None
 
     def __init__(self, length):
         self.per_epoch = length
@@ -94,7 +94,7 @@ class Batches:
         self.per_epoch = -(-n_samples // size)
         if data is not None:
             self.all_samples = tuple([_whole(each) for each in data]) if size == n_samples else None
-            self.data = tuple([CsrSamples(each) if _is_csr_matrix(each) else each for each in data])
+            self.data = selectable(data)
         self.order = frozen(np.arange(n_samples)) if size == n_samples else None
         self.state_before = rng.bit_generator.state
 
@@ -133,16 +133,7 @@ class Batches:
 
     def mean_over_all(self, value):
         """Mean over all samples of an objective that is a mean over a batch; samples in their own order."""
-        size = max(self.size, EVALUATION_SIZE)
-        total = 0.0
-        for start in range(0, self.n_samples, size):
-            stop = min(start + size, self.n_samples)
-            if self.data is None:
-                batch = (frozen(np.arange(start, stop)),)
-            else:
-                batch = tuple([_consecutive(array, start, stop) for array in self.data])
-            total += value(batch) * (stop - start)
-        return total / self.n_samples
+        return mean_over(self.data, self.n_samples, value, max(self.size, EVALUATION_SIZE))
 
     def snapshot(self):
         """The generator's state before the running epoch was shuffled."""
@@ -156,6 +147,27 @@ class Batches:
         """Shuffle the running epoch as it was; the run restores the generator's present state."""
         self.rng.bit_generator.state = saved
         self.begin_epoch()
+
+
+def selectable(arrays):
+    """What samples are selected from: the arrays, CSR matrices in a form that checks each batch."""
+    return tuple([CsrSamples(each) if _is_csr_matrix(each) else each for each in arrays])
+
+
+def mean_over(data, n_samples, value, size=EVALUATION_SIZE):
+    """Mean over samples, in their own order, of an objective that is a mean over a batch; these have up to `size`.
+
+    Without data a batch is its indices.
+    """
+    total = 0.0
+    for start in range(0, n_samples, size):
+        stop = min(start + size, n_samples)
+        if data is None:
+            batch = (frozen(np.arange(start, stop)),)
+        else:
+            batch = tuple([_consecutive(array, start, stop) for array in data])
+        total += value(batch) * (stop - start)
+    return total / n_samples
 
 
 def _whole(array):

@@ -6,16 +6,22 @@ from .._validation import bounds as validation
 
 
 class Projection:
-    """Lower and upper bounds, arrays like the parameters; infinite where there is none."""
+    """Lower and upper bounds, vectors like that of the parameters; infinite where there is none."""
 
     def __init__(self, low, high):
         self.low, self.high = low, high
         self.single_point = np.array_equal(low, high)
 
     @classmethod
-    def of(cls, bounds, x):
-        """From what SciPy takes for bounds: a `Bounds` object, or a (low, high) pair per parameter, None for none."""
-        return cls(*validation.bounds(bounds, x))
+    def of(cls, bounds, params):
+        """From what the user gives for bounds of these parameters."""
+        return cls(*validation.bounds(bounds, params.own, params.keys))
+
+    def for_each(self, params):
+        """The bounds of each array of the parameters."""
+        if params.is_vector:
+            return [self]
+        return [Projection(*ends) for ends in zip(params.views(self.low), params.views(self.high), strict=True)]
 
     def project(self, x):
         np.clip(x, self.low, self.high, out=x)

@@ -58,6 +58,7 @@ class MinibatchEpochs:
             validation.refuse_parallel_steps(type(optimizer).__name__)
         self.threads = optimizer._allowed_threads()
         self.segments = {}  # whether steps are dense -> MinibatchSegments
+        self.lagging = None  # those with steps since the last flush
         own = objective._samples.own
         self.entries = None if isinstance(own, np.ndarray) else np.diff(own.indptr)
         per_sample = objective.n_features if self.entries is None else max(1, self.entries.mean())
@@ -82,12 +83,15 @@ class MinibatchEpochs:
         """Nothing to prepare."""
 
     def run(self, first, n, loss):
-        """Run up to n batches from the first-th of the epoch on.
+        """Run up to n batches from the first-th of the epoch on; columns may lag until the next flush.
 
         Returns the number done, `loss` plus their losses, the gradient norm, the status and the number left out.
         """
         rates = self.rates(n)
         segments = self.segments_with(self.dense_steps(rates))
+        if segments is not self.lagging:
+            self.flush()
+            self.lagging = segments
         order, size = self.batches.order, self.batches.size
         n_samples = min(n * size, self.batches.n_samples - first * size)
         done, skipped, end = segments.run(_int64(order), first * size, n_samples, rates, self.threads, loss)
@@ -96,6 +100,12 @@ class MinibatchEpochs:
             segments.skip()
             return done, segments.loss, segments.grad_norm, None, skipped + 1
         return done, segments.loss, segments.grad_norm, STATUS.get(end), skipped
+
+    def flush(self):
+        """Bring all columns up to date."""
+        if self.lagging is not None:
+            self.lagging.flush(self.threads)
+            self.lagging = None
 
     def rates(self, n):
         """The learning rate of the last step and those of the next n."""
@@ -173,7 +183,6 @@ class SagaSvrgEpochs:
 
     def __init__(self, objective, method, batches, settings, bounded):
         self.objective, self.method, self.batches, self.evaluate = objective, method, batches, None
-        rate = validation.saga_svrg_rate(method._values["learning_rate"], objective)
         validation.saga_svrg_settings(settings, batches)
         self.threads = _threads.resolve(method.num_threads)
         own = objective._samples.own
@@ -184,8 +193,9 @@ class SagaSvrgEpochs:
         work = max(SAGA_SVRG_ENTRIES, objective.n_features) / per_sample
         self.length = min(max(1, int(work)), objective.n_samples)
         self.poll = epochs.InterruptPoll(max(1, int(POLL_ENTRIES / per_sample)))
-        self.segments = epochs.SagaSvrgSegments(objective, method, rate, self.length, self.poll)
-        method._bind(self.segments.gradient_memory, self.segments.mean_gradient, rate)
+        self.segments = epochs.SagaSvrgSegments(objective, method, self.length, self.poll)
+        self.segments.set_learning_rate(method._begin_epoch(objective))  # of an epoch that may be under way
+        method._bind(self.segments.gradient_memory, self.segments.mean_gradient)
 
     def start(self):
         """SAGA's gradient memory, before the first step."""
@@ -193,7 +203,8 @@ class SagaSvrgEpochs:
             self.fill()
 
     def begin_epoch(self):
-        """SVRG's gradient memory."""
+        """The learning rate, and SVRG's gradient memory."""
+        self.segments.set_learning_rate(self.method._begin_epoch(self.objective))
         if not self.method.updates_memory:
             self.fill()
 
@@ -205,6 +216,10 @@ class SagaSvrgEpochs:
         done, end = self.segments.run(_int64(self.batches.order), first, n, loss)
         self.method.step_count += done
         return done, self.segments.loss, math.nan, STATUS.get(end), 0
+
+    def flush(self):
+        """Bring all columns up to date."""
+        self.segments.flush()
 
     def snapshot(self):
         return {}
@@ -238,8 +253,10 @@ class FiniteSumRun(Run):
             self.objective, self.optimizer, self.batches, self.settings, self.bounds is not None
         )
         self.epochs_in_c.evaluate = self.evaluate
-        one_by_one = self.callback is not None or self.bounds is not None or self.average is not None
-        self.longest_segment = 1 if one_by_one else self.epochs_in_c.length
+        # Iterations between two flushes: one, if every x is needed, by the run or by a caller who has the optimizer.
+        every_x = self.bounds is not None or self.average is not None or (self.shared and self.callback is not None)
+        self.longest_segment = 1 if every_x else self.epochs_in_c.length
+        self.most_at_once = 1 if self.callback is not None else self.longest_segment
 
     def iterate(self, interrupts):
         # Where results depend on the ends of segments, a run with a checkpoint finishes its segment before it stops.
@@ -259,8 +276,9 @@ class FiniteSumRun(Run):
         k, per_epoch = self.nit - self.nepoch * self.batches.per_epoch, self.batches.per_epoch
         stop = min(per_epoch, k + self.limit - self.nit)
         while k < stop:
-            wanted = min(stop - k, self.longest_segment - k % self.longest_segment)
-            done, status = self.segment(k, wanted)
+            until_flush = min(stop - k, self.longest_segment - k % self.longest_segment)
+            wanted = min(until_flush, self.most_at_once)
+            done, status = self.segment(k, wanted, wanted == until_flush)
             k += done
             if k == per_epoch:
                 self.end_epoch()
@@ -271,7 +289,7 @@ class FiniteSumRun(Run):
                 raise Stop(status)
             if self.progress is not None:
                 self.progress.bar.update(self.nit - self.progress.bar.n)
-            if self.callback is not None:
+            if self.calls_back:
                 self.call_back()
             interrupts.check()
 
@@ -279,34 +297,52 @@ class FiniteSumRun(Run):
         super().draw()
         self.epochs_in_c.begin_epoch()
 
-    def segment(self, k, n):
+    def segment(self, k, n, flush):
         """Run batches from the k-th of the epoch on, and count; returns how many, and the status if the run ends."""
-        before = self.objective._penalty(self.x) if self.callback is not None else 0.0
         self.consistent = False
         loss_before = self.loss_sum
         # The losses of an epoch are summed in one order wherever its segments end. Single batches have a sum each, for
         # callbacks.
-        sum_so_far = 0.0 if self.longest_segment == 1 else loss_before
+        sum_so_far = 0.0 if self.most_at_once == 1 else loss_before
         done, loss, norm, status, skipped = self.epochs_in_c.run(k, n, sum_so_far)
+        if flush:
+            self.epochs_in_c.flush()
         if self.bounds is not None:
-            self.optimizer._project(self.bounds)
+            self.optimizer._project(self.projections)
         if self.average is not None and done and self.nepoch >= self.settings.average_start:
             self.average.update(self.x)
         size = self.batches.size
         weight = min((k + done) * size, self.batches.n_samples) - k * size
-        self.loss_sum = loss_before + loss if self.longest_segment == 1 else loss
+        self.loss_sum = loss_before + loss if self.most_at_once == 1 else loss
         self.weight_sum += weight
         self.nit += done + skipped
         self.evaluate.count(done + skipped)
         if done:
-            own = loss if self.longest_segment == 1 else loss - loss_before
-            self.last_value, self.last_norm = own / weight + before, norm
+            own = loss if self.most_at_once == 1 else loss - loss_before
+            self.last_value, self.last_norm = own / weight, norm
         return done + skipped, status
+
+    def solution(self):
+        self.epochs_in_c.flush()
+        return super().solution()
+
+    def shown_x(self):
+        self.epochs_in_c.flush()
+        return super().shown_x()
+
+    def shown_value(self):
+        """The loss of the last batch, before its step, and the penalties after it."""
+        self.epochs_in_c.flush()
+        return self.last_value + self.objective._penalty(self.x)
 
     def epoch_loss(self):
         """Mean loss of the epoch's batches, and the penalties at its end."""
         mean = self.loss_sum / self.weight_sum if self.weight_sum else math.nan
         return mean + self.objective._penalty(self.x)
+
+    def validated(self, answer):
+        with _threads.threads(self.epochs_in_c.threads):
+            return super().validated(answer)
 
     def rate_and_norm(self):
         rate, norm = super().rate_and_norm()

@@ -1,16 +1,15 @@
-"""What a run reports: history, callback, progress bar and the lines of `disp`."""
+"""What a run reports: history, progress bar and the lines of `disp`."""
 
-import inspect
+import math
 import time
 
 import numpy as np
 
-from .._validation import minimize as validation
 from .._validation import saved_runs
-from .stopping import CALLBACK, Stop
 
 HISTORY = {"iteration": np.int64, "epoch": np.int64, "fun": float, "learning_rate": float, "grad_norm": float,
            "time": float}  # fmt: skip
+VALIDATION = {"validation": float}
 SHOWN = {
     "nit": "Iterations",
     "nepoch": "Epochs",
@@ -20,22 +19,31 @@ SHOWN = {
 
 
 class History:
-    """One entry per epoch; the time of an earlier, interrupted part of the run counts."""
+    """One entry per epoch; the time of an earlier, interrupted part of the run counts.
 
-    def __init__(self):
-        self.columns = {name: [] for name in HISTORY}
+    A run with a validation loss has a column of it, in which epochs of an earlier part without it are NaN.
+    """
+
+    def __init__(self, validated):
+        self.dtypes = HISTORY | VALIDATION if validated else HISTORY
+        self.columns = {name: [] for name in self.dtypes}
         self.earlier, self.start = 0.0, time.perf_counter()
 
-    def add(self, *entry):
-        """Everything but the time, in the order of the columns."""
-        for column, value in zip(self.columns.values(), (*entry, self.seconds()), strict=True):
-            column.append(value)
+    def add(self, **entry):
+        """Everything but the time; what there is no column of is left out."""
+        entry["time"] = self.seconds()
+        for name, column in self.columns.items():
+            column.append(entry[name])
+
+    def last(self):
+        """The entries of the last epoch, by column."""
+        return {name: column[-1] for name, column in self.columns.items()}
 
     def seconds(self):
         return self.earlier + time.perf_counter() - self.start
 
     def arrays(self):
-        return {name: np.array(column, HISTORY[name]) for name, column in self.columns.items()}
+        return {name: np.array(column, self.dtypes[name]) for name, column in self.columns.items()}
 
     def snapshot(self):
         return {"columns": self.arrays(), "seconds": self.seconds()}
@@ -50,45 +58,27 @@ class History:
             for name, dtype in HISTORY.items()
         }
         columns["time"] = saved_runs.array(HISTORY["time"], (done.nepoch,), "[0, inf)")
-        return saved_runs.record({"columns": saved_runs.record(columns), "seconds": saved_runs.number("[0, inf)")})
+        validated = {name: saved_runs.array(dtype, (done.nepoch,)) for name, dtype in VALIDATION.items()}
+        return saved_runs.record(
+            {"columns": saved_runs.record(columns, optional=validated), "seconds": saved_runs.number("[0, inf)")}
+        )
+
+    def is_like(self, saved):
+        """Whether a snapshot is of a run with a validation loss if this is one, and without otherwise."""
+        return saved["columns"].keys() == self.columns.keys()
 
     def restore(self, saved):
-        self.columns = {name: saved["columns"][name].tolist() for name in HISTORY}
+        unknown = np.full(len(saved["columns"]["epoch"]), np.nan)
+        self.columns = {name: saved["columns"].get(name, unknown).tolist() for name in self.columns}
         self.earlier, self.start = saved["seconds"], time.perf_counter()
 
 
-def callback_of(callback):
-    """The user's callback as a function of an intermediate OptimizeResult; None if there is none.
-
-    As in SciPy: one whose only parameter is called `intermediate_result` is given the result, any other a copy
-    of x; StopIteration ends the run.
-    """
-    if callback is None:
-        return None
-    from scipy.optimize import OptimizeResult
-
-    validation.function("callback", callback)
-    try:
-        wants_result = set(inspect.signature(callback).parameters) == {"intermediate_result"}
-    except (TypeError, ValueError):  # a builtin without a signature
-        wants_result = False
-
-    def call(x, fun, nit, nepoch):
-        try:
-            if wants_result:
-                callback(intermediate_result=OptimizeResult(x=x.copy(), fun=fun, nit=nit, nepoch=nepoch))
-            else:
-                callback(x.copy())
-        except StopIteration:
-            raise Stop(CALLBACK) from None
-
-    return call
-
-
 def gradient_norm(gradient):
-    """Euclidean norm; duplicates in a sparse gradient count one by one."""
+    """Euclidean norm, of a list or dict over all of it; duplicates in a sparse gradient count one by one."""
     if hasattr(gradient, "tocoo"):
         values = gradient.tocoo().data
+    elif isinstance(gradient, (dict, list)):
+        return math.hypot(*map(gradient_norm, gradient.values() if isinstance(gradient, dict) else gradient))
     else:
         values = getattr(gradient, "rows", gradient)  # of a RowSparse
     with np.errstate(over="ignore"):

@@ -10,13 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _checkpoint
-from .._memory import Held, read_only
+from .._memory import read_only
 from .._validation import minimize as validation
 from .._validation import saved_runs
-from .._validation.parameters import refuse_moved
 from .._validation.scalars import flag
 from . import stopping
-from .gradients import as_gradient
 from .interrupts import DeferredInterrupt
 from .report import gradient_norm
 from .stopping import BUDGET, Stop
@@ -30,14 +28,16 @@ class RunParts(NamedTuple):
 
     Attributes
     ----------
-    x : ndarray
-        The parameters, which the optimizer updates in place.
+    params : Parameters
+        Which the optimizer updates in place.
     evaluate : Evaluator
         Computes value and gradient on a batch.
     batches : Batches or NoSamples
         The batches of an epoch.
     optimizer : Optimizer or FiniteSumMethod
-        Of the parameters `x`.
+        Of the parameters.
+    shared : bool
+        Whether the caller has the optimizer, and may look at it in a callback.
     rng : numpy.random.Generator
         Source of all that is random.
     settings : Settings
@@ -49,17 +49,20 @@ class RunParts(NamedTuple):
     bounds : Projection or None
     average : Polyak, Ema or None
         Of the iterates.
-    callback : callable or None
-        As `callback_of` returns it.
+    callback, epoch_callback : callable or None
+        As `callback_of` and `epoch_callback_of` return them.
+    validation : callable or None
+        As `validation_loss` returns it.
     history : History
     watch : LossWatch or None
         The stopping rule.
     """
 
-    x: np.ndarray
+    params: Any
     evaluate: Any
     batches: Any
     optimizer: Any
+    shared: bool
     rng: np.random.Generator
     settings: Any
     limit: int
@@ -67,18 +70,24 @@ class RunParts(NamedTuple):
     bounds: Any
     average: Any
     callback: Any
+    epoch_callback: Any
+    validation: Any
     history: Any
     watch: Any
 
 
 class Run:
-    """The state of one call of `minimize`; `view` is the read-only view of the parameters that the objective gets."""
+    """The state of one call of `minimize`; `view` is the read-only view of the parameters that is evaluated."""
 
     def __init__(self, parts):
         for name, value in parts._asdict().items():  # not vars(self).update(...), which makes attributes slower
             setattr(self, name, value)
-        self.view, self.held = read_only(self.x), Held(self.x)
+        self.x = self.params.vector
+        self.view, self.as_gradient = read_only(self.x), self.params.converter(self.evaluate.in_structure)
+        self.projections = None if self.bounds is None else self.bounds.for_each(self.params)
         self.progress, self.uses_value = None, self.optimizer._uses_value
+        self.calls_back = self.callback is not None or self.epoch_callback is not None
+        self.stopped_by = self.epoch_solution = None
         self.nit = self.nepoch = 0
         self.saved_nit = None
         self.in_epoch = False
@@ -101,11 +110,11 @@ class Run:
                 status = self.iterate(interrupts)
                 interrupts.check()
             except KeyboardInterrupt:
-                if self.consistent:
+                if self.consistent and self.is_finite(self.solution()):
                     self.save()
                 raise
         if self.is_finite(self.solution()):
-            if status in stopping.RESUMABLE and (self.nit != self.saved_nit or self.callback is not None):
+            if status in stopping.RESUMABLE and (self.nit != self.saved_nit or self.calls_back):
                 self.save()  # a callback may have changed the optimizer since
             return status
         self.overflowed = True  # the state as well: it is not saved, nor read for the solution
@@ -119,6 +128,7 @@ class Run:
                 self.epoch(interrupts)
             return self.status()
         except Stop as stop:
+            self.stopped_by = stop.by
             return stop.status
 
     def status(self):
@@ -141,17 +151,26 @@ class Run:
             self.consistent = True
             if self.progress is not None:
                 self.progress.advance()
-            if self.callback is not None:
+            if self.calls_back:
                 self.call_back()
             if interrupts.noted:
                 interrupts.check()
 
     def call_back(self):
-        """Call the callback, which may have x from the function that made the optimizer, and give it another dtype."""
-        self.callback(self.x, self.last_value, self.nit, self.nepoch)
-        changed = self.held.now_and_before
-        if changed is not None:
-            refuse_moved("`params`", "optimizer", *changed)
+        """Call the callbacks, which may have x from the function that made the optimizer, and give it another dtype."""
+        if self.callback is not None:
+            self.callback(self.shown_x, self.shown_value, self.nit, self.nepoch)
+        if self.epoch_callback is not None and not self.in_epoch:
+            self.epoch_callback(self.epoch_solution, self.history.last())
+        self.params.check_unmoved()
+
+    def shown_x(self):
+        """The copy of the parameters that a callback is given."""
+        return self.params.structured(self.x.copy())
+
+    def shown_value(self):
+        """The value that a callback is given."""
+        return self.last_value
 
     def iteration(self, k):
         """Evaluate on batch k of the epoch, step and count; the caller then sets `consistent` again."""
@@ -166,7 +185,7 @@ class Run:
             raise
         self.step(value, gradient)
         if self.bounds is not None:
-            self.optimizer._project(self.bounds)
+            self.optimizer._project(self.projections)
         if self.average is not None and self.nepoch >= self.settings.average_start:
             self.average.update(self.x)
         weight = self.batches.weight(k)
@@ -182,7 +201,7 @@ class Run:
             value = validation.scalar(value)
         if not math.isfinite(value):
             raise Stop(stopping.NONFINITE_LOSS)
-        return value, as_gradient(gradient, self.x)
+        return value, self.as_gradient(gradient, self.x)
 
     def step(self, value, gradient):
         try:
@@ -211,29 +230,40 @@ class Run:
 
     def end_epoch(self):
         """Update history, schedule and stopping rule with the epoch; write a checkpoint if one is due."""
+        solution = self.solution()
+        finite = self.is_finite(solution)
+        self.epoch_solution = self.answer(solution)
         loss = self.epoch_loss()
-        self.note_epoch()
+        self.note_epoch(self.epoch_solution, finite)  # first: the validation loss may raise
+        monitored = loss if self.validation is None else self.history.last()["validation"]
         self.nepoch += 1
         self.in_epoch, self.loss_sum, self.weight_sum = False, 0.0, 0.0
         rate = self.optimizer.learning_rate
         if hasattr(rate, "update"):
-            rate.update(loss)
-        solution = self.solution()
-        if self.is_finite(solution):
+            rate.update(monitored)
+        if finite:
             np.copyto(self.finite_x, solution)
-            if self.settings.return_best and loss < self.best_loss:
-                self.best_loss, self.best_x = loss, self.answer().copy()
+            if self.settings.return_best and monitored < self.best_loss:
+                self.best_loss, self.best_x = monitored, self.epoch_solution.copy()
         if self.progress is not None:
             self.progress.epoch(loss)
         if self.watch is not None:
-            self.watch.update(loss)
+            self.watch.update(monitored)
         self.consistent = True
-        if self.nepoch % self.settings.checkpoint_every == 0:
+        if finite and self.nepoch % self.settings.checkpoint_every == 0:
             self.save()
 
-    def note_epoch(self):
-        """Add the epoch, which may be incomplete, to the history."""
-        self.history.add(self.nit, self.nepoch + 1, self.epoch_loss(), *self.rate_and_norm())
+    def note_epoch(self, answer, finite=True):
+        """Add the epoch, which may be incomplete, to the history, with the validation loss at its solution."""
+        rate, norm = self.rate_and_norm()
+        self.history.add(
+            iteration=self.nit, epoch=self.nepoch + 1, fun=self.epoch_loss(), learning_rate=rate, grad_norm=norm,
+            validation=self.validated(answer) if finite else math.nan,
+        )  # fmt: skip
+
+    def validated(self, answer):
+        """The validation loss; None if there is none."""
+        return None if self.validation is None else self.validation(answer)
 
     def epoch_loss(self):
         """Mean loss of the epoch so far, each iteration weighted with its samples."""
@@ -252,7 +282,7 @@ class Run:
         """The parameters, or what the optimizer has for a solution instead; rounding must not take it out of bounds."""
         if self.overflowed or not self.optimizer._reads_off:
             return self.x
-        solution = self.optimizer.solution()
+        solution = self.params.flat(self.optimizer.solution())
         if self.bounds is not None:
             self.bounds.project(solution)
         return solution
@@ -261,10 +291,10 @@ class Run:
         """Whether neither the parameters nor the solution that is made of them have overflowed."""
         return bool(np.isfinite(self.x).all() and (solution is self.x or np.isfinite(solution).all()))
 
-    def answer(self):
+    def answer(self, solution):
         """The solution, or the average of the parameters; not the average if parameters that overflowed are in it."""
         if self.average is None:
-            return self.solution()
+            return solution
         average = self.average.answer(self.x)
         return average if np.isfinite(average).all() else self.x
 
@@ -284,14 +314,16 @@ class Run:
         """Value at the result, over all samples if there are any; and the gradient there, or the last one of a step."""
         if self.batches.n_samples is None and status in stopping.RESUMABLE:
             value, gradient = self.evaluate.at_end(x, last_gradient)
-            return value, copy.deepcopy(as_gradient(gradient, self.x))
+            if gradient is last_gradient:
+                return value, gradient
+            return value, copy.deepcopy(self.as_gradient(gradient, self.x))
         return self.batches.mean_over_all(lambda batch: self.evaluate.value(x, batch)), last_gradient
 
     # --- checkpoints -------------------------------------------------------------------------------------
 
     def save(self):
-        """Write a checkpoint, unless the parameters have overflowed: an earlier checkpoint is of more use."""
-        if self.settings.checkpoint is not None and self.is_finite(self.solution()):
+        """Write a checkpoint, if one is wanted; not when parameters have overflowed: an earlier one is of more use."""
+        if self.settings.checkpoint is not None:
             _checkpoint.write(self.settings.checkpoint, "minimize", {"identity": self.identity, "run": self.snapshot()})
             self.saved_nit = self.nit
 
@@ -352,6 +384,8 @@ class Run:
         done = saved_runs.done(saved, self.batches.per_epoch)
         saved = saved_runs.record(self.schema(done), FORMER_NAMES)("run", saved)
         saved_runs.best_so_far(saved["best_x"], saved["best_loss"])
+        if not self.history.is_like(saved["history"]):  # the best so far is by another loss than this run's
+            saved |= {"watch": None, "best_x": None, "best_loss": math.inf}
         self.optimizer.load_state_dict(saved["optimizer"])
         for name in ("evaluate", "average", "watch", "history"):
             if saved[name] is not None and getattr(self, name) is not None:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from .._validation import minimize as validation
+from ..objectives._base import Objective
 
-# What minimize() takes as arguments of its own, SciPy's minimize as options.
-ARGUMENTS = ("data", "n_samples", "batch_size", "rng", "resume")
+# Arguments of minimize() that the call has anyway.
+GIVEN = ("fun", "x0", "method", "options")
 
 
-def scipy_method(name: Any = "adam", **hyper: Any) -> Callable[..., Any]:
+def scipy_method(name: Any = None, **hyper: Any) -> Callable[..., Any]:
     """A method for `scipy.optimize.minimize`.
 
     Parameters
     ----------
-    name : str, Optimizer class, callable or None
+    name : str, Optimizer class, callable or None, optional
         As `method` of `fastopt.minimize`.
     **hyper
-        Hyper-parameters of the method, other options of `fastopt.minimize`, and its arguments `data`, `n_samples`,
-        `batch_size`, `rng` and `resume`. Those that are given as `options` to SciPy's `minimize` come before these.
+        Hyper-parameters of the method, other options of `fastopt.minimize`, and its arguments, such as `jac`, `bounds`,
+        `data`, `batch_size` and `rng`. Arguments and options that SciPy's `minimize` is given come before these.
 
     Returns
     -------
@@ -31,6 +33,10 @@ def scipy_method(name: Any = "adam", **hyper: Any) -> Callable[..., Any]:
     -----
     With ``jac=True`` SciPy wraps the objective so that it is called once for value and gradient, and not again
     while x stays the same. As a stochastic objective gives another value at the same x, the wrapper is removed.
+
+    SciPy passes a `jac` on to methods like this one if it is True or callable; of another, such as "3-point" or "spsa",
+    it passes None. As that cannot be told from no `jac`, there is an OptimizeWarning then, unless `jac` is given
+    here: ``scipy_method("adam", jac="3-point")``, or None for what `fastopt.minimize` does by itself.
 
     Constraints are refused; `hess` and `hessp` are ignored with a RuntimeWarning.
 
@@ -64,6 +70,8 @@ class ScipyMethod:
     def __call__(
         self, fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(), callback=None, **options
     ):
+        from scipy import LowLevelCallable
+
         from . import minimize
 
         if constraints is not None and (not hasattr(constraints, "__len__") or len(constraints) > 0):
@@ -74,11 +82,13 @@ class ScipyMethod:
         if getattr(jac, "__self__", None) is fun and hasattr(fun, "fun"):
             fun, jac = fun.fun, True
         options = {**self.options, **options}
-        arguments = {key: options.pop(key) for key in ARGUMENTS if key in options}
-        return minimize(
-            fun, x0, args, self.name, jac, bounds=bounds, tol=options.pop("tol", None), callback=callback,
-            options=options, **arguments,
-        )  # fmt: skip
+        known = inspect.signature(minimize).parameters
+        arguments = {key: options.pop(key) for key in known if key in options and key not in GIVEN}
+        if jac is None and "jac" not in arguments and not isinstance(fun, (Objective, LowLevelCallable)):
+            validation.warn_lost_jac()
+        passed_on = {"args": args or None, "jac": jac, "bounds": bounds, "callback": callback}
+        arguments |= {key: value for key, value in passed_on.items() if value is not None}
+        return minimize(fun, x0, method=self.name, options=options, **arguments)
 
     def __repr__(self):
         name = getattr(self.name, "__qualname__", None) or repr(self.name)

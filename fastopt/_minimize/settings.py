@@ -8,10 +8,7 @@ from .._validation import minimize as validation
 from .._validation.optimizers import optimizer_name, refuse_base_class
 from .._validation.scalars import choice, count, flag, real
 from ..optimizers import OPTIMIZERS, Optimizer
-from ..schedules import cosine_decay
-
-# method=None: Adam from this rate down to zero, along a cosine over the whole budget.
-DEFAULT_RATE = 0.05
+from . import untuned
 
 
 def option(default, check, **limits):
@@ -35,7 +32,8 @@ class Settings:
     progress: bool = option(False, flag)
     checkpoint: str | None = option(None, validation.checkpoint_path)
     checkpoint_every: int = option(1, count, minimum=1)
-    spsa_step: float = option(0.01, real, interval="(0, inf)")
+    spsa_step: float | None = option(None, real, interval="(0, inf)")
+    finite_diff_rel_step: float | None = option(None, validation.real_numbers)
     parallel: str = option("batch", choice, allowed=("batch", "hogwild"))
 
     MOST_ITERATIONS = 10_000
@@ -69,8 +67,8 @@ class Method:
     """Which optimizer runs, made from a registry name, a class, a callable or None; and its name."""
 
     def __init__(self, method, options):
-        self.tuned = method is None
-        method = "adam" if method is None else method
+        self.untuned = method is None
+        method = untuned.OPTIMIZER if self.untuned else method
         if isinstance(method, str):
             method = optimizer_name(method, OPTIMIZERS | FINITE_SUM_METHODS, "method")
         elif not callable(method):
@@ -80,18 +78,18 @@ class Method:
         self.make = method
         self.is_class = isinstance(method, type) and issubclass(method, (Optimizer, FiniteSumMethod))
         self.needs_objective = self.is_class and issubclass(method, FiniteSumMethod)
+        self.shared = method not in (OPTIMIZERS | FINITE_SUM_METHODS).values()  # code of the caller makes the optimizer
         self.name = getattr(method, "__name__", type(method).__name__)
         declared = method._declared if self.is_class else {}
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}
         validation.warn_unknown_options([*options], [*declared, *(each.name for each in dataclasses.fields(Settings))])
 
-    def optimizer(self, x, most_iterations):
-        """The optimizer of x; one that meets a non-finite gradient raises, unless the user said otherwise."""
+    def optimizer(self, params, most_iterations):
+        """The optimizer of a run; one that meets a non-finite gradient raises, unless the user said otherwise."""
+        x = params.structured(params.vector)
         if not self.is_class:
-            return validation.made_optimizer(self.make(x), x, Optimizer)
+            return validation.made_optimizer(self.make(x), params.structured(params.vector), Optimizer)
         if self.needs_objective:
             return self.make(x, **self.hyperparameters)
-        chosen = {"nonfinite": "raise", **self.hyperparameters}
-        if self.tuned and "learning_rate" not in chosen:
-            chosen["learning_rate"] = cosine_decay(DEFAULT_RATE, max(most_iterations, 1))
-        return self.make(x, **chosen)
+        chosen = untuned.hyperparameters(params.vector, most_iterations) if self.untuned else {}
+        return self.make(x, **{"nonfinite": "raise", **chosen, **self.hyperparameters})

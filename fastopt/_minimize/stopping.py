@@ -17,16 +17,16 @@ MESSAGES = {
     NONFINITE_GRADIENT: f"The gradient became NaN or infinite in iteration {{nit}}. {REMEDY}",
     NONFINITE_PARAMETERS: f"The parameters overflowed in iteration {{nit}}. {REMEDY}",
     FIXED: "All parameters are fixed by `bounds`.",
-    CALLBACK: "`callback` raised `StopIteration`.",
+    CALLBACK: "`{by}` raised `StopIteration`.",
 }
 
 
 class Stop(Exception):
-    """Ends the loop with one of the statuses."""
+    """Ends the loop with one of the statuses; `by` is the argument whose function has raised StopIteration."""
 
-    def __init__(self, status):
+    def __init__(self, status, by=None):
         super().__init__(status)
-        self.status = status
+        self.status, self.by = status, by
 
 
 class LossWatch:
@@ -44,7 +44,10 @@ class LossWatch:
         self.smoothed, self.best, self.without_progress = None, math.inf, 0
 
     def update(self, loss):
-        """Take the loss of an epoch."""
+        """Take the loss of an epoch; one that is infinite or NaN, as a validation loss may be, is no progress."""
+        if not loss < math.inf:
+            self.without_progress += 1
+            return
         before = loss if self.smoothed is None else self.smoothed
         self.smoothed = (1 - self.WEIGHT) * before + self.WEIGHT * loss
         margin = self.tol * max(1.0, abs(self.best)) if math.isfinite(self.best) else 0.0

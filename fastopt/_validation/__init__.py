@@ -20,6 +20,7 @@ from . import (
     saved_runs,
     scalars,
     sparse_gradients,
+    starting_points,
     state_dicts,
     text,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "saved_runs",
     "scalars",
     "sparse_gradients",
+    "starting_points",
     "state_dicts",
     "text",
 ]

@@ -14,28 +14,34 @@ from .text import shown
 
 def flat_gradients(grad, keys):
     """Return gradients in the order of the parameters, from a structure that must mirror theirs."""
+    return flat_like_parameters("grad", grad, keys)
+
+
+def flat_like_parameters(name, value, keys, each="arrays"):
+    """Return what an argument has for each parameter, in their order, from a structure that must mirror theirs."""
     if isinstance(keys, tuple):
-        if not isinstance(grad, dict):
-            advice = remedy("pass", conversions.as_container("grad", grad) if isinstance(grad, Mapping) else None)
-            raise TypeError(f"`grad` must be a dict like the parameters, got {type(grad).__name__}{advice}.")
-        missing = [key for key in keys if key not in grad]
-        if missing or len(grad) != len(keys):
-            extra = [key for key in grad if key not in keys]
+        if not isinstance(value, dict):
+            advice = remedy("pass", conversions.as_container(name, value) if isinstance(value, Mapping) else None)
+            raise TypeError(f"`{name}` must be a dict like the parameters, got {type(value).__name__}{advice}.")
+        missing = [key for key in keys if key not in value]
+        if missing or len(value) != len(keys):
+            extra = [key for key in value if key not in keys]
             raise ValueError(
-                f"`grad` must have the keys of the parameters, got missing {shown(missing)} and unknown {shown(extra)}."
+                f"`{name}` must have the keys of the parameters, "
+                f"got missing {shown(missing)} and unknown {shown(extra)}."
             )
-        return [grad[key] for key in keys]
-    if not isinstance(grad, (list, tuple)):
-        advice = conversions.as_container("grad", grad)
-        if advice is None and keys == 1 and isinstance(grad, np.ndarray):
-            advice = "[grad]"
+        return [value[key] for key in keys]
+    if not isinstance(value, (list, tuple)):
+        advice = conversions.as_container(name, value)
+        if advice is None and keys == 1 and isinstance(value, np.ndarray):
+            advice = f"[{name}]"
         raise TypeError(
-            f"`grad` must be a list like the parameters, got {type(grad).__name__}{remedy('pass', advice)}."
+            f"`{name}` must be a list like the parameters, got {type(value).__name__}{remedy('pass', advice)}."
         )
-    grad = list(grad)  # a copy: other threads may change the list
-    if len(grad) != keys:
-        raise ValueError(f"`grad` must have {keys} arrays like the parameters, got {len(grad)}.")
-    return grad
+    value = list(value)  # a copy: other threads may change the list
+    if len(value) != keys:
+        raise ValueError(f"`{name}` must have {keys} {each} like the parameters, got {len(value)}.")
+    return value
 
 
 def gradient_array(name, grad, param):

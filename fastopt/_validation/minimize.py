@@ -1,5 +1,9 @@
 """Checks of what `minimize` is given, and their messages; fastopt/_validation/__init__.py says in which style."""
 
+import decimal
+import difflib
+import numbers
+import operator
 import os
 import sys
 import warnings
@@ -7,50 +11,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .._types import DTYPES
-from . import conversions, names
-from .conversions import is_masked, remedy
+from . import names
+from .conversions import has_masked_entries, is_masked
 from .scalars import real
+from .starting_points import of_objects
 from .text import shown
 
 # Unknown options that are listed in a warning.
 MOST_LISTED = 6
 
 # --- the objective ---------------------------------------------------------------------------------------
-
-
-def starting_point(x0):
-    """Return a copy of x0: one dimension, float32 as it is, other real numbers as float64."""
-    try:
-        if is_masked(x0):
-            raise TypeError
-        x = np.atleast_1d(np.asarray(x0))
-        if x.dtype.kind == "O":
-            x = _of_objects(x)
-        if x.dtype.kind not in "biuf":
-            raise TypeError
-        x = np.array(x, x.dtype.name if x.dtype.name in DTYPES else np.float64, order="C")
-    except (TypeError, ValueError, RuntimeError):
-        advice = remedy("pass", _real_starting_point(x0))
-        raise TypeError(f"`x0` must be convertible to an array of real numbers, got {shown(x0)}{advice}.") from None
-    if x.ndim != 1:
-        advice = "x0.ravel()" if type(x0) is np.ndarray else "np.asarray(x0).ravel()"  # np.matrix stays a matrix
-        raise ValueError(f"'x0' must only have one dimension, got shape {x.shape}; pass {advice}.")
-    return x
-
-
-def _real_starting_point(x0):
-    """An expression for the numbers in x0, or None where there is no good one."""
-    if getattr(x0, "dtype", np.dtype(bool)) in (np.complex64, np.complex128):
-        return "np.concatenate([x0.real, x0.imag])"
-    if isinstance(x0, dict) and conversions.holds_real_numbers([*x0.values()]):
-        return "np.ravel([*x0.values()])"
-    return conversions.as_container("x0", x0) or conversions.as_array("x0", x0, "float64")
-
-
-def _of_objects(array):
-    """An array of objects as one of floats; NumPy would make NaN of None."""
-    return np.array([float(value) for value in array.ravel()]).reshape(array.shape)
 
 
 def extra_arguments(args):
@@ -65,17 +35,66 @@ def function(name, value):
     return value
 
 
+#: Names of approximations of the gradient.
+APPROXIMATIONS = ("2-point", "3-point", "cs", "spsa")
+
+
 def jac(value):
     """Return `jac` as True, a callable, or the name of an approximation."""
     if callable(value):
         return value
-    if value is None or value is False:
+    if leaves_gradient_open(value):
         return "2-point"
-    if value is True:
+    if isinstance(value, (bool, np.bool_)):
         return True
-    if not isinstance(value, str) or value not in ("2-point", "3-point", "spsa"):
-        raise ValueError(f'`jac` must be True, a callable, None, "2-point", "3-point" or "spsa", got {shown(value)}.')
+    if not isinstance(value, str) or value not in APPROXIMATIONS:
+        raise ValueError(
+            '`jac` must be True, a callable, None, "2-point", "3-point", "cs" or "spsa", '
+            f"got {shown(value)}{_jac_remedy(value)}."
+        )
     return value
+
+
+def _jac_remedy(value):
+    """What may be meant by something that is no `jac`."""
+    if isinstance(value, str):
+        meant = difflib.get_close_matches(value.lower(), APPROXIMATIONS, n=1, cutoff=0.5)
+        return f'; pass jac="{meant[0]}"' if meant else ""
+    return "; pass the function that computes it" if isinstance(value, (np.ndarray, list, tuple)) else ""
+
+
+def leaves_gradient_open(jac):
+    """Whether `jac` is None or False, which SciPy takes for the same."""
+    return jac is None or (isinstance(jac, (bool, np.bool_)) and not jac)
+
+
+def _replaces_no_gradient(jac):
+    """Whether `jac` is one for an objective that gives its gradient."""
+    return jac is None or isinstance(jac, (bool, np.bool_))
+
+
+def real_numbers(name, value):
+    """Return a finite real number, or an array of them, as a float64 array."""
+    try:
+        array = np.asarray(value)
+        array = array.astype(np.float64) if array.dtype.kind in "iuf" else None
+    except (TypeError, ValueError):
+        array = None
+    if array is None:
+        raise TypeError(f"`{name}` must be a real number or an array of them, got {shown(value)}.")
+    if not np.isfinite(array).all():
+        raise ValueError(f"`{name}` must be finite, got {shown(value)}.")
+    return array
+
+
+def relative_step(value, x):
+    """Return `finite_diff_rel_step` with an entry for each parameter, or None."""
+    if value is not None and value.size not in (1, x.size):
+        raise ValueError(
+            f"`finite_diff_rel_step` must be a number, or one for each of the {x.size} parameters, "
+            f"got shape {value.shape}."
+        )
+    return value if value is None else np.broadcast_to(value.ravel(), x.shape)
 
 
 def scalar(value):
@@ -88,10 +107,23 @@ def scalar(value):
             "pass jac=True for a function that returns value and gradient."
         )
     array = np.asarray(value)
-    if array.size != 1 or array.dtype.kind not in "fiub":
+    fits = array.size == 1 and not has_masked_entries(value)
+    if not fits or not (array.dtype.kind in "fiub" or isinstance(array.item(), (numbers.Real, decimal.Decimal))):
         got = f"an array of shape {array.shape}" if array.size != 1 else shown(value)
         raise ValueError(f"The user-provided objective function must return a scalar value, got {got}.")
     return float(array.item())
+
+
+def imaginary_part(value):
+    """Return the imaginary part of what an objective gave at a complex point."""
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind != "c":
+        got = shown(value) if array.size == 1 else f"an array of shape {array.shape}"
+        raise TypeError(
+            f'`fun` must return a complex number for complex `x` with jac="cs", got {got}; '
+            'pass jac="3-point" for a function of real numbers.'
+        )
+    return array.item().imag
 
 
 def pair(returned):
@@ -109,24 +141,25 @@ def pair(returned):
 def gradient(value, x):
     """Return what an objective gave as a gradient as an array like x, as SciPy does; other types are left to step()."""
     if isinstance(value, (list, tuple, float, int, np.generic)):
-        value = np.asarray(value, x.dtype).reshape(np.shape(value) or (1,))
+        value = np.array(value, x.dtype, ndmin=min(x.ndim, 1))
     return _array_like(value, x) if isinstance(value, np.ndarray) and not is_masked(value) else value
 
 
 def _array_like(array, x):
-    """Return a row, a column or a vector of as many real numbers as x in its shape and dtype; others as they are."""
-    if array.shape not in (x.shape, (x.size, 1), (1, x.size)) or array.dtype.kind not in "biufO":
+    """Return real numbers in the shape of x, or in a row or a column if x is a vector, as x; others as they are."""
+    shapes = (x.shape, (x.size, 1), (1, x.size)) if x.ndim == 1 else (x.shape,)
+    if array.shape not in shapes or array.dtype.kind not in "biufO":
         return array
     try:
         with np.errstate(over="ignore"):
-            return np.array(_of_objects(array) if array.dtype.kind == "O" else array, x.dtype).reshape(x.shape)
+            return np.array(of_objects(array) if array.dtype.kind == "O" else array, x.dtype).reshape(x.shape)
     except (TypeError, ValueError):
         return array  # objects that are no numbers
 
 
 def native_arguments(jac, args, batches):
     """Refuse what a compiled objective cannot be given."""
-    if jac not in (None, True):
+    if not _replaces_no_gradient(jac):
         raise ValueError(
             f"`jac` must be None or True for a LowLevelCallable, which gives its gradient, got {shown(jac)}."
         )
@@ -146,7 +179,7 @@ def native_batch(takes_batch, has_samples):
 
 def objective_arguments(objective, x, jac, args, data, n_samples):
     """Refuse arguments that a built-in objective replaces: gradient, extra arguments and samples."""
-    if jac not in (None, True) and not (callable(jac) and jac == objective.gradient):
+    if not _replaces_no_gradient(jac) and not (callable(jac) and jac == objective.gradient):
         raise ValueError(
             f"`jac` must be None or True for a built-in objective, which gives its gradient, got {shown(jac)}."
         )
@@ -156,7 +189,7 @@ def objective_arguments(objective, x, jac, args, data, n_samples):
     for name, value in {"data": data, "n_samples": n_samples}.items():
         if value is not None:
             raise ValueError(f"`{name}` must be None for a built-in objective, which has its own samples.")
-    if x.shape != (objective.n_parameters,):
+    if x.size != objective.n_parameters:
         raise ValueError(f"`x0` must have length {objective.n_parameters}, got {x.size}.")
 
 
@@ -174,17 +207,16 @@ def refuse_parallel_steps(name):
     """Raise for lock-free threads with a rule whose entries do not move by themselves."""
     raise ValueError(
         f'`parallel` must be "batch" for {name}, whose steps take sums over all parameters, got "hogwild"; '
-        "leave the option out."
+        'leave the option out, or pass another `method`, such as "sgd".'
     )
 
 
-def saga_svrg_rate(rate, objective):
-    """Return the learning rate of SAGA and SVRG."""
-    if rate is None:
-        smoothness = objective.max_smoothness  # takes a pass over the samples
-        rate = 1.0 / (3.0 * smoothness) if smoothness > 0 else 1.0
-        if not rate > 0:
-            refuse_automatic_rate(objective)
+def automatic_rate(share, objective):
+    """Return this share of the inverse of the smoothness of the samples, a learning rate of SAGA and SVRG."""
+    smoothness = objective.max_smoothness  # takes a pass over the samples
+    rate = share / smoothness if smoothness > 0 else 1.0
+    if not rate > 0:
+        refuse_automatic_rate(objective)
     return rate
 
 
@@ -244,13 +276,24 @@ def refuse_second_average(value, name):
 
 
 def made_optimizer(optimizer, x, expected):
-    """Check what a method's callable returned."""
-    if not isinstance(optimizer, expected) or optimizer.params is not x:
+    """Check what a method's callable returned; `x` is what it was called with."""
+    if not isinstance(optimizer, expected) or not _same_arrays(optimizer.params, x):
+        what = f"{type(x).__name__} of arrays" if isinstance(x, (dict, list)) else "array"
         raise TypeError(
-            "`method` must return a fastopt optimizer of the array it is called with, such as "
+            f"`method` must return a fastopt optimizer of the {what} it is called with, such as "
             f"fastopt.Adam(x), got {shown(optimizer)}."
         )
     return optimizer
+
+
+def _same_arrays(one, other):
+    """Whether these are the same arrays in the same structure."""
+    if isinstance(other, dict):
+        same = isinstance(one, dict) and [*one] == [*other]
+        one, other = (one.values(), other.values()) if same else (one, other)
+    else:
+        same = isinstance(one, list) and isinstance(other, list) and len(one) == len(other)
+    return all(map(operator.is_, one, other)) if same else one is other
 
 
 def options(value):
@@ -283,6 +326,28 @@ def warn_caller(message, category):
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("fastopt", "scipy"):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def warn_lost_jac():
+    """Warn of a `jac` that SciPy may have been given, and does not pass on."""
+    from scipy.optimize import OptimizeWarning
+
+    warn_caller(
+        "scipy.optimize.minimize passes `jac` on only if it is True or callable, and may have been given another: "
+        'finite differences are used. Pass it to fastopt.scipy_method, such as jac="3-point", or jac=None for these.',
+        OptimizeWarning,
+    )
+
+
+def warn_noise():
+    """Warn of an objective whose differences would be those of its noise."""
+    from scipy.optimize import OptimizeWarning
+
+    warn_caller(
+        '`fun` gives another value when it is called again at `x0`: its gradient is estimated as with jac="spsa". '
+        'Pass jac="spsa" to say so, or jac="2-point" for finite differences, with `finite_diff_rel_step`.',
+        OptimizeWarning,
+    )
 
 
 def refuse_constraints():

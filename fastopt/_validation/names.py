@@ -13,14 +13,16 @@ ALIASES = {
     "clipvalue": ("clip_value",),
     "decay": ("rho",),
     "decoupled": ("decoupled_weight_decay",),
-    "eps": ("epsilon",),
+    "eps": ("epsilon", "finite_diff_rel_step"),
     "eps_root": ("epsilon_root",),
     "eta": ("learning_rate",),
     "eta0": ("learning_rate",),
     "etas": ("eta_minus", "eta_plus"),
+    "fatol": ("tol",),
     "ftol": ("tol",),
     "global_clipnorm": ("clip_norm",),
     "gtol": ("tol",),
+    "iprint": ("disp",),
     "l1_regularization_strength": ("l1",),
     "l2_regularization_strength": ("l2",),
     "learning_rate_init": ("learning_rate",),
@@ -32,6 +34,8 @@ ALIASES = {
     "n_epochs": ("epochs",),
     "n_iter": ("maxiter",),
     "n_iter_no_change": ("patience",),
+    "maxfev": ("maxiter",),
+    "maxfun": ("maxiter",),
     "n_jobs": ("num_threads",),
     "num_epochs": ("epochs",),
     "random_state": ("rng",),
@@ -39,14 +43,19 @@ ALIASES = {
     "step_size": ("learning_rate",),
     "step_sizes": ("step_min", "step_max"),
     "stepsize": ("learning_rate",),
+    "validation_data": ("validation",),
     "verbose": ("disp",),
     "wd": ("weight_decay",),
     "weight_decouple": ("decoupled_weight_decay",),
 }
 
+#: Names above that stand for one of the names here, not for all of them: SciPy's `eps` is a step of differences.
+SEVERAL_MEANINGS = {"eps"}
+
 #: What `fastopt.minimize` takes as arguments, not as options.
 ARGUMENTS = (
     "args", "method", "jac", "bounds", "tol", "callback", "data", "n_samples", "batch_size", "rng", "resume",
+    "validation", "epoch_callback",
 )  # fmt: skip
 
 
@@ -58,5 +67,6 @@ def hint(name, known):
     if not meant and argument is None and ALIASES.get(name.lower()) != ():
         meant = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     if meant:
-        return f" Did you mean {' and '.join(f'`{each}`' for each in meant)}?"
+        link = " or " if name.lower() in SEVERAL_MEANINGS else " and "
+        return f" Did you mean {link.join(f'`{each}`' for each in meant)}?"
     return "" if argument is None else f" Give `{argument}` to fastopt.minimize as an argument."

@@ -10,26 +10,27 @@ from .scalars import count
 from .text import shown
 
 
-def sample_arrays(data):
+def sample_arrays(data, name="data"):
     """Return `data` as a tuple of objects that an index array selects samples from, and their number."""
     if isinstance(data, (Mapping, Iterator)):
         if isinstance(data, Mapping):
             advice = "pass tuple(data.values())"
         elif isinstance(data, zip):
-            advice = "pass the arrays that were zipped, as in data=(X, y)"
+            advice = f"pass the arrays that were zipped, as in {name}=(X, y)"
         else:
             advice = (
-                "pass the arrays themselves, as in data=(X, y), or for an iterator over samples np.array(list(data))"
+                f"pass the arrays themselves, as in {name}=(X, y), "
+                f"or for an iterator over samples np.array(list({name}))"
             )
-        raise TypeError(f"`data` must be an array or a tuple of them, got {type(data).__name__}; {advice}.")
+        raise TypeError(f"`{name}` must be an array or a tuple of them, got {type(data).__name__}; {advice}.")
     data = data if isinstance(data, (tuple, list)) else (data,)
     if not data:
-        raise ValueError("`data` must hold at least one array, got an empty tuple.")
-    arrays = tuple(_sample_array(f"data[{k}]", each) for k, each in enumerate(data))
+        raise ValueError(f"`{name}` must hold at least one array, got an empty tuple.")
+    arrays = tuple(_sample_array(f"{name}[{k}]", each) for k, each in enumerate(data))
     lengths = [array.shape[0] for array in arrays]
     if len(set(lengths)) > 1:
-        raise ValueError(f"`data` must hold arrays of equal length, got lengths {shown(lengths)}.")
-    return arrays, _at_least_one("data", lengths[0])
+        raise ValueError(f"`{name}` must hold arrays of equal length, got lengths {shown(lengths)}.")
+    return arrays, _at_least_one(name, lengths[0])
 
 
 def _sample_array(name, array):

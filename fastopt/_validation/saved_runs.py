@@ -71,19 +71,20 @@ def entries(name, value, needed):
     return value
 
 
-def record(checks, former_names=None):
+def record(checks, former_names=None, optional=None):
     """A check of dicts with exactly these keys, each with a check of its own; returned is a new dict.
 
-    `former_names` are those that some keys had in earlier versions -> present names.
+    `former_names` are those that some keys had in earlier versions -> present names. Keys of `optional` may be missing.
     """
 
     def check(name, value):
         value = {(former_names or {}).get(key, key): each for key, each in entries(name, value, ()).items()}
         entries(name, value, checks)
-        more = [key for key in value if key not in checks]
+        there = checks | {key: each for key, each in (optional or {}).items() if key in value}
+        more = [key for key in value if key not in there]
         if more:
             raise ValueError(f"`{name}` must have the entries {list(checks)!r} only, got {shown(more)}.")
-        return {key: each(f"{name}[{key!r}]", value[key]) for key, each in checks.items()}
+        return {key: each(f"{name}[{key!r}]", value[key]) for key, each in there.items()}
 
     return check
 
@@ -91,10 +92,7 @@ def record(checks, former_names=None):
 def any_of(names, each):
     """A check of dicts with some of these keys, and one check for all their values."""
 
-    def check(name, value):
-        return record({key: each for key in names if key in entries(name, value, ())})(name, value)
-
-    return check
+    return record({}, optional=dict.fromkeys(names, each))
 
 
 # --- values ----------------------------------------------------------------------------------------------
@@ -118,6 +116,11 @@ def number_or_nan(interval="[-inf, inf]"):
         return float(value) if is_nan else real(name, value, interval)
 
     return check
+
+
+def one_of(names):
+    """A check of strings."""
+    return functools.partial(choice, allowed=names)
 
 
 def pair(first, second):

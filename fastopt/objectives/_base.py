@@ -102,6 +102,13 @@ class Objective(finite_sum.FiniteSum):
         settings = self.n_outputs, (self.l2, self.l1, self.fit_intercept)
         return _restored, (type(self), (self.X, *self._bound), settings, self.__dict__)
 
+    def _over(self, X, y):
+        """The same loss over other samples, without penalties and weights."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        Objective.__init__(other, X, y, fit_intercept=self.fit_intercept)
+        return other
+
     def _labels(self, y):
         """The labels in the form that the loss needs, and the number of outputs."""
         return y, 1

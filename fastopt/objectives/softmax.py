@@ -54,7 +54,7 @@ class Softmax(Objective):
         fit_intercept: bool = False,
         sample_weight: ArrayLike | None = None,
     ) -> None:
-        self._given_n_classes = None if n_classes is None else integer("n_classes", n_classes, 2)
+        self._known_n_classes = None if n_classes is None else integer("n_classes", n_classes, 2)
         super().__init__(X, y, l2=l2, l1=l1, fit_intercept=fit_intercept, sample_weight=sample_weight)
 
     @property
@@ -63,4 +63,5 @@ class Softmax(Objective):
         return self.n_outputs
 
     def _labels(self, y):
-        return validation.classes(y, self._given_n_classes)
+        labels, self._known_n_classes = validation.classes(y, self._known_n_classes)
+        return labels, self._known_n_classes

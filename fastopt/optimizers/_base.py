@@ -212,9 +212,9 @@ class Optimizer(KnownAttributes, _core.Engine):
         """Whether the solution is something else than the parameters."""
         return type(self)._read_off is not Optimizer._read_off
 
-    def _project(self, projection):
-        """After a step: move the parameters into bounds, and with them all that the solution is made of."""
-        for param in self._flat_params:
+    def _project(self, projections):
+        """After a step: move each parameter into its bounds, and with it all that the solution is made of."""
+        for param, projection in zip(self._flat_params, projections, strict=True):
             projection.project(param)
 
     def _snapshot(self):

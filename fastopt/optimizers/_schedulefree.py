@@ -10,26 +10,27 @@ class ScheduleFree(Optimizer):
 
     def _read_off(self, param, state):
         with np.errstate(all="ignore"):  # of parameters that have overflowed
-            x = param - state["z"]
+            x = np.subtract(param, state["z"], out=np.empty_like(param))  # an array of no dimension stays one
             x /= self.beta_1
             x += state["z"]
         return x
 
-    def _project(self, projection):
+    def _project(self, projections):
         """Put the projected z in the place of z, in the average and in y as well; then see to x and y themselves.
 
         An average of points inside the bounds is inside, to rounding; a state that was loaded need not be.
         """
         averaged = self._carry["averaged"]
         share = 1.0 / averaged if averaged > 0 else 0.0
-        for y, z in zip(self._flat_params, self._slots_by_name()["z"], strict=True):
+        zs = self._slots_by_name()["z"]
+        for y, z, projection in zip(self._flat_params, zs, projections, strict=True):
             x = self._read_off(y, {"z": z})
             inside = z.copy()
             projection.project(inside)
             with np.errstate(all="ignore"):
                 moved = inside - z
                 of_average = share * moved
-                averaged_inside = x + of_average
+                averaged_inside = np.add(x, of_average, out=np.empty_like(x))
                 projection.project(averaged_inside)
                 y += self.beta_1 * (averaged_inside - x) + (1.0 - self.beta_1) * moved
             z[...] = inside

@@ -58,10 +58,11 @@ class ASGD(Optimizer):
     def _read_off(self, param, state):
         return np.array(state["average"])
 
-    def _project(self, projection):
+    def _project(self, projections):
         """The average is one of projected parameters, too: they take the place of the others, with their weight."""
         weight = 1.0 / max(1.0, self.step_count - 1 - self.t0)
-        for param, average in zip(self._flat_params, self._slots_by_name()["average"], strict=True):
+        averages = self._slots_by_name()["average"]
+        for param, average, projection in zip(self._flat_params, averages, projections, strict=True):
             before = param.copy()
             projection.project(param)
             with np.errstate(all="ignore"):  # of parameters that have overflowed

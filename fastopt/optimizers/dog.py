@@ -80,11 +80,11 @@ class DoG(Optimizer):
     def _reads_off(self):
         return self.averaging
 
-    def _project(self, projection):
+    def _project(self, projections):
         """The average is one of projected parameters, too: they take the place of the others, with their weight."""
         weight = (self.gamma + 1.0) / (self.gamma + self.step_count)
         averages = self._slots_by_name().get("average", [None] * len(self._flat_params))
-        for param, average in zip(self._flat_params, averages, strict=True):
+        for param, average, projection in zip(self._flat_params, averages, projections, strict=True):
             before = param.copy()
             projection.project(param)
             if average is not None:

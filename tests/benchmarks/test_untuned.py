@@ -61,14 +61,18 @@ def test_minima_of_linear_models():
     assert 0 < problems.hinge_minimum(X, labels) <= min([1.0, *values])
 
 
-def figures(tuned, **methods):
+def figures(tuned, calls=None, **methods):
     """Of a problem that falls from 1 to 0."""
-    return {"parameters": 2, "iterations": 9, "start": 1.0, "minimum": 0.0, "tuned": tuned, "methods": methods}
+    without_options = None if calls is None else {"iterations": 500, "calls": calls}
+    return {
+        "parameters": 2, "iterations": 9, "start": 1.0, "minimum": 0.0, "tuned": tuned, "methods": methods,
+        "without_options": without_options,
+    }  # fmt: skip
 
 
 PROBLEMS = {
     "easy": figures({"0.1": [0.5, 0.2, 0.1], "1": [0.3, None, None]}, good=[0.3, 0.1, 0.9], bad=[None, 2.0, 1.5]),
-    "solved": figures({"0.1": [1e-9], "1": [0.5]}, good=[1e-7], bad=[0.01]),
+    "solved": figures({"0.1": [1e-9], "1": [0.5]}, {"default": [1e-9], "other": [0.5]}, good=[1e-7], bad=[0.01]),
 }
 
 
@@ -94,4 +98,6 @@ def test_page_and_chart(tmp_path):
     assert "| good | 100% | 100% | 1.22 | 0 | 0 |" in text
     assert "| bad | 0% | 50% | 31.62 | 1 | 1 |" in text
     assert "| easy | 2 | 9 | 0.1 | 0.2 | 1.5 | 10 (above) |" in text
+    assert "| of 1 gaps | above 1 | above 0.1 | above 0.01 |" in text and "| other | 0 | 1 | 1 |" in text
+    assert "| solved | 500 | 1.0e-09 | 5.0e-01 |" in text
     assert (tmp_path / "untuned.png").stat().st_size > 0

@@ -76,6 +76,11 @@ CALLS = {
     "bounds of parameters": lambda value: fastopt.minimize(sphere, [0.0], bounds=[(value, value)]),
     "tol": lambda value: fastopt.minimize(sphere, [0.0], tol=value),
     "callback": lambda value: fastopt.minimize(sphere, [0.0], callback=value),
+    "epoch_callback": lambda value: fastopt.minimize(sphere, [0.0], epoch_callback=value),
+    "validation": lambda value: fastopt.minimize(sphere, [0.0], validation=value),
+    "value of a validation": lambda value: fastopt.minimize(
+        sphere, [0.0], validation=lambda x: value, options={"maxiter": 1}
+    ),
     "options": lambda value: fastopt.minimize(sphere, [0.0], options=value),
     "count": lambda value: fastopt.minimize(sphere, [0.0], options={"maxiter": value, "average": "no"}),
     "checkpoint": lambda value: fastopt.minimize(sphere, [0.0], options={"checkpoint": value}),

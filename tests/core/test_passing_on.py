@@ -105,8 +105,8 @@ def test_refused_state_of_a_pickle():
 @pytest.mark.parametrize(
     ("method", "text"),
     [
-        (fastopt.scipy_method(), "fastopt.scipy_method('adam')"),
-        (fastopt.scipy_method(None, tol=1e-3), "fastopt.scipy_method(None, tol=0.001)"),
+        (fastopt.scipy_method(), "fastopt.scipy_method(None)"),
+        (fastopt.scipy_method("adam", tol=1e-3), "fastopt.scipy_method('adam', tol=0.001)"),
         (fastopt.scipy_method(fastopt.Lion, rng=3), "fastopt.scipy_method(Lion, rng=3)"),
     ],
 )

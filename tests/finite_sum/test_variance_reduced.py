@@ -90,12 +90,13 @@ def test_strong_l2_in_a_long_run(method, layout, dtype, strength, l1):
 @pytest.mark.parametrize("loss", ["least_squares", "logistic", "squared_hinge", "huber", "softmax"])
 @each_method
 def test_default_learning_rate(method, loss, layout):
-    """A third of the inverse of the smoothness of the worst sample."""
+    """The inverse of the smoothness of the worst sample, for SAGA half of it."""
     p = problem(loss, layout, fit_intercept=True, weighted=True, l2=0.3)
     assert p.objective.max_smoothness == pytest.approx(p.sum.max_smoothness(), rel=1e-12)
     res = minimize(p.objective, p.x0, method=method, rng=SEED, options={"epochs": 3})
-    assert res.history["learning_rate"] == pytest.approx(1 / (3 * p.sum.max_smoothness()), rel=1e-12)
-    assert_close(res.x, trajectory(p, method, rate=lambda t: 1 / (3 * p.sum.max_smoothness()))[-1])
+    rate = {"saga": 1 / 2, "svrg": 1}[method] / p.sum.max_smoothness()
+    assert res.history["learning_rate"] == pytest.approx(rate, rel=1e-12)
+    assert_close(res.x, trajectory(p, method, rate=lambda t: rate)[-1])
     again = minimize(p.objective, p.x0, method=method, rng=SEED, options={"epochs": 3, "learning_rate": None})
     assert outcome(again) == outcome(res)
 
@@ -110,6 +111,61 @@ def test_default_learning_rate_takes_one_pass(method):
     passes = []
     minimize(Watched(np.eye(3), np.ones(3)), np.zeros(3), method=method, options={"epochs": 1})
     assert len(passes) == 1
+
+
+FALLING = {
+    "inverse": schedules.inverse_time_decay(0.1, 23, 1.0),
+    "warm": schedules.warmup(schedules.cosine_decay(0.1, 60), 30),
+    "to zero": lambda t: 0.1 if t < 46 else 0.0,
+    "strong": lambda t: 3.0 if t < 23 else 0.02,  # with l2 = 0.3 a step leaves a tenth
+}
+
+
+@pytest.mark.parametrize("penalty", [dict(l2=0.3), dict(l1=0.02, l2=0.3)], ids=str)
+@pytest.mark.parametrize("falling", FALLING)
+@each_layout
+@each_method
+def test_schedules_are_asked_at_the_start_of_each_epoch(method, layout, falling, penalty):
+    p, schedule = problem("logistic", layout, fit_intercept=True, **penalty), FALLING[falling]
+    res = run(p, method, {"learning_rate": schedule})
+    assert_close(res.x, trajectory(p, method, rate=lambda t: schedule(t // 23 * 23))[-1])
+    assert res.history["learning_rate"].tolist() == [schedule(t) for t in (0, 23, 46)]
+    assert res.optimizer.learning_rate is schedule
+
+
+@each_method
+def test_plateaus_are_those_of_the_losses_of_epochs(method):
+    p, rate = problem("logistic", l2=0.3), schedules.reduce_on_plateau(0.1, factor=0.5, patience=0, threshold=0.01)
+    res = run(p, method, {"learning_rate": rate, "epochs": 6})
+    by_hand, rates = schedules.reduce_on_plateau(0.1, factor=0.5, patience=0, threshold=0.01), []
+    for loss in res.history["fun"]:
+        rates.append(by_hand(0))
+        by_hand.update(loss)
+    assert res.history["learning_rate"].tolist() == rates and rates[-1] < 0.1
+
+
+@each_layout
+@each_method
+def test_runs_with_schedules_resume(method, layout, path, no_sync):
+    def plateau():
+        return schedules.reduce_on_plateau(0.1, factor=0.5, patience=0, threshold=0.01)
+
+    p = problem("logistic", layout, l1=0.02, l2=0.3)
+    for make in (plateau, lambda: FALLING["inverse"]):
+        options = {"average": "polyak", "epochs": 4}
+        expected = outcome(run(p, method, options | {"learning_rate": make()}))
+        for maxiter in (1, 23, 60):
+            run(p, method, options | {"learning_rate": make(), "checkpoint": path, "maxiter": maxiter})
+            again = run(p, method, options | {"learning_rate": make()}, seed=99, resume=path)
+            assert outcome(again) == expected
+
+
+@each_method
+def test_checkpoint_with_another_kind_of_rate_is_refused(method, path, no_sync):
+    p = problem()
+    run(p, method, {"checkpoint": path, "epochs": 1})
+    with pytest.raises(ValueError, match="make the optimizer with the learning rate that the saved one had"):
+        run(p, method, {"learning_rate": FALLING["inverse"]}, resume=path)
 
 
 @each_method
@@ -378,8 +434,14 @@ def test_hogwild_is_refused(method):
 
 
 @each_method
-@pytest.mark.parametrize("rate", [-1.0, 0.0, np.nan, np.inf, "fast", schedules.cosine_decay(0.1, 10)], ids=str)
+@pytest.mark.parametrize("rate", [-1.0, 0.0, np.nan, np.inf, "fast"], ids=str)
 def test_bad_rates_are_refused(method, rate):
-    """A schedule, too: the rate is a constant."""
     with pytest.raises((ValueError, TypeError), match="`learning_rate` must be"):
         run(problem(), method, {"learning_rate": rate})
+
+
+@each_method
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf, "fast"], ids=str)
+def test_bad_rates_of_schedules_are_refused(method, value):
+    with pytest.raises((ValueError, TypeError), match=r"`learning_rate\(0\)` must be"):
+        run(problem(), method, {"learning_rate": lambda t: value})

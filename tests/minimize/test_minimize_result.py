@@ -16,7 +16,7 @@ from fastopt import minimize
 
 @pytest.mark.parametrize("jac", [None, "3-point", "spsa", bowl_slope])
 def test_fields_of_the_result_and_their_types(jac):
-    res = minimize(bowl_value, np.zeros(3), jac=jac, options=STEPS)
+    res = minimize(bowl_value, np.zeros(3), jac=jac, method="adam", options=STEPS)
     types_of = {
         "x": np.ndarray, "fun": float, "jac": np.ndarray, "nit": int, "nepoch": int, "nfev": int, "njev": int,
         "success": bool, "status": int, "message": str, "history": dict, "optimizer": fastopt.Adam,
@@ -45,7 +45,7 @@ def test_fun_is_the_objective_at_x(jac, dtype):
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda res: pickle.loads(pickle.dumps(res))])
 def test_result_can_be_copied_and_pickled(duplicate):
-    res = minimize(bowl, np.zeros(3), method=None, jac=True, options={"maxiter": 5})
+    res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 5})
     assert outcome(duplicate(res)) == outcome(res)
 
 

@@ -515,7 +515,7 @@ def test_boundary_is_not_active_without_a_checkpoint():
 # --- files that do not fit ---------------------------------------------------------------------------------------
 
 MISMATCHES = {
-    "method": (dict(method="sgd"), "method='Adam', got 'SGD'"),
+    "method": (dict(method="sgd"), "method='Prodigy', got 'SGD'"),
     "size": (dict(fun=lambda x, A, b: (0.0, np.ones_like(x)), x0=np.zeros(4)), "x0.size=3, got 4"),
     "dtype": (dict(x0=START.astype(np.float32)), "x0.dtype='float64', got 'float32'"),
     "samples": (dict(data=(TABLE[:9], RIGHT[:9])), "n_samples=11, got 9"),

@@ -46,7 +46,7 @@ def test_adapter_gives_the_bits_of_minimize(kind, args):
     }[kind]
     expected = minimize(fun, np.zeros(3), args, "adamw", jac, options=STEPS)
     for hyper, options in [({}, STEPS), (STEPS, {}), ({"learning_rate": 7.0, "maxiter": 9}, STEPS)]:
-        method = scipy_method("adamw", **hyper)
+        method = scipy_method("adamw", **hyper, **({"jac": None} if kind == "differences" else {}))
         res = scipy.optimize.minimize(fun, np.zeros(3), args, method, jac, options=options)
         assert outcome(res) == outcome(expected)
         assert (res.nfev, res.njev, res.jac.tolist()) == (expected.nfev, expected.njev, expected.jac.tolist())
@@ -63,11 +63,12 @@ def test_adapter_passes_tol_bounds_and_rng():
     arguments = dict(
         jac=True, bounds=bounds, tol=1e-3, options={"epoch_length": 5, "patience": 2, "learning_rate": 0.1}
     )
-    expected = minimize(bowl, np.zeros(3), **arguments)
-    res = scipy.optimize.minimize(bowl, np.zeros(3), method=scipy_method(), **arguments)
+    expected = minimize(bowl, np.zeros(3), method="adam", **arguments)
+    res = scipy.optimize.minimize(bowl, np.zeros(3), method=scipy_method("adam"), **arguments)
     assert outcome(res) == outcome(expected)
     assert (res.status, res.x.max()) == (0, 0.25)
-    res = scipy.optimize.minimize(bowl, np.zeros(3), method=scipy_method(tol=1e-3), **{**arguments, "tol": None})
+    method = scipy_method("adam", tol=1e-3)
+    res = scipy.optimize.minimize(bowl, np.zeros(3), method=method, **{**arguments, "tol": None})
     assert outcome(res) == outcome(expected)
 
 
@@ -127,6 +128,56 @@ def test_adapter_warns_of_a_moved_starting_point_at_the_callers_line():
     assert [each.filename for each in warned] == [__file__]
 
 
+DROPPED = (
+    "scipy.optimize.minimize passes `jac` on only if it is True or callable, and may have been given another: "
+    'finite differences are used. Pass it to fastopt.scipy_method, such as jac="3-point", or jac=None for these.'
+)
+
+
+@pytest.mark.parametrize("jac", [None, False, "2-point", "3-point", "cs", "spsa", "any"])
+def test_adapter_says_that_scipy_drops_jac(jac):
+    with pytest.warns(OptimizeWarning) as warned:
+        res = scipy.optimize.minimize(rosen, np.zeros(3), jac=jac, method=scipy_method("adam"), options=STEPS)
+    assert [(str(each.message), each.filename) for each in warned] == [(DROPPED, __file__)]
+    assert res.nfev == minimize(rosen, np.zeros(3), method="adam", options=STEPS).nfev
+
+
+@pytest.mark.parametrize("jac", [None, False, "2-point", "3-point", "cs", "spsa", rosen_der])
+def test_adapter_takes_jac(jac):
+    """Quietly, whatever SciPy was given that it does not pass on."""
+    expected = minimize(rosen, np.zeros(3), method="adam", jac=jac, rng=0, options=STEPS)
+    method = scipy_method("adam", jac=jac, rng=0)
+    for given in ({}, {"jac": "3-point"}):
+        res = scipy.optimize.minimize(rosen, np.zeros(3), method=method, options=STEPS, **given)
+        assert outcome(res) == outcome(expected) and res.nfev == expected.nfev
+
+
+def test_adapter_takes_arguments_which_those_of_scipy_come_before():
+    def fun(x, scale):
+        return scale * bowl_value(x)
+
+    heard = []
+    own = dict(args=(2.0,), jac=None, bounds=[(-1, 0.5)] * 3, tol=1e-3, callback=heard.append)
+    arguments = dict(options={"epoch_length": 5, "patience": 2, "learning_rate": 0.1})
+    expected = minimize(fun, np.zeros(3), **own, **arguments)
+    assert expected.status == 0
+    res = scipy.optimize.minimize(fun, np.zeros(3), method=scipy_method(**own), **arguments)
+    assert outcome(res) == outcome(expected) and len(heard) == 2 * res.nit
+    theirs = dict(args=(3.0,), bounds=Bounds(-1, 0.25), tol=1e-2, callback=lambda x: None)
+    expected = minimize(fun, np.zeros(3), **theirs, **arguments)
+    res = scipy.optimize.minimize(fun, np.zeros(3), method=scipy_method(**own), **theirs, **arguments)
+    assert outcome(res) == outcome(expected) and res.x.max() == 0.25
+    res = scipy.optimize.minimize(fun, np.zeros(3), (), scipy_method(**own), lambda x, scale: scale * bowl_slope(x))
+    assert res.x == pytest.approx([0.5, -1.0, 0.5], abs=0.5)
+
+
+def test_adapter_needs_no_jac_for_objectives_that_give_gradients():
+    objective = fastopt.objectives.LeastSquares(np.eye(3), [1.0, 2.0, 3.0])
+    expected = minimize(objective, np.zeros(3), rng=0, options=STEPS)
+    res = scipy.optimize.minimize(objective, np.zeros(3), method=scipy_method(rng=0), options=STEPS)
+    assert outcome(res) == outcome(expected)
+
+
 def test_adapter_takes_samples_as_options_or_arguments():
     rng = np.random.default_rng(5)
     A = rng.standard_normal((50, 3))
@@ -153,11 +204,12 @@ def test_adapter_takes_samples_as_options_or_arguments():
 
 def test_adapter_resumes(tmp_path):
     path = tmp_path / "run.npz"
-    expected = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 9, "epoch_length": 2})
+    method = scipy_method("adam")
+    expected = minimize(bowl, np.zeros(3), jac=True, method="adam", options={"maxiter": 9, "epoch_length": 2})
     options = {"maxiter": 4, "epoch_length": 2, "checkpoint": path}
-    scipy.optimize.minimize(bowl, np.zeros(3), jac=True, method=scipy_method(), options=options)
+    scipy.optimize.minimize(bowl, np.zeros(3), jac=True, method=method, options=options)
     options |= {"maxiter": 9, "resume": path}
-    res = scipy.optimize.minimize(bowl, np.zeros(3), jac=True, method=scipy_method(), options=options)
+    res = scipy.optimize.minimize(bowl, np.zeros(3), jac=True, method=method, options=options)
     assert outcome(res) == outcome(expected)
 
 
@@ -191,6 +243,6 @@ def test_adapter_tells_what_is_wrong_at_the_call():
 
 def test_rosenbrock_by_both_entrances():
     options = {"maxiter": 2000}
-    ours = minimize(rosen, [-1.0, 2.0], jac=rosen_der, method=None, options=options)
-    theirs = scipy.optimize.minimize(rosen, [-1.0, 2.0], jac=rosen_der, method=scipy_method(None), options=options)
+    ours = minimize(rosen, [-1.0, 2.0], jac=rosen_der, options=options)
+    theirs = scipy.optimize.minimize(rosen, [-1.0, 2.0], jac=rosen_der, method=scipy_method(), options=options)
     assert outcome(ours) == outcome(theirs)

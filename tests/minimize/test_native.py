@@ -126,10 +126,10 @@ def test_arrays_of_other_dtypes_are_refused():
 @pytest.mark.parametrize("dtype", REALS)
 def test_minimize(dtype):
     fun = LowLevelCallable(squares(dtype))
-    res = fastopt.minimize(fun, np.ones(5, dtype), method=None, options={"maxiter": 1000})
+    res = fastopt.minimize(fun, np.ones(5, dtype), options={"maxiter": 1000})
     assert res.x.dtype == dtype and res.fun < 1e-6 and res.nfev == 1001
     again = fastopt.minimize(
-        lambda x: (0.5 * float(x @ x), x.copy()), np.ones(5, dtype), jac=True, method=None, options={"maxiter": 1000}
+        lambda x: (0.5 * float(x @ x), x.copy()), np.ones(5, dtype), jac=True, options={"maxiter": 1000}
     )
     np.testing.assert_array_equal(res.x, again.x)
 
@@ -184,5 +184,5 @@ def test_c_function(tmp_path):
     bowl = ctypes.CDLL(str(library)).bowl
     real = ctypes.POINTER(ctypes.c_double)
     bowl.restype, bowl.argtypes = ctypes.c_double, [ctypes.c_ssize_t, real, real, ctypes.c_void_p]
-    res = fastopt.minimize(LowLevelCallable(bowl), np.ones(3), method=None, options={"maxiter": 500})
+    res = fastopt.minimize(LowLevelCallable(bowl), np.ones(3), options={"maxiter": 500})
     assert res.fun < 1e-6
