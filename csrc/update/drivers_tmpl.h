@@ -107,7 +107,8 @@ FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t l
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
     const FN(streams) stream = FN(advance)(FN(streams_of)(array), lo, lo);
 #if N_DURING > 0
-    FN(lanes) lanes = FN(load_lanes)(step->lanes, FO_WHEN_during);
+    FN(lanes) lanes = {0};
+    FN(load_lanes)(&lanes, step->lanes, FO_WHEN_during);
     FN(update_range)(stream, hi - lo, &c, &modifiers, &lanes, form);
     FN(save_lanes)(&lanes, step->lanes, FO_WHEN_during);
 #else

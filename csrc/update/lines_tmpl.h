@@ -29,7 +29,8 @@ FO_INLINE void FN(tile_row)(const fo_tile *tile, const fo_step *step, ptrdiff_t 
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
     const int when = pass == FO_BETWEEN ? FO_WHEN_between : FO_WHEN_before;
     FN(coefs) c = FN(round)(step);
-    FN(lanes) lanes = FN(load_lanes)(step->lanes, when);
+    FN(lanes) lanes = {0};
+    FN(load_lanes)(&lanes, step->lanes, when);
     if (pass != FO_MEASURE && array->is_matrix) {
         const state_t *slot = MATRIX_ROW_SLOTS(SLOT_OF);
         FN(adjust_line)(LOAD_STATE(slot[row]), (real)lines->means[row / array->rows], &c);

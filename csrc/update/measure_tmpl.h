@@ -52,7 +52,8 @@ FO_INLINE void FN(measure_entries)(const fo_array *array, const fo_step *step, p
     const FN(coefs) c = FN(round)(step);
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
     const FN(streams) stream = FN(advance)(FN(streams_of)(array), lo, lo);
-    FN(lanes) lanes = FN(load_lanes)(step->lanes, FO_WHEN_before);
+    FN(lanes) lanes = {0};
+    FN(load_lanes)(&lanes, step->lanes, FO_WHEN_before);
     FN(measure_range)(stream, hi - lo, &c, &modifiers, &lanes, 0, FO_WHEN_before, form);
     FN(save_lanes)(&lanes, step->lanes, FO_WHEN_before);
     if (step->lanes->wants_probe)

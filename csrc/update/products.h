@@ -35,7 +35,7 @@ FO_INLINE double fo_add_lanes(const double *lanes)
 }
 
 /* The sum of which these are the lanes; `scaled`: all scales were taken, as of products of float64. */
-FO_INLINE fo_sum fo_total(const double (*lanes)[LANES], const int scaled)
+FO_INLINE fo_sum fo_total(double (*lanes)[LANES], const int scaled)
 {
     const double plain = fo_add_lanes(lanes[0]);
     const fo_sum sum = {plain, scaled ? fo_add_lanes(lanes[1]) : plain * SCALE_DOWN * SCALE_DOWN,

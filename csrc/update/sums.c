@@ -9,7 +9,7 @@ void fo_start_lanes(fo_lanes *lanes, int first, int n, int wants_probe)
     lanes->probe = 0.0;
 }
 
-fo_sums fo_total_lanes(const fo_lanes *lanes, int first, int n, int dtype)
+fo_sums fo_total_lanes(fo_lanes *lanes, int first, int n, int dtype)
 {
     fo_sums sums = {.probe = lanes->probe};
     for (int k = first; k < first + n; ++k)

@@ -31,7 +31,7 @@ fo_sums fo_sum_arrays(const fo_sum_pass *pass, int num_threads);
 
 /* The lanes of a chunk at its start, and the sums that they are at its end: `n` sums from `first` on. */
 void fo_start_lanes(fo_lanes *lanes, int first, int n, int wants_probe);
-fo_sums fo_total_lanes(const fo_lanes *lanes, int first, int n, int dtype);
+fo_sums fo_total_lanes(fo_lanes *lanes, int first, int n, int dtype);
 
 static inline fo_sums fo_add_sums(fo_sums a, fo_sums b)
 {

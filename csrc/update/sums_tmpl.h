@@ -5,7 +5,7 @@
 #define FACTORS(name, when, over) real name##_x, name##_y;
 #define LOAD_LANES(name, when, over) \
     if (pass == FO_WHEN_##when) \
-        memcpy(lanes.sum[FO_SUM_##name], from->sum[FO_SUM_##name], sizeof lanes.sum[FO_SUM_##name]);
+        memcpy(lanes->sum[FO_SUM_##name], from->sum[FO_SUM_##name], sizeof lanes->sum[FO_SUM_##name]);
 #define SAVE_LANES(name, when, over) \
     if (pass == FO_WHEN_##when) \
         memcpy(to->sum[FO_SUM_##name], lanes->sum[FO_SUM_##name], sizeof lanes->sum[FO_SUM_##name]);
@@ -23,12 +23,7 @@ typedef struct {
 } FN(lanes);
 
 #if N_BEFORE + N_ROW_SUMS + N_DURING > 0
-FO_INLINE FN(lanes) FN(load_lanes)(const fo_lanes *from, const int pass)
-{
-    FN(lanes) lanes;
-    SUMS(LOAD_LANES)
-    return lanes;
-}
+FO_INLINE void FN(load_lanes)(FN(lanes) *lanes, const fo_lanes *from, const int pass){SUMS(LOAD_LANES)}
 
 FO_INLINE void FN(save_lanes)(const FN(lanes) *lanes, fo_lanes *to, const int pass){SUMS(SAVE_LANES)}
 #endif
