@@ -28,6 +28,9 @@ typedef struct {
     double probe;                /* 0 if every gradient was finite, else NaN */
 } fo_sums;
 
+/* update/products.h: the sums of a chunk while they are taken. */
+typedef struct fo_lanes fo_lanes;
+
 /* --- arrays ----------------------------------------------------------------------------------------------------- */
 
 /* Shape and byte strides of a gradient that is not C-contiguous; both belong to the gradient's owner. */
@@ -53,6 +56,12 @@ typedef struct {
     void *workspace;             /* the caller's, of fo_partition_workspace bytes; NULL: positions are used as is */
 } fo_positions;
 
+/* What an array has of its own in a rule with sums over arrays. Apart, so that lists of many arrays stay short. */
+typedef struct {
+    fo_sums sums;                /* over this array: those before this step, and those during the last one */
+    double coef[FO_MAX_COEFS];   /* its scalars of the step, if the rule adjusts them; else those of fo_step hold */
+} fo_own;
+
 /* One parameter array with its gradient and its state. `param` and each `state[k]` are C-contiguous, of `size` entries
  * of `dtype`, disjoint, and belong to the caller; kernels write them, and last_step, and nothing else. `layout`,
  * `grad`, `grad_strides` and `at` are bound anew for each step. */
@@ -69,8 +78,7 @@ typedef struct {
     void *state[FO_MAX_SLOTS];   /* NULL for a slot that the rule's options leave out; of the sizes of fo_per */
     ptrdiff_t rows, columns;     /* of its matrices, the last two axes; a vector is one row */
     int is_matrix;               /* or a stack of them: it has two axes at least */
-    fo_sums sums;                /* over this array: those before this step, and those during the last one */
-    double coef[FO_MAX_COEFS];   /* its scalars of the step, if the rule adjusts them; else those of fo_step hold */
+    fo_own *own;                 /* NULL unless the rule has sums over arrays, or scalars for each */
 } fo_array;
 
 /* All arrays of one optimizer, as one list of blocks that is split by bytes, not by arrays. A block is about
@@ -93,7 +101,7 @@ typedef struct {
     double grad_scale;           /* then g is multiplied: norm clipping, and -1 to maximize */
     double l2;                   /* then l2 * p is added to g */
     double decay_factor;         /* and p is multiplied by this: decoupled weight decay */
-    fo_sums *sums;               /* what a kernel that sums adds to */
+    fo_lanes *lanes;             /* what a kernel that sums adds to */
 } fo_step;
 
 /* A serial pass over the units [lo, hi) of one array: entries, or positions of its gradient. */
@@ -253,7 +261,7 @@ typedef struct {
 /* update/gradient_norm.c: norm and finiteness of all gradients, in one read. */
 typedef struct {
     double norm; /* of min(max(g, -clip), clip); 0 if it is not wanted */
-    int finite;
+    int finite;  /* 1 if it is not wanted, either */
 } fo_gradient_stats;
 fo_gradient_stats fo_measure_gradients(const fo_optimizer *it, int want_norm, int num_threads);
 

@@ -55,6 +55,7 @@ cdef class Bound:
         PyMem_Free(self.it.lines)
         PyMem_Free(self.it.orthogonal)
         PyMem_Free(self.it.partial)
+        PyMem_Free(self.own_of_arrays)
         PyMem_Free(self.owned)
 
     def _bind_arrays(self, str rule, tuple arrays, keys, dict slots):
@@ -72,6 +73,10 @@ cdef class Bound:
         if not self.it.work.arrays or not self.it.work.first_block or not self.owned:
             raise MemoryError()
         found = find_rule(rule)
+        if found.sums_before or found.sums_during or found.adjust != NULL:
+            self.own_of_arrays = <fo_own *>PyMem_Calloc(max(n, 1), sizeof(fo_own))
+            if not self.own_of_arrays:
+                raise MemoryError()
         for k in range(n):
             self._bind_array(k, found, slots)
         self.own([(<Held>held).view for held in self.held] + [array for each in self.slots for array in each])
@@ -91,6 +96,8 @@ cdef class Bound:
         bound.size = cnp.PyArray_SIZE(param)
         bound.dtype = dtype_names().index(param.dtype.name)
         bound.param = cnp.PyArray_DATA(param)
+        if self.own_of_arrays != NULL:
+            bound.own = &self.own_of_arrays[k]
         if not cnp.PyArray_ISCARRAY(param):   # it was when it was checked
             _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer", self.arrays[k], param)
         while rule.slots[slot].name != NULL:

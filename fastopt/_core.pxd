@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uintptr_t
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
-from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_loss, fo_objective, fo_optimizer, fo_rule, fo_saga_svrg,
+from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_loss, fo_objective, fo_optimizer, fo_own, fo_rule, fo_saga_svrg,
                      fo_segment, fo_task, fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
@@ -34,6 +34,7 @@ ctypedef struct memory_range:
 
 cdef class Bound:
     cdef fo_optimizer it              # its rule is NULL until all is bound
+    cdef fo_own *own_of_arrays        # n_arrays of them, or NULL
     cdef memory_range *owned          # n_owned, sorted, disjoint
     cdef Py_ssize_t n_owned
     cdef tuple arrays                 # the bound parameters, flat: the caller's own arrays

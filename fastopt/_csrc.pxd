@@ -36,6 +36,9 @@ cdef extern from "fastopt.h" nogil:
         const Py_ssize_t *shape
         const Py_ssize_t *strides
 
+    ctypedef struct fo_own:
+        pass
+
     ctypedef struct fo_array:
         Py_ssize_t size
         int dtype
@@ -50,6 +53,7 @@ cdef extern from "fastopt.h" nogil:
         Py_ssize_t rows
         Py_ssize_t columns
         int is_matrix
+        fo_own *own
 
     ctypedef struct fo_work:
         fo_array *arrays
@@ -86,6 +90,9 @@ cdef extern from "fastopt.h" nogil:
     ctypedef struct fo_lines:
         pass
 
+    ctypedef struct fo_inputs:
+        pass
+
     ctypedef struct fo_orthogonal:
         pass
 
@@ -103,6 +110,7 @@ cdef extern from "fastopt.h" nogil:
         int orthogonalises
         int uses_value
         void (*start)(double *carry)
+        void (*adjust)(const fo_inputs *inputs, const fo_array *array, double *coef)
         fo_zero_gradient (*zero_gradient)(int form)
 
     ctypedef enum fo_nonfinite:

@@ -7,9 +7,9 @@
  * `form` is a constant in each kernel, so that absent slots and unused options cost nothing.
  *
  * A rule with sums says for each entry which products they are of: in measure() those before the step, in update()
- * those during it. The loops put the products aside, a stage of entries at a time, and add them up. A rule with sums
- * over lines of matrices has other kernels: see lines_tmpl.h. One that makes directions orthogonal has more of them:
- * see orthogonal_tmpl.h. */
+ * those during it. The loops add them, LANES entries at a time, so that sums lie side by side in registers. A rule with
+ * sums over lines of matrices has other kernels: see lines_tmpl.h. One that makes directions orthogonal has more of
+ * them: see orthogonal_tmpl.h. */
 #include "update/products_tmpl.h"
 #include "update/streams_tmpl.h"
 #include "update/sums_tmpl.h"
@@ -31,24 +31,24 @@
 #define ARGUMENT(slot, options, initial) , &slot
 #define VALUE(slot, options, initial) , slot
 #define COLUMN_VALUE(slot) , LOAD_STATE(stream.slot[i])
-#define STAGE_DURING(name, when, over) \
-    FO_DURING(when, over, stage->name##_x[i] = factors.name##_x; stage->name##_y[i] = factors.name##_y;)
+#define ADD_DURING(name, when, over) FO_DURING(when, over, ADD_PRODUCT(name, k))
 
 #if N_BEFORE + N_ROW_SUMS > 0
 #include "update/measure_tmpl.h"
 #endif
 
-/* The update of `count` consecutive entries; `stage` takes what is summed of them. */
-FO_INLINE void FN(update_range)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c, const FN(modifiers) *modifiers,
-                                FN(stage) *stage, const int form)
+/* The update of the entries [first, first + n); the first one is in lane 0 of what is summed of them. */
+FO_INLINE void FN(update_entries)(FN(streams) stream, ptrdiff_t first, ptrdiff_t n, const FN(coefs) *c,
+                                  const FN(modifiers) *modifiers, FN(lanes) *lanes, const int form)
 {
     real *FO_RESTRICT p_ = stream.p;
     const real *FO_RESTRICT g_ = stream.g;
     const FN(coefs) coefs_here = *c;     /* registers, not memory that the stores might alias */
     ENTRY_SLOTS(BIND)
-    (void)stage;
+    (void)lanes;
     FO_SIMD
-    for (ptrdiff_t i = 0; i < count; ++i) {
+    for (ptrdiff_t k = 0; k < n; ++k) {
+        const ptrdiff_t i = first + k;
         real p = p_[i], g = g_[i];
         FN(factors) factors;
         (void)factors;
@@ -59,8 +59,18 @@ FO_INLINE void FN(update_range)(FN(streams) stream, ptrdiff_t count, const FN(co
                    form);
         p_[i] = p;
         SLOTS(SAVE)
-        SUMS(STAGE_DURING)
+        SUMS(ADD_DURING)
     }
+}
+
+/* The update of `count` consecutive entries; `lanes` are of the sums during it, and may be NULL without any. */
+FO_INLINE void FN(update_range)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c, const FN(modifiers) *modifiers,
+                                FN(lanes) *lanes, const int form)
+{
+    ptrdiff_t i = 0;
+    for (; N_DURING > 0 && i + LANES <= count; i += LANES)
+        FN(update_entries)(stream, i, LANES, c, modifiers, lanes, form);
+    FN(update_entries)(stream, i, count - i, c, modifiers, lanes, form);
 }
 
 static void FN(initialise)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
@@ -98,12 +108,10 @@ FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t l
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
     const FN(streams) stream = FN(advance)(FN(streams_of)(array), lo, lo);
 #if N_DURING > 0
-    for (ptrdiff_t start = 0, n; start < hi - lo; start += n) {
-        FN(stage) stage;
-        n = hi - lo - start < STAGED ? hi - lo - start : STAGED;
-        FN(update_range)(FN(advance)(stream, start, start), n, &c, &modifiers, &stage, form);
-        FN(add_stage)(&stage, n, step->sums, FO_WHEN_during);
-    }
+    FN(lanes) lanes = {0};
+    FN(load_lanes)(&lanes, step->lanes, FO_WHEN_during);
+    FN(update_range)(stream, hi - lo, &c, &modifiers, &lanes, form);
+    FN(save_lanes)(&lanes, step->lanes, FO_WHEN_during);
 #else
     FN(update_range)(stream, hi - lo, &c, &modifiers, NULL, form);
 #endif
@@ -151,7 +159,8 @@ static const fo_rule_kernels FN(kernels) = {
 #undef ARGUMENT
 #undef VALUE
 #undef COLUMN_VALUE
-#undef STAGE_DURING
+#undef ADD_DURING
+#undef ADD_PRODUCT
 #undef FACTORS_ARGUMENT
 #undef MEASURE_FORMS
 #undef ORTHOGONAL_KERNELS

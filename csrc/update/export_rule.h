@@ -104,7 +104,7 @@ static void adjust_step(const fo_inputs *in, const fo_array *array, double *coef
     step.size = array->size;
     step.rows = array->rows;
     step.columns = array->columns;
-    memcpy(&own, array->sums.sum, sizeof own - sizeof own.end);
+    memcpy(&own, array->own->sums.sum, sizeof own - sizeof own.end);
     memcpy(&c, coef_values, sizeof c);
     ARRAY_SLOTS(FO_LOAD_NUMBER)
     adjust(&h, &step, &own, &numbers, &c);
@@ -126,7 +126,7 @@ static void settle_step(const double *hyper_values, const fo_array *array, doubl
     coefs c;
     sums own = {0};
     memcpy(&h, hyper_values, sizeof h);
-    memcpy(&own, array->sums.sum, sizeof own - sizeof own.end);
+    memcpy(&own, array->own->sums.sum, sizeof own - sizeof own.end);
     memcpy(&c, coef_values, sizeof c);
     settle(&h, &own, array->size, &c);
     memcpy(coef_values, &c, sizeof c);

@@ -1,5 +1,6 @@
 /* gradient_norm.c -- norm and finiteness of all gradients together, in one read. */
 #include <math.h>
+#include <string.h>
 #include "fastopt.h"
 #include "core/variants.h"
 #include "update/products.h"
@@ -35,8 +36,12 @@ static void measure_chunk(const fo_array *array, const fo_step *step, ptrdiff_t 
 
 fo_gradient_stats fo_measure_gradients(const fo_optimizer *it, int want_norm, int num_threads)
 {
-    const fo_sum_pass pass = {&it->work, &it->step, 1, measure_chunk, &want_norm, it->partial};
-    fo_sums sum = fo_sum_arrays(&pass, num_threads);
-    const fo_gradient_stats stats = {fo_root(sum.sum[0]), sum.probe == 0};
+    /* Squares that are scaled down do not overflow: without value clipping their sum tells, too. */
+    const int want_finite = it->nonfinite != FO_PROPAGATE;
+    const int probes = want_finite && (!want_norm || it->step.clip_value != HUGE_VAL);
+    const fo_sum_pass pass = {&it->work, &it->step, 1, 0, want_norm, probes, measure_chunk, &want_norm, it->partial};
+    const fo_sums found = fo_sum_arrays(&pass, num_threads);
+    const int finite = probes ? found.probe == 0 : isfinite(found.sum[0].down);
+    const fo_gradient_stats stats = {fo_root(found.sum[0]), finite || !want_finite};
     return stats;
 }

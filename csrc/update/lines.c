@@ -62,6 +62,7 @@ typedef struct {
     const fo_optimizer *it;
     int form;
     fo_tile_pass pass;
+    int wants_probe;             /* whether gradients are finite is asked, too */
 } lines_task;
 
 static const fo_line_kernels *kernels_of(const lines_task *task, const fo_array *array)
@@ -74,7 +75,7 @@ static fo_step step_of(const lines_task *task, const fo_array *array)
 {
     fo_step step = task->it->step;
     if (task->pass != FO_MEASURE && task->it->rule->adjust)
-        memcpy(step.coef, array->coef, sizeof step.coef);
+        memcpy(step.coef, array->own->coef, sizeof step.coef);
     return step;
 }
 
@@ -102,25 +103,27 @@ static void run_tiles(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
     const lines_task *task = context;
     const fo_work *work = &task->it->work;
+    fo_lanes lanes;
     ptrdiff_t first = 0;
     for (ptrdiff_t k = 0; k < work->n_arrays && first < hi; first += task->it->lines[k++].tiles) {
         const fo_array *array = &work->arrays[k];
         const fo_lines *lines = &task->it->lines[k];
         const ptrdiff_t from = lo > first ? lo - first : 0, to = hi - first < lines->tiles ? hi - first : lines->tiles;
         fo_step step = step_of(task, array);
+        step.lanes = &lanes;
         for (ptrdiff_t at = from; at < to; ++at) {
             const fo_tile tile = tile_at(array, lines, at);
-            step.sums = &lines->sums[at];
-            *step.sums = (fo_sums){0};
+            fo_start_lanes(&lanes, 0, FO_MAX_SUMS, task->wants_probe);
             kernels_of(task, array)->tiles[task->pass][task->form](&tile, &step);
+            lines->sums[at] = fo_total_lanes(&lanes, 0, FO_MAX_SUMS, array->dtype);
         }
     }
 }
 
 /* One pass; the sums of each array are written into it, and those of all returned. */
-static fo_sums run_pass(fo_optimizer *it, int form, fo_tile_pass pass, int num_threads)
+static fo_sums run_pass(fo_optimizer *it, int form, fo_tile_pass pass, int wants_probe, int num_threads)
 {
-    const lines_task task = {it, form, pass};
+    const lines_task task = {it, form, pass, wants_probe};
     fo_sums total = {0};
     ptrdiff_t n = 0;
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k)
@@ -130,15 +133,15 @@ static fo_sums run_pass(fo_optimizer *it, int form, fo_tile_pass pass, int num_t
         fo_sums sums = {0};
         for (ptrdiff_t at = 0; at < it->lines[k].tiles; ++at)
             sums = fo_add_sums(sums, it->lines[k].sums[at]);
-        it->work.arrays[k].sums = sums;
+        it->work.arrays[k].own->sums = sums;
         total = fo_add_sums(total, sums);
     }
     return total;
 }
 
-fo_sums fo_measure_lines(fo_optimizer *it, int form, int num_threads)
+fo_sums fo_measure_lines(fo_optimizer *it, int form, int wants_probe, int num_threads)
 {
-    return run_pass(it, form, FO_MEASURE, num_threads);
+    return run_pass(it, form, FO_MEASURE, wants_probe, num_threads);
 }
 
 /* Pieces of all lines of an array, FO_GRADIENT_BUFFER of them in each: rows first. */
@@ -197,7 +200,7 @@ static void take_means(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 
 static void fold_lines(const fo_optimizer *it, int form, int num_threads)
 {
-    const lines_task task = {it, form, FO_UPDATE};
+    const lines_task task = {it, form, FO_UPDATE, 0};
     ptrdiff_t pieces = 0, matrices = 0;
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
         pieces += row_pieces(&it->work.arrays[k], &it->lines[k]) + column_pieces(&it->work.arrays[k], &it->lines[k]);
@@ -211,9 +214,9 @@ void fo_step_lines(fo_optimizer *it, int form, int num_threads)
 {
     fold_lines(it, form, num_threads);
     if (it->rule->settle) {
-        run_pass(it, form, FO_BETWEEN, num_threads);
+        run_pass(it, form, FO_BETWEEN, 0, num_threads);
         for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k)
-            it->rule->settle(it->hyper, &it->work.arrays[k], it->work.arrays[k].coef);
+            it->rule->settle(it->hyper, &it->work.arrays[k], it->work.arrays[k].own->coef);
     }
-    run_pass(it, form, FO_UPDATE, num_threads);
+    run_pass(it, form, FO_UPDATE, 0, num_threads);
 }

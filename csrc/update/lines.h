@@ -29,7 +29,8 @@ typedef struct {
     ptrdiff_t first, last, row, row_end, column, column_end;
 } fo_tile;
 
-/* The passes of a step over tiles; their sums are added to step->sums. FO_MEASURE writes sums of lines, too. */
+/* The passes of a step over tiles; products are added to step->lanes. FO_MEASURE writes sums of lines, too, which
+ * are not summed over the array. */
 typedef enum { FO_MEASURE, FO_BETWEEN, FO_UPDATE, FO_N_TILE_PASSES } fo_tile_pass;
 typedef void fo_tile_kernel(const fo_tile *tile, const fo_step *step);
 
@@ -45,7 +46,7 @@ struct fo_line_kernels {
 };
 
 /* The first pass: nothing but workspace is written. Returns the sums over all arrays. */
-fo_sums fo_measure_lines(fo_optimizer *it, int form, int num_threads);
+fo_sums fo_measure_lines(fo_optimizer *it, int form, int wants_probe, int num_threads);
 /* All that follows: the numbers of lines, the sums between, and the update. */
 void fo_step_lines(fo_optimizer *it, int form, int num_threads);
 

@@ -4,35 +4,9 @@
  * the cache. The rule has, beside measure() and update(), measure_between(), update_line() for the number of a line
  * from the mean of its sum, and adjust_line() for the scalars of a row of a matrix. */
 
-#define LOAD_PART(slot, options, initial) real slot = HAS(options) ? LOAD_STATE(stream.slot[i]) : 0; (void)slot;
-#define STAGE_BETWEEN(name, when, over) \
-    if (FO_WHEN_##when == FO_WHEN_between) { \
-        stage.name##_x[i] = factors.name##_x; stage.name##_y[i] = factors.name##_y; }
 #define OVER_LINES(name, when, over) FO_LINE(when, over, FO_SUM_##name)
 #define COLUMNS_FROM(slot) stream.slot = (const state_t *)array->state[FO_SLOT_##slot] + first_column;
 #define SLOT_OF(slot) (state_t *)array->state[FO_SLOT_##slot]
-
-/* The sums between, of n consecutive entries of a row. */
-FO_INLINE void FN(sum_between)(FN(streams) all, ptrdiff_t count, const FN(coefs) *c, const FN(modifiers) *modifiers,
-                               fo_sums *into, const int form)
-{
-    for (ptrdiff_t start = 0, n; start < count; start += n) {
-        FN(stage) stage;
-        const FN(streams) stream = FN(advance)(all, start, start);
-        n = count - start < STAGED ? count - start : STAGED;
-        FO_SIMD
-        for (ptrdiff_t i = 0; i < n; ++i) {
-            real p = stream.p[i], g = stream.g[i];
-            FN(factors) factors;
-            ENTRY_SLOTS(LOAD_PART)
-            if (form & FO_MODIFIED)
-                g = FN(modify)(&p, g, modifiers);
-            FN(measure_between)(p, g ENTRY_SLOTS(VALUE) MATRIX_COLUMN_SLOTS(COLUMN_VALUE), &factors, c, form);
-            SUMS(STAGE_BETWEEN)
-        }
-        FN(add_stage)(&stage, n, into, FO_WHEN_between);
-    }
-}
 
 /* The entries of a row from a column on, with a gradient that is gathered into the buffer if need be. */
 FO_INLINE FN(streams) FN(streams_at)(const fo_array *array, ptrdiff_t row, ptrdiff_t column, ptrdiff_t n, void *buffer)
@@ -49,11 +23,14 @@ FO_INLINE FN(streams) FN(streams_at)(const fo_array *array, ptrdiff_t row, ptrdi
 FO_INLINE void FN(tile_row)(const fo_tile *tile, const fo_step *step, ptrdiff_t row, double *columns,
                             const fo_tile_pass pass, const int form)
 {
-    double buffer[FO_GRADIENT_BUFFER], sum = 0.0;
+    double buffer[FO_GRADIENT_BUFFER];
     const fo_array *array = tile->array;
     const fo_lines *lines = tile->lines;
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
+    const int when = pass == FO_BETWEEN ? FO_WHEN_between : FO_WHEN_before;
     FN(coefs) c = FN(round)(step);
+    FN(lanes) lanes = {0};
+    FN(load_lanes)(&lanes, step->lanes, when);
     if (pass != FO_MEASURE && array->is_matrix) {
         const state_t *slot = MATRIX_ROW_SLOTS(SLOT_OF);
         FN(adjust_line)(LOAD_STATE(slot[row]), (real)lines->means[row / array->rows], &c);
@@ -61,19 +38,24 @@ FO_INLINE void FN(tile_row)(const fo_tile *tile, const fo_step *step, ptrdiff_t 
     for (ptrdiff_t column = tile->column, n; column < tile->column_end; column += n) {
         n = tile->column_end - column < FO_GRADIENT_BUFFER ? tile->column_end - column : FO_GRADIENT_BUFFER;
         FN(streams) stream = FN(streams_at)(array, row, column, n, buffer);
-        if (pass == FO_MEASURE) {
-            fo_sums found = {0};
-            stream.column_sums = columns ? columns + (column - tile->column) : NULL;
-            FN(measure_range)(stream, n, &c, &modifiers, &found, form);
-            sum += found.sum[SUMS(OVER_LINES)].plain;
-            *step->sums = fo_add_sums(*step->sums, found);
-        } else if (pass == FO_BETWEEN)
-            FN(sum_between)(stream, n, &c, &modifiers, step->sums, form);
-        else
+        if (pass == FO_UPDATE)
             FN(update_range)(stream, n, &c, &modifiers, NULL, form);
+        else if (pass == FO_BETWEEN || !columns)
+            FN(measure_range)(stream, n, &c, &modifiers, &lanes, 0, when, form);
+        else {
+            stream.column_sums = columns + (column - tile->column);
+            FN(measure_range)(stream, n, &c, &modifiers, &lanes, 1, when, form);
+        }
+        if (pass == FO_MEASURE && step->lanes->wants_probe)
+            step->lanes->probe += FN(probe)(stream.g, n);
     }
-    if (pass == FO_MEASURE)
-        lines->row_sums[row * lines->segments + tile->column / lines->width] = sum;
+    if (pass == FO_MEASURE) {
+        double (*of_row)[LANES] = lanes.sum[SUMS(OVER_LINES)];
+        lines->row_sums[row * lines->segments + tile->column / lines->width] = fo_add_lanes(of_row[0]);
+        memset(of_row, 0, sizeof lanes.sum[0]);
+    }
+    if (pass != FO_UPDATE)
+        FN(save_lanes)(&lanes, step->lanes, when);
 }
 
 FO_INLINE void FN(tile)(const fo_tile *tile, const fo_step *step, const fo_tile_pass pass, const int form)
@@ -127,10 +109,10 @@ FO_INLINE void FN(fold_columns)(const fo_array *array, const fo_lines *lines, co
     else {
         const FN(modifiers) modifiers = FN(modifiers_of)(step);
         FN(streams) stream = FN(advance)(FN(streams_of)(array), lo, 0);
-        fo_sums found = {0};
+        FN(lanes) unused = {0};
         stream.g = (const real *)fo_dense_gradient(array, lo, hi, buffer);
         stream.column_sums = sum;
-        FN(measure_range)(stream, hi - lo, &c, &modifiers, &found, form);
+        FN(measure_range)(stream, hi - lo, &c, &modifiers, &unused, 1, FO_WHEN_before, form);
     }
     for (ptrdiff_t k = lo; k < hi; ++k)
         slot[k] = SAVE_STATE(FN(update_line)((real)(sum[k - lo] / (double)array->rows), LOAD_STATE(slot[k]), &c));
@@ -175,8 +157,6 @@ static const fo_line_kernels FN(line_kernels) = {
     FN(take_means),
 };
 
-#undef LOAD_PART
-#undef STAGE_BETWEEN
 #undef OVER_LINES
 #undef COLUMNS_FROM
 #undef SLOT_OF

@@ -1,39 +1,48 @@
-/* measure_tmpl.h -- the sums of a rule before its step: one read of parameters, gradient and state, in which nothing is
- * written. The products of a stage of entries are put aside, and then added up. */
+/* measure_tmpl.h -- the sums of a rule that are not taken during its step: one read of parameters, gradient and state,
+ * in which nothing is written. */
 
-#define LOAD_PART(slot, options, initial) real slot = HAS(options) ? LOAD_STATE(part.slot[i]) : 0; (void)slot;
-#define STAGE_BEFORE(name, when, over) \
-    FO_BEFORE(when, over, stage.name##_x[i] = factors.name##_x; stage.name##_y[i] = factors.name##_y;) \
-    FO_ROW(when, over, stage.name##_x[i] = factors.name##_x; stage.name##_y[i] = factors.name##_y;) \
-    FO_LINE(when, over, stage.name##_x[i] = factors.name##_x; stage.name##_y[i] = factors.name##_y;)
-#define ADD_TO_COLUMNS(name, when, over) \
-    FO_LINE(when, over, part.column_sums[i] += (double)stage.name##_x[i] * stage.name##_y[i];)
+#define LOAD_AT(slot, options, initial) real slot = HAS(options) ? LOAD_STATE(stream.slot[i]) : 0; (void)slot;
+#define ADD_IN_PASS(name, when, over) \
+    if (pass == FO_WHEN_##when) \
+        ADD_PRODUCT(name, k)
+#define ADD_TO_COLUMN(name, when, over) \
+    FO_LINE(when, over, if (pass == FO_WHEN_before && by_columns) \
+        stream.column_sums[i] += (double)factors.name##_x * factors.name##_y;)
 
-/* The sums before the step of `count` consecutive entries. */
-FO_INLINE void FN(measure_range)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c,
-                                 const FN(modifiers) *modifiers, fo_sums *into, const int form)
+/* The entries [first, first + n), of which the first one is in lane 0; n is LANES at most. */
+FO_INLINE void FN(measure_lanes)(FN(streams) stream, ptrdiff_t first, ptrdiff_t n, const FN(coefs) *c,
+                                 const FN(modifiers) *modifiers, FN(lanes) *lanes, const int by_columns, const int pass,
+                                 const int form)
 {
-    for (ptrdiff_t start = 0, n; start < count; start += n) {
-        FN(stage) stage;
-        const FN(streams) part = FN(advance)(stream, start, start);
-        n = count - start < STAGED ? count - start : STAGED;
-        FO_SIMD
-        for (ptrdiff_t i = 0; i < n; ++i) {
-            real p = part.p[i], g = part.g[i];
-            FN(factors) factors;
-            ENTRY_SLOTS(LOAD_PART)
-            if (form & FO_MODIFIED)
-                g = FN(modify)(&p, g, modifiers);
+    (void)by_columns;
+    FO_SIMD
+    for (int k = 0; k < n; ++k) {
+        const ptrdiff_t i = first + k;
+        real p = stream.p[i], g = stream.g[i];
+        FN(factors) factors;
+        ENTRY_SLOTS(LOAD_AT)
+        if (form & FO_MODIFIED)
+            g = FN(modify)(&p, g, modifiers);
+#if BY_LINES
+        if (pass == FO_WHEN_between)
+            FN(measure_between)(p, g ENTRY_SLOTS(VALUE) MATRIX_COLUMN_SLOTS(COLUMN_VALUE), &factors, c, form);
+        else
+#endif
             FN(measure)(p, g ENTRY_SLOTS(VALUE), &factors, c, form);
-            SUMS(STAGE_BEFORE)
-        }
-        FN(add_stage)(&stage, n, into, FO_WHEN_before);
-        for (ptrdiff_t i = 0; part.column_sums && i < n; ++i) {
-            SUMS(ADD_TO_COLUMNS)
-        }
-        if (N_BEFORE > 0) /* rows are summed when all gradients have been checked */
-            into->probe += FN(probe)(part.g, n);
+        SUMS(ADD_IN_PASS)
+        SUMS(ADD_TO_COLUMN)
     }
+}
+
+/* `count` consecutive entries; with `by_columns` the sums of their columns, too. */
+FO_INLINE void FN(measure_range)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c,
+                                 const FN(modifiers) *modifiers, FN(lanes) *lanes, const int by_columns, const int pass,
+                                 const int form)
+{
+    ptrdiff_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        FN(measure_lanes)(stream, i, LANES, c, modifiers, lanes, by_columns, pass, form);
+    FN(measure_lanes)(stream, i, count - i, c, modifiers, lanes, by_columns, pass, form);
 }
 
 #if N_BEFORE > 0 && !BY_LINES
@@ -42,7 +51,13 @@ FO_INLINE void FN(measure_entries)(const fo_array *array, const fo_step *step, p
 {
     const FN(coefs) c = FN(round)(step);
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
-    FN(measure_range)(FN(advance)(FN(streams_of)(array), lo, lo), hi - lo, &c, &modifiers, step->sums, form);
+    const FN(streams) stream = FN(advance)(FN(streams_of)(array), lo, lo);
+    FN(lanes) lanes = {0};
+    FN(load_lanes)(&lanes, step->lanes, FO_WHEN_before);
+    FN(measure_range)(stream, hi - lo, &c, &modifiers, &lanes, 0, FO_WHEN_before, form);
+    FN(save_lanes)(&lanes, step->lanes, FO_WHEN_before);
+    if (step->lanes->wants_probe)
+        step->lanes->probe += FN(probe)(stream.g, hi - lo);
 }
 
 #define MEASURE_KERNEL(k) \
@@ -55,6 +70,6 @@ static fo_kernel *const FN(measure_forms)[] = {FO_FORMS(MEASURE)};
 #undef MEASURE
 #endif
 
-#undef LOAD_PART
-#undef STAGE_BEFORE
-#undef ADD_TO_COLUMNS
+#undef LOAD_AT
+#undef ADD_IN_PASS
+#undef ADD_TO_COLUMN

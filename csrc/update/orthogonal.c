@@ -74,16 +74,18 @@ static void direct_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
     const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(task->array->dtype);
     double buffer[FO_GRADIENT_BUFFER];
     fo_step step = task->step;
+    fo_lanes lanes;
+    step.lanes = &lanes;
     for (ptrdiff_t k = lo, size; k < hi; ++k) {
         const ptrdiff_t start = chunk_at(task, k, &size), stop = start + size;
-        step.sums = &task->it->partial[k];
-        *step.sums = (fo_sums){0};
+        fo_start_lanes(&lanes, 0, 1, 0);
         for (ptrdiff_t at = start, n; at < stop; at += n) {
             n = stop - at < FO_GRADIENT_BUFFER ? stop - at : FO_GRADIENT_BUFFER;
             fo_array view = fo_view_from(task->it->rule, task->array, task->first + at);
             view.grad = fo_dense_gradient(task->array, task->first + at, task->first + at + n, buffer);
             task->kernels->direct[task->form](&view, &step, n, task->x + at * itemsize);
         }
+        task->it->partial[k] = fo_total_lanes(&lanes, 0, 1, task->array->dtype);
     }
 }
 
@@ -149,7 +151,7 @@ void fo_step_orthogonal(fo_optimizer *it, int form, int num_threads)
         matrix_task task = {.it = it, .array = array, .form = form, .step = it->step};
         task.kernels = fo_kernels_of(it->rule, array->dtype)->orthogonal;
         task.size = array->rows * array->columns;
-        memcpy(task.step.coef, array->coef, sizeof task.step.coef);
+        memcpy(task.step.coef, array->own->coef, sizeof task.step.coef);
         cut(&task);
         for (task.first = 0; task.first < array->size; task.first += task.size)
             step_matrix(&task, num_threads);

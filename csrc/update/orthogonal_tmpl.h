@@ -6,25 +6,37 @@
  * of what is symmetric, which takes half the operations. To BLAS, whose matrices lie column by column, x is its own
  * transpose; A is the same. */
 
+/* The entries [first, first + n), n <= LANES: their directions, and the squares of these, each in a lane. */
+FO_INLINE void FN(direct_lanes)(FN(streams) stream, ptrdiff_t first, ptrdiff_t n, real *x, const FN(coefs) *c,
+                                const FN(modifiers) *modifiers, double (*lanes)[LANES], const int form)
+{
+    ENTRY_SLOTS(BIND)
+    FO_SIMD
+    for (int k = 0; k < n; ++k) {
+        const ptrdiff_t i = first + k;
+        real p = stream.p[i], g = stream.g[i];
+        ENTRY_SLOTS(LOAD)
+        if (form & FO_MODIFIED)
+            g = FN(modify)(&p, g, modifiers);   /* p itself stays: the update is to come */
+        const real direction = FN(direct)(g SLOTS(ARGUMENT) KEPT(VALUE), c, form);
+        x[i] = direction;
+        SLOTS(SAVE)
+        FN(add_product)(lanes, k, direction, direction);
+    }
+}
+
 FO_INLINE void FN(direct_range)(const fo_array *array, const fo_step *step, ptrdiff_t n, real *x, const int form)
 {
     const FN(coefs) c = FN(round)(step);
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
     const FN(streams) stream = FN(streams_of)(array);
-    ENTRY_SLOTS(BIND)
-    for (ptrdiff_t start = 0, count; start < n; start += count) {
-        count = n - start < STAGED ? n - start : STAGED;
-        FO_SIMD
-        for (ptrdiff_t i = start; i < start + count; ++i) {
-            real p = stream.p[i], g = stream.g[i];
-            ENTRY_SLOTS(LOAD)
-            if (form & FO_MODIFIED)
-                g = FN(modify)(&p, g, &modifiers);   /* p itself stays: the update is to come */
-            x[i] = FN(direct)(g SLOTS(ARGUMENT) KEPT(VALUE), &c, form);
-            SLOTS(SAVE)
-        }
-        step->sums->sum[0] = fo_add(step->sums->sum[0], FN(sum_products)(x + start, x + start, count));
-    }
+    double lanes[FN(scales)][LANES];
+    ptrdiff_t i = 0;
+    memcpy(lanes, step->lanes->sum[0], sizeof lanes);
+    for (; i + LANES <= n; i += LANES)
+        FN(direct_lanes)(stream, i, LANES, x, &c, &modifiers, lanes, form);
+    FN(direct_lanes)(stream, i, n - i, x, &c, &modifiers, lanes, form);
+    memcpy(step->lanes->sum[0], lanes, sizeof lanes);
 }
 
 static void FN(scale)(void *memory, ptrdiff_t n, double first, double second)

@@ -130,7 +130,7 @@ static void run_kernel(const update_task *it, const fo_array *array, ptrdiff_t l
     else if (it->rule->adjust) {
         update_task own = *it;       /* with the scalars of this array */
         fo_step step = *it->step;
-        memcpy(step.coef, array->coef, sizeof step.coef);
+        memcpy(step.coef, array->own->coef, sizeof step.coef);
         own.step = &step;
         run_step(&own, array, lo, hi);
     } else
@@ -200,7 +200,7 @@ static void keep_sums(const fo_optimizer *it)
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
         const fo_array *array = &it->work.arrays[k];
         for (int n = 0; n < it->rule->sums_during; ++n)
-            *kept_sum(it->rule, array, n) = without_overflow(array->sums.sum[it->rule->sums_before + n]);
+            *kept_sum(it->rule, array, n) = without_overflow(array->own->sums.sum[it->rule->sums_before + n]);
     }
 }
 
@@ -212,8 +212,8 @@ static void gather_sums(fo_optimizer *it)
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
         fo_array *array = &it->work.arrays[k];
         for (int n = 0; n < rule->sums_during; ++n)
-            array->sums.sum[rule->sums_before + n] = *kept_sum(rule, array, n);
-        it->total = fo_add_sums(it->total, array->sums);
+            array->own->sums.sum[rule->sums_before + n] = *kept_sum(rule, array, n);
+        it->total = fo_add_sums(it->total, array->own->sums);
     }
 }
 
@@ -247,17 +247,19 @@ void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, doubl
     it->rule->prepare(&in, carried, it->step.coef);
 }
 
-/* The sums of the rule before the step; returns whether all gradients are finite. Nothing but scalars is written. */
-static int measure_before(fo_optimizer *it, double learning_rate, int num_threads)
+/* The sums of the rule before the step; returns whether all gradients are finite, if that is wanted. Nothing but
+ * scalars is written. */
+static int measure_before(fo_optimizer *it, double learning_rate, int want_finite, int num_threads)
 {
     double carried[FO_MAX_CARRY];
     memcpy(carried, it->carried, sizeof carried);
     fo_prepare_scalars(it, learning_rate, it->t + 1, carried);
     set_weight_decay(it, learning_rate);
     if (it->rule->by_lines)
-        return fo_measure_lines(it, form_of(it), num_threads).probe == 0;
+        return fo_measure_lines(it, form_of(it), want_finite, num_threads).probe == 0;
     const update_task task = {&it->work, it->rule, &it->step, form_of(it)};
-    const fo_sum_pass pass = {&it->work, &it->step, 0, measure_chunk, &task, it->partial};
+    const fo_sum_pass pass = {&it->work,   &it->step,     0,     0,          it->rule->sums_before,
+                              want_finite, measure_chunk, &task, it->partial};
     return fo_sum_arrays(&pass, num_threads).probe == 0;
 }
 
@@ -278,7 +280,7 @@ int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
                 it->step.grad_scale = it->sign * (it->clip_norm / it->norm);
         }
     }
-    return !before || measure_before(it, learning_rate, num_threads) || !want_finite;
+    return !before || measure_before(it, learning_rate, want_finite && !want_norm, num_threads);
 }
 
 void fo_prepare(fo_optimizer *it, double learning_rate)
@@ -289,8 +291,9 @@ void fo_prepare(fo_optimizer *it, double learning_rate)
         gather_sums(it);
     rule->prepare(&in, it->carried, it->step.coef);
     for (ptrdiff_t k = 0; rule->adjust && k < it->work.n_arrays; ++k) {
-        memcpy(it->work.arrays[k].coef, it->step.coef, sizeof it->step.coef);
-        rule->adjust(&in, &it->work.arrays[k], it->work.arrays[k].coef);
+        double *coef = it->work.arrays[k].own->coef;
+        memcpy(coef, it->step.coef, sizeof it->step.coef);
+        rule->adjust(&in, &it->work.arrays[k], coef);
     }
     set_weight_decay(it, learning_rate);
 }
@@ -311,7 +314,8 @@ void fo_apply(fo_optimizer *it, int num_threads)
         return;
     }
     const update_task task = {&it->work, it->rule, &it->step, form_of(it)};
-    const fo_sum_pass pass = {&it->work, &it->step, 0, update_chunk, &task, it->partial};
+    const fo_sum_pass pass = {&it->work,    &it->step, 0,          it->rule->sums_before, it->rule->sums_during, 0,
+                              update_chunk, &task,     it->partial};
     fo_sum_arrays(&pass, num_threads);
     keep_sums(it);
 }

@@ -1,18 +1,20 @@
 /* sums.c -- the chunks of a pass that sums, and the order in which their sums are added. */
+#include <string.h>
 #include "update/sums.h"
 
-fo_sum fo_add(fo_sum a, fo_sum b)
+void fo_start_lanes(fo_lanes *lanes, int first, int n, int wants_probe)
 {
-    const fo_sum sum = {a.plain + b.plain, a.down + b.down, a.up + b.up};
-    return sum;
+    memset(lanes->sum[first], 0, (size_t)n * sizeof *lanes->sum);
+    lanes->wants_probe = wants_probe;
+    lanes->probe = 0.0;
 }
 
-fo_sums fo_add_sums(fo_sums a, fo_sums b)
+fo_sums fo_total_lanes(fo_lanes *lanes, int first, int n, int dtype)
 {
-    for (int k = 0; k < FO_MAX_SUMS; ++k)
-        a.sum[k] = fo_add(a.sum[k], b.sum[k]);
-    a.probe += b.probe;
-    return a;
+    fo_sums sums = {.probe = lanes->probe};
+    for (int k = first; k < first + n; ++k)
+        sums.sum[k] = fo_total(lanes->sum[k], fo_itemsize(dtype) == sizeof(double));
+    return sums;
 }
 
 /* A pass, and the blocks of FO_BLOCK_BYTES in each of its chunks. */
@@ -51,7 +53,10 @@ static void sum_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
     const chunk_task *it = context;
     const fo_sum_pass *pass = it->pass;
+    fo_lanes lanes;
+    fo_step step = *pass->step;
     ptrdiff_t first = 0;
+    step.lanes = &lanes;
     for (ptrdiff_t k = 0; k < pass->work->n_arrays; ++k) {
         const fo_array *array = &pass->work->arrays[k];
         const ptrdiff_t n = chunks_of(it, k), n_entries = entries_of(pass, array);
@@ -60,10 +65,9 @@ static void sum_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
         for (ptrdiff_t chunk = from; chunk < to; ++chunk) {
             const ptrdiff_t start = (chunk - first) * size;
             const ptrdiff_t stop = start + size < n_entries ? start + size : n_entries;
-            fo_step step = *pass->step;
-            step.sums = &pass->partial[chunk];
-            *step.sums = (fo_sums){0};
+            fo_start_lanes(&lanes, pass->first, pass->n_sums, pass->wants_probe);
             pass->task(array, &step, start, stop, pass->context);
+            pass->partial[chunk] = fo_total_lanes(&lanes, pass->first, pass->n_sums, array->dtype);
         }
         first += n;
     }
@@ -84,7 +88,8 @@ fo_sums fo_sum_arrays(const fo_sum_pass *pass, int num_threads)
             sums = fo_add_sums(sums, *chunk);
             total = fo_add_sums(total, *chunk);
         }
-        pass->work->arrays[k].sums = sums;
+        if (pass->work->arrays[k].own)
+            pass->work->arrays[k].own->sums = sums;
     }
     return total;
 }

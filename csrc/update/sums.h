@@ -1,15 +1,17 @@
 /* sums.h -- sums over entries that are the same bits for any number of threads and any instruction set.
  *
- * The entries of each array are cut into chunks whose bounds depend on the sizes of the arrays only. A kernel sums a
- * chunk, a buffer of entries at a time, in an order that is written down in products_tmpl.h; the sums of chunks are
- * added in order. Norm and finiteness of gradients are taken like this, and the sums of rules. */
+ * The entries of each array are cut into chunks whose bounds depend on the sizes of the arrays only. Kernels add the
+ * products of a chunk to lanes, in an order that is written down in products_tmpl.h, and these are added up when the
+ * chunk is done; the sums of chunks are added in order. Norm and finiteness of gradients are taken like this, and the
+ * sums of rules. */
 #ifndef FO_SUMS_H
 #define FO_SUMS_H
 
 #include <math.h>
 #include "fastopt.h"
+#include "update/products.h"
 
-/* Sums the entries [lo, hi) of an array, which are one chunk, into step->sums. */
+/* Sums the entries [lo, hi) of an array, which are one chunk, into step->lanes. */
 typedef void fo_sum_chunk(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const void *context);
 
 /* One pass over the entries of all arrays, or over the values that their gradients have. */
@@ -17,15 +19,30 @@ typedef struct {
     const fo_work *work;
     const fo_step *step;
     int values_only;
+    int first, n_sums;           /* which of fo_sums are taken */
+    int wants_probe;             /* fo_sums.probe is, too */
     fo_sum_chunk *task;
     const void *context;         /* for the task */
     fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries */
 } fo_sum_pass;
 
-/* Writes the sums of each array into the array, and returns those of all. */
+/* Writes the sums of each array into what it has of its own, and returns those of all. */
 fo_sums fo_sum_arrays(const fo_sum_pass *pass, int num_threads);
-fo_sums fo_add_sums(fo_sums a, fo_sums b);
-fo_sum fo_add(fo_sum a, fo_sum b);
+
+/* The lanes of a chunk at its start, and the sums that they are at its end: `n` sums from `first` on. */
+void fo_start_lanes(fo_lanes *lanes, int first, int n, int wants_probe);
+fo_sums fo_total_lanes(fo_lanes *lanes, int first, int n, int dtype);
+
+static inline fo_sums fo_add_sums(fo_sums a, fo_sums b)
+{
+    for (int k = 0; k < FO_MAX_SUMS; ++k) {
+        a.sum[k].plain += b.sum[k].plain;
+        a.sum[k].down += b.sum[k].down;
+        a.sum[k].up += b.sum[k].up;
+    }
+    a.probe += b.probe;
+    return a;
+}
 
 /* The values that a gradient has: of a sparse one those of its positions. */
 static inline ptrdiff_t fo_values_of(const fo_array *array)

@@ -1,24 +1,31 @@
-/* sums_tmpl.h -- what a rule sums: the factors of one entry, and a stage of entries whose products are added up.
+/* sums_tmpl.h -- what a rule sums: the factors of one entry, and the lanes to which their products are added.
  *
  * A rule says in measure(), before the step, or in update(), during it, which products an entry adds:
- * PRODUCT(name, x, y). */
+ * PRODUCT(name, x, y). `pass` is the FO_WHEN_... of the sums that are taken. */
 #define FACTORS(name, when, over) real name##_x, name##_y;
-#define STAGE_FACTORS(name, when, over) real name##_x[STAGED], name##_y[STAGED];
-#define ADD_STAGED(name, when, over) \
+#define LOAD_LANES(name, when, over) \
     if (pass == FO_WHEN_##when) \
-        into->sum[FO_SUM_##name] = fo_add(into->sum[FO_SUM_##name], \
-                                          FN(sum_products)(stage->name##_x, stage->name##_y, n));
+        memcpy(lanes->sum[FO_SUM_##name], from->sum[FO_SUM_##name], sizeof lanes->sum[FO_SUM_##name]);
+#define SAVE_LANES(name, when, over) \
+    if (pass == FO_WHEN_##when) \
+        memcpy(to->sum[FO_SUM_##name], lanes->sum[FO_SUM_##name], sizeof lanes->sum[FO_SUM_##name]);
+
+/* In the loops: adds a product of `factors` to lane k of `lanes`. */
+#define ADD_PRODUCT(name, k) FN(add_product)(lanes->sum[FO_SUM_##name], k, factors.name##_x, factors.name##_y);
 
 typedef struct {
     SUMS(FACTORS) char end;
 } FN(factors);
+
+/* Local to a loop, so that a compiler can keep them in registers. */
 typedef struct {
-    SUMS(STAGE_FACTORS) char end;
-} FN(stage);
+    double sum[FO_N_SUMS > 0 ? FO_N_SUMS : 1][FN(scales)][LANES];
+} FN(lanes);
 
 #if N_BEFORE + N_ROW_SUMS + N_DURING > 0
-/* Adds the first n entries of a stage to the sums that are taken in this pass, which is one of FO_WHEN_... */
-FO_INLINE void FN(add_stage)(const FN(stage) *stage, ptrdiff_t n, fo_sums *into, const int pass) { SUMS(ADD_STAGED); }
+FO_INLINE void FN(load_lanes)(FN(lanes) *lanes, const fo_lanes *from, const int pass){SUMS(LOAD_LANES)}
+
+FO_INLINE void FN(save_lanes)(const FN(lanes) *lanes, fo_lanes *to, const int pass){SUMS(SAVE_LANES)}
 #endif
 
 #if N_DURING > 0
@@ -28,5 +35,5 @@ FO_INLINE void FN(add_stage)(const FN(stage) *stage, ptrdiff_t n, fo_sums *into,
 #endif
 
 #undef FACTORS
-#undef STAGE_FACTORS
-#undef ADD_STAGED
+#undef LOAD_LANES
+#undef SAVE_LANES

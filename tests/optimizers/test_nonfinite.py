@@ -43,6 +43,20 @@ def test_found_wherever_it_is(dtype, layout, n_threads):
     assert refuses.skipped_steps == 0
 
 
+@pytest.mark.parametrize("clip_value", [None, 2.0])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_found_in_the_pass_of_the_norm(dtype, clip_value):
+    """Which takes the squares of clipped values, and lets the largest numbers of a dtype pass."""
+    grad = np.full(LARGE, np.finfo(dtype).max, dtype)
+    opt = fastopt.SGD(np.ones(LARGE, dtype), nonfinite="skip", clip_norm=1.0, clip_value=clip_value)
+    opt.step(grad)
+    for at, value in zip((0, LARGE // 2, LARGE - 1), VALUES, strict=True):
+        grad[at] = value
+        opt.step(grad)
+        grad[at] = 1.0
+    assert (opt.step_count, opt.skipped_steps) == (1, 3)
+
+
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("case", CASES, ids=form_id)
 def test_every_rule_is_left_as_it_was(case, value, rng):

@@ -13,8 +13,8 @@ import fastopt
 from fastopt import RowSparse
 
 WITH_SUMS = COUPLED + BY_ROWS
-# The entries of an array are summed 16 side by side, 256 at a time, in chunks of blocks of 1024 float32; from 1024
-# blocks on a chunk has several.
+# The entries of an array are summed 16 side by side, in chunks of blocks of 1024 float32; from 1024 blocks on a chunk
+# has several.
 AROUND_CHUNKS = [1, 15, 16, 17, 255, 256, 257, 1023, 1024, 1025, 2047, 2049]
 SEVERAL_BLOCKS = 1024 * 1024 + 3
 LAYOUTS = {

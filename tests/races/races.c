@@ -125,6 +125,7 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
     int32_t index[TOUCHED];
     int64_t *last_step = allocate(SIZE, sizeof *last_step);
     void *grad = numbers(2 * SIZE, array->dtype);
+    fo_own own = {.coef = {0}};
     void *workspace = rule->by_lines ? allocate(fo_lines_workspace(&it.work), 1) : NULL;
     void *room = rule->orthogonalises ? allocate(fo_orthogonal_workspace(&it.work), 1) : NULL;
     it.partial = allocate(FO_MAX_CHUNKS + 1, sizeof *it.partial);
@@ -134,6 +135,7 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
         it.hyper[k] = strcmp(rule->hyper[k], "ns_steps") == 0 ? 2.0 : 0.5;
     for (int k = 0; k < TOUCHED; ++k)
         index[k] = 2 * k;
+    array->own = coupled ? &own : NULL;
     rule->start(carry);
     memcpy(it.carried, carry, sizeof it.carried);
     fo_prepare_scalars(&it, 0.1, 1, carry);
@@ -162,6 +164,7 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
         fo_update(&it.work, rule, FO_FLUSH, &it.step, n_threads);
         array->last_step = NULL;
     }
+    array->own = NULL;
     free(workspace);
     free(room);
     free(it.partial);
