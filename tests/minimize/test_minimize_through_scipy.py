@@ -159,15 +159,17 @@ def test_adapter_takes_arguments_which_those_of_scipy_come_before():
     heard = []
     own = dict(args=(2.0,), jac=None, bounds=[(-1, 0.5)] * 3, tol=1e-3, callback=heard.append)
     arguments = dict(options={"epoch_length": 5, "patience": 2, "learning_rate": 0.1})
-    expected = minimize(fun, np.zeros(3), **own, **arguments)
+    expected = minimize(fun, np.zeros(3), method="adam", **own, **arguments)
     assert expected.status == 0
-    res = scipy.optimize.minimize(fun, np.zeros(3), method=scipy_method(**own), **arguments)
+    res = scipy.optimize.minimize(fun, np.zeros(3), method=scipy_method("adam", **own), **arguments)
     assert outcome(res) == outcome(expected) and len(heard) == 2 * res.nit
     theirs = dict(args=(3.0,), bounds=Bounds(-1, 0.25), tol=1e-2, callback=lambda x: None)
-    expected = minimize(fun, np.zeros(3), **theirs, **arguments)
-    res = scipy.optimize.minimize(fun, np.zeros(3), method=scipy_method(**own), **theirs, **arguments)
+    expected = minimize(fun, np.zeros(3), method="adam", **theirs, **arguments)
+    res = scipy.optimize.minimize(fun, np.zeros(3), method=scipy_method("adam", **own), **theirs, **arguments)
     assert outcome(res) == outcome(expected) and res.x.max() == 0.25
-    res = scipy.optimize.minimize(fun, np.zeros(3), (), scipy_method(**own), lambda x, scale: scale * bowl_slope(x))
+    res = scipy.optimize.minimize(
+        fun, np.zeros(3), (), scipy_method("adam", **own), lambda x, scale: scale * bowl_slope(x)
+    )
     assert res.x == pytest.approx([0.5, -1.0, 0.5], abs=0.5)
 
 
