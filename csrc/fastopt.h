@@ -106,6 +106,9 @@ enum { FO_MODIFIED = 1 };
 /* update/lines.h: kernels over rows and columns of matrices, and what they work on. */
 typedef struct fo_line_kernels fo_line_kernels;
 typedef struct fo_lines fo_lines;
+/* update/orthogonal.h: the same for making directions orthogonal. */
+typedef struct fo_orthogonal_kernels fo_orthogonal_kernels;
+typedef struct fo_orthogonal fo_orthogonal;
 
 /* The kernels of a rule for one instruction set and dtype. */
 typedef struct {
@@ -116,6 +119,7 @@ typedef struct {
     fo_kernel *const *elements;
     fo_kernel *const *measure;   /* the sums before a step, of FO_GRADIENT_BUFFER entries at most; NULL without any */
     const fo_line_kernels *lines;   /* NULL unless the rule is by_lines */
+    const fo_orthogonal_kernels *orthogonal;   /* NULL unless it orthogonalises */
 } fo_rule_kernels;
 
 /* What a step with a zero gradient does: nothing; it only multiplies the state by a factor; or it moves the
@@ -161,6 +165,7 @@ typedef struct {
     int sums_before, sums_during;   /* how many sums over arrays; those before the step come first */
     int by_rows;                 /* it has sums over rows, or slots with a number for each */
     int by_lines;                /* the same of rows and columns of matrices */
+    int orthogonalises;          /* its directions, by matrices */
     int uses_value;
     void (*start)(double *carry);    /* writes the first values of carry */
     void (*prepare)(const fo_inputs *in, double *carry, double *coef);   /* the scalars; updates `carry` */
@@ -191,6 +196,10 @@ int fo_variant_index(int dtype);                             /* in a kernel tabl
 enum { FO_INITIALISE = -1, FO_FLUSH = -2 };                  /* in the place of a form */
 ptrdiff_t fo_plan(const fo_work *work, int form);
 void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads);
+/* An array from an entry on, without a gradient. */
+fo_array fo_view_from(const fo_rule *rule, const fo_array *array, ptrdiff_t entry);
+/* Whether the step of each entry depends on all others of its array. */
+int fo_couples(const fo_rule *rule);
 
 /* update/strided_gradient.c: address of entry lo of [lo, hi) of the gradient as the parameter sees it. A contiguous
  * gradient is used in place; one with strides is gathered and a sparse one expanded with zeros into `buffer` (of
@@ -209,6 +218,10 @@ enum { FO_MAX_CHUNKS = 1024 };
 /* update/lines.c: for a rule that is by_lines, the bytes of workspace, zeroed, that fo_bind_lines cuts up. */
 size_t fo_lines_workspace(const fo_work *work);
 fo_lines *fo_bind_lines(const fo_work *work, void *workspace);
+
+/* update/orthogonal.c: the same for one that orthogonalises; `workspace` for the largest matrix. */
+size_t fo_orthogonal_workspace(const fo_work *work);
+fo_orthogonal *fo_bind_orthogonal(const fo_work *work, void *workspace);
 
 /* --- a step ----------------------------------------------------------------------------------------------------- */
 
@@ -229,6 +242,7 @@ typedef struct {
     int decoupled;               /* weight decay multiplies the parameter, else it is added to the gradient */
     fo_nonfinite nonfinite;
     fo_lines *lines;             /* n_arrays entries, by fo_bind_lines; NULL unless the rule is by_lines */
+    fo_orthogonal *orthogonal;   /* by fo_bind_orthogonal; NULL unless the rule orthogonalises */
     fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries; NULL if fo_needs_sums says no */
     int64_t t;                   /* completed steps; fo_apply counts */
     double norm;                 /* of the last gradient, with clip_norm; fo_check_gradient writes it */

@@ -26,6 +26,7 @@ from . import plot as plot
 from . import schedules as schedules
 from ._checkpoint import CheckpointError as CheckpointError
 from ._checkpoint import load as load
+from ._checkpoint import load_result as load_result
 from ._checkpoint import save as save
 from ._finite_sum.saga_svrg import FINITE_SUM_METHODS as FINITE_SUM_METHODS
 from ._finite_sum.saga_svrg import SAGA as SAGA
@@ -52,6 +53,7 @@ if not _TYPE_CHECKING:
         "__version__",
         "get_num_threads",
         "load",
+        "load_result",
         "minimize",
         "objectives",
         "plot",

@@ -29,6 +29,13 @@ cdef void *state_data(cnp.ndarray state, cnp.ndarray param, fo_per per) except? 
     return cnp.PyArray_DATA(state)
 
 
+cdef void *zeroed(size_t nbytes) except NULL:
+    memory = PyMem_Calloc(nbytes, 1)
+    if not memory:
+        raise MemoryError()
+    return memory
+
+
 cdef class Bound:
     """Binds parameters and state to a rule, and the gradients of a step to the parameters; nothing is written to any.
 
@@ -46,13 +53,13 @@ cdef class Bound:
         PyMem_Free(self.it.work.arrays)
         PyMem_Free(self.it.work.first_block)
         PyMem_Free(self.it.lines)
+        PyMem_Free(self.it.orthogonal)
         PyMem_Free(self.it.partial)
         PyMem_Free(self.owned)
 
     def _bind_arrays(self, str rule, tuple arrays, keys, dict slots):
         """Take validated parameters and their state arrays by slot name."""
         cdef Py_ssize_t k, n = len(arrays)
-        cdef void *workspace
         if self.arrays is not None:
             _validation.optimizers.refuse_second_init(type(self).__name__)
         self.arrays, self.keys, self.slots = arrays, keys, tuple(slots.values())
@@ -70,10 +77,11 @@ cdef class Bound:
         self.own([(<Held>held).view for held in self.held] + [array for each in self.slots for array in each])
         self.it.work.n_arrays, self.it.work.by_rows = n, found.by_rows
         if found.by_lines:
-            workspace = PyMem_Calloc(fo_lines_workspace(&self.it.work), 1)
-            if not workspace:
-                raise MemoryError()
-            self.it.lines = fo_bind_lines(&self.it.work, workspace)
+            self.it.lines = fo_bind_lines(&self.it.work, zeroed(fo_lines_workspace(&self.it.work)))
+        if found.orthogonalises:
+            if not fo_has_blas():
+                raise ImportError("fastopt._blas is needed by this rule; import it before.")
+            self.it.orthogonal = fo_bind_orthogonal(&self.it.work, zeroed(fo_orthogonal_workspace(&self.it.work)))
         self.it.rule = found                  # last: with a rule all else is there
 
     cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots) except -1:
@@ -265,7 +273,7 @@ cdef class Bound:
 
     cdef fo_zero_gradient on_zero_gradient(self) noexcept:
         """What this optimizer does to entries with a zero gradient; weight decay moves them."""
-        moves = self.it.weight_decay != 0 or couples(self.it.rule)
+        moves = self.it.weight_decay != 0 or fo_couples(self.it.rule)
         return FO_MOVES if moves else self.it.rule.zero_gradient(self.it.form)
 
     cdef int keep_last_steps(self, Py_ssize_t k, object last_step) except -1:

@@ -5,11 +5,12 @@ from libc.stdint cimport int64_t, uintptr_t
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
-from ._csrc cimport (fo_array, fo_batch, fo_loss, fo_objective, fo_optimizer, fo_rule, fo_saga_svrg, fo_segment,
-                     fo_task, fo_worker, fo_zero_gradient)
+from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_loss, fo_objective, fo_optimizer, fo_rule, fo_saga_svrg,
+                     fo_segment, fo_task, fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
+cdef void use_blas(const fo_blas *blas) noexcept nogil
 cdef size_t partition_workspace(const fo_array *array) noexcept nogil
 
 cdef const fo_loss *find_loss(bytes name) except NULL

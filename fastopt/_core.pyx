@@ -65,7 +65,7 @@ cdef class Engine(Bound):
         self.it.weight_decay = values["weight_decay"]
         self.it.decoupled = values["decoupled_weight_decay"]
         self.it.sign = -1.0 if values["maximize"] else 1.0
-        self.exact = values["sparse"] == "exact" or couples(self.it.rule)
+        self.exact = values["sparse"] == "exact" or fo_couples(self.it.rule)
         self.it.nonfinite = {"propagate": FO_PROPAGATE, "skip": FO_SKIP, "raise": FO_RAISE}[values["nonfinite"]]
         self._set_rate(values["learning_rate"])
 

@@ -86,6 +86,9 @@ cdef extern from "fastopt.h" nogil:
     ctypedef struct fo_lines:
         pass
 
+    ctypedef struct fo_orthogonal:
+        pass
+
     ctypedef struct fo_rule:
         const char *name
         const char *const *hyper
@@ -97,6 +100,7 @@ cdef extern from "fastopt.h" nogil:
         int sums_during
         int by_rows
         int by_lines
+        int orthogonalises
         int uses_value
         void (*start)(double *carry)
         fo_zero_gradient (*zero_gradient)(int form)
@@ -119,6 +123,7 @@ cdef extern from "fastopt.h" nogil:
         int decoupled
         fo_nonfinite nonfinite
         fo_lines *lines
+        fo_orthogonal *orthogonal
         fo_sums *partial
         int64_t t
         double norm
@@ -136,6 +141,7 @@ cdef extern from "fastopt.h" nogil:
 
     Py_ssize_t fo_plan(const fo_work *work, int form)
     void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads)
+    int fo_couples(const fo_rule *rule)
     int fo_needs_sums(const fo_optimizer *it)
     int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
     void fo_prepare(fo_optimizer *it, double learning_rate)
@@ -144,6 +150,8 @@ cdef extern from "fastopt.h" nogil:
     size_t fo_partition_workspace(const fo_array *array)
     size_t fo_lines_workspace(const fo_work *work)
     fo_lines *fo_bind_lines(const fo_work *work, void *workspace)
+    size_t fo_orthogonal_workspace(const fo_work *work)
+    fo_orthogonal *fo_bind_orthogonal(const fo_work *work, void *workspace)
 
     int fo_expect_forks()
     ctypedef void fo_task(const void *context, Py_ssize_t lo, Py_ssize_t hi)
@@ -156,6 +164,27 @@ cdef extern from "fastopt.h" nogil:
     void fo_release(int *busy)
     void fo_advise_huge_pages(void *start, size_t bytes)
     void fo_bandwidth_pass(const void *read, void *const *readwrite, int n, Py_ssize_t bytes, int num_threads)
+
+
+cdef extern from "core/blas.h" nogil:
+    ctypedef struct fo_blas_f32:
+        void (*syrk)(char *uplo, char *trans, int *n, int *k, float *alpha, float *a, int *lda, float *beta, float *c,
+                     int *ldc)
+        void (*symm)(char *side, char *uplo, int *m, int *n, float *alpha, float *a, int *lda, float *b, int *ldb,
+                     float *beta, float *c, int *ldc)
+
+    ctypedef struct fo_blas_f64:
+        void (*syrk)(char *uplo, char *trans, int *n, int *k, double *alpha, double *a, int *lda, double *beta,
+                     double *c, int *ldc)
+        void (*symm)(char *side, char *uplo, int *m, int *n, double *alpha, double *a, int *lda, double *b, int *ldb,
+                     double *beta, double *c, int *ldc)
+
+    ctypedef struct fo_blas:
+        fo_blas_f32 f32
+        fo_blas_f64 f64
+
+    int fo_has_blas()
+    void fo_use_blas(const fo_blas *blas)
 
 
 cdef extern from "core/interrupt.h" nogil:

@@ -43,6 +43,10 @@ cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil:
     fo_run_saga_svrg(it)
 
 
+cdef void use_blas(const fo_blas *blas) noexcept nogil:
+    fo_use_blas(blas)
+
+
 cdef void flush_saga_svrg(fo_saga_svrg *it) noexcept nogil:
     fo_flush_saga_svrg(it)
 

@@ -194,3 +194,27 @@ cdef class Pins:
             if unmoved and not is_pinned(owner, self):
                 cnp.PyArray_ENABLEFLAGS(<cnp.ndarray>owner, cnp.NPY_ARRAY_OWNDATA)
             Py_DECREF(<object><PyObject *>owner)
+
+
+cdef class Pinned:
+    """A context in which arrays keep their memory: for work on views of it between calls of C.
+
+    Parameters
+    ----------
+    arrays : iterable of ndarrays
+    """
+
+    cdef Pins pins
+    cdef list views
+
+    def __cinit__(self, arrays):
+        self.pins, self.views = Pins(), [base_view(array) for array in arrays]
+
+    def __enter__(self):
+        self.pins.reserve(len(self.views))
+        for view in self.views:
+            self.pins.add(view)
+        return self
+
+    def __exit__(self, *error):
+        self.pins.release()

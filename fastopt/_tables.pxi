@@ -60,19 +60,19 @@ def rule_slots(str rule, dict values):
     return result
 
 
-cdef bint couples(const fo_rule *rule) noexcept:
-    """Whether the step of each entry depends on all others, through sums over arrays."""
-    return rule.sums_before > 0 or rule.sums_during > 0
-
-
 def couples_entries(str rule):
     """Whether the step of each entry depends on all others: then a sparse gradient is one among zeros."""
-    return couples(find_rule(rule))
+    return bool(fo_couples(find_rule(rule)))
 
 
 def takes_rows(str rule):
     """Whether the rule takes the rows of a parameter as a whole."""
     return bool(find_rule(rule).by_rows)
+
+
+def takes_matrices(str rule):
+    """Whether the rule makes sense of matrices only."""
+    return bool(find_rule(rule).orthogonalises)
 
 
 def uses_value(str rule):

@@ -27,3 +27,10 @@ Structure: TypeAlias = Any
 # A dense or a sparse gradient, or a structure of them. SciPy has no types of its own to name its matrices by.
 Gradient: TypeAlias = Any
 Samples: TypeAlias = Any
+
+
+def in_structure(arrays, keys):
+    """Arrays as one array, a list or a dict: for the keys None, an integer or a tuple."""
+    if keys is None:
+        return arrays[0]
+    return dict(zip(keys, arrays, strict=True)) if isinstance(keys, tuple) else list(arrays)

@@ -200,7 +200,7 @@ def path(
     >>> import numpy as np, fastopt
     >>> from scipy.optimize import rosen, rosen_der
     >>> points = [np.array([-1.5, 1.0])]
-    >>> res = fastopt.minimize(rosen, points[0], jac=rosen_der, callback=points.append,
+    >>> res = fastopt.minimize(rosen, points[0], jac=rosen_der, method="adam", callback=points.append,
     ...                        options={"learning_rate": 0.05, "maxiter": 500})
     >>> len(points)
     501

@@ -17,6 +17,10 @@ class MoMo(fastopt.MoMo):
         super().step(grad, value)
 
 
+# Muon refuses vectors, which its kernels take for matrices of one row: so do the tests that step every optimizer with
+# vectors. That it refuses them is tested in test_muon.py.
+fastopt.Muon._takes_vectors = True
+
 OPTIMIZERS = fastopt.OPTIMIZERS | {"momo": MoMo}
 DTYPES = _core.dtype_names()
 ISAS = [name for name in _core.isa_names() if _core.isa_supported(name)]
@@ -70,7 +74,7 @@ def couples_entries(cls):
 
 def couples_arrays(cls):
     """Whether it depends on those of the other arrays, too."""
-    return couples_entries(cls) and cls not in (fastopt.Adafactor, fastopt.LAMB, fastopt.LARS)
+    return couples_entries(cls) and cls not in (fastopt.Adafactor, fastopt.LAMB, fastopt.LARS, fastopt.Muon)
 
 
 def takes_rows(cls):
@@ -81,7 +85,15 @@ def takes_rows(cls):
 def sees_shape(cls):
     """Whether the step of a matrix is another than that of its entries in a vector."""
     per = _core.slot_shapes(cls.rule, {name: each.default for name, each in cls._declared.items()})
-    return takes_rows(cls) or "matrix row" in per.values()
+    return takes_rows(cls) or _core.takes_matrices(cls.rule) or "matrix row" in per.values()
+
+
+def workspace(cls, param):
+    """The bytes that an optimizer of this parameter has beside its state, if they grow with it."""
+    if not _core.takes_matrices(cls.rule):
+        return 0
+    rows, columns = (1, param.size) if param.ndim < 2 else param.shape[-2:]
+    return 2 * (rows * columns + min(rows, columns) ** 2) * param.itemsize
 
 
 def reached(cls, mask):

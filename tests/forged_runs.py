@@ -8,6 +8,7 @@ difference.
 """
 
 import copy
+import io
 import itertools
 import os
 import sys
@@ -31,6 +32,10 @@ MORE = 13  # iterations that a resumed run goes on for
 
 def squares(x, A):
     return float(((A @ x) ** 2).mean()), 2 * A.T @ (A @ x) / len(A)
+
+
+def mean_square(x):
+    return float(sum((each**2).sum() for each in x.values())), {name: 2 * each for name, each in x.items()}
 
 
 def built_in(layout, **penalties):
@@ -65,7 +70,14 @@ RUNS = {
         lambda: PLAIN | dict(fun=bowl_value, jac=None), {"epoch_length": 4}, fastopt.SGD, {}, np.random.PCG64,
     ),
     "best": (lambda: DATA | dict(tol=1e-9), {"return_best": True}, fastopt.FTRL, {}, np.random.PCG64),
+    "validated": (
+        lambda: DATA | dict(tol=1e-9, validation=TABLE + 1.0), {"return_best": True}, fastopt.SGD, {}, np.random.SFC64,
+    ),
     "plateau": (lambda: DATA, {}, fastopt.Rprop, {"learning_rate": plateau}, np.random.PCG64),
+    "several arrays": (
+        lambda: dict(fun=mean_square, x0={"w": np.ones((3, 2)), "v": np.ones(2)}, jac=True), {"epoch_length": 4},
+        fastopt.Adam, {}, np.random.PCG64,
+    ),
     "lagged gradient": (lambda: built_in("csr32", l1=0.02, l2=0.1), {}, fastopt.Adam, {}, np.random.PCG64),
     "proximal": (lambda: built_in("csr64", l1=0.02, l2=0.1), {}, fastopt.SGD, {}, np.random.Philox),
     "flow": (lambda: built_in("csr32", l1=0.02, l2=0.1), {}, fastopt.Adagrad, {}, np.random.MT19937),
@@ -78,6 +90,8 @@ RUNS = {
 
 class Resumable:
     """A kind of run; each part of it is made anew for each call, as it may be changed."""
+
+    FILE = "minimize"
 
     def __init__(self, kind):
         self.arguments, self.options, self.cls, self.hyper, self.bit_generator = RUNS[kind]
@@ -113,7 +127,8 @@ class Resumable:
         fresh = np.random.Generator(self.bit_generator(99)).bit_generator.state
         if optimizer is None:
             return same(rng.bit_generator.state, fresh)
-        new = self.make(np.array(self.arguments()["x0"], optimizer.params.dtype))
+        x0 = self.arguments()["x0"]
+        new = self.make(x0 if isinstance(x0, dict) else np.array(x0, optimizer.params.dtype))
         rates = [getattr(each.learning_rate, "state_dict", lambda: None)() for each in (optimizer, new)]
         return same(rng.bit_generator.state, fresh) and bits(optimizer) == bits(new) and rates[0] == rates[1]
 
@@ -150,8 +165,56 @@ def some_entries(k):
     return {"w": entries, "v": draw.standard_normal(SHAPES["v"])}
 
 
+def with_sparse(x):
+    rows = fastopt.RowSparse(np.array([2, 7]), x["w"][[2, 7]])
+    return mean_square(x)[0], {"w": rows, "v": scipy.sparse.csr_array(x["v"][None])}
+
+
+BY_NAME = dict(x0={name: np.ones(shape) for name, shape in SHAPES.items()}, jac=True)
+RESULTS = {
+    "result": lambda: minimize(mean_square, method="adam", options={"maxiter": 5, "epoch_length": 2}, **BY_NAME),
+    "result, sparse": lambda: minimize(with_sparse, method="nadam", options={"maxiter": 5}, **BY_NAME),
+    "result, average": lambda: minimize(
+        mean_square, method="yogi", options={"maxiter": 5, "average": "ema", "average_start": 0}, **BY_NAME
+    ),
+    "result, schedule": lambda: minimize(
+        mean_square, method="adam", options={"maxiter": 5, "learning_rate": plateau()}, **BY_NAME
+    ),
+    "result, saga": lambda: minimize(**saga("saga"), options={"epochs": 2}, rng=0),
+}
+
+
+class SavedResult:
+    """A kind of result."""
+
+    FILE = "result"
+
+    def __init__(self, kind):
+        self.result = RESULTS[kind]
+
+    def save(self, path):
+        fastopt.save(path, self.result())
+
+    def use(self, path):
+        """All that is in a result, and what its optimizer makes of a gradient."""
+        res = fastopt.load_result(path)
+        opt, again = res.optimizer, io.BytesIO()
+        if isinstance(opt, fastopt.Optimizer):
+            opt.step(opt._structured(tuple(map(np.ones_like, opt._flat_params))))
+            fastopt.save(again, res)
+        elif opt is not None:  # a gradient memory may be one of any number of samples, and is filled anew then
+            minimize(**saga("saga") | dict(x0=res.x, method=opt), options={"epochs": 1}, rng=0)
+            return repr(res.fun)
+        return again.getvalue(), repr({**res, "optimizer": None})
+
+    def untouched(self):
+        return True
+
+
 class Loadable:
     """A kind of optimizer, some steps after its start."""
+
+    FILE = "optimizer"
 
     def __init__(self, kind):
         self.kind = OPTIMIZERS[kind]
@@ -214,7 +277,8 @@ def hostile(value):
         yield None, False
         for filling in (0, -1, np.nan, np.inf, 2**62, -(2**62)):
             if value.size and (value.dtype.kind == "f" or (np.isfinite(filling) and filling >= 0)):
-                yield np.full_like(value, min(filling, 2**31) if value.dtype == np.uint32 else filling), False
+                largest = np.iinfo(value.dtype).max if value.dtype.kind in "iu" else np.inf
+                yield np.full_like(value, filling if np.isnan(filling) else min(filling, largest)), False
         if value.dtype == np.int64:
             yield np.full_like(value, np.iinfo(np.int64).min), False
             yield np.full_like(value, np.iinfo(np.int64).max), False
@@ -243,8 +307,8 @@ def forgeries(tree):
             if other is not DELETED:
                 yield keys, other, never_saved
             elif keys:
-                # Without `touched` it is a checkpoint of a run over dense samples.
-                yield keys, other, never_saved and "touched" not in keys
+                # Without `touched` it is a checkpoint of a run over dense samples, without `validation` of one without.
+                yield keys, other, never_saved and not {"touched", "validation"} & set(keys)
 
 
 def other_layouts(value):
@@ -260,7 +324,7 @@ def other_layouts(value):
 
 def refuses_forgeries(case, every=1):
     """Try every so many-th forgery of a checkpoint; returns how many there were and how many were refused."""
-    kind = "minimize" if isinstance(case, Resumable) else "optimizer"
+    kind = case.FILE
     n_tried = n_refused = 0
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "run.npz")
@@ -284,7 +348,11 @@ def main(arguments):
     every, *kinds = arguments or ["1"]
     os.fsync = lambda handle: None
     warnings.simplefilter("ignore")  # of numbers that overflow on the way
-    known = {**dict.fromkeys(RUNS, Resumable), **dict.fromkeys(OPTIMIZERS, Loadable)}
+    known = {
+        **dict.fromkeys(RUNS, Resumable),
+        **dict.fromkeys(OPTIMIZERS, Loadable),
+        **dict.fromkeys(RESULTS, SavedResult),
+    }
     for kind in kinds or known:
         print(
             kind,

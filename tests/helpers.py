@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 
 import numpy as np
@@ -59,6 +60,12 @@ def spread(array):
     wide = np.zeros([2 * n for n in array.shape], array.dtype)
     wide[every_second] = array
     return wide[every_second]
+
+
+def on_disk(shape, dtype):
+    """An array of zeros that takes neither memory nor, as long as nobody writes, room on the disk."""
+    with tempfile.TemporaryFile() as file:
+        return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
 
 
 def read_only(array):

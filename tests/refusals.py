@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse
-from helpers import misaligned
+from helpers import misaligned, on_disk
 
 import fastopt
 from fastopt import RowSparse
@@ -317,6 +317,12 @@ def made(change=lambda params: params, cls=fastopt.Adam, **keywords):
     return lambda params: cls(change(params), **keywords)
 
 
+class MatricesOnly(fastopt.Muon):
+    """As it is outside of the tests: see tests/cases.py."""
+
+    _takes_vectors = False
+
+
 def frozen(params):
     params[2].flags.writeable = False
     return params
@@ -339,6 +345,8 @@ CONSTRUCTIONS = {
     "a rate of NaN": made(learning_rate=math.nan),
     "a schedule that fails": made(cls=fastopt.Rprop, learning_rate=lambda t: math.nan),
     "threads": made(num_threads=0),
+    "a vector for a rule of matrices": made(lambda params: [*params, np.ones(4)], cls=MatricesOnly),
+    "more columns than BLAS counts": made(lambda params: [*params, on_disk((1, 2**31), np.float32)], cls=fastopt.Muon),
     "nesterov without momentum": made(cls=fastopt.SGD, nesterov=True),
     "nesterov with dampening": made(cls=fastopt.SGD, nesterov=True, momentum=0.9, dampening=0.5),
 }

@@ -17,6 +17,7 @@ import numpy as np
 import pandas
 import scipy.optimize
 import scipy.sparse
+from refusals import MatricesOnly
 
 import fastopt
 
@@ -83,8 +84,8 @@ def namespace():
     names |= {name: getattr(fastopt.objectives, name) for name in fastopt.objectives.__all__}
     modules = {"np": np, "pandas": pandas, "scipy": scipy, "fastopt": fastopt, "types": types}
     modules |= {"io": io, "tempfile": tempfile}
-    own = {"Tensor": Tensor, "DetachedTensor": DetachedTensor, "BFloat16": BFloat16}
-    return names | modules | own | {name: getattr(helpers, name) for name in ("misaligned", "read_only")}
+    own = {"MatricesOnly": MatricesOnly, "Tensor": Tensor, "DetachedTensor": DetachedTensor, "BFloat16": BFloat16}
+    return names | modules | own | {name: getattr(helpers, name) for name in ("misaligned", "on_disk", "read_only")}
 
 
 # Statements, and the expression for what the message names first.
@@ -288,6 +289,14 @@ GRADIENTS = {
     ),
     "shares memory": Row(
         "w = np.ones(2); opt = SGD(w, learning_rate=1.0); grad = w[::-1]", STEP, "w.tolist() == [0, 0]",
+    ),
+    "vectors for Muon": Row(
+        "params = [np.ones((2, 2)), np.ones(2)]", "MatricesOnly(params)",
+        "opt.params[0].shape == (2,)", follow="opt = fastopt.AdamW([params.pop()])",
+    ),
+    "more columns than BLAS counts": Row(
+        "params = on_disk((1, 2**31), np.float32)", "Muon(params)", "opt.params is params",
+        follow="opt = fastopt.SGD(params)", again=False,
     ),
     "rows that share memory": Row(
         SPARSE + "w += 1; grad = RowSparse([1], w[1:2])", STEP, "w.tolist() == [[1, 1], [0, 0], [1, 1]]"
@@ -544,6 +553,8 @@ OBJECTIVES = {
 RUN = "res = minimize(fun, x0, options={'maxiter': 3})"
 FUN = "fun = lambda x, *args: x @ x; x0 = np.ones(2); "
 RATE = "res = minimize(f, np.zeros(2), method='saga', options={'learning_rate': 1e-3, 'epochs': 1})"
+WITH_DLPACK = "data = [type('Shared', (Tensor,), {'__dlpack__': None, 'shape': (4,)})(np.ones(4))]; "
+DATA_CALL = "res = minimize(fun, x0, method='sgd', data=data, options={'epochs': 1})"
 NATIVE = "check = fastopt._validation.minimize.native_arguments; batches = types.SimpleNamespace(n_samples=1, data=1); "
 MINIMIZE = {
     "average of averages": Row(
@@ -618,10 +629,6 @@ MINIMIZE = {
         DATA + MAKE, "minimize(f, np.zeros(2), 'saga')", "res.optimizer.step_count == 3",
         "res = minimize(f, np.zeros(2), method='saga', options={'epochs': 1})", again=False,
     ),
-    "optimizer as method": Row(
-        FUN, "minimize(fun, x0, method=SGD(x0))", "type(res.optimizer) is SGD and res.optimizer.momentum == 0.5",
-        "res = minimize(fun, x0, method='SGD', options={'momentum': 0.5, 'maxiter': 1})", again=False,
-    ),
     "no Lipschitz constant": Row(
         DATA + "f = Poisson(X, y)", "minimize(f, np.zeros(2), method='saga')", "res.success", RATE, again=False
     ),
@@ -656,14 +663,27 @@ MINIMIZE = {
         FUN + "data = {'a': np.ones(4), 'b': np.ones(4)}", "res = minimize(fun, x0, data=data, options={'epochs': 1})",
         "res.nepoch == 1",
     ),
-    "data from a generator": Row(
-        FUN + "data = (each for each in [np.ones(4)])", "res = minimize(fun, x0, data=data, options={'epochs': 1})",
-        "res.nepoch == 1", "data = (np.ones(4),)",
+    "data from a function that gives an array": Row(
+        FUN + "data = lambda: np.ones(4)", "res = minimize(fun, x0, method='sgd', data=data, options={'epochs': 1})",
+        "res.nit == 1", "data = lambda: [np.ones(4)]",
     ),
-    "data from a generator of samples": Row(
-        FUN + "data = map(np.array, [[1.0, 2], [3, 4], [5, 6]])",
-        "res = minimize(fun, x0, data=data, batch_size=1, options={'epochs': 1})", "res.nit == 3",
-        "data = np.array(list(data))",
+    "data from a function of files": Row(
+        FUN + "read = data = lambda folder, names: [np.ones(4)]",
+        "res = minimize(fun, x0, method='sgd', data=data, options={'epochs': 1})", "res.nit == 1",
+        "data = lambda: read('.', [])",
+    ),
+    "data that are not those of the checkpoint": Row(
+        "check = fastopt._validation.streams.refuse_shorter; used = 9; data = [1, 2]",
+        "len(data) < used and check(len(data), used)", follow="data = [*range(9)]",
+    ),
+    "the default method over an iterator": Row(
+        FUN + "data = iter(np.ones((9, 2)))", "minimize(fun, x0, method=None, data=data)", "res.nit == 4",
+        "res = minimize(fun, x0, method=None, data=data, options={'maxiter': 4})", again=False,
+    ),
+    "tensor as data": Row(FUN + WITH_DLPACK, DATA_CALL, "res.nit == 1"),
+    "tensor on a device as data": Row(
+        FUN + WITH_DLPACK + "data[0].device = types.SimpleNamespace(type='cuda'); data[0].detach = lambda: "
+        "types.SimpleNamespace(cpu=lambda: DetachedTensor(np.ones(4)))", DATA_CALL, "res.nit == 1",
     ),
     "data from zip": Row(
         FUN + "X, y = np.ones((4, 2)), np.ones(4); data = zip(X, y)",
@@ -690,6 +710,11 @@ MINIMIZE = {
         "res = minimize(fun, x0, jac=True, data=X, validation=validation, options={'epochs': 1})",
         "len(res.history['validation']) == 1", "X, validation = X[:6], X[6:]",
     ),
+    "an iterator as validation": Row(
+        FUN + "X = np.arange(8.0); validation = iter([X[6:]]); fun = lambda x, X: (x @ x + X.sum(), 2 * x)",
+        "res = minimize(fun, x0, jac=True, data=X[:6], validation=validation, options={'epochs': 2})",
+        "len(res.history['validation']) == 2", "validation = (X[6:],)",
+    ),
     "validation samples without data": Row(
         FUN + "validation = np.ones(4)", "res = minimize(fun, x0, validation=validation, options={'epochs': 1})",
         "len(res.history['validation']) == 1", "validation = lambda x: fun(x) + 1.0",
@@ -714,6 +739,11 @@ FILES = {
     "written as text": Row(
         X + "opt = Adam(x); path = io.StringIO()", "fastopt.save(path, opt)",
         "path.tell() > 0 and path.close() is None", "path = tempfile.TemporaryFile('wb')",
+    ),
+    "saga that has not run": Row(
+        "f = LeastSquares(np.eye(2), [1.0, 2]); opt = SAGA(np.zeros(2)); path = io.BytesIO()",
+        "fastopt.save(path, opt)", "path.tell() > 0",
+        "opt = minimize(f, np.zeros(2), method='saga', options={'epochs': 1}).optimizer",
     ),
     "read as text": Row(
         X + "opt = Adam(x); opt.step(np.ones(3)); saved = io.BytesIO(); fastopt.save(saved, opt); new = Adam(x)\n"

@@ -8,7 +8,8 @@
  *
  * A rule with sums says for each entry which products they are of: in measure() those before the step, in update()
  * those during it. The loops put the products aside, a stage of entries at a time, and add them up. A rule with sums
- * over lines of matrices has other kernels: see lines_tmpl.h. */
+ * over lines of matrices has other kernels: see lines_tmpl.h. One that makes directions orthogonal has more of them:
+ * see orthogonal_tmpl.h. */
 #include "update/products_tmpl.h"
 #include "update/streams_tmpl.h"
 #include "update/sums_tmpl.h"
@@ -78,7 +79,7 @@ static void FN(initialise)(const fo_array *array, const fo_step *step, ptrdiff_t
 
 #if BY_LINES
 #include "update/lines_tmpl.h"
-static const fo_rule_kernels FN(kernels) = {FN(initialise), NULL, NULL, NULL, NULL, NULL, &FN(line_kernels)};
+static const fo_rule_kernels FN(kernels) = {FN(initialise), NULL, NULL, NULL, NULL, NULL, &FN(line_kernels), NULL};
 #else
 #if BY_ROWS
 #include "update/whole_rows_tmpl.h"
@@ -109,6 +110,13 @@ FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t l
 }
 #endif
 
+#if ORTHOGONALISES
+#include "update/orthogonal_tmpl.h"
+#define ORTHOGONAL_KERNELS &FN(orthogonal_kernels)
+#else
+#define ORTHOGONAL_KERNELS NULL
+#endif
+
 #define KERNELS(k) \
     static void FN(dense_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
     { DENSE_LOOP(array, step, lo, hi, k); } \
@@ -129,7 +137,7 @@ static fo_kernel *const FN(elements_forms)[] = {FO_FORMS(ELEMENTS)};
 #define MEASURE_FORMS NULL
 #endif
 static const fo_rule_kernels FN(kernels) = {
-    FN(initialise), FLUSH, FN(dense_forms), FN(rows_forms), FN(elements_forms), MEASURE_FORMS, NULL,
+    FN(initialise), FLUSH, FN(dense_forms), FN(rows_forms), FN(elements_forms), MEASURE_FORMS, NULL, ORTHOGONAL_KERNELS,
 };
 #endif
 
@@ -146,6 +154,7 @@ static const fo_rule_kernels FN(kernels) = {
 #undef STAGE_DURING
 #undef FACTORS_ARGUMENT
 #undef MEASURE_FORMS
+#undef ORTHOGONAL_KERNELS
 #undef DENSE_LOOP
 #undef ELEMENTS_LOOP
 #undef FLUSH

@@ -14,6 +14,7 @@
 #endif
 
 #include "update/lines.h"
+#include "update/orthogonal.h"
 #include "update/positions.h"
 #include "update/storage.h"
 #define FO_TEMPLATE "update/drivers_tmpl.h"
@@ -53,6 +54,8 @@ _Static_assert(!BY_LINES || (N_DURING == 0 && !BY_ROWS),
                "a rule with sums over lines has none over rows or during steps");
 _Static_assert(!BY_ROWS || N_BEFORE + N_DURING == 0, "a rule has sums over rows or over arrays");
 
+_Static_assert(!ORTHOGONALISES || (FO_N_SUMS == 0 && !BY_ROWS), "a rule has sums, or makes directions orthogonal");
+
 static void start_carry(double *values)
 {
     carried start;
@@ -63,7 +66,7 @@ static void start_carry(double *values)
 
 static step_inputs inputs_of(const fo_inputs *in, hyper *h, sums *total)
 {
-    const step_inputs step = {in->learning_rate, in->t, in->value, NULL, total, in->sums != NULL, 0};
+    const step_inputs step = {in->learning_rate, in->t, in->value, NULL, total, in->sums != NULL, 0, 0, 0};
     memset(total, 0, sizeof *total);
     if (in->sums)
         memcpy(total, in->sums->sum, sizeof *total - sizeof total->end);
@@ -99,6 +102,8 @@ static void adjust_step(const fo_inputs *in, const fo_array *array, double *coef
     array_numbers numbers = {0};
     step_inputs step = inputs_of(in, &h, &total);
     step.size = array->size;
+    step.rows = array->rows;
+    step.columns = array->columns;
     memcpy(&own, array->sums.sum, sizeof own - sizeof own.end);
     memcpy(&c, coef_values, sizeof c);
     ARRAY_SLOTS(FO_LOAD_NUMBER)
@@ -153,6 +158,7 @@ const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
     .sums_during = N_DURING,
     .by_rows = BY_ROWS,
     .by_lines = BY_LINES,
+    .orthogonalises = ORTHOGONALISES,
     .uses_value = USES_VALUE,
     .start = start_carry,
     .prepare = prepare_step,

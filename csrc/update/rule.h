@@ -5,6 +5,7 @@
  * "add a rule". */
 #include <string.h>
 #include "fastopt.h"
+#include "core/blas.h"
 #include "core/variants.h"
 #include "core/powers.h"
 #include "update/products.h"
@@ -51,6 +52,11 @@
 /* 1 where the place of weight decay in the step is a part of the paper's formula; else it is the driver's. */
 #ifndef OWN_WEIGHT_DECAY
 #define OWN_WEIGHT_DECAY 0
+#endif
+
+/* 1 where directions are made orthogonal, by matrices: see orthogonal_tmpl.h. */
+#ifndef ORTHOGONALISES
+#define ORTHOGONALISES 0
 #endif
 
 /* 1 where the step depends on the value of the objective. */
@@ -122,7 +128,7 @@ enum { OPTIONS(FO_OPTION_BIT) always = 0 };
 enum { SUMS(FO_SUM_INDEX) FO_N_SUMS };
 enum { ALL_SLOTS(FO_SLOT_INDEX) LINE_SLOTS(FO_LINE_SLOT_INDEX) SUMS(FO_KEPT_SUM_INDEX) FO_N_SLOTS };
 
-/* What prepare() is told about the step; adjust() is, too, for one array of `size` entries. */
+/* What prepare() is told about the step; adjust() is, too, for one array. */
 typedef struct {
     double learning_rate;
     int64_t t;                   /* number of the step, from 1 */
@@ -130,5 +136,6 @@ typedef struct {
     carried *carry;              /* read and updated; NULL for adjust() */
     const sums *sum;             /* over all arrays; those during the last step are zero in the first one */
     int measured;                /* 0: those before the step are still to be taken, and zero */
-    ptrdiff_t size;
+    ptrdiff_t size;              /* of the array, in entries */
+    ptrdiff_t rows, columns;     /* of its matrices */
 } step_inputs;

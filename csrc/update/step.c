@@ -5,6 +5,7 @@
 #include "fastopt.h"
 #include "core/numerics.h"
 #include "update/lines.h"
+#include "update/orthogonal.h"
 #include "update/positions.h"
 #include "update/sums.h"
 
@@ -16,20 +17,29 @@ typedef struct {
     int form;                    /* or FO_INITIALISE, FO_FLUSH */
 } update_task;
 
+fo_array fo_view_from(const fo_rule *rule, const fo_array *array, ptrdiff_t entry)
+{
+    const ptrdiff_t offset = entry * (ptrdiff_t)fo_itemsize(array->dtype);
+    fo_array view = *array;
+    view.layout = FO_DENSE;
+    view.grad = NULL;
+    view.grad_strides.ndim = 0;
+    view.param = (char *)array->param + offset;
+    for (int k = 0; rule->slots[k].name; ++k)
+        if (array->state[k] && rule->slots[k].per == FO_PER_ENTRY)
+            view.state[k] = (char *)array->state[k] + offset;
+    return view;
+}
+
 /* A gradient with strides, or one to be expanded with zeros, a buffer at a time: it is brought into the cache and the
  * entries are visited from there, through a view of the array that starts at them. */
 static void run_buffered(const update_task *it, const fo_array *array, fo_kernel *kernel, ptrdiff_t lo, ptrdiff_t hi)
 {
     double buffer[FO_GRADIENT_BUFFER];
-    const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(array->dtype);
-    fo_array view = *array;
     for (ptrdiff_t start = lo, n; start < hi; start += n) {
         n = hi - start < FO_GRADIENT_BUFFER ? hi - start : FO_GRADIENT_BUFFER;
+        fo_array view = fo_view_from(it->rule, array, start);
         view.grad = fo_dense_gradient(array, start, start + n, buffer);
-        view.param = (char *)array->param + start * itemsize;
-        for (int k = 0; it->rule->slots[k].name; ++k)
-            if (array->state[k] && it->rule->slots[k].per == FO_PER_ENTRY)
-                view.state[k] = (char *)array->state[k] + start * itemsize;
         kernel(&view, it->step, 0, n);
     }
 }
@@ -223,10 +233,12 @@ static void set_weight_decay(fo_optimizer *it, double learning_rate)
     it->step.decay_factor = it->decoupled ? 1.0 - learning_rate * decay : 1.0;
 }
 
+int fo_couples(const fo_rule *rule) { return rule->sums_before > 0 || rule->sums_during > 0 || rule->orthogonalises; }
+
 int fo_needs_sums(const fo_optimizer *it)
 {
     const int stats = it->clip_norm != HUGE_VAL || it->nonfinite != FO_PROPAGATE;
-    return stats || it->rule->sums_before > 0 || it->rule->sums_during > 0;
+    return stats || fo_couples(it->rule);
 }
 
 void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
@@ -288,6 +300,10 @@ void fo_apply(fo_optimizer *it, int num_threads)
     it->step.t = ++it->t;
     if (it->rule->by_lines) {
         fo_step_lines(it, form_of(it), num_threads);
+        return;
+    }
+    if (it->rule->orthogonalises) {
+        fo_step_orthogonal(it, form_of(it), num_threads);
         return;
     }
     if (it->rule->sums_during == 0) {

@@ -63,7 +63,7 @@ PAGES = [
         "checkpoints",
         "Checkpoints",
         "See :doc:`/guide/checkpoints`.",
-        ["save", "load", "CheckpointError"],
+        ["save", "load", "load_result", "CheckpointError"],
     ),
     Page(
         "threads",

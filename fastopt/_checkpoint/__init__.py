@@ -2,5 +2,6 @@
 
 from .files import CheckpointError, contents_of, read, write
 from .optimizers import load, save
+from .results import load_result
 
-__all__ = ["CheckpointError", "contents_of", "load", "read", "save", "write"]
+__all__ = ["CheckpointError", "contents_of", "load", "load_result", "read", "save", "write"]

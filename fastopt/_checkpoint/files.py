@@ -173,6 +173,15 @@ def contents_of(path):
         raise CheckpointError(label(path), reason, remedy) from error
 
 
+@contextlib.contextmanager
+def fits_optimizer(path):
+    """Name the file in the exception for an optimizer of the caller's that is not like the saved one."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"checkpoint {label(path)!r} does not fit the optimizer: {error}") from error
+
+
 # Exceptions that a file may cause whose checksum is right, but which was made by others to do harm.
 _ERRORS_OF_CONTENTS = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,

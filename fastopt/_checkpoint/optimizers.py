@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from .. import _validation
+from .._finite_sum.saga_svrg import FiniteSumMethod
 from .._memory import base_view
 from .._types import StrPath
 from ..optimizers import Optimizer
-from .files import label, read, write
+from .files import fits_optimizer, read, write
+from .results import KINDS_OF_OPTIMIZERS, tree_of
 
 
-def save(path: StrPath | BinaryIO, optimizer: Optimizer) -> None:
-    """Write an optimizer and its parameters to a file, from which `load` continues with the same bits.
+def save(path: StrPath | BinaryIO, optimizer: Any) -> None:
+    """Write an optimizer and its parameters, or a result of `minimize`, to a file without pickle.
 
     Parameters
     ----------
     path : str, os.PathLike or binary file
         The file, by convention with the suffix ``.npz``; none is added. A link is followed. What is open for writing is
         written to from its position on.
-    optimizer : Optimizer
-        Left as it is; its arrays are written without a copy.
+    optimizer : Optimizer or OptimizeResult
+        An optimizer, also that of a run of SAGA or SVRG, for `load`: it continues with the same bits. Or a result
+        of `minimize`, with its optimizer, for `load_result`. Left as it is; its arrays are written without a copy.
 
     Raises
     ------
     TypeError
-        When `optimizer` is not an optimizer, or the `state_dict` of its learning-rate schedule holds something other
-        than numbers, strings, None and arrays of numbers, in lists and dicts; nothing is written then.
+        When `optimizer` is neither, the `state_dict` of its learning-rate schedule holds something other
+        than numbers, strings, None and arrays of numbers, in lists and dicts, or a result has parameters with keys that
+        are no strings or integers; nothing is written then.
+    ValueError
+        When an optimizer of the class SAGA or SVRG has not run, or a result has not all entries that `minimize` gives
+        it; nothing is written then.
     OSError
         When the file cannot be written; what was there before is still there.
     RuntimeError
@@ -38,6 +45,7 @@ def save(path: StrPath | BinaryIO, optimizer: Optimizer) -> None:
     See Also
     --------
     load : Continue from the file.
+    load_result : Load a result.
 
     Notes
     -----
@@ -47,9 +55,9 @@ def save(path: StrPath | BinaryIO, optimizer: Optimizer) -> None:
     machines that share the folder, for an hour. An open file is not replaced but written to once all is known to be
     writable, from a copy in memory.
 
-    In the file are the parameters and what `Optimizer.state_dict` returns. A learning-rate schedule and `num_threads`
-    are not; the counters of a schedule that has `state_dict` are. ``numpy.load`` reads the file, as it is an
-    uncompressed archive of arrays without pickle, with a checksum.
+    In the file are the parameters and what `Optimizer.state_dict` returns, and the entries of a result. A learning-rate
+    schedule and `num_threads` are not; the counters of a schedule that has `state_dict` are. ``numpy.load`` reads the
+    file, as it is an uncompressed archive of arrays without pickle, with a checksum.
 
     Examples
     --------
@@ -65,20 +73,31 @@ def save(path: StrPath | BinaryIO, optimizer: Optimizer) -> None:
     ['run.npz']
     >>> folder.cleanup()
     """
+    if isinstance(optimizer, dict):
+        _save_result(path, optimizer)
+        return
     _check_optimizer(optimizer)
+    if isinstance(optimizer, FiniteSumMethod) and not optimizer.state:
+        _validation.saved_results.refuse_unused(type(optimizer).__name__)
     with optimizer._claim("save()"):
         params = {"params": [base_view(array) for array in optimizer._flat_params], "names": _names(optimizer)}
         write(path, "optimizer", optimizer._snapshot() | params)
 
 
-def load(path: StrPath | BinaryIO, optimizer: Optimizer) -> None:
+def _save_result(path, result):
+    _validation.saved_results.complete_result(result, KINDS_OF_OPTIMIZERS)
+    with result["optimizer"]._claim("save()"):
+        write(path, "result", tree_of(result))
+
+
+def load(path: StrPath | BinaryIO, optimizer: Optimizer | FiniteSumMethod) -> None:
     """Load the parameters and the state that `save` wrote; the next step has the same bits as without the interruption.
 
     Parameters
     ----------
     path : str, os.PathLike or binary file
         The file. What is open for reading is read from its position to its end.
-    optimizer : Optimizer
+    optimizer : Optimizer, SAGA or SVRG
         Of the class of the saved one, over arrays of the same shapes and dtypes, which are overwritten in place. Its
         learning rate must be of the same kind, a number or a schedule. The saved hyper-parameters replace its own,
         but for `num_threads`; so does a learning rate that is a number.
@@ -131,16 +150,13 @@ def load(path: StrPath | BinaryIO, optimizer: Optimizer) -> None:
     """
     _check_optimizer(optimizer)
     tree = read(path, "optimizer")
-    try:
-        with optimizer._claim("load()"):
-            params = _fitting_params(tree, optimizer)
-            optimizer._load(tree, tuple(zip(optimizer._flat_params, params, strict=True)))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"checkpoint {label(path)!r} does not fit the optimizer: {error}") from error
+    with fits_optimizer(path), optimizer._claim("load()"):
+        params = _fitting_params(tree, optimizer)
+        optimizer._load(tree, tuple(zip(optimizer._flat_params, params, strict=True)))
 
 
 def _check_optimizer(optimizer):
-    if not isinstance(optimizer, Optimizer):
+    if not isinstance(optimizer, KINDS_OF_OPTIMIZERS):
         raise TypeError(f"`optimizer` must be a fastopt.Optimizer, got {type(optimizer).__name__}.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from typing import Any
@@ -63,14 +64,19 @@ class FiniteSumMethod(KnownAttributes):
         self.state, self._epoch_rate = {}, math.nan
 
     @property
+    def _flat_params(self):
+        return (self.params,)
+
+    @property
     def _last_rate(self):
         return math.nan if self.step_count == 0 else self._epoch_rate
 
     def _bind(self, gradient_memory, mean_gradient):
-        """Take the arrays that the steps update; a loaded state is copied into them."""
-        loaded, self.state = self.state, {"gradient_memory": gradient_memory, "mean_gradient": mean_gradient}
-        for name, array in loaded.items():
-            self.state[name][...] = array
+        """Take the arrays that the steps update; a state of their shapes is copied into them."""
+        former, self.state = self.state, {"gradient_memory": gradient_memory, "mean_gradient": mean_gradient}
+        for name, array in former.items():
+            if array.shape == self.state[name].shape:
+                self.state[name][...] = array
 
     def _begin_epoch(self, objective):
         """Return the learning rate of the epoch that the next step is in."""
@@ -126,13 +132,26 @@ class FiniteSumMethod(KnownAttributes):
         TypeError, ValueError
             When it does not fit; nothing has changed then.
         """
-        saved = self.schema()("state_dict", saved)
-        if saved["schedule"] is not None:
-            self._values["learning_rate"].load_state_dict(saved["schedule"])  # the only one that may refuse it
-        elif saved["learning_rate"] is not None:
+        self._take_over(self.schema()("state_dict", saved))
+
+    def _take_over(self, saved):
+        """Become what was saved and checked."""
+        if saved["learning_rate"] is not None:
             self._values["learning_rate"] = saved["learning_rate"]
+        elif saved["schedule"] is not None:
+            self._values["learning_rate"].load_state_dict(saved["schedule"])  # the only one that may refuse it
         self.step_count = saved["step_count"]
         self.state = saved["state"]
+
+    def _load(self, saved, copies):
+        """Load a saved state and copy other arrays: pairs of target and source that fit."""
+        self._take_over(self.schema()("state_dict", {name: saved[name] for name in self._snapshot() if name in saved}))
+        for target, source in copies:
+            target[...] = source
+
+    def _claim(self, call):
+        """A context for saving and loading; only `minimize` makes steps, and it returns after the last one."""
+        return contextlib.nullcontext()
 
     def schema(self, memory_shape=(None, None), steps=(0, saved_runs.MOST)):
         """The check of a saved state; `steps` are the least and the most that it may have made."""
@@ -146,13 +165,13 @@ class FiniteSumMethod(KnownAttributes):
                 "optimizer": functools.partial(choice, allowed=(type(self).__name__,)),
                 "step_count": functools.partial(integer, minimum=steps[0], maximum=steps[1]),
                 "learning_rate": saved_runs.optional(saved_runs.number("(0, inf)")),
-                "schedule": saved_runs.optional(saved_runs.a_dict),
                 "state": saved_runs.record(arrays, FORMER_NAMES),
-            }
+            },
+            optional={"schedule": saved_runs.optional(saved_runs.a_dict)},
         )
 
         def check(name, value):
-            value = entries(name, {"schedule": None, **saved_runs.a_dict(name, value)})  # new since version 0.1
+            value = {"schedule": None, **entries(name, value)}
             _validation.state_dicts.learning_rate_state(value, self._saved_rate(), self._declared["learning_rate"])
             return value
 

@@ -41,8 +41,10 @@ cdef class SagaSvrgSegments:
         self.set_learning_rate(0.0)
 
     def set_learning_rate(self, double learning_rate):
-        """Take the rate of the steps to come, before the first one and between segments."""
+        """Take the rate of the steps to come, before the first one or after a flush."""
         if learning_rate != self.it.learning_rate:
+            if self.it.n_lagged:
+                self.flush()  # with the tables of the former rate
             self.make_tables(1.0 - learning_rate * self.it.l2)
             self.it.learning_rate = learning_rate
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,17 +14,17 @@ from .._validation import minimize as checks
 from .._validation import saved_runs, starting_points
 from ..objectives._base import Objective
 from . import arguments, noise, stopping
-from .batches import Batches, NoSamples
+from .batches import NoSamples
 from .bounds import Projection
 from .callbacks import callback_of, epoch_callback_of
+from .early_stopping import EarlyStopping
 from .finite_sums import BuiltInEvaluator, FiniteSumRun
 from .held_out import validation_loss
 from .report import History, Progress, show
 from .run import Run, RunParts
 from .scipy_method import scipy_method
 from .settings import Method, Settings
-from .start import Start, verdict
-from .structures import starting_point
+from .start import Start, is_returned, verdict
 
 __all__ = ["minimize", "scipy_method"]
 
@@ -67,9 +68,11 @@ def minimize(
         Never written. For built-in objectives of shape (n,).
     args : tuple, optional
         Further arguments of `fun` and `jac`.
-    method : str, Optimizer class, callable or None, optional
+    method : str, Optimizer class, Optimizer, callable or None, optional
         A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters. None needs no
-        learning rate: `Prodigy`, with a factor that falls to 0 over the whole budget; see Notes.
+        learning rate: `Prodigy`, with a factor that falls to 0 over the whole budget; see Notes. An Optimizer, or
+        the one that a run of "saga" or "svrg" returned, goes on with its state: `x0` is written into its parameters,
+        which have its structure and shapes, once all arguments have been checked.
     jac : {True, callable, None, "2-point", "3-point", "cs", "spsa"}, optional
         How the gradient is computed. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
         A gradient is an array with shape and dtype of `x`, which other forms that SciPy takes are converted to, or any
@@ -97,10 +100,12 @@ def minimize(
         of the epochs), and:
 
         maxiter, epochs : int
-            The budget; the smaller one counts. If neither is given: 100 epochs over samples, else 10,000 iterations.
+            The budget; the smaller one counts. If neither is given: 100 epochs over samples, all of an iterator, else
+            10,000 iterations.
         epoch_length : int, optional
-            Iterations that count as an epoch where there are no samples: by default 100, or a fiftieth of `maxiter` if
-            that is less and `epochs` is not given. A resumed run keeps its own.
+            Iterations that count as an epoch. Where there are no samples: by default 100, or a fiftieth of `maxiter` if
+            that is less and `epochs` is not given; a resumed run keeps its own. Of an iterator: by default all of it;
+            its last epoch may be short.
         patience : int, optional
             Epochs without progress after which `tol` ends the run: by default 10, or half of the epochs in the budget
             if that is less.
@@ -127,31 +132,39 @@ def minimize(
             Epochs between two checkpoints.
         disp : bool, default=False
             Print a summary at the end.
+        prefetch : int, default=0
+            Batches or chunks of `data` that a thread reads ahead while the objective and the step are computed. The
+            results have the same bits.
         progress : bool, default=False
             Show a progress bar; needs tqdm.
 
         Unknown options give an OptimizeWarning. Counts may be floats without a fraction, such as 1e5.
-    data : array or tuple of arrays, optional
-        Anything that an index array selects samples from along the first axis: ndarrays, CSR matrices (other sparse
-        formats are converted), pandas objects, data sets of h5py; lists become arrays. All of one length.
+    data : array, tuple of arrays, iterable or callable, optional
+        Arrays: anything that an index array or a slice selects samples from along the first axis: ndarrays, CSR
+        matrices (other sparse formats are converted), data sets of h5py, arrays of zarr. Pandas objects, lists, and
+        arrays of torch and JAX become NumPy arrays, which share their memory where possible. All of one length.
+        An iterable, which is iterated anew for each epoch, an iterator, which is read once, or a function that returns
+        an iterable for each epoch, and is called with the number of the epoch, from 0, if it needs an argument: its
+        items are tuples of arrays, or single arrays, and each is a batch or, with `batch_size`, a chunk of samples.
     n_samples : int, optional
         Number of samples, in place of `data`, for an objective that looks them up itself.
     batch_size : int, optional
         Samples per iteration, from 1 to all; default 200, or all if there are fewer. The epochs are shuffled, without
         replacement, and the last batch of one may be short. A batch of all samples is passed as it
-        is, but for samples on disk, which become an array.
+        is, but for samples on disk, which become an array. With an iterable, the samples of each chunk are shuffled and
+        cut into batches, of which the last one of a chunk may be short; by default the items are the batches.
     rng : None, int or numpy.random.Generator, optional
         Source of the shuffling and of "spsa". The same seed gives the same bits.
     resume : path, optional
         A checkpoint of the same run, to be continued: it ends with the bits it would have had without interruption.
         `x0` gives shape and dtype only. Parameters, state, hyper-parameters and the random generator are those of the
         checkpoint; the objective, the data, schedules, callbacks, `validation` and the budget those of this call.
-    validation : callable, Objective, array or tuple of arrays, optional
+    validation : callable, Objective, array, tuple of arrays or iterable, optional
         A loss that no step sees, evaluated at the solution after each epoch: a function of `x`, an object of
-        `fastopt.objectives` with its own penalties, or held-out samples in the form of `data`, over which the mean of
-        `fun` is taken. For a built-in `fun` samples are ``(X, y)``, over which its loss is taken without penalties and
-        weights. It is in `history`, and takes the place of the loss of the epoch in `tol`, `patience`, `return_best`
-        and `reduce_on_plateau`. NaN and infinity count as no progress.
+        `fastopt.objectives` with its own penalties, or held-out samples, over which the mean of `fun` is taken: arrays
+        as `data`, or an iterable of batches that can be iterated anew. For a built-in `fun` samples are ``(X, y)``,
+        over which its loss is taken without penalties and weights. It is in `history`, and takes the place of the loss
+        of the epoch in `tol`, `patience`, `return_best` and `reduce_on_plateau`. NaN and infinity count as no progress.
     epoch_callback : callable, optional
         Called after each complete epoch as ``epoch_callback(state)``, with an OptimizeResult with `x` (a read-only view
         of the solution, valid during the call: copy what is to be kept), `fun` (the loss of the epoch), `validation`
@@ -163,12 +176,14 @@ def minimize(
     OptimizeResult
         x : ndarray, or dict or list of ndarrays
             The solution: ``optimizer.solution()`` where that is an average, as that of `ASGD`. Otherwise, unless it is
-            averaged or the best one, what `optimizer` is bound to.
+            averaged, the best one or the start, what `optimizer` is bound to.
         fun : float
-            The objective at `x`: over all samples in their own order, or one more evaluation where there are none.
+            The objective at `x`: over all samples in their own order, or one more evaluation where there are none. Of
+            an iterator, which cannot be read again, over its first batches, up to 1024 samples.
         jac : ndarray or sparse, or dict or list of them
             The gradient at `x`, of a built-in objective over all samples; with other samples, with "spsa" and where
-            an iteration failed, the last one that a step of this call used, None if there was none.
+            an iteration failed, the last one that a step of this call used, None if there was none or the start is
+            returned.
         nit, nepoch, nfev, njev : int
             Iterations, complete epochs, calls of `fun` for values, on held-out samples as well, and for gradients.
         success, status, message : bool, int, str
@@ -190,15 +205,16 @@ def minimize(
     -----
     ``method=None`` is `Prodigy` with ``beta_1=0.8, beta_2=0.97, growth_rate=2, epsilon=1e-12``, ``d0 = 1e-5 * max(1,
     max|x0|)`` and, as `learning_rate`, a factor of the rate that it finds, which falls from 1 to 0 along half a cosine
-    over the budget; options replace any of these. Each step is a pass over all of `x`, with sparse gradients, too.
-    With ``jac="spsa"`` it is `SGD` with the gains of Spall (1998), which are calibrated by evaluations at the start and
+    over the budget; options replace any of these. Each step is a pass over all of `x`, with sparse gradients, too. If
+    the run ends above its start, other than by the callback, the start is returned, and the message says so. With
+    ``jac="spsa"`` it is `SGD` with the gains of Spall (1998), which are calibrated by evaluations at the start and
     after 1, 4, 16, ... iterations, unless the options have a hyper-parameter.
 
     The statuses:
 
     == ======= =====================================================================================================
     0  success the smoothed loss has settled (`tol`, `patience`), or nothing leads downhill from the start
-    1  success all iterations or epochs are used up; no success if `tol` was given, or the budget was 0
+    1  success all iterations, epochs or data are used up; no success if `tol` was given, or the budget was 0
     2  failure the objective became NaN or infinite; x is the last finite one
     3  failure the gradient became NaN or infinite (only with ``nonfinite="raise"``, the default here)
     4  failure the parameters overflowed; x is that of the last epoch before
@@ -209,13 +225,16 @@ def minimize(
     == ======= =====================================================================================================
 
     A success is lower than its start. Over samples the objective is evaluated over all of them at both ends, once for
-    each 1024 of them at the start unless the first batch is of all samples. Without samples the value at the start is
-    that of the first iteration. Where two evaluations at one point differ, the loss of the first epoch and the smoothed
-    loss of the last one are compared. With `maximize` higher is better.
+    each 1024 of them at the start unless the first batch is of all samples; over an iterator, which is read once, on
+    its first batches. Without samples the value at the start is that of the first iteration. Where two evaluations at
+    one point differ, the loss of the first epoch and the smoothed loss of the last one are compared. With `maximize`
+    higher is better.
 
-    The loss of an epoch is the mean over its iterations. It is smoothed as ``s = 0.7 s + 0.3 loss``, so that noise in
-    a single epoch neither ends a run nor keeps it going. An epoch without progress counts for `patience` only while the
-    smoothed loss is near its best. The guide has the details.
+    The loss of an epoch is the mean over its iterations, weighted with their samples; an item of an iterable whose
+    arrays are not all of one length counts as one sample. The loss is smoothed as ``s = 0.7 s + 0.3 loss``, so that
+    noise in a single epoch neither ends a run nor keeps it going. An epoch without progress counts for `patience` only
+    while the smoothed loss is near its best. A validation loss is not smoothed: a run with `tol` ends when it has not
+    fallen below the smallest one for `patience` epochs. The guide has the details.
 
     An exception in `fun`, `jac`, `validation` or a callback passes through unchanged. Ctrl-C raises KeyboardInterrupt;
     with `checkpoint` the iteration is finished first (a second Ctrl-C does not wait), and the file has all of it.
@@ -239,21 +258,21 @@ def minimize(
     (640, 20, True)
     """
     built_in = isinstance(fun, Objective)
-    params = starting_point(x0, fun.dtype if built_in else None)
     remaining = checks.options(options)
     settings = Settings.take(remaining)
     chosen = Method(method, remaining)
+    params = chosen.parameters(x0, fun.dtype if built_in else None)
     if built_in:
         if not params.is_vector:
             starting_points.refuse_dimensions(x0, params.keys, " for a built-in objective")
-        checks.objective_arguments(fun, params.vector, jac, args, data, n_samples)
+        checks.objective_arguments(fun, params.start, jac, args, data, n_samples)
         n_samples = fun.n_samples
         batch_size = 1 if batch_size is None and chosen.needs_objective else batch_size
     elif chosen.needs_objective:
         checks.needs_objective(chosen.name.lower())
     else:
         checks.no_parallel_samples(settings)
-    samples = arguments.samples(data, n_samples, batch_size)
+    samples = arguments.samples(data, n_samples, batch_size, settings)
     tol = checks.tolerance(tol)
     projection = None if bounds is None else Projection.of(bounds, params)
     saved = None if resume is None else arguments.saved_run(resume)
@@ -263,7 +282,7 @@ def minimize(
     if samples is None:
         batches = NoSamples(settings.iterations_per_epoch(saved and saved["identity"]))
     else:
-        batches = Batches(*samples, generator)
+        batches = samples(generator)
     if built_in:
         evaluate = BuiltInEvaluator(fun)
     else:
@@ -271,30 +290,37 @@ def minimize(
         evaluate = arguments.evaluator(functions, params, batches, projection, settings, generator)
     limit, unit = settings.limit(batches)
     if projection is not None and saved is None:
-        projection.start(params.vector)  # first: some optimizers make their state of the parameters
-    optimizer = noise.optimizer(chosen, evaluate, params, limit)
-    params.check_unmoved()
+        projection.start(params.start)  # first: some optimizers make their state of the parameters
+    known_limit = arguments.known_limit(chosen, limit, settings, batches)
+    optimizer = noise.optimizer(chosen, evaluate, params, known_limit)
     held_out = validation_loss(validation, fun, params, evaluate, batches)
     identity = arguments.identity(params, optimizer, batches, settings) | evaluate.identity()
     if saved is not None:
         saved_runs.same_run(saved["identity"], identity, resume)
+    patience = settings.epochs_of_patience(limit, batches)
     parts = RunParts(
         params, evaluate, batches, optimizer, chosen.shared, generator, settings, limit, identity, bounds=projection,
-        average=arguments.average(settings, params.vector, optimizer), callback=callback_of(callback),
+        average=arguments.average(settings, params.start, optimizer), callback=callback_of(callback),
         epoch_callback=epoch_callback_of(epoch_callback, params), validation=held_out,
         history=History(validated=held_out is not None),
-        watch=stopping.LossWatch(tol, settings.epochs_of_patience(limit, batches.per_epoch), held_out is not None),
-        start=Start(params.vector.copy() if chosen.untuned else None),
+        watch=stopping.LossWatch(tol if held_out is None else None, patience),
+        early_stopping=None if tol is None or held_out is None else EarlyStopping(tol, patience),
+        start=Start(params.start.copy() if chosen.untuned or batches.read_once else None, chosen.untuned),
     )  # fmt: skip
     if saved is None:
         parts = noise.answered(parts, chosen, jac)
-    run = FiniteSumRun(parts) if built_in else Run(parts)
-    if saved is None:
-        run.begin()
-    else:
-        with _checkpoint.contents_of(resume):
-            run.restore(saved["run"])
-    return _result(run, _finish(run), unit, tol)
+    with params.in_use(), contextlib.closing(batches):
+        params.check_unmoved()
+        run = FiniteSumRun(parts) if built_in else Run(parts)
+        if saved is None:
+            run.begin()
+            run.go_to_start()
+        else:
+            with _checkpoint.contents_of(resume):
+                run.restore(saved["run"])
+        status = _finish(run)
+        batches.close()  # the evaluation at the end reads anew
+        return _result(run, status, unit, tol)
 
 
 def _finish(run):
@@ -316,6 +342,9 @@ def _result(run, status, unit, tol):
     x = run.best_x if run.best_x is not None else run.answer(run.solution())
     value, gradient, status = run.evaluated(x, status)
     status, start = verdict(run, status, x, value)
+    message = stopping.message(status, start, unit, run)
+    if is_returned(run, status, value):
+        x, value, gradient, message = run.start.x, run.start.value, None, f"{message} {stopping.RETURNED}"
     result = OptimizeResult(
         x=run.params.structured(x),
         fun=value,
@@ -327,7 +356,7 @@ def _result(run, status, unit, tol):
         success=status in (stopping.CONVERGED, stopping.FIXED)
         or (status == stopping.BUDGET and tol is None and run.nit > 0),
         status=status,
-        message=stopping.message(status, start, unit, run),
+        message=message,
         history=run.history.arrays(),
         optimizer=run.optimizer,
     )

@@ -1,5 +1,7 @@
 """From the arguments of `minimize` to the parts of a run."""
 
+import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,10 +10,15 @@ from .. import _checkpoint
 from .._validation import approximations, saved_runs
 from .._validation import minimize as validation
 from .._validation import samples as sample_checks
+from .._validation import streams as stream_checks
+from .._validation.scalars import count
 from .averages import Ema, Polyak
+from .batches import Batches
 from .differences import ComplexSteps, Differences
 from .evaluation import Combined, Native, Separate
+from .prefetch import PrefetchedBatches
 from .spsa import Spsa
+from .streams import Stream
 
 
 class UserFunctions(NamedTuple):
@@ -30,23 +37,44 @@ class UserFunctions(NamedTuple):
     args: Any
 
 
-def samples(data, n_samples, batch_size):
-    """None, or number of samples, size of a batch and the arrays of the samples, None for indices."""
+def samples(data, n_samples, batch_size, settings):
+    """A function that makes the source of batches of a random generator; None where there are no samples."""
     sample_checks.one_source(data, n_samples)
+    if data is None:
+        stream_checks.no_prefetch(settings.prefetch)
+    if stream_checks.is_stream(data):
+        size = None if batch_size is None else count("batch_size", batch_size, 1)
+        return functools.partial(Stream, stream_checks.opener(data), size, settings.prefetch, settings.epoch_length)
     arrays, n = None, None
     if data is not None:
         arrays, n = sample_checks.sample_arrays(data)
     elif n_samples is not None:
         n = sample_checks.n_samples(n_samples)
     size = sample_checks.batch_size(batch_size, n)
-    return None if n is None else (n, size, arrays)
+    if n is None:
+        return None
+    if settings.prefetch:
+        return functools.partial(PrefetchedBatches, n, size, arrays, prefetch=settings.prefetch)
+    return functools.partial(Batches, n, size, arrays)
+
+
+def known_limit(chosen, limit, settings, batches):
+    """Most iterations, for a learning rate that is a function of them: data are read for it if it is not known."""
+    if batches.per_epoch is not None:
+        return limit
+    if not chosen.needs_budget:
+        return 0
+    if batches.read_once and limit == math.inf:
+        stream_checks.count_needed()
+    epochs = settings.most_epochs(batches)
+    return limit if batches.read_once or epochs == math.inf else min(limit, epochs * batches.count())
 
 
 def evaluator(functions, params, batches, projection, settings, generator):
     """What computes value and gradient of the user's objective at a vector."""
     from scipy import LowLevelCallable
 
-    x, fun, jac, args = params.vector, functions.fun, functions.jac, validation.extra_arguments(functions.args)
+    x, fun, jac, args = params.start, functions.fun, functions.jac, validation.extra_arguments(functions.args)
     relative_step = approximations.relative_step(settings.finite_diff_rel_step, x)
     if isinstance(fun, LowLevelCallable):
         validation.native_arguments(jac, args, batches)
@@ -75,16 +103,14 @@ def average(settings, x, optimizer):
 
 def identity(params, optimizer, batches, settings):
     """What a checkpoint and the call that resumes it must have in common."""
-    x = params.vector
+    x = params.start
     return {
         "method": type(optimizer).__name__,
         "x0.dtype": x.dtype.name,
         "x0.size": x.size,
         "x0.shape": params.description(),
-        "n_samples": batches.n_samples,
-        "batch_size": None if batches.n_samples is None else batches.size,
-        "epoch_length": batches.per_epoch if batches.n_samples is None else None,
         "average": settings.average,
+        **batches.identity(),
     }
 
 

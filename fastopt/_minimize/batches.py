@@ -1,44 +1,39 @@
 """Where the samples of an iteration come from: shuffled epochs without replacement."""
 
+import contextlib
+import math
+import operator
+
 import numpy as np
 
 from .._memory import frozen
 from .._validation import samples as validation
 from .._validation import saved_runs
 from .csr_batches import CsrSamples
+from .selection import in_any_order
 
 # Least number of samples in one call when the objective is evaluated on all of them.
 EVALUATION_SIZE = 1024
 
 
-class AscendingSamples:
-    """Samples that can only be selected in ascending order, as from a data set of h5py."""
+class BatchSource:
+    """Base: batches of epochs whose number is known."""
 
-    def __init__(self, array):
-        self.array = array
+    used_up = False  # whether the run has ended because there are no more batches
+    read_once = False  # whether samples cannot be had a second time
 
-    def __getitem__(self, rows):
-        order = np.argsort(rows)
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return self.array[rows[order]][back]
+    def begin(self):
+        """A run begins."""
 
+    def is_over(self, k, last):
+        """Whether the epoch has no batch k. If the iteration before was the `last` of the run, none is needed."""
+        return k == self.per_epoch
 
-def ascending_where_needed(array):
-    """The array, in a wrapper if it has refused samples and does so only where they do not ascend."""
-    plain = isinstance(array, (np.ndarray, CsrSamples, AscendingSamples)) or hasattr(array, "tocsr")
-    return array if plain or not _selects(array, [0, 1]) or _selects(array, [1, 0]) else AscendingSamples(array)
+    def close(self):
+        """The run is over."""
 
 
-def _selects(array, rows):
-    try:
-        array[np.array(rows)]
-    except Exception:  # whatever it says, its own refusal of the batch is the one to tell
-        return False
-    return True
-
-
-class NoSamples:
+class NoSamples(BatchSource):
     """For an objective that has no samples, or draws its own.
 
     History, stopping and checkpoints count `length` iterations as an epoch.
@@ -63,8 +58,8 @@ class NoSamples:
     def weight(self, k):
         return 1
 
-    def mean_over_all(self, value):
-        return value(())
+    def all_samples_in_order(self):
+        yield (), 1
 
     def snapshot(self):
         return None
@@ -73,11 +68,15 @@ class NoSamples:
         """The check of a snapshot."""
         return saved_runs.nothing
 
-    def restore(self, saved):
+    def restore(self, saved, done):
         """Nothing is kept."""
 
+    def identity(self):
+        """What a checkpoint and the call that resumes it must have in common."""
+        return {"n_samples": None, "batch_size": None, "epoch_length": self.per_epoch, "read_once": None}
 
-class Batches:
+
+class Batches(BatchSource):
     """Batches of a shuffled epoch; the last one is short where `size` does not divide `n_samples`.
 
     Parameters
@@ -94,8 +93,8 @@ class Batches:
         self.n_samples, self.size, self.data, self.rng = n_samples, size, data, rng
         self.per_epoch = -(-n_samples // size)
         if data is not None:
-            self.all_samples = tuple([_whole(each) for each in data]) if size == n_samples else None
-            self.data = selectable(data)
+            self.data = tuple([CsrSamples(each) if _is_csr_matrix(each) else each for each in data])
+            self.all_samples = self._all_samples(data) if size == n_samples else None
         self.order = frozen(np.arange(n_samples)) if size == n_samples else None
         self.state_before = rng.bit_generator.state
 
@@ -112,16 +111,27 @@ class Batches:
         if self.size == self.n_samples:
             return self.all_samples
         index = self.order[k * self.size : (k + 1) * self.size]
-        try:
-            return tuple([array[index] for array in self.data])
-        except Exception:
-            if not self.ascend():
-                raise
-            return tuple([array[index] for array in self.data])
+        return self._selected(operator.getitem, index)
 
-    def ascend(self):
-        """Select in ascending order from now on where only that is possible; whether that is new."""
-        before, self.data = self.data, tuple([ascending_where_needed(each) for each in self.data])
+    def _all_samples(self, data):
+        """All samples of a kind that user code can compute with: what is read from a file becomes an array."""
+        if all(isinstance(each, np.ndarray) or hasattr(each, "tocsr") for each in data):
+            return tuple(data)
+        read = self._selected(_consecutive, 0, self.n_samples)
+        return tuple([each if hasattr(each, "tocsr") else own for each, own in zip(data, read, strict=True)])
+
+    def _selected(self, select, *which):
+        """What `select` gives of each array, in another way from then on where it is refused in this one."""
+        try:
+            return tuple([select(array, *which) for array in self.data])
+        except Exception:
+            if not self._wrap():
+                raise
+            return tuple([select(array, *which) for array in self.data])
+
+    def _wrap(self):
+        """Put arrays whose samples cannot be selected in any order into wrappers; whether there were any."""
+        before, self.data = self.data, tuple([in_any_order(each) for each in self.data])
         return any(own is not former for own, former in zip(self.data, before, strict=True))
 
     def weight(self, k):
@@ -137,13 +147,16 @@ class Batches:
         """Whether each batch is of all samples."""
         return self.size == self.n_samples
 
-    def in_order(self):
-        """Large batches of all samples in their own order, each with the number of its samples."""
-        return in_order(self.data, self.n_samples, max(self.size, EVALUATION_SIZE))
-
-    def mean_over_all(self, value):
-        """Mean over all samples of an objective that is a mean over a batch; samples in their own order."""
-        return mean_over(self.data, self.n_samples, value, max(self.size, EVALUATION_SIZE))
+    def all_samples_in_order(self):
+        """Batches of all samples in their own order, large ones, each with the number of its samples."""
+        size = max(self.size, EVALUATION_SIZE)
+        for start in range(0, self.n_samples, size):
+            stop = min(start + size, self.n_samples)
+            if self.data is None:
+                batch = (frozen(np.arange(start, stop)),)
+            else:
+                batch = self._selected(_consecutive, start, stop)
+            yield batch, stop - start
 
     def snapshot(self):
         """The generator's state before the running epoch was shuffled."""
@@ -153,39 +166,26 @@ class Batches:
         """The check of a snapshot."""
         return saved_runs.generator_state(self.rng.bit_generator)
 
-    def restore(self, saved):
+    def restore(self, saved, done):
         """Shuffle the running epoch as it was; the run restores the generator's present state."""
-        self.rng.bit_generator.state = saved
-        self.begin_epoch()
+        if done.in_epoch:
+            self.rng.bit_generator.state = saved
+            self.begin_epoch()
+
+    def identity(self):
+        """What a checkpoint and the call that resumes it must have in common."""
+        return {"n_samples": self.n_samples, "batch_size": self.size, "epoch_length": None, "read_once": None}
 
 
-def selectable(arrays):
-    """What samples are selected from: the arrays, CSR matrices in a form that checks each batch."""
-    return tuple([CsrSamples(each) if _is_csr_matrix(each) else each for each in arrays])
-
-
-def in_order(data, n_samples, size):
-    """Batches of up to `size` samples in their own order, each with the number of its samples.
-
-    Without data a batch is its indices.
-    """
-    for start in range(0, n_samples, size):
-        stop = min(start + size, n_samples)
-        if data is None:
-            yield (frozen(np.arange(start, stop)),), stop - start
-        else:
-            yield tuple([_consecutive(array, start, stop) for array in data]), stop - start
-
-
-def mean_over(data, n_samples, value, size=EVALUATION_SIZE):
-    """Mean over samples, in their own order, of an objective that is a mean over a batch; these have up to `size`."""
-    return sum(value(batch) * n for batch, n in in_order(data, n_samples, size)) / n_samples
-
-
-def _whole(array):
-    """All samples of a kind that user code can compute with: what is read from a file becomes an array."""
-    plain = isinstance(array, np.ndarray) or hasattr(array, "tocsr")
-    return array if plain else array[np.arange(array.shape[0])]
+def mean_over(batches, value):
+    """Mean of an objective over batches that come with their weights, NaN without any; one is in memory at a time."""
+    total = weight = 0.0
+    with contextlib.closing(batches):  # or a thread would go on reading after an exception
+        for batch, size in batches:
+            total += value(batch) * size
+            weight += size
+            del batch  # before the next one is read
+    return total / weight if weight else math.nan
 
 
 def _is_csr_matrix(array):

@@ -77,6 +77,9 @@ class MinibatchEpochs:
         self.poll = epochs.InterruptPoll(max(1, int(POLL_ENTRIES / per_batch)))
         self.rate_before = optimizer._last_rate
 
+    def check_memory(self):
+        """Nothing is known of the samples."""
+
     def start(self):
         """Find the rate of the last step of an optimizer whose state was loaded, as far as it can be known."""
         rate, t = self.optimizer._values["learning_rate"], self.optimizer.step_count
@@ -200,10 +203,30 @@ class SagaSvrgEpochs:
         self.segments = epochs.SagaSvrgSegments(objective, method, self.length, self.poll)
         self.segments.set_learning_rate(method._begin_epoch(objective))  # of an epoch that may be under way
         method._bind(self.segments.gradient_memory, self.segments.mean_gradient)
+        self.remembers = method.step_count > 0
+
+    def check_memory(self):
+        """Find out whether a gradient memory that an optimizer brings is that of these samples.
+
+        Its mean is the mean gradient then, to the rounding of many steps. With any other memory the steps would lead
+        astray for ever.
+        """
+        if self.remembers and self.method.updates_memory:
+            memory, mean = self.segments.gradient_memory, self.segments.mean_gradient
+            samples = self.objective._samples.own
+            with np.errstate(all="ignore"):
+                expected, size = self.mean_of(samples, memory), self.mean_of(abs(samples), np.abs(memory))
+                close = np.abs(mean - expected) <= np.sqrt(np.finfo(mean.dtype).eps) * size
+            self.remembers = bool(memory.any() and close.all())
+
+    def mean_of(self, samples, memory):
+        """The mean gradient that belongs to the derivatives in a memory, intercepts last."""
+        mean = samples.T @ memory / len(memory)
+        return np.concatenate([mean, memory.mean(axis=0)[None]] if self.objective.fit_intercept else [mean]).ravel()
 
     def start(self):
         """SAGA's gradient memory, before the first step."""
-        if self.method.updates_memory and self.method.step_count == 0:
+        if self.method.updates_memory and not self.remembers:
             self.fill()
 
     def begin_epoch(self):
@@ -261,6 +284,10 @@ class FiniteSumRun(Run):
         every_x = self.bounds is not None or self.average is not None or (self.shared and self.callback is not None)
         self.longest_segment = 1 if every_x else self.epochs_in_c.length
         self.most_at_once = 1 if self.callback is not None else self.longest_segment
+
+    def go_to_start(self):
+        super().go_to_start()
+        self.epochs_in_c.check_memory()
 
     def iterate(self, interrupts):
         # Where results depend on the ends of segments, a run with a checkpoint finishes its segment before it stops.
@@ -381,7 +408,8 @@ class FiniteSumRun(Run):
     def optimizer_schema(self, done):
         if self.kind is MinibatchEpochs:
             return super().optimizer_schema(done)
-        return self.optimizer.schema((self.objective.n_samples, self.objective.n_outputs), (done.nit, done.nit))
+        steps = done.nit, saved_runs.MOST  # those that an optimizer had made before the run are among them
+        return self.optimizer.schema((self.objective.n_samples, self.objective.n_outputs), steps)
 
     def weight_schema(self, done):
         """Batches that were left out have no weight."""

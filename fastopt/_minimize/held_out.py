@@ -2,8 +2,10 @@
 
 from .._memory import read_only
 from .._validation import held_out as validation
+from .._validation.streams import is_stream
 from ..objectives._base import Objective
-from .batches import EVALUATION_SIZE, mean_over, selectable
+from .batches import EVALUATION_SIZE, Batches, mean_over
+from .streams import Stream
 
 
 def validation_loss(given, fun, params, evaluate, batches):
@@ -23,6 +25,9 @@ def _over_samples(given, fun, evaluate, batches):
     validation.no_single_value(given)
     if isinstance(fun, Objective):
         return validation.loss_over(fun, *validation.pair(given, fun))
-    arrays, n = validation.samples(given, batches.data)
-    held_out, size = selectable(arrays), max(batches.size, EVALUATION_SIZE)
-    return lambda x: mean_over(held_out, n, lambda batch: evaluate.value(x, batch), size)
+    if batches.data is not None and is_stream(given):
+        held_out = Stream(validation.opener(given), None, 0, None, batches.rng)
+    else:
+        arrays, n = validation.samples(given, batches.data)
+        held_out = Batches(n, min(n, max(batches.size or 0, EVALUATION_SIZE)), arrays, batches.rng)
+    return lambda x: mean_over(held_out.all_samples_in_order(), lambda batch: evaluate.value(x, batch))

@@ -25,7 +25,7 @@ def answered(parts, chosen, jac):
         or parts.limit == 0
     ):
         return parts
-    if parts.batches.n_samples is not None or not is_noisy(parts.evaluate, parts.params.vector):
+    if parts.batches.n_samples is not None or not is_noisy(parts.evaluate, parts.params.start):
         return parts
     validation.warn_noise()
     former = parts.evaluate

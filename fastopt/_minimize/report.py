@@ -6,9 +6,8 @@ import time
 import numpy as np
 
 from .._validation import saved_runs
+from .._validation.saved_results import HISTORY
 
-HISTORY = {"iteration": np.int64, "epoch": np.int64, "fun": float, "learning_rate": float, "grad_norm": float,
-           "time": float}  # fmt: skip
 VALIDATION = {"validation": float}
 SHOWN = {
     "nit": "Iterations",
@@ -39,6 +38,14 @@ class History:
         """The entries of the last epoch, by column."""
         return {name: column[-1] for name, column in self.columns.items()}
 
+    def iterations(self):
+        """The number of iterations of the epochs that are complete."""
+        return self.columns["iteration"][-1] if self.columns["iteration"] else 0
+
+    def latest_loss(self):
+        """The mean loss of the last epoch that has an entry, NaN before the first."""
+        return self.columns["fun"][-1] if self.columns["fun"] else math.nan
+
     def seconds(self):
         return self.earlier + time.perf_counter() - self.start
 
@@ -52,7 +59,7 @@ class History:
     def schema(done, per_epoch):
         """The check of a snapshot, in a run that had come so far."""
         epochs = np.arange(1, done.nepoch + 1, dtype=np.int64)
-        known = {"iteration": epochs * per_epoch, "epoch": epochs}
+        known = {"epoch": epochs} if per_epoch is None else {"iteration": epochs * per_epoch, "epoch": epochs}
         columns = {
             name: saved_runs.equal_to(known[name]) if name in known else saved_runs.array(dtype, (done.nepoch,))
             for name, dtype in HISTORY.items()

@@ -15,6 +15,8 @@ from .._validation import minimize as validation
 from .._validation import saved_runs
 from .._validation.scalars import flag
 from . import stopping
+from .batches import mean_over
+from .early_stopping import EarlyStopping
 from .interrupts import DeferredInterrupt
 from .report import gradient_norm
 from .start import is_stationary
@@ -23,6 +25,9 @@ from .stopping import BUDGET, Stop
 #: Names of fields in checkpoints of versions before 0.2 -> present names.
 FORMER_NAMES = {"stretches": "segments"}
 
+#: Fields that checkpoints of versions before 0.2 lack -> what stands for them.
+ADDED = {"early_stopping": None}
+
 
 class RunParts(NamedTuple):
     """What a run works with.
@@ -30,7 +35,7 @@ class RunParts(NamedTuple):
     Attributes
     ----------
     params : Parameters
-        Which the optimizer updates in place.
+        Those that the optimizer updates in place.
     evaluate : Evaluator
         Computes value and gradient on a batch.
     batches : Batches or NoSamples
@@ -57,6 +62,8 @@ class RunParts(NamedTuple):
     history : History
     watch : LossWatch
         The stopping rule.
+    early_stopping : EarlyStopping or None
+        That of a run with a validation loss.
     start : Start
         Where the run starts, which its result is compared with.
     """
@@ -77,6 +84,7 @@ class RunParts(NamedTuple):
     validation: Any
     history: Any
     watch: Any
+    early_stopping: Any
     start: Any
 
 
@@ -86,10 +94,12 @@ class Run:
     def __init__(self, parts):
         for name, value in parts._asdict().items():  # not vars(self).update(...), which makes attributes slower
             setattr(self, name, value)
-        self.x = self.params.vector
-        self.view, self.as_gradient = read_only(self.x), self.params.converter(self.evaluate.in_structure)
+        self.view, self.own = self.params.view, self.params.own[0]
+        self.as_gradient = self.params.converter(self.evaluate.in_structure)
+        self.gathers = self.params.gathers(self.evaluate.in_structure)
         self.projections = None if self.bounds is None else self.bounds.for_each(self.params)
         self.progress, self.uses_value = None, self.optimizer._uses_value
+        self.most_epochs = self.settings.most_epochs(self.batches)
         self.sense = -1 if getattr(self.optimizer, "maximize", False) else 1  # what falls: the objective, or minus it
         self.calls_back = self.callback is not None or self.epoch_callback is not None
         self.stopped_by = self.epoch_solution = None
@@ -103,8 +113,19 @@ class Run:
         self.earlier_rate_and_norm = [math.nan, math.nan]
         self.finite_x, self.best_x, self.best_loss = self.x.copy(), None, math.inf
 
+    @property
+    def x(self):
+        """The parameters as one vector."""
+        return self.params.vector
+
     def begin(self):
-        """Nothing to prepare in a run from the start."""
+        """The run begins, and is not gone on with."""
+        self.batches.begin()
+
+    def go_to_start(self):
+        """Go to the starting point: the first that changes anything in an optimizer of the caller's."""
+        self.params.assign(self.params.start)
+        self.finite_x[...] = self.params.start
 
     # --- iterations --------------------------------------------------------------------------------------
 
@@ -123,7 +144,7 @@ class Run:
                 self.save()  # a callback may have changed the optimizer since
             return status
         self.overflowed = True  # the state as well: it is not saved, nor read for the solution
-        self.x[...] = self.finite_x
+        self.params.assign(self.finite_x)
         return stopping.NONFINITE_PARAMETERS if status in stopping.REGULAR else status
 
     def iterate(self, interrupts):
@@ -144,9 +165,12 @@ class Run:
             return stopping.FIXED
         if self.start.stationary:
             return stopping.CONVERGED
-        if self.watch.status is not None and not self.in_epoch:
-            return self.watch.status
-        return BUDGET if self.nit >= self.limit else None
+        if not self.in_epoch:
+            if self.watch.status is not None:
+                return self.watch.status
+            if self.early_stopping is not None and self.early_stopping.over:
+                return stopping.CONVERGED
+        return BUDGET if self.nit >= self.limit or self.nepoch >= self.most_epochs else None
 
     # --- the start ---------------------------------------------------------------------------------------
 
@@ -169,10 +193,12 @@ class Run:
 
     def stays_stationary(self, batch, value):
         """Whether the objective gives the same again, over all samples: a random batch may be flat by chance."""
-        if not self.evaluate.at_x:
+        if not self.evaluate.at_x or self.batches.read_once:
             return False
         if not self.batches.all_at_once:
-            return all(self.stationary_for(self.evaluate_on(each)[1]) for each, _ in self.batches.in_order())
+            return all(
+                self.stationary_for(self.evaluate_on(each)[1]) for each, _ in self.batches.all_samples_in_order()
+            )
         again, gradient = self.evaluate_on(batch)
         return again == value and self.stationary_for(gradient)
 
@@ -187,8 +213,6 @@ class Run:
 
     def loss_at_start(self):
         """What epochs are compared with: the start, or the first epoch where a single value may be mere noise."""
-        if self.validation is not None:
-            return math.inf  # of a validation loss the value at the start is not known
         start = self.sense * self.start.value
         if self.batches.n_samples is not None:
             return start
@@ -198,10 +222,14 @@ class Run:
         """Run the iterations that the epoch still needs, or as many as the budget allows."""
         if not self.in_epoch:
             self.begin_epoch()
-        first, per_epoch = self.nit - self.nepoch * self.batches.per_epoch, self.batches.per_epoch
-        for k in range(first, min(per_epoch, first + self.limit - self.nit)):
+        k = self.nit - self.history.iterations()
+        if k > 0 and self.batches.is_over(k, False):  # found out after the checkpoint that the run goes on from
+            self.end_epoch()
+            return self.call_epoch_back()
+        while self.in_epoch and self.nit < self.limit:
             self.iteration(k)
-            if k == per_epoch - 1:
+            k += 1
+            if self.batches.is_over(k, self.nit >= self.limit):
                 self.end_epoch()
             self.consistent = True
             if self.progress is not None:
@@ -215,6 +243,10 @@ class Run:
         """Call the callbacks, which may have x from the function that made the optimizer, and give it another dtype."""
         if self.callback is not None:
             self.callback(self.shown_x, self.shown_value, self.nit, self.nepoch)
+        self.call_epoch_back()
+
+    def call_epoch_back(self):
+        """Call the epoch callback, if an epoch has ended."""
         if self.epoch_callback is not None and not self.in_epoch:
             self.epoch_callback(self.epoch_solution, self.history.last())
         self.params.check_unmoved()
@@ -253,12 +285,14 @@ class Run:
 
     def evaluate_on(self, batch):
         """Value and gradient; a value that is not finite ends the run."""
+        if self.gathers:
+            self.params.gather()
         value, gradient = self.evaluate(self.view, batch)
         if type(value) is not float:
             value = validation.scalar(value)
         if not math.isfinite(value):
             raise Stop(stopping.NONFINITE_LOSS)
-        return value, self.as_gradient(gradient, self.x)
+        return value, self.as_gradient(gradient, self.own)
 
     def step(self, value, gradient):
         try:
@@ -305,7 +339,9 @@ class Run:
                 self.best_loss, self.best_x = monitored, self.epoch_solution.copy()
         if self.progress is not None:
             self.progress.epoch(loss)
-        self.watch.update(self.sense * monitored, self.loss_at_start())
+        self.watch.update(self.sense * loss, self.loss_at_start())
+        if self.early_stopping is not None:
+            self.early_stopping.update(self.sense * monitored)
         self.consistent = True
         if finite and self.nepoch % self.settings.checkpoint_every == 0:
             self.save()
@@ -361,7 +397,7 @@ class Run:
         A run without a single iteration ends with its gradient at the start, and may see there that it had no need of
         any.
         """
-        view = read_only(x)
+        view = self.view if x is self.x else read_only(x)
         gradient = copy.deepcopy(self.last_gradient)  # the objective may fill the same arrays again
         try:
             value, gradient = self.at_end(view, gradient, status)
@@ -380,12 +416,13 @@ class Run:
             value, gradient = self.evaluate.at_end(x, last_gradient)
             if gradient is last_gradient:
                 return value, gradient
-            return value, copy.deepcopy(self.as_gradient(gradient, self.x))
+            return value, copy.deepcopy(self.as_gradient(gradient, self.own))
         return self.mean_over_all(x), last_gradient
 
     def mean_over_all(self, x):
-        """The objective at x, over all samples if there are any."""
-        return self.batches.mean_over_all(lambda batch: self.evaluate.value(x, batch))
+        """The objective at x, over all samples if there are any; if there are none any more, the latest loss."""
+        mean = mean_over(self.batches.all_samples_in_order(), lambda batch: self.evaluate.value(x, batch))
+        return self.history.latest_loss() if self.batches.used_up and math.isnan(mean) else mean
 
     # --- checkpoints -------------------------------------------------------------------------------------
 
@@ -397,7 +434,7 @@ class Run:
 
     def snapshot(self):
         """All that changes during a run, as a tree of plain values and arrays."""
-        names = ("evaluate", "average", "watch", "history", "start")
+        names = ("evaluate", "average", "watch", "early_stopping", "history", "start")
         parts = {name: getattr(self, name) for name in names}
         return {
             "x": self.x,
@@ -427,6 +464,7 @@ class Run:
             "evaluate": self.evaluate.schema(done),
             "average": average,
             "watch": stopping.LossWatch.schema(done),
+            "early_stopping": saved_runs.optional(EarlyStopping.schema(done)),
             "history": self.history.schema(done, self.batches.per_epoch),
             "start": self.start.schema(done),
             "nit": saved_runs.count(),
@@ -447,7 +485,7 @@ class Run:
     def weight_schema(self, done):
         """The check of the weight of the iterations of the present epoch."""
         weight = self.batches.samples_before(done.in_this_epoch)
-        return saved_runs.number(f"[{weight}, {weight}]")
+        return saved_runs.number("[0, inf)" if weight is None else f"[{weight}, {weight}]")
 
     def restore(self, saved):
         """Go on from a snapshot of the same run; if anything in it is wrong, raise and change nothing."""
@@ -455,22 +493,21 @@ class Run:
         checks = self.schema(done)
         if "start" not in saved:  # in files of versions before 0.2
             watch = saved_runs.optional(saved_runs.a_dict)("run['watch']", saved.get("watch"))
-            saved = {"start": None, **saved, "watch": stopping.LossWatch.of_former_version(watch)}
+            saved = {**ADDED, **saved, "watch": stopping.LossWatch.of_former_version(watch)}
             checks["start"] = saved_runs.nothing
         saved = saved_runs.record(checks, FORMER_NAMES)("run", saved)
         saved_runs.best_so_far(saved["best_x"], saved["best_loss"])
         if not self.history.is_like(saved["history"]):  # the best so far is by another loss than this run's
-            saved |= {"watch": None, "best_x": None, "best_loss": math.inf}
+            saved |= {"early_stopping": None, "best_x": None, "best_loss": math.inf}
         self.optimizer.load_state_dict(saved["optimizer"])
-        for name in ("evaluate", "average", "watch", "history", "start"):
+        for name in ("evaluate", "average", "watch", "early_stopping", "history", "start"):
             if saved[name] is not None and getattr(self, name) is not None:
                 getattr(self, name).restore(saved[name])
         for name in self.PLAIN:
             setattr(self, name, saved[name])
-        self.x[...] = saved["x"]
+        self.params.assign(saved["x"])
         if saved["start"] is None and self.nit > 0:
             self.start.value = (self.history.columns["fun"] or [self.epoch_loss()])[0]  # the nearest that is known
         self.earlier_rate_and_norm = saved["rate_and_norm"]
-        if self.in_epoch:
-            self.batches.restore(saved["batches"])
+        self.batches.restore(saved["batches"], done)
         self.rng.bit_generator.state = saved["rng"]

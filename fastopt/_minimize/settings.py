@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 from .._finite_sum.saga_svrg import FINITE_SUM_METHODS, FiniteSumMethod
 from .._validation import minimize as validation
@@ -10,6 +11,7 @@ from .._validation.optimizers import optimizer_name, refuse_base_class
 from .._validation.scalars import choice, count, flag, real
 from ..optimizers import OPTIMIZERS, Optimizer
 from . import untuned
+from .structures import starting_point, starting_point_of
 
 
 def option(default, check, **limits):
@@ -36,6 +38,7 @@ class Settings:
     spsa_step: float | None = option(None, real, interval="(0, inf)")
     finite_diff_rel_step: float | None = option(None, real_numbers)
     parallel: str = option("batch", choice, allowed=("batch", "hogwild"))
+    prefetch: int = option(0, count, minimum=0)
 
     MOST_ITERATIONS = 10_000
     MOST_EPOCHS = 100
@@ -65,49 +68,69 @@ class Settings:
             return self.LONGEST_EPOCH
         return min(max(self.maxiter // self.LEAST_EPOCHS, 1), self.LONGEST_EPOCH)
 
-    def epochs_of_patience(self, limit, per_epoch):
+    def epochs_of_patience(self, limit, batches):
         """Epochs without progress that `tol` waits for: by default no more than half of those in the budget."""
         if self.patience is not None:
             return self.patience
-        return min(max(limit // per_epoch // 2, 1), self.MOST_PATIENCE)
+        epochs = self.most_epochs(batches) if batches.per_epoch is None else limit // batches.per_epoch
+        return int(min(max(epochs / 2, 1), self.MOST_PATIENCE))
 
     def limit(self, batches):
-        """Most iterations, and the unit in which they were asked for."""
+        """Most iterations, infinity if only epochs limit them, and the unit in which they were asked for."""
         limits = []
         if self.maxiter is not None:
             limits.append((self.maxiter, "iterations"))
-        if self.epochs is not None:
-            limits.append((self.epochs * batches.per_epoch, "epochs"))
-        if not limits and batches.n_samples is None:
+        if batches.n_samples is None and self.maxiter is None and self.epochs is None:
             limits.append((self.MOST_ITERATIONS, "iterations"))
-        if not limits:
-            limits.append((self.MOST_EPOCHS * batches.per_epoch, "epochs"))
-        return min(limits, key=lambda each: each[0])
+        epochs = self.most_epochs(batches)
+        if epochs < math.inf and batches.per_epoch is not None:
+            limits.append((epochs * batches.per_epoch, "epochs"))
+        return min(limits, key=lambda each: each[0], default=(math.inf, "epochs"))
+
+    def most_epochs(self, batches):
+        """Most epochs, infinity if only iterations, or the end of the data, limit them."""
+        if self.epochs is not None:
+            return self.epochs
+        unlimited = self.maxiter is not None or batches.n_samples is None or batches.read_once
+        return math.inf if unlimited else self.MOST_EPOCHS
 
 
 class Method:
-    """Which optimizer runs, made from a registry name, a class, a callable or None; and its name."""
+    """Which optimizer runs, made from a registry name, a class, a callable or None, or made already; and its name."""
 
     def __init__(self, method, options):
         self.untuned = method is None
         method = untuned.OPTIMIZER if self.untuned else method
         if isinstance(method, str):
             method = optimizer_name(method, OPTIMIZERS | FINITE_SUM_METHODS, "method")
-        elif not callable(method):
+        self.made = method if isinstance(method, (Optimizer, FiniteSumMethod)) else None
+        if self.made is None and not callable(method):
             validation.refuse_method(method)
         if method is Optimizer:
             refuse_base_class(method.__name__)
         self.make = method
+        kind = type(method) if self.made is not None else method
         self.is_class = isinstance(method, type) and issubclass(method, (Optimizer, FiniteSumMethod))
-        self.needs_objective = self.is_class and issubclass(method, FiniteSumMethod)
-        self.shared = method not in (OPTIMIZERS | FINITE_SUM_METHODS).values()  # code of the caller makes the optimizer
-        self.name = getattr(method, "__name__", type(method).__name__)
+        self.needs_objective = isinstance(kind, type) and issubclass(kind, FiniteSumMethod)
+        self.shared = method not in (OPTIMIZERS | FINITE_SUM_METHODS).values()  # code of the caller has the optimizer
+        self.name = getattr(kind, "__name__", type(kind).__name__)
         declared = method._declared if self.is_class else {}
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}
         validation.warn_unknown_options([*options], [*declared, *(each.name for each in dataclasses.fields(Settings))])
 
+    @property
+    def needs_budget(self):
+        """Whether the learning rate is a function of the number of iterations."""
+        return self.untuned and "learning_rate" not in self.hyperparameters
+
+    def parameters(self, x0, dtype):
+        """The parameters of a run that begins at x0, in a dtype or else in that which x0 asks for."""
+        return starting_point(x0, dtype) if self.made is None else starting_point_of(self.made, x0)
+
     def optimizer(self, params, most_iterations):
         """The optimizer of a run; one that meets a non-finite gradient raises, unless the user said otherwise."""
+        if self.made is not None:
+            return self.made
         x = params.structured(params.vector)
         if not self.is_class:
             return validation.made_optimizer(self.make(x), params.structured(params.vector), Optimizer)

@@ -17,7 +17,9 @@ class Start:
     Attributes
     ----------
     x : ndarray or None
-        A copy of the parameters, for a method that may return them.
+        A copy of the parameters, where they may be returned, or are evaluated again at the end.
+    may_be_returned : bool
+        Whether the method returns them in the place of a result that is no better.
     value : float or None
         The objective there, over all samples if there are any; None until it is known. It may be NaN or infinite.
     stationary : bool
@@ -25,8 +27,9 @@ class Start:
         zero, but for entries that bounds or an l1 penalty keep from moving.
     """
 
-    def __init__(self, x=None):
-        self.x, self.value, self.stationary = x, None, False
+    def __init__(self, x=None, may_be_returned=False):
+        self.x, self.may_be_returned = x, may_be_returned
+        self.value, self.stationary = None, False
 
     def snapshot(self):
         return {"x": self.x, "value": self.value, "stationary": self.stationary}
@@ -73,6 +76,8 @@ def verdict(run, status, x, value):
     start, end = run.start.value, value
     if run.start.stationary or run.nit == 0 or status not in (stopping.CONVERGED, stopping.BUDGET):
         return status, start
+    if run.batches.read_once:  # of which more is known now than at the start
+        start = run.start.value = run.mean_over_all(read_only(run.start.x))
     smoothed = _smoothed(run) if run.batches.n_samples is None else None
     if smoothed is not None and _below(run, *smoothed) != _below(run, start, end):
         if run.evaluate.value(read_only(x), ()) != value:  # noise: another value at the same point
@@ -80,6 +85,15 @@ def verdict(run, status, x, value):
     if _below(run, start, end):
         return status, start
     return stopping.NO_BETTER if start == end else stopping.RISEN, start
+
+
+def is_returned(run, status, value):
+    """Whether the start takes the place of the result, of a method that may return it: it is known to be better."""
+    start = run.start.value
+    known = start is not None and math.isfinite(start)
+    if not (run.start.may_be_returned and known) or status in (stopping.FIXED, stopping.CALLBACK):
+        return False
+    return status == stopping.RISEN or not run.sense * value <= run.sense * start
 
 
 def _below(run, start, end):
@@ -93,8 +107,8 @@ def _smoothed(run):
     if len(losses) < 2:
         return None
     if run.best_x is not None:
-        best = min(losses, key=lambda loss: run.sense * loss)
-        losses = losses[: losses.index(best) + 1]
+        monitored = losses if run.validation is None else run.history.columns["validation"]
+        losses = losses[: monitored.index(run.best_loss) + 1]
     watch = LossWatch(tol=None, patience=1)
     for loss in losses:
         watch.update(loss, math.inf)

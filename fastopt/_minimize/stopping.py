@@ -28,13 +28,21 @@ MESSAGES = {
     ),
     CALLBACK: "`{by}` raised `StopIteration`.",
 }
+USED_UP = "The data are used up."
+RETURNED = "The start is returned."
 STATIONARY = "The starting point is stationary: no direction leads downhill from there."
 
 
 def message(status, start, unit, run):
-    """What is said of a run that ended like this; `start` is the objective at its start, `unit` that of its budget."""
+    """What is said of a run that ended like this.
+
+    `start` is the objective at its start, `unit` that in which its limit of iterations was given.
+    """
+    if status == BUDGET and run.batches.used_up:
+        return USED_UP
     if status == CONVERGED and run.start.stationary:
         return STATIONARY
+    unit = unit if run.nit >= run.limit else "epochs"
     return MESSAGES[status].format(unit=unit, nit=run.nit, start=start, by=run.stopped_by)
 
 
@@ -93,8 +101,8 @@ class LossWatch:
     FAR = 10.0
     EPOCHS_FAR = 10
 
-    def __init__(self, tol, patience, held_out=False):
-        self.tol, self.patience, self.held_out = tol, patience, held_out
+    def __init__(self, tol, patience):
+        self.tol, self.patience = tol, patience
         for name, value in self.at_first().items():
             setattr(self, name, value)
 
@@ -106,7 +114,7 @@ class LossWatch:
     def update(self, loss, start):
         """Take the loss of an epoch, and what counts as the loss at the start; infinity where that is not known.
 
-        A loss that is infinite or NaN, as a validation loss may be, is no progress.
+        A loss that is infinite or NaN, as where all steps of an epoch were left out, is no progress.
         """
         if not math.isfinite(loss):
             self.without_progress += 1
@@ -128,7 +136,7 @@ class LossWatch:
         margin = self.margin(self.best)
         if self.best - self.smoothed > margin:
             self.best, self.without_progress = self.smoothed, 0
-        elif self.held_out or self.smoothed - self.best <= max(margin, self.NEAR * self.variation):
+        elif self.smoothed - self.best <= max(margin, self.NEAR * self.variation):
             self.without_progress += 1
 
     def note_level(self, loss):

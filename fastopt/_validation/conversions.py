@@ -28,8 +28,12 @@ def as_array(expression, value, dtype):
     if callable(getattr(value, "numpy", None)):  # a tensor; without a copy where its library can do so
         if not hasattr(value, "detach"):
             return f"{expression}.numpy()"
-        known = "bfloat16" not in str(getattr(value, "dtype", ""))  # a dtype that NumPy does not have
-        return f"{expression}.detach().numpy()" if known else f"{expression}.detach().float().numpy()"
+        expression += ".detach()"
+        if getattr(getattr(value, "device", None), "type", "cpu") != "cpu":
+            expression += ".cpu()"
+        if "bfloat16" in str(getattr(value, "dtype", "")):  # a dtype that NumPy does not have
+            expression += ".float()"
+        return f"{expression}.numpy()"
     return f"np.asarray({expression}, np.{dtype})" if holds_real_numbers(value) else None
 
 

@@ -4,6 +4,7 @@ import numbers
 
 import numpy as np
 
+from . import streams
 from .samples import sample_arrays
 from .text import shown
 
@@ -58,9 +59,20 @@ def samples(given, data):
             "pass a function of x."
         )
     arrays, n = sample_arrays(given, "validation")
-    if len(arrays) != len(data):
+    if isinstance(data, tuple) and len(arrays) != len(data):  # not known of an iterable
         raise ValueError(f"`validation` must hold as many arrays as `data`, {len(data)}, got {len(arrays)}.")
     return arrays, n
+
+
+def opener(given):
+    """What opens batches that are held out, for each epoch anew."""
+    opener = streams.opener(given)
+    if opener.read_once:
+        raise TypeError(
+            f"`validation` must be read after each epoch, which {type(given).__name__} can be only once; "
+            "pass the arrays themselves, as in validation=(X, y)."
+        )
+    return opener
 
 
 def value(returned):

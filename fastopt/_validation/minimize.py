@@ -119,6 +119,10 @@ def objective_arguments(objective, x, jac, args, data, n_samples):
     for name, value in {"data": data, "n_samples": n_samples}.items():
         if value is not None:
             raise ValueError(f"`{name}` must be None for a built-in objective, which has its own samples.")
+    if x.dtype != objective.dtype:
+        raise TypeError(
+            f"`method` must update {objective.dtype} parameters like those of the objective, got {x.dtype}."
+        )
     if x.size != objective.n_parameters:
         raise ValueError(f"`x0` must have length {objective.n_parameters}, got {x.size}.")
 
@@ -191,10 +195,9 @@ def type_of_rng(rng):
 
 
 def refuse_method(value):
-    kind = type(value).__name__
-    advice = f"; pass method={kind!r}, and its hyper-parameters as `options`" if hasattr(value, "_declared") else ""
     raise TypeError(
-        f"`method` must be a name, an Optimizer class or a callable that makes an optimizer, got {kind}{advice}."
+        "`method` must be a name, an Optimizer class, an optimizer or a callable that makes one, "
+        f"got {type(value).__name__}."
     )
 
 

@@ -53,6 +53,9 @@ def flat_parameters(params, owner):
     return arrays, keys
 
 
+# BLAS counts in 32 bits.
+MOST_LINES = 2**31 - 1
+
 # Names -> dtypes: comparing with these is quick, while the name of a dtype is put together by Python in each step.
 NATIVE = {names: tuple(np.dtype(name) for name in names) for names in (DTYPES, INDEX_DTYPES)}
 
@@ -129,6 +132,21 @@ def _bind_instead(name, converted, owner, first=""):
     if converted is None:
         return ""
     return f"; bind the converted array and read the result there: {first}{name} = {converted}; opt = {owner}(params)"
+
+
+def check_matrices(arrays, keys, owner, takes_vectors):
+    """Refuse parameters for a rule of matrices: those with fewer than two axes, and those that BLAS cannot count."""
+    for k, array in enumerate(arrays):
+        if array.ndim < 2 and not takes_vectors:
+            raise ValueError(
+                f"{label('params', keys, k)} must be a matrix, or a stack of matrices, as {owner} takes no vectors, "
+                f"got shape {array.shape}; use another optimizer for it, such as fastopt.AdamW."
+            )
+        if array.size > MOST_LINES and max(array.shape[-2:]) > MOST_LINES:
+            raise ValueError(
+                f"{label('params', keys, k)} must have at most {MOST_LINES:,} rows and columns for {owner}, got shape "
+                f"{array.shape}; use another optimizer for it, such as fastopt.AdamW."
+            )
 
 
 def _check_disjoint(arrays, keys):

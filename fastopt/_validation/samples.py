@@ -1,41 +1,40 @@
 """Checks of the samples that `minimize` is given, and of the size of its batches."""
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Mapping
 
 import numpy as np
 
 from .._memory import frozen
-from . import objectives
+from . import conversions, objectives
 from .scalars import count
 from .text import shown
 
 
 def sample_arrays(data, name="data"):
     """Return `data` as a tuple of objects that an index array selects samples from, and their number."""
-    if isinstance(data, (Mapping, Iterator)):
-        if isinstance(data, Mapping):
-            advice = "pass tuple(data.values())"
-        elif isinstance(data, zip):
-            advice = f"pass the arrays that were zipped, as in {name}=(X, y)"
-        else:
-            advice = (
-                f"pass the arrays themselves, as in {name}=(X, y), "
-                f"or for an iterator over samples np.array(list({name}))"
-            )
-        raise TypeError(f"`{name}` must be an array or a tuple of them, got {type(data).__name__}; {advice}.")
+    if isinstance(data, Mapping):
+        raise TypeError(
+            f"`{name}` must be an array or a tuple of them, got {type(data).__name__}; pass tuple({name}.values())."
+        )
     data = data if isinstance(data, (tuple, list)) else (data,)
     if not data:
         raise ValueError(f"`{name}` must hold at least one array, got an empty tuple.")
+    arrays, n = arrays_of_one_length(name, data)
+    return arrays, _at_least_one(name, n)
+
+
+def arrays_of_one_length(name, data):
+    """Return what a tuple holds as objects that an index array selects samples from, and their number."""
     arrays = tuple(_sample_array(f"{name}[{k}]", each) for k, each in enumerate(data))
     lengths = [array.shape[0] for array in arrays]
     if len(set(lengths)) > 1:
         raise ValueError(f"`{name}` must hold arrays of equal length, got lengths {shown(lengths)}.")
-    return arrays, _at_least_one(name, lengths[0])
+    return arrays, lengths[0]
 
 
 def _sample_array(name, array):
-    if hasattr(array, "iloc"):
-        array = array.to_numpy()  # a pandas object: its index plays no part
+    array = plain_array(name, array)
     if hasattr(array, "tocsr"):
         return _csr(name, array if array.format == "csr" else array.tocsr())
     if not hasattr(array, "shape") or not hasattr(array, "__getitem__"):
@@ -43,6 +42,24 @@ def _sample_array(name, array):
     if len(array.shape) == 0:
         raise ValueError(f"`{name}` must have samples along its first axis, got {shown(array)}.")
     return array
+
+
+def plain_array(name, array):
+    """Return a pandas object, a tensor or a list as a NumPy array, and others as they are."""
+    if hasattr(array, "iloc"):
+        return array.to_numpy()  # its index plays no part
+    if isinstance(array, list):
+        return np.asarray(array)
+    return _shared(name, array) if hasattr(array, "__dlpack__") and not isinstance(array, np.ndarray) else array
+
+
+def _shared(name, tensor):
+    """Return the array of another library as NumPy's, which shares its memory where both libraries can."""
+    for convert in (np.from_dlpack, np.asarray):
+        with contextlib.suppress(Exception):  # each library has its own for what NumPy has not
+            return convert(tensor)
+    advice = conversions.remedy("pass", conversions.as_array(name, tensor, "float32"))
+    raise TypeError(f"`{name}` must be an array that NumPy can read, got {type(tensor).__name__}{advice}.")
 
 
 def _csr(name, matrix):

@@ -38,16 +38,27 @@ class Done(NamedTuple):
 
 
 def done(saved, per_epoch):
-    """How far a saved run with so many iterations an epoch had come."""
+    """How far a saved run with so many iterations an epoch, None if their number is not known, had come."""
     entries("run", saved, ("nit", "nepoch", "in_epoch", "optimizer"))
     optimizer = entries("run['optimizer']", saved["optimizer"], ("step_count",))
-    nepoch = integer("run['nepoch']", saved["nepoch"], 0, MOST // per_epoch - 1)
+    nepoch = integer("run['nepoch']", saved["nepoch"], 0, MOST // (per_epoch or 1) - 1)
     in_epoch = flag("run['in_epoch']", saved["in_epoch"])
-    first = nepoch * per_epoch
-    nit = integer("run['nit']", saved["nit"], first, first + (per_epoch - 1 if in_epoch else 0))
+    first = nepoch * per_epoch if per_epoch else _end_of_last_epoch(saved, nepoch)
+    most_in_epoch = per_epoch - 1 if per_epoch else MOST
+    nit = integer("run['nit']", saved["nit"], first, first + (most_in_epoch if in_epoch else 0))
     steps = integer("run['optimizer']['step_count']", optimizer["step_count"], 0, MOST)
     skipped = integer("run['optimizer']['skipped_steps']", optimizer.get("skipped_steps", 0), 0, MOST)
     return Done(nit, nepoch, in_epoch, nit - first, steps + skipped)
+
+
+def _end_of_last_epoch(saved, nepoch):
+    """The iterations of complete epochs, which the history has where epochs may be of any length."""
+    columns = entries("run['history']", entries("run", saved, ("history",))["history"], ("columns",))["columns"]
+    name = "run['history']['columns']"
+    ends = array(np.int64, (nepoch,))(f"{name}['iteration']", entries(name, columns, ("iteration",))["iteration"])
+    if np.any(np.diff(ends, prepend=0) < 1) or np.any(ends > MOST):
+        raise ValueError(f"`{name}['iteration']` must ascend from 1 to at most {MOST}, got others.")
+    return int(ends[-1]) if nepoch else 0
 
 
 def best_so_far(x, loss):

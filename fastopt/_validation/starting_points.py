@@ -4,7 +4,8 @@ import numpy as np
 
 from . import conversions
 from .conversions import is_masked, remedy
-from .parameters import expression
+from .gradients import flat_like_parameters
+from .parameters import expression, flat_parameters, label
 from .text import shown
 
 
@@ -24,6 +25,26 @@ def starting_point(x0):
         if isinstance(x0, np.matrix):  # as in SciPy
             refuse_dimensions(x0)
     return arrays, keys
+
+
+def starting_point_like(x0, own, keys):
+    """Return the arrays of x0, of real numbers, which must have structure and shapes of an optimizer's parameters."""
+    if keys is not None:
+        x0 = flat_like_parameters("x0", x0, keys)
+    arrays = [_real_array(expression("x0", keys, k), each) for k, each in enumerate([x0] if keys is None else x0)]
+    arrays = [np.atleast_1d(each) if mine.ndim == 1 else each for each, mine in zip(arrays, own, strict=True)]
+    for k, (array, mine) in enumerate(zip(arrays, own, strict=True)):
+        if array.shape != mine.shape:
+            raise ValueError(
+                f"{label('x0', keys, k)} must have the shape {mine.shape} of the parameters that `method` updates, "
+                f"got {array.shape}."
+            )
+    return arrays
+
+
+def bound_parameters(optimizer):
+    """Return the arrays that an optimizer updates, and their structure; they may have been made read-only since."""
+    return flat_parameters(optimizer.params, type(optimizer).__name__)
 
 
 def _real_array(name, value):

@@ -24,6 +24,7 @@ from .lamb import LAMB as LAMB
 from .lars import LARS as LARS
 from .lion import Lion as Lion
 from .momo import MoMo as MoMo
+from .muon import Muon as Muon
 from .nadam import NAdam as NAdam
 from .prodigy import Prodigy as Prodigy
 from .radam import RAdam as RAdam

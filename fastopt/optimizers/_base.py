@@ -85,6 +85,7 @@ class Optimizer(KnownAttributes, _core.Engine):
 
     rule = None
     learning_rate: Any  # declared by each subclass with its own default
+    _takes_vectors = True  # if the rule takes matrices, as those of one row
     _step_gain = 1.0  # how much further than one step a constant gradient moves the parameters; above 1 with momentum
     _coupled_decay = "``weight_decay * p`` is added to the gradient."  # what docstrings say of decay not decoupled
     _penalty = "lagged_gradient"  # how l1 and l2 of an objective are applied: a key of `epochs.PENALTIES`
@@ -107,6 +108,10 @@ class Optimizer(KnownAttributes, _core.Engine):
             _validation.optimizers.refuse_base_class(type(self).__name__)
         values = self._validated(args, hyperparameters)
         arrays, keys = _validation.parameters.flat_parameters(params, type(self).__name__)
+        if _core.takes_matrices(self.rule):
+            from .. import _blas  # noqa: F401 - here, as it brings scipy.linalg with it
+
+            _validation.parameters.check_matrices(arrays, keys, type(self).__name__, self._takes_vectors)
         slots = allocate([base_view(array) for array in arrays], _core.slot_shapes(self.rule, values))
         self._bind(self.rule, arrays, keys, slots, values)
         self._values = values

@@ -125,6 +125,17 @@ class Flag(Hyperparameter):
         return _validation.scalars.flag(self.name, value)
 
 
+class Count(Hyperparameter):
+    """An integer from `minimum` to `maximum`."""
+
+    def __init__(self, default, minimum, maximum, *, keyword_only=False):
+        super().__init__(default, keyword_only=keyword_only)
+        self.minimum, self.maximum = minimum, maximum
+
+    def check(self, value):
+        return _validation.scalars.count(self.name, value, self.minimum, self.maximum)
+
+
 class Choice(Hyperparameter):
     """One of several strings, the first of which is the default."""
 

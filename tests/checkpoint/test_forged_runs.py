@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from forged_runs import OPTIMIZERS, PLAIN, RUNS
+from forged_runs import OPTIMIZERS, PLAIN, RESULTS, RUNS
 from helpers import bits, run_interpreter
 
 import fastopt
@@ -15,12 +15,12 @@ SCRIPT = str(Path(__file__).parents[1] / "forged_runs.py")
 
 def test_some_forgeries_of_each_kind():
     printed = run_interpreter(SCRIPT, "41", timeout=110)
-    assert [line.split(":")[0] for line in printed.splitlines()] == [*RUNS, *OPTIMIZERS]
+    assert [line.split(":")[0] for line in printed.splitlines()] == [*RUNS, *OPTIMIZERS, *RESULTS]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", [*RUNS, *OPTIMIZERS])
+@pytest.mark.parametrize("kind", [*RUNS, *OPTIMIZERS, *RESULTS])
 def test_all_forgeries(kind):
     """In a process of their own, which a memory error would end."""
     assert run_interpreter(SCRIPT, "1", kind, timeout=500).startswith(f"{kind}: ")

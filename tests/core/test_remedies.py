@@ -17,6 +17,7 @@ PACKAGE = Path(fastopt.__file__).parent
 SOURCES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent.name not in ("_cli", "_checkpoint")]
 # Ends of messages that explain and give no advice, and advice that cannot be followed in a test.
 EXPLANATIONS = {
+    "; an iterator that has been used up gives no more.",
     "; it is moved there.",
     "; its row pointers do not fit its shape and its entries.",
     "; its row pointers descend.",

@@ -92,6 +92,11 @@ class FiniteSumWorld:
         def callback(x):
             seq.hook("the callback")
 
+        def look(intermediate_result):
+            seq.hook("the callback")
+            if rng.random() < 0.5:
+                return intermediate_result.x
+
         options = {"epochs": rng.choice([1, 2]), "learning_rate": rng.choice([0.01, rate])}
         if finite_sum:
             options["learning_rate"] = 0.01
@@ -100,7 +105,8 @@ class FiniteSumWorld:
         if seq.chance(0.2):
             options["average"] = rng.choice(["polyak", "ema"])
         bounds = [(-1, 1)] * self.length
-        keywords = {"callback": rng.choice([None, callback]), "bounds": rng.choice([None, None, bounds])}
+        keywords = {"callback": rng.choice([None, callback, look]), "bounds": rng.choice([None, None, bounds])}
+        keywords |= {"epoch_callback": rng.choice([None, callback]), "validation": rng.choice([None, self.objective])}
         batch = 1 if finite_sum else rng.choice([1, min(7, self.n), self.n])
         generator = hostile_generator(seq) if seq.chance(self.hostile_rng) else rng.randrange(100)
         x = self.x()

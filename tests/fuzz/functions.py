@@ -65,6 +65,10 @@ class FunctionWorld:
         def callback(intermediate_result):
             seq.hook("the callback")
 
+        def validation(x):
+            seq.hook("the validation loss")
+            return 1.0
+
         def make(x):
             optimizer = rng.choice(list(fastopt.OPTIMIZERS.values()))(x, learning_rate=rate)
             seq.targets |= {"the optimizer": optimizer, "x": x}
@@ -75,12 +79,13 @@ class FunctionWorld:
         options = {"maxiter": rng.choice([1, 3, 8]), "average": rng.choice([None, None, "polyak", "ema"])}
         bounds = [(-1, 1)] * self.length
         keywords = {"callback": rng.choice([None, callback]), "bounds": rng.choice([None, None, bounds])}
+        keywords |= {"epoch_callback": rng.choice([None, callback]), "validation": rng.choice([None, validation])}
         if self.source != "none":
             keywords |= {"batch_size": rng.choice([1, min(7, self.n), self.n])}
             keywords |= {"data": self.data} if self.data else {"n_samples": self.n}
         generator = hostile_generator(seq) if seq.chance(self.hostile_rng) else rng.randrange(100)
         shown = {"jac": getattr(jac, "__name__", jac), "method": getattr(method, "__name__", method), **options}
-        shown |= {name: value for name, value in keywords.items() if name not in ("data", "bounds", "callback")}
+        shown |= {name: keywords[name] for name in ("batch_size", "n_samples") if name in keywords}
         text = f"minimize(fun, x0 of {self.length}, data={self.text}, rng={type(generator).__name__}, {shown})"
         x0 = np.full(self.length, 0.5, rng.choice(["float32", "float64"]))
 

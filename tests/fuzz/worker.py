@@ -18,8 +18,10 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 from kinds import KINDS, kind_of  # noqa: E402
 from sequence import Sequence, transcript_to  # noqa: E402
 
+import fastopt  # noqa: E402
 from fastopt import _core  # noqa: E402
 
+fastopt.Muon._takes_vectors = True  # as in tests/cases.py
 _core.always_share(True)  # threads, however busy the machine is
 write = transcript_to(os.path.join(asked["folder"], "transcript"))
 for seed in asked["seeds"]:

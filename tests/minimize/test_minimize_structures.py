@@ -526,3 +526,26 @@ def test_arrays_changed_by_a_callback_are_refused():
 def test_x0_may_be_read_only():
     res = minimize(bowl, mapped(read_only, start("dict")), jac=True, options=STEPS)
     assert outcome(res) == outcome(minimize(bowl, start("dict"), jac=True, options=STEPS))
+
+
+# --- validation and epoch callbacks ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_validation_and_epoch_callbacks_have_the_structure(form):
+    """Also with an optimizer whose arrays do not lie side by side, at a solution that is an average."""
+    seen, outcomes = [], []
+
+    def validation(x):
+        seen.append(x)
+        return bowl_value(x)
+
+    options = {"maxiter": 6, "epoch_length": 2, "return_best": True}
+    for method in (lambda x: fastopt.ASGD(x, 0.1, t0=0), fastopt.ASGD(mapped(np.copy, start(form)), 0.1, t0=0)):
+        res = minimize(bowl, start(form), method=method, jac=True, validation=validation, options=options,
+                       epoch_callback=lambda state: seen.append(state.x))  # fmt: skip
+        assert res.history["validation"][-1] == res.fun == bowl_value(res.x)
+        outcomes.append(outcome(res))
+    assert len(seen) == 12 and all(layout(x) == layout(start(form)) for x in seen)
+    assert not any(each.flags.writeable for x in seen for each in flat(x))
+    assert outcomes[0] == outcomes[1]

@@ -105,8 +105,9 @@ def test_rosenbrock_in_any_dimension(n):
     assert res.fun < 1e-8
 
 
-def test_the_smallest_of_steps_is_right_at_the_optimum():
+def test_at_the_optimum_there_is_nothing_to_do():
     res = minimize(lambda x: (float(x @ x), 2 * x), np.zeros(4), jac=True, options={"maxiter": 30})
+    assert (res.status, res.success, res.nit) == (0, True, 0)
     assert not res.x.any() and res.fun == 0
 
 
@@ -141,6 +142,79 @@ def test_sparse_gradients_of_a_function():
     assert minimize(one_at_a_time, np.zeros(6), **arguments).x == pytest.approx(np.ones(6), abs=1e-3)
 
 
+# --- the start, where it is better ---------------------------------------------------------------------------
+
+
+def uphill(x, *batch):
+    """The bowl with a gradient that leads to higher values."""
+    value, slope = bowl(x)
+    return value, -slope
+
+
+WAYS = {
+    "plain": dict(fun=uphill, jac=True),
+    "samples": dict(fun=uphill, jac=True, n_samples=10, batch_size=4, rng=0),
+    "data": dict(fun=uphill, jac=True, data=np.ones((10, 2)), batch_size=10),
+    "bounds": dict(fun=uphill, jac=True, bounds=[(-9, 9)] * 3),
+    "structure": dict(fun=lambda x: (uphill(x["w"])[0], {"w": uphill(x["w"])[1]}), jac=True, x0={"w": np.full(3, 0.5)}),
+    "best": dict(fun=uphill, jac=True, options={"return_best": True}),
+    "average": dict(fun=uphill, jac=True, options={"average": "polyak"}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_start_is_returned_if_the_run_ends_above_it(way):
+    arguments = {"x0": np.full(3, 0.5), **WAYS[way]}
+    arguments["options"] = {"maxiter": 60, "epoch_length": 6} | arguments.get("options", {})
+    res = minimize(**arguments)
+    x = res.x["w"] if way == "structure" else res.x
+    assert (res.status, res.success) == (6, False)
+    assert x.tolist() == [0.5] * 3 and res.fun == bowl_value(x) and res.jac is None
+    assert res.message.endswith(" The start is returned.")
+    by_name = written_out(60, **arguments["options"])
+    other = minimize(**arguments | by_name)
+    assert other.fun > res.fun and "returned" not in other.message
+    assert other.nfev == res.nfev  # not evaluated once more
+
+
+def test_start_is_returned_by_epochs_in_c():
+    """A Poisson regression whose steps are far too long."""
+    X = np.linspace(0, 30, 40)[:, None]
+    objective, x0 = objectives.Poisson(X, np.ones(40)), np.array([0.1])
+    options = {"epochs": 5, "d0": 10.0, "learning_rate": 1.0}
+    res = minimize(objective, x0, batch_size=10, rng=0, options=options)
+    assert not res.success and res.x == x0 and res.fun == objective(x0)
+    assert res.message.endswith(" The start is returned.")
+
+
+def test_start_is_not_returned_where_it_is_no_better():
+    x0, options = np.full(3, 0.5), {"maxiter": 60, "maximize": True}
+    risen = minimize(bowl, x0, jac=True, options=options)
+    assert risen.success and risen.fun > bowl_value(x0)
+    stopped = minimize(uphill, x0, jac=True, callback=stop_after(30), options={"maxiter": 60})
+    assert stopped.status == 99 and stopped.fun > bowl_value(x0)
+
+
+def stop_after(n):
+    """A callback that ends a run in its n-th iteration."""
+    calls = []
+
+    def stop(x):
+        calls.append(x)
+        if len(calls) == n:
+            raise StopIteration
+
+    return stop
+
+
+def test_start_is_that_of_the_run_that_is_resumed(tmp_path):
+    options = {"maxiter": 60, "epoch_length": 6, "checkpoint": str(tmp_path / "run.npz")}
+    expected = minimize(uphill, np.full(3, 0.5), jac=True, options=options | {"checkpoint": None})
+    minimize(uphill, np.full(3, 0.5), jac=True, callback=stop_after(13), options=options)
+    res = minimize(uphill, np.zeros(3), jac=True, resume=options["checkpoint"], options=options)
+    assert outcome(res) == outcome(expected) and res.x.tolist() == [0.5] * 3
+
+
 # --- ends and interruptions ----------------------------------------------------------------------------------
 
 
@@ -152,15 +226,10 @@ def test_resumes_to_the_same_bits(tmp_path):
         residual = A @ x - b
         return float(residual @ residual) / len(b), 2 * A.T @ residual / len(b)
 
-    def stop(x):
-        calls.append(x)
-        if len(calls) == 13:
-            raise StopIteration
-
     arguments = dict(jac=True, data=(A, b), batch_size=8, rng=0)
     expected = minimize(loss, np.full(3, 50.0), options={"epochs": 6}, **arguments)
-    options, calls = {"epochs": 6, "checkpoint": str(tmp_path / "run.npz")}, []
-    assert minimize(loss, np.full(3, 50.0), callback=stop, options=options, **arguments).status == 99
+    options = {"epochs": 6, "checkpoint": str(tmp_path / "run.npz")}
+    assert minimize(loss, np.full(3, 50.0), callback=stop_after(13), options=options, **arguments).status == 99
     res = minimize(loss, np.zeros(3), resume=options["checkpoint"], options=options, **arguments)
     assert outcome(res) == outcome(expected)
 

@@ -202,6 +202,19 @@ def test_tolerance_and_patience_watch_the_validation_loss():
     assert run(falling, tol=1e-6, options={"epochs": 100, "patience": 4}).nepoch == 100
 
 
+def test_validation_loss_is_not_smoothed():
+    """A single rise is enough for a patience of 1; with a margin the run stops where progress is too small."""
+    options = {"epochs": 20, "patience": 1}
+    assert run(Script(3.0, 2.0, 1.0, 1.5, 0.5), tol=0.0, options=options).nepoch == 4
+    assert run(Script(300.0, 200.0, 150.0, 149.0, 100.0), tol=0.01, options=options).nepoch == 4
+    res = run(Script(3.0, 3.0), tol=0.0, options=options)
+    assert (res.nepoch, res.status) == (2, 0)
+
+
+def test_without_tolerance_the_budget_is_used_up():
+    assert run(Script(1.0), options={"patience": 1}).nepoch == 6
+
+
 def test_reduce_on_plateau_watches_the_validation_loss():
     rate = schedules.reduce_on_plateau(0.05, factor=0.5, patience=1)
     res = run(Script(3.0, 2.0, 2.0, 2.0, 2.0, 2.0), options={"learning_rate": rate})
@@ -265,7 +278,7 @@ REFUSED = {
     "no samples": ({}, (X[:0], Y[:0]), ValueError, "`validation` must hold at least one sample, got none."),
     "zip": (
         {}, zip(X, Y, strict=True), TypeError,
-        "`validation` must be an array or a tuple of them, got zip; pass the arrays that were zipped, as in "
+        "`validation` must be read after each epoch, which zip can be only once; pass the arrays themselves, as in "
         "validation=(X, y).",
     ),
     "parameters": (

@@ -117,6 +117,28 @@ def torch_adafactor(p, g, s, t, lr=0.01, beta2_decay=-0.8, eps=(None, 1e-3), d=1
     return (1 - lr * weight_decay) * p - alpha / max(1.0, np.sqrt(np.mean(update * update)) / d) * update
 
 
+def orthogonal(x, a=3.4445, b=-4.775, c=2.0315, steps=5, eps=1e-7):
+    """The Newton-Schulz iteration of torch, without its bfloat16."""
+    if x.shape[0] > x.shape[1]:
+        return orthogonal(x.T, a, b, c, steps, eps).T
+    x = x / max(np.linalg.norm(x), eps)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x
+
+
+def torch_muon(
+    p, g, s, t, lr=0.001, weight_decay=0.1, momentum=0.95, nesterov=True, ns_steps=5, adjust_lr_fn="original"
+):
+    m = average(s, "buf", momentum, g)
+    step = orthogonal(momentum * m + (1 - momentum) * g if nesterov else m, steps=ns_steps)
+    factor = (
+        0.2 * np.sqrt(max(p.shape)) if adjust_lr_fn == "match_rms_adamw" else np.sqrt(max(1, p.shape[0] / p.shape[1]))
+    )
+    return (1 - lr * weight_decay) * p - lr * factor * step
+
+
 def torch_adamw(p, g, s, t, lr=0.001, weight_decay=0.01, **options):
     return torch_adam(p, g, s, t, lr, weight_decay=weight_decay, decoupled_weight_decay=True, **options)
 

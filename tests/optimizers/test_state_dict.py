@@ -61,7 +61,7 @@ def test_state_dict_is_a_copy_of_plain_things(case, rng):
         for array, kept, own in zip(arrays, again["state"][slot], flat(opt.state[slot]), strict=True):
             assert type(array) is np.ndarray and np.array_equal(array, kept) and not np.shares_memory(array, own)
     plain = [*saved["hyperparameters"].values(), *saved["carry"].values(), saved["learning_rate"]]
-    assert {type(value) for value in plain} <= {float, bool, str, type(None)}
+    assert {type(value) for value in plain} <= {float, int, bool, str, type(None)}
     for arrays in saved["state"].values():
         for array in arrays:
             array[...] = 7.0

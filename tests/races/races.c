@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/blas.h"
 #include "finite_sum/epoch.h"
 
 enum { THREADS = 4, SIZE = 20000, WIDTH = 5, N_ROWS = SIZE / WIDTH, TOUCHED = 1500 };
@@ -50,6 +51,41 @@ static void same(const void *a, const void *b, size_t nbytes, const char *what)
     }
 }
 
+/* --- products of matrices --------------------------------------------------------------------------------------- */
+
+/* In the place of a BLAS: the lower triangle of a product with its own transpose, and one with a symmetric matrix of
+ * which the lower triangle is there. */
+#define PRODUCTS(real, syrk, symm)                                                                                \
+    static void syrk(char *uplo, char *trans, int *n, int *k, real *alpha, real *a, int *lda, real *beta, real *c, \
+                     int *ldc)                                                                                    \
+    {                                                                                                             \
+        const int down = *trans == 'T' ? 1 : *lda, across = *trans == 'T' ? *lda : 1;                             \
+        for (int j = 0; *uplo == 'L' && j < *n; ++j)                                                              \
+            for (int i = j; i < *n; ++i) {                                                                        \
+                real sum = 0;                                                                                     \
+                for (int at = 0; at < *k; ++at)                                                                   \
+                    sum += a[i * across + at * down] * a[j * across + at * down];                                 \
+                c[i + j * *ldc] = *alpha * sum + (*beta == 0 ? 0 : *beta * c[i + j * *ldc]);                      \
+            }                                                                                                     \
+    }                                                                                                             \
+    static void symm(char *side, char *uplo, int *m, int *n, real *alpha, real *a, int *lda, real *b, int *ldb,   \
+                     real *beta, real *c, int *ldc)                                                               \
+    {                                                                                                             \
+        const int left = *side == 'L', size = left ? *m : *n;                                                     \
+        for (int j = 0; *uplo == 'L' && *beta == 0 && j < *n; ++j)                                                \
+            for (int i = 0; i < *m; ++i) {                                                                        \
+                const int own = left ? i : j;                                                                     \
+                real sum = 0;                                                                                     \
+                for (int at = 0; at < size; ++at) {                                                               \
+                    const real each = at < own ? a[own + at * *lda] : a[at + own * *lda];                         \
+                    sum += each * (left ? b[at + j * *ldb] : b[i + at * *ldb]);                                   \
+                }                                                                                                 \
+                c[i + j * *ldc] = *alpha * sum;                                                                   \
+            }                                                                                                     \
+    }
+PRODUCTS(float, ssyrk, ssymm)
+PRODUCTS(double, dsyrk, dsymm)
+
 /* --- steps ------------------------------------------------------------------------------------------------------ */
 
 static const ptrdiff_t shape[] = {N_ROWS, WIDTH};
@@ -82,7 +118,7 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
         {FO_ROWS, plain, WIDTH}, {FO_ELEMENTS, plain, 1}};
     ptrdiff_t first_block[2];
     double carry[FO_MAX_CARRY + 1] = {0};
-    const int coupled = rule->sums_before > 0 || rule->sums_during > 0;
+    const int coupled = fo_couples(rule);
     fo_optimizer it = {
         .rule = rule, .work = {array, first_block, 1, rule->by_rows}, .step = {.clip_value = 0.5}, .form = form,
         .sign = 1.0, .clip_norm = 0.5, .weight_decay = 0.01, .nonfinite = FO_RAISE, .value = 1.0};
@@ -90,10 +126,12 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
     int64_t *last_step = allocate(SIZE, sizeof *last_step);
     void *grad = numbers(2 * SIZE, array->dtype);
     void *workspace = rule->by_lines ? allocate(fo_lines_workspace(&it.work), 1) : NULL;
+    void *room = rule->orthogonalises ? allocate(fo_orthogonal_workspace(&it.work), 1) : NULL;
     it.partial = allocate(FO_MAX_CHUNKS + 1, sizeof *it.partial);
     it.lines = rule->by_lines ? fo_bind_lines(&it.work, workspace) : NULL;
-    for (int k = 0; k < FO_MAX_HYPER; ++k)
-        it.hyper[k] = 0.5;
+    it.orthogonal = rule->orthogonalises ? fo_bind_orthogonal(&it.work, room) : NULL;
+    for (int k = 0; rule->hyper[k]; ++k)
+        it.hyper[k] = strcmp(rule->hyper[k], "ns_steps") == 0 ? 2.0 : 0.5;
     for (int k = 0; k < TOUCHED; ++k)
         index[k] = 2 * k;
     rule->start(carry);
@@ -125,6 +163,7 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
         array->last_step = NULL;
     }
     free(workspace);
+    free(room);
     free(it.partial);
     free(grad);
     free(last_step);
@@ -314,6 +353,8 @@ int main(int argc, char **argv)
         fo_parallel_for(TURNS, 3, take_turns, NULL);
         return 0;
     }
+    const fo_blas blas = {{ssyrk, ssymm}, {dsyrk, dsymm}};
+    fo_use_blas(&blas);
     const fo_rule *sgd = NULL;
     ptrdiff_t n_rules = 0;
     for (int isa = 0; fo_isa_name(isa); ++isa) {

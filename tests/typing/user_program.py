@@ -53,8 +53,7 @@ def main() -> None:
         except fastopt.CheckpointError as error:
             print(error)
 
-    options = {"learning_rate": 0.05, "epochs": 2}
-    res = fastopt.minimize(loss, np.zeros(5), jac=True, data=(X, y), batch_size=50, rng=0, options=options)
+    res = fastopt.minimize(loss, np.zeros(5), jac=True, data=(X, y), batch_size=50, rng=0, options={"epochs": 2})
     objective = fastopt.objectives.LeastSquares(X, y, l2=0.1)
     value, gradient = objective.value_and_gradient(res.x)
     assert_type(value, float)
