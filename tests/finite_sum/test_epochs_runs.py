@@ -635,12 +635,12 @@ def test_ctrl_c_ends_a_segment_before_its_last_batch(method, data, l2, checkpoin
 
 @pytest.fixture
 def raise_soon():
-    """A function that lets a signal handler of the program raise something, a fifth of a second later."""
+    """A function that lets a signal handler of the program raise something, half a second later."""
     before = signal.getsignal(signal.SIGALRM)
 
     def start(error):
         signal.signal(signal.SIGALRM, Counted(lambda *arguments: None, error, 1))
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
 
     yield start
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -649,9 +649,10 @@ def raise_soon():
 
 @pytest.mark.timeout(30)
 def test_what_is_raised_in_a_segment_ends_it(segments, raise_soon):
+    objective = long_epoch()
     raise_soon(error := ArithmeticError("mine"))
     with pytest.raises(ArithmeticError) as caught:
-        minimize(long_epoch(), np.zeros(20_000), method="adam", batch_size=1, options={"sparse": "exact"})
+        minimize(objective, np.zeros(20_000), method="adam", batch_size=1, options={"sparse": "exact"})
     assert caught.value is error
     ((wanted, (done, *_)),) = segments
     assert done < wanted
@@ -663,10 +664,11 @@ def test_what_is_raised_in_a_segment_leaves_a_checkpoint_only_if_bits_are_kept(
     method, l2, segment_independent, path, segments, raise_soon
 ):
     """With penalties they depend on where segments end."""
+    objective = long_epoch(l2)
     raise_soon(KeyboardInterrupt())
     options = {"sparse": "exact", "checkpoint": path}
     with pytest.raises(KeyboardInterrupt):
-        minimize(long_epoch(l2), np.zeros(20_000), method=method, batch_size=1, rng=0, options=options)
+        minimize(objective, np.zeros(20_000), method=method, batch_size=1, rng=0, options=options)
     ((_, (done, *_)),) = segments
     assert os.path.exists(path) == segment_independent
     assert not segment_independent or _checkpoint.read(path, "minimize")["run"]["nit"] == done
