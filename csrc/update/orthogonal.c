@@ -120,9 +120,10 @@ static void update_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
  * as good as any: the direction has a NaN itself. */
 static void normalise(matrix_task *task)
 {
-    fo_sum squares = {0, 0, 0};
+    fo_sums sums = {0};
     for (ptrdiff_t k = 0; k < task->chunks; ++k)
-        squares = fo_add(squares, task->it->partial[k].sum[0]);
+        sums = fo_add_sums(sums, task->it->partial[k]);
+    const fo_sum squares = sums.sum[0];
     const fo_scaled sum = fo_scaled_sum(squares);
     const double least = task->kernels->least(&task->step);
     const int small = !(fo_root(squares) > least);
