@@ -26,7 +26,7 @@ from .stopping import BUDGET, Stop
 FORMER_NAMES = {"stretches": "segments"}
 
 #: Fields that checkpoints of versions before 0.2 lack -> what stands for them.
-ADDED = {"early_stopping": None}
+ADDED = {"early_stopping": None, "start": None}
 
 
 class RunParts(NamedTuple):

@@ -191,7 +191,8 @@ def test_no_evaluation_is_outside_any_bounds(jac, low, width, position, dtype):
         low = high = low.astype(dtype).astype(float)
     fun = Recorded(lambda x: float(np.sin(x).sum()))
     x0 = np.clip(low + position * (high - low), low, high).astype(dtype)
-    res = minimize(fun, x0, jac=jac, bounds=Bounds(low, high), options={"maxiter": 2, "learning_rate": 0.1})
+    options = {"maxiter": 2, "learning_rate": 0.1}
+    res = minimize(fun, x0, method="adam", jac=jac, bounds=Bounds(low, high), options=options)
     assert all((low <= x).all() and (x <= high).all() for (x,) in fun.calls)
     if res.jac is None:  # both parameters are fixed: nothing was shifted
         assert (low == high).all() and jac == "spsa" and res.nfev == 1
