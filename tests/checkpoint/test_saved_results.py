@@ -125,9 +125,9 @@ def test_paths(make, path):
 def test_more_entries_of_a_result_are_left_out():
     res = minimize(bowl, np.zeros(3), method="adam", jac=True, options={"maxiter": 3})
     expected = copy.deepcopy(res)
-    res["mine"], res.history["mine"] = object(), np.array([1.5])
+    res["mine"], res.history["mine"] = object(), np.array([1.5, 2.5, 3.5])
     again = saved(res)
-    assert again.history.pop("mine").tolist() == [1.5]
+    assert again.history.pop("mine").tolist() == [1.5, 2.5, 3.5]
     assert_same(expected, again)
 
 
