@@ -37,8 +37,8 @@
 #include "update/measure_tmpl.h"
 #endif
 
-/* The update of the entries [first, first + n); the first one is in lane 0 of what is summed of them. */
-FO_INLINE void FN(update_entries)(FN(streams) stream, ptrdiff_t first, ptrdiff_t n, const FN(coefs) *c,
+/* The update of the entries [first, first + count); the first one is in lane 0 of what is summed of them. */
+FO_INLINE void FN(update_entries)(FN(streams) stream, ptrdiff_t first, ptrdiff_t count, const FN(coefs) *c,
                                   const FN(modifiers) *modifiers, FN(lanes) *lanes, const int form)
 {
     real *FO_RESTRICT p_ = stream.p;
@@ -47,7 +47,7 @@ FO_INLINE void FN(update_entries)(FN(streams) stream, ptrdiff_t first, ptrdiff_t
     ENTRY_SLOTS(BIND)
     (void)lanes;
     FO_SIMD
-    for (ptrdiff_t k = 0; k < n; ++k) {
+    for (ptrdiff_t k = 0; k < count; ++k) {
         const ptrdiff_t i = first + k;
         real p = p_[i], g = g_[i];
         FN(factors) factors;

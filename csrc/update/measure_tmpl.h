@@ -9,14 +9,14 @@
     FO_LINE(when, over, if (pass == FO_WHEN_before && by_columns) \
         stream.column_sums[i] += (double)factors.name##_x * factors.name##_y;)
 
-/* The entries [first, first + n), of which the first one is in lane 0; n is LANES at most. */
-FO_INLINE void FN(measure_lanes)(FN(streams) stream, ptrdiff_t first, ptrdiff_t n, const FN(coefs) *c,
+/* The entries [first, first + count), of which the first one is in lane 0; count is LANES at most. */
+FO_INLINE void FN(measure_lanes)(FN(streams) stream, ptrdiff_t first, ptrdiff_t count, const FN(coefs) *c,
                                  const FN(modifiers) *modifiers, FN(lanes) *lanes, const int by_columns, const int pass,
                                  const int form)
 {
     (void)by_columns;
     FO_SIMD
-    for (int k = 0; k < n; ++k) {
+    for (int k = 0; k < count; ++k) {
         const ptrdiff_t i = first + k;
         real p = stream.p[i], g = stream.g[i];
         FN(factors) factors;

@@ -6,13 +6,13 @@
  * of what is symmetric, which takes half the operations. To BLAS, whose matrices lie column by column, x is its own
  * transpose; A is the same. */
 
-/* The entries [first, first + n), n <= LANES: their directions, and the squares of these, each in a lane. */
-FO_INLINE void FN(direct_lanes)(FN(streams) stream, ptrdiff_t first, ptrdiff_t n, real *x, const FN(coefs) *c,
+/* The entries [first, first + count), count <= LANES: their directions, and the squares of these, each in a lane. */
+FO_INLINE void FN(direct_lanes)(FN(streams) stream, ptrdiff_t first, ptrdiff_t count, real *x, const FN(coefs) *c,
                                 const FN(modifiers) *modifiers, double (*lanes)[LANES], const int form)
 {
     ENTRY_SLOTS(BIND)
     FO_SIMD
-    for (int k = 0; k < n; ++k) {
+    for (int k = 0; k < count; ++k) {
         const ptrdiff_t i = first + k;
         real p = stream.p[i], g = stream.g[i];
         ENTRY_SLOTS(LOAD)

@@ -22,6 +22,7 @@ def test_subnormal_numbers_stay_alive():
         import warnings
         warnings.simplefilter("error")  # numpy.finfo warns where subnormals are flushed
         import numpy as np, fastopt
+        fastopt.Muon._takes_vectors = True
 
         def alive():
             for dtype in (np.float32, np.float64):
