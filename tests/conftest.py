@@ -103,14 +103,14 @@ def openmp_library(tmp_path_factory):
 def press_ctrl_c_soon(monkeypatch):
     """A function that presses Ctrl-C once in the next run over batches in C, soon after its first segment has begun.
 
-    Soon is three tenths of a second of computing, more than a long segment needs before its first step, so that a
+    Soon is a fifth of a second of computing, more than a long segment needs before its first step, so that a
     machine that stalls is not interrupted before there is a run; and the clock of the wall is that of pytest's limits.
     """
     segment = finite_sums.FiniteSumRun.segment
 
     def armed(self, *arguments):
         monkeypatch.setattr(finite_sums.FiniteSumRun, "segment", segment)
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0.3)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.2)
         return segment(self, *arguments)
 
     before = signal.signal(signal.SIGVTALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))

@@ -581,7 +581,7 @@ def test_ctrl_c_with_a_checkpoint_saves_whole_steps(method, mode, path, press_ct
     assert outcome(part(resume=path, options=budget)) == outcome(part(rng=0, options=budget))
 
 
-def many_outputs(l2, n=40_000, d=64, n_classes=300):
+def many_outputs(l2, n=80_000, d=64, n_classes=300):
     """Few samples, each of which is much work."""
     rng = np.random.default_rng(3)
     X, y = rng.standard_normal((n, d), dtype=np.float32), rng.integers(0, n_classes, n)
