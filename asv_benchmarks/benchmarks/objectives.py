@@ -91,7 +91,8 @@ class Callbacks:
         self.objective = _objective("Logistic", *LAYOUTS["csr"], penalty)
 
     def time_epoch(self, callback, method, penalty):
-        problems.epochs_of(self.objective, method, 1, 256, arguments=CALLBACKS[callback])
+        batch_size = min(256, self.objective.n_samples)
+        problems.epochs_of(self.objective, method, 1, batch_size, arguments=CALLBACKS[callback])
 
 
 class Large:

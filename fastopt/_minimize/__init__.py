@@ -227,8 +227,8 @@ def minimize(
     A success is lower than its start. Over samples the objective is evaluated over all of them at both ends, once for
     each 1024 of them at the start unless the first batch is of all samples; over an iterator, which is read once, on
     its first batches. Without samples the value at the start is that of the first iteration. Where two evaluations at
-    one point differ, the loss of the first epoch and the smoothed loss of the last one are compared. With `maximize`
-    higher is better.
+    one point differ, the means of up to 100 evaluations at either end are compared, if single values and smoothed
+    losses of epochs do not agree. With `maximize` higher is better.
 
     The loss of an epoch is the mean over its iterations, weighted with their samples; an item of an iterable whose
     arrays are not all of one length counts as one sample. The loss is smoothed as ``s = 0.7 s + 0.3 loss``, so that
@@ -298,6 +298,7 @@ def minimize(
     if saved is not None:
         saved_runs.same_run(saved["identity"], identity, resume)
     patience = settings.epochs_of_patience(limit, batches)
+    keeps_start = chosen.untuned or batches.read_once or batches.n_samples is None
     parts = RunParts(
         params, evaluate, batches, optimizer, chosen.shared, generator, settings, limit, identity, bounds=projection,
         average=arguments.average(settings, params.start, optimizer), callback=callback_of(callback),
@@ -305,7 +306,7 @@ def minimize(
         history=History(validated=held_out is not None),
         watch=stopping.LossWatch(tol if held_out is None else None, patience),
         early_stopping=None if tol is None or held_out is None else EarlyStopping(tol, patience),
-        start=Start(params.start.copy() if chosen.untuned or batches.read_once else None, chosen.untuned),
+        start=Start(params.start.copy() if keeps_start else None, chosen.untuned),
     )  # fmt: skip
     if saved is None:
         parts = noise.answered(parts, chosen, jac)

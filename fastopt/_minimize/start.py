@@ -10,6 +10,9 @@ from .._validation.scalars import flag
 from . import stopping
 from .stopping import LossWatch
 
+# Most evaluations at either end of a function with noise.
+MOST_EVALUATIONS = 100
+
 
 class Start:
     """The start of a run.
@@ -81,7 +84,7 @@ def verdict(run, status, x, value):
     smoothed = _smoothed(run) if run.batches.n_samples is None else None
     if smoothed is not None and _below(run, *smoothed) != _below(run, start, end):
         if run.evaluate.value(read_only(x), ()) != value:  # noise: another value at the same point
-            start, end = smoothed
+            start, end = _mean_at(run, run.start.x), _mean_at(run, x)
     if _below(run, start, end):
         return status, start
     return stopping.NO_BETTER if start == end else stopping.RISEN, start
@@ -99,6 +102,12 @@ def is_returned(run, status, value):
 def _below(run, start, end):
     """Whether a run has gone downhill, or uphill if that was asked for; everything is better than NaN."""
     return math.isnan(start) or run.sense * end < run.sense * start
+
+
+def _mean_at(run, x):
+    """The mean of evaluations at one point: at both ends together these are a tenth of those of the run, or 200."""
+    n = max(min(run.nit // 20, MOST_EVALUATIONS), 1)
+    return sum(run.evaluate.value(read_only(x), ()) for _ in range(n)) / n
 
 
 def _smoothed(run):
