@@ -1,6 +1,6 @@
 """The loop of `minimize`: batches, evaluations, steps, and what happens at the ends of epochs.
 
-Everything that later iterations depend on is in `snapshot`.
+Everything that later iterations depend on is in the snapshot of saving.py.
 """
 
 import copy
@@ -9,24 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import _checkpoint
 from .._memory import read_only
 from .._validation import minimize as validation
-from .._validation import saved_runs
-from .._validation.scalars import flag
 from . import stopping
 from .batches import mean_over
-from .early_stopping import EarlyStopping
 from .interrupts import DeferredInterrupt
 from .report import gradient_norm
-from .start import is_stationary
+from .saving import SavedRun
+from .start import StartedRun
 from .stopping import BUDGET, Stop
-
-#: Names of fields in checkpoints of versions before 0.2 -> present names.
-FORMER_NAMES = {"stretches": "segments"}
-
-#: Fields that checkpoints of versions before 0.2 lack -> what stands for them.
-ADDED = {"early_stopping": None, "start": None}
 
 
 class RunParts(NamedTuple):
@@ -88,7 +79,7 @@ class RunParts(NamedTuple):
     start: Any
 
 
-class Run:
+class Run(SavedRun, StartedRun):
     """The state of one call of `minimize`; `view` is the read-only view of the parameters that is evaluated."""
 
     def __init__(self, parts):
@@ -171,52 +162,6 @@ class Run:
             if self.early_stopping is not None and self.early_stopping.over:
                 return stopping.CONVERGED
         return BUDGET if self.nit >= self.limit or self.nepoch >= self.most_epochs else None
-
-    # --- the start ---------------------------------------------------------------------------------------
-
-    def evaluate_start(self):
-        """The objective at the start, over all samples, unless the first iteration gives just that."""
-        if not (self.batches.all_at_once and self.evaluate.at_x):
-            self.start.value = self.mean_over_all(self.view)
-
-    def look_at_start(self, batch, value, gradient):
-        """Take what the first iteration has found; if the start is stationary, end the run before its first step."""
-        if self.start.value is None:
-            self.start.value = value
-        if not self.stationary_for(gradient):
-            return gradient
-        gradient = copy.deepcopy(gradient)  # the objective may fill the same arrays again
-        if self.stays_stationary(batch, value):
-            self.start.stationary, self.last_gradient = True, gradient
-            raise Stop(stopping.CONVERGED)
-        return gradient
-
-    def stays_stationary(self, batch, value):
-        """Whether the objective gives the same again, over all samples: a random batch may be flat by chance."""
-        if not self.evaluate.at_x or self.batches.read_once:
-            return False
-        if not self.batches.all_at_once:
-            return all(
-                self.stationary_for(self.evaluate_on(each)[1]) for each, _ in self.batches.all_samples_in_order()
-            )
-        again, gradient = self.evaluate_on(batch)
-        return again == value and self.stationary_for(gradient)
-
-    def stationary_for(self, gradient):
-        """Whether this gradient leads nowhere downhill from x."""
-        if gradient is None:
-            return False
-        gradients = self.params.each_of(gradient)
-        projections = self.projections or [None] * len(gradients)
-        parts = zip(self.params.own, gradients, projections, strict=True)
-        return all(is_stationary(*part, self.sense) for part in parts)
-
-    def loss_at_start(self):
-        """What epochs are compared with: the start, or the first epoch where a single value may be mere noise."""
-        start = self.sense * self.start.value
-        if self.batches.n_samples is not None:
-            return start
-        return max(start, self.sense * self.history.columns["fun"][0])
 
     def epoch(self, interrupts):
         """Run the iterations that the epoch still needs, or as many as the budget allows."""
@@ -423,91 +368,3 @@ class Run:
         """The objective at x, over all samples if there are any; if there are none any more, the latest loss."""
         mean = mean_over(self.batches.all_samples_in_order(), lambda batch: self.evaluate.value(x, batch))
         return self.history.latest_loss() if self.batches.used_up and math.isnan(mean) else mean
-
-    # --- checkpoints -------------------------------------------------------------------------------------
-
-    def save(self):
-        """Write a checkpoint, if one is wanted; not when parameters have overflowed: an earlier one is of more use."""
-        if self.settings.checkpoint is not None:
-            _checkpoint.write(self.settings.checkpoint, "minimize", {"identity": self.identity, "run": self.snapshot()})
-            self.saved_nit = self.nit
-
-    def snapshot(self):
-        """All that changes during a run, as a tree of plain values and arrays."""
-        names = ("evaluate", "average", "watch", "early_stopping", "history", "start")
-        parts = {name: getattr(self, name) for name in names}
-        return {
-            "x": self.x,
-            "optimizer": self.optimizer._snapshot(),
-            "rng": self.rng.bit_generator.state,
-            "batches": self.batches.snapshot(),
-            "rate_and_norm": self.rate_and_norm() if self.in_epoch else [math.nan, math.nan],
-            **{name: None if part is None else part.snapshot() for name, part in parts.items()},
-            **{name: getattr(self, name) for name in self.PLAIN},
-        }
-
-    PLAIN = ("nit", "nepoch", "in_epoch", "loss_sum", "weight_sum", "last_value", "best_loss", "best_x", "finite_x")
-
-    def schema(self, done):
-        """The check of a snapshot, in a run that had come so far: field -> check."""
-        any_number = saved_runs.number_or_nan()
-        finite_like_x = saved_runs.array(self.x.dtype, self.x.shape, "(-inf, inf)")
-        average = saved_runs.nothing if self.average is None else self.average.schema(done)
-        return {
-            "x": finite_like_x,
-            "optimizer": self.optimizer_schema(done),
-            "rng": saved_runs.generator_state(self.rng.bit_generator),
-            "batches": self.batches.schema(),
-            "rate_and_norm": saved_runs.pair(
-                saved_runs.number_or_nan("[0, inf)"), saved_runs.number_or_nan("[0, inf]")
-            ),
-            "evaluate": self.evaluate.schema(done),
-            "average": average,
-            "watch": stopping.LossWatch.schema(done),
-            "early_stopping": saved_runs.optional(EarlyStopping.schema(done)),
-            "history": self.history.schema(done, self.batches.per_epoch),
-            "start": self.start.schema(done),
-            "nit": saved_runs.count(),
-            "nepoch": saved_runs.count(),
-            "in_epoch": flag,
-            "loss_sum": any_number if done.in_this_epoch else saved_runs.number("[0, 0]"),
-            "weight_sum": self.weight_schema(done),
-            "last_value": any_number,
-            "best_loss": saved_runs.number(),
-            "best_x": saved_runs.optional(finite_like_x),
-            "finite_x": saved_runs.array(self.x.dtype, self.x.shape),
-        }
-
-    def optimizer_schema(self, done):
-        """The check of the state of the optimizer; load_state_dict sees to it, the first that changes anything."""
-        return saved_runs.a_dict
-
-    def weight_schema(self, done):
-        """The check of the weight of the iterations of the present epoch."""
-        weight = self.batches.samples_before(done.in_this_epoch)
-        return saved_runs.number("[0, inf)" if weight is None else f"[{weight}, {weight}]")
-
-    def restore(self, saved):
-        """Go on from a snapshot of the same run; if anything in it is wrong, raise and change nothing."""
-        done = saved_runs.done(saved, self.batches.per_epoch)
-        checks = self.schema(done)
-        if "start" not in saved:  # in files of versions before 0.2
-            watch = saved_runs.optional(saved_runs.a_dict)("run['watch']", saved.get("watch"))
-            saved = {**ADDED, **saved, "watch": stopping.LossWatch.of_former_version(watch)}
-            checks["start"] = saved_runs.nothing
-        saved = saved_runs.record(checks, FORMER_NAMES)("run", saved)
-        saved_runs.best_so_far(saved["best_x"], saved["best_loss"])
-        if not self.history.is_like(saved["history"]):  # the best so far is by another loss than this run's
-            saved |= {"early_stopping": None, "best_x": None, "best_loss": math.inf}
-        self.optimizer.load_state_dict(saved["optimizer"])
-        for name in ("evaluate", "average", "watch", "early_stopping", "history", "start"):
-            if saved[name] is not None and getattr(self, name) is not None:
-                getattr(self, name).restore(saved[name])
-        for name in self.PLAIN:
-            setattr(self, name, saved[name])
-        self.params.assign(saved["x"])
-        if saved["start"] is None and self.nit > 0:
-            self.start.value = (self.history.columns["fun"] or [self.epoch_loss()])[0]  # the nearest that is known
-        self.earlier_rate_and_norm = saved["rate_and_norm"]
-        self.batches.restore(saved["batches"], done)
-        self.rng.bit_generator.state = saved["rng"]

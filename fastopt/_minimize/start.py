@@ -1,5 +1,6 @@
 """Where a run started, and how its result compares: a run is a success only if it ends below its start."""
 
+import copy
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ from .._memory import read_only
 from .._validation import saved_runs
 from .._validation.scalars import flag
 from . import stopping
-from .stopping import LossWatch
+from .stopping import LossWatch, Stop
 
 # Most evaluations at either end of a function with noise.
 MOST_EVALUATIONS = 100
@@ -68,6 +69,54 @@ def is_stationary(x, gradient, bounds, sense, slack=0.0):
     return not (falls_up.any() or falls_down.any() or np.isnan(gradient).any())
 
 
+class StartedRun:
+    """The part of a run that looks at its start, in the attributes of `Run`."""
+
+    def evaluate_start(self):
+        """The objective at the start, over all samples, unless the first iteration gives just that."""
+        if not (self.batches.all_at_once and self.evaluate.at_x):
+            self.start.value = self.mean_over_all(self.view)
+
+    def look_at_start(self, batch, value, gradient):
+        """Take what the first iteration has found; if the start is stationary, end the run before its first step."""
+        if self.start.value is None:
+            self.start.value = value
+        if not self.stationary_for(gradient):
+            return gradient
+        gradient = copy.deepcopy(gradient)  # the objective may fill the same arrays again
+        if self.stays_stationary(batch, value):
+            self.start.stationary, self.last_gradient = True, gradient
+            raise Stop(stopping.CONVERGED)
+        return gradient
+
+    def stays_stationary(self, batch, value):
+        """Whether the objective gives the same again, over all samples: a random batch may be flat by chance."""
+        if not self.evaluate.at_x or self.batches.read_once:
+            return False
+        if not self.batches.all_at_once:
+            return all(
+                self.stationary_for(self.evaluate_on(each)[1]) for each, _ in self.batches.all_samples_in_order()
+            )
+        again, gradient = self.evaluate_on(batch)
+        return again == value and self.stationary_for(gradient)
+
+    def stationary_for(self, gradient):
+        """Whether this gradient leads nowhere downhill from x."""
+        if gradient is None:
+            return False
+        gradients = self.params.each_of(gradient)
+        projections = self.projections or [None] * len(gradients)
+        parts = zip(self.params.own, gradients, projections, strict=True)
+        return all(is_stationary(*part, self.sense) for part in parts)
+
+    def loss_at_start(self):
+        """What epochs are compared with: the start, or the first epoch where a single value may be mere noise."""
+        start = self.sense * self.start.value
+        if self.batches.n_samples is not None:
+            return start
+        return max(start, self.sense * self.history.columns["fun"][0])
+
+
 # --- the verdict -----------------------------------------------------------------------------------------
 
 
@@ -84,7 +133,10 @@ def verdict(run, status, x, value):
     smoothed = _smoothed(run) if run.batches.n_samples is None else None
     if smoothed is not None and _below(run, *smoothed) != _below(run, start, end):
         if run.evaluate.value(read_only(x), ()) != value:  # noise: another value at the same point
-            start, end = _mean_at(run, run.start.x), _mean_at(run, x)
+            if run.start.x is None:  # not known, in a run that a former version began
+                start, end = smoothed
+            else:
+                start, end = _mean_at(run, run.start.x), _mean_at(run, x)
     if _below(run, start, end):
         return status, start
     return stopping.NO_BETTER if start == end else stopping.RISEN, start
@@ -93,7 +145,7 @@ def verdict(run, status, x, value):
 def is_returned(run, status, value):
     """Whether the start takes the place of the result, of a method that may return it: it is known to be better."""
     start = run.start.value
-    known = start is not None and math.isfinite(start)
+    known = run.start.x is not None and start is not None and math.isfinite(start)
     if not (run.start.may_be_returned and known) or status in (stopping.FIXED, stopping.CALLBACK):
         return False
     return status == stopping.RISEN or not run.sense * value <= run.sense * start
