@@ -203,12 +203,13 @@ def minimize(
 
     Notes
     -----
-    ``method=None`` is `Prodigy` with ``beta_1=0.8, beta_2=0.97, growth_rate=2, epsilon=1e-12``, ``d0 = 1e-5 * max(1,
-    max|x0|)`` and, as `learning_rate`, a factor of the rate that it finds, which falls from 1 to 0 along half a cosine
-    over the budget; options replace any of these. Each step is a pass over all of `x`, with sparse gradients, too. If
-    the run ends above its start, other than by the callback, the start is returned, and the message says so. With
-    ``jac="spsa"`` it is `SGD` with the gains of Spall (1998), which are calibrated by evaluations at the start and
-    after 1, 4, 16, ... iterations, unless the options have a hyper-parameter.
+    ``method=None`` is `Prodigy` with ``beta_1=0.8, beta_2=0.97, growth_rate=2, epsilon=1e-12``, ``d0 = max(1e-5,
+    2**(-n/3)) * max(1, max|x0|)`` for a budget of `n` iterations and, as `learning_rate`, a factor of the rate that it
+    finds, which falls from 1 to 0 along half a cosine over the budget; options replace any of these. Each step is a
+    pass over all of `x`, with sparse gradients, too. If the run ends above its start, other than by the callback, the
+    start is returned, and the message says so. With ``jac="spsa"`` it is `SGD` with the gains of Spall (1998), which
+    are calibrated by evaluations at the start and after 1, 4, 16, ... iterations, unless the options have a
+    hyper-parameter.
 
     The statuses:
 

@@ -15,8 +15,9 @@ from fastopt import RowSparse, minimize, objectives, schedules
 DTYPES = ["float32", "float64"]
 
 
-def written_out(steps, d0=1e-5, **others):
+def written_out(steps, **others):
     """The default, as a user would write it."""
+    d0 = max(1e-5, 2.0 ** (-steps / 3))
     options = {"learning_rate": schedules.cosine_decay(1.0, steps), "d0": d0, "beta_1": 0.8, "beta_2": 0.97}
     return {"method": "prodigy", "options": options | {"growth_rate": 2.0, "epsilon": 1e-12} | others}
 
@@ -46,8 +47,17 @@ def test_budget_over_samples(budget, steps):
     ("x0", "d0"), [([0.5, -0.2], 1e-5), ([3.0, -4e6], 40.0), ([1e-300, 0.0], 1e-5), ([math.inf, 20.0], 2e-4)]
 )
 def test_first_distance_follows_the_size_of_the_starting_point(x0, d0):
-    res = minimize(lambda x: (0.0, np.zeros_like(x)), x0, jac=True, options={"maxiter": 0})
+    res = minimize(lambda x: (0.0, np.zeros_like(x)), x0, jac=True, options={"maxiter": 100})
     assert res.optimizer.d0 == pytest.approx(d0, rel=1e-12)
+
+
+@pytest.mark.parametrize("steps", [6, 10, 20, 40])
+def test_short_budgets_are_long_enough(steps):
+    """With a first d of 1e-5, which doubles at most, nothing would happen in 20 steps."""
+    p = problem("logistic")
+    res = minimize(p.objective, p.x0, rng=0, options={"maxiter": steps})
+    longest = minimize(p.objective, p.x0, rng=0, options={"maxiter": 1000})
+    assert res.success and res.fun - longest.fun < 0.5 * (p.objective(p.x0) - longest.fun)
 
 
 def test_options_replace_hyperparameters():
