@@ -225,8 +225,8 @@ def spoiled(at, value=None, gradient=None):
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("at", [1, 3, 5, 6, 20])
 def test_value_that_is_not_finite_ends_the_run(value, at):
-    res = minimize(spoiled(at, value=value), np.zeros(3), jac=True, options=STEPS)
-    before = minimize(bowl, np.zeros(3), jac=True, options=STEPS | {"maxiter": at - 1})
+    res = minimize(spoiled(at, value=value), np.zeros(3), method="adam", jac=True, options=STEPS)
+    before = minimize(bowl, np.zeros(3), method="adam", jac=True, options=STEPS | {"maxiter": at - 1})
     assert (res.status, res.success, res.nit) == (2, False, at - 1)
     assert res.message.startswith(f"The objective became NaN or infinite in iteration {at - 1}. Try a smaller")
     assert outcome(res)["x"] == outcome(before)["x"]
@@ -246,8 +246,8 @@ def test_value_that_is_not_finite_ends_the_run_whatever_the_gradient_is(value, j
 @pytest.mark.parametrize("at", [1, 3, 5, 6, 20])
 def test_gradient_that_is_not_finite_ends_the_run(value, at):
     gradient = np.array([1.0, value, 1.0])
-    res = minimize(spoiled(at, gradient=gradient), np.zeros(3), jac=True, options=STEPS)
-    before = minimize(bowl, np.zeros(3), jac=True, options=STEPS | {"maxiter": at - 1})
+    res = minimize(spoiled(at, gradient=gradient), np.zeros(3), method="adam", jac=True, options=STEPS)
+    before = minimize(bowl, np.zeros(3), method="adam", jac=True, options=STEPS | {"maxiter": at - 1})
     assert (res.status, res.success, res.nit) == (3, False, at - 1)
     assert res.message.startswith(f"The gradient became NaN or infinite in iteration {at - 1}. Try a smaller")
     assert outcome(res)["x"] == outcome(before)["x"]
@@ -256,15 +256,17 @@ def test_gradient_that_is_not_finite_ends_the_run(value, at):
 
 def test_sparse_gradient_that_is_not_finite_ends_the_run():
     gradient = fastopt.RowSparse([1], np.array([math.nan]))
-    res = minimize(spoiled(3, gradient=gradient), np.zeros(3), jac=True, options=STEPS)
+    res = minimize(spoiled(3, gradient=gradient), np.zeros(3), method="adam", jac=True, options=STEPS)
     assert (res.status, res.nit) == (3, 2)
 
 
 @pytest.mark.parametrize("value", VALUES)
 def test_skipped_gradients_do_not_end_the_run(value):
     gradient = np.array([1.0, value, 1.0])
-    res = minimize(spoiled(3, gradient=gradient), np.zeros(3), jac=True, options=STEPS | {"nonfinite": "skip"})
-    shorter = minimize(bowl, np.zeros(3), jac=True, options=STEPS | {"maxiter": 19})
+    res = minimize(
+        spoiled(3, gradient=gradient), np.zeros(3), method="adam", jac=True, options=STEPS | {"nonfinite": "skip"}
+    )
+    shorter = minimize(bowl, np.zeros(3), method="adam", jac=True, options=STEPS | {"maxiter": 19})
     assert (res.status, res.nit) == (1, 20)
     assert (res.optimizer.skipped_steps, res.optimizer.step_count) == (1, 19)
     assert res.x.tobytes() == shorter.x.tobytes()
@@ -273,9 +275,9 @@ def test_skipped_gradients_do_not_end_the_run(value):
 def test_propagated_gradients_spoil_the_parameters_and_the_next_value():
     gradient = np.array([1.0, math.nan, 1.0])
     fun = Recorded(spoiled(8, gradient=gradient))
-    res = minimize(fun, np.zeros(3), jac=True, options=STEPS | {"nonfinite": "propagate"})
+    res = minimize(fun, np.zeros(3), method="adam", jac=True, options=STEPS | {"nonfinite": "propagate"})
     assert (res.status, res.nit) == (2, 8)
-    after_one_epoch = minimize(bowl, np.zeros(3), jac=True, options=STEPS | {"maxiter": 5})
+    after_one_epoch = minimize(bowl, np.zeros(3), method="adam", jac=True, options=STEPS | {"maxiter": 5})
     assert res.x.tobytes() == after_one_epoch.x.tobytes()
 
 

@@ -344,7 +344,7 @@ def test_objective_must_return_a_number(value):
 
 
 def test_attributes_of_the_result():
-    res = minimize(rosen, [0.3, 0.2], jac=rosen_der, options={"maxiter": 5})
+    res = minimize(rosen, [0.3, 0.2], jac=rosen_der, options={"maxiter": 50})
     assert isinstance(res, OptimizeResult)
     for name in ("x", "fun", "jac", "nit", "nfev", "njev", "status", "success", "message"):
         assert name in res and name in dir(res)
