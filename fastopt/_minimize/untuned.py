@@ -19,8 +19,13 @@ FIXED = {"beta_1": 0.8, "beta_2": 0.97, "growth_rate": 2.0, "epsilon": 1e-12}
 FIRST_DISTANCE, STEPS_PER_DOUBLING = 1e-5, 3
 
 
-def hyperparameters(x0, most_iterations):
-    """Those for a run from x0: the rate falls to zero over the budget, slowly at both ends."""
+def hyperparameters(x0, budget):
+    """Those for a run from x0: the rate falls to zero over the budget, slowly at both ends.
+
+    A budget of None plays no part: the user has a rate, and a run may go on with another budget.
+    """
     largest = float(np.max(np.abs(x0), initial=1.0, where=np.isfinite(x0)))
-    share = max(FIRST_DISTANCE, 2.0 ** (-most_iterations / STEPS_PER_DOUBLING))
-    return {"learning_rate": cosine_decay(1.0, max(most_iterations, 1)), "d0": share * largest, **FIXED}
+    if budget is None:
+        return {"d0": FIRST_DISTANCE * largest, **FIXED}
+    share = max(FIRST_DISTANCE, 2.0 ** (-budget / STEPS_PER_DOUBLING))
+    return {"learning_rate": cosine_decay(1.0, max(budget, 1)), "d0": share * largest, **FIXED}

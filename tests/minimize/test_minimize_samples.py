@@ -493,7 +493,7 @@ def test_samples_are_evaluated_in_their_own_order_in_large_batches(size, lengths
 def test_jac_is_the_last_gradient_that_a_step_used():
     A, b = table(45)
     fun = Recorded(squares)
-    res = minimize(fun, np.zeros(3), jac=True, data=(A, b), batch_size=7, options=STEPS)
+    res = minimize(fun, np.zeros(3), method="adam", jac=True, data=(A, b), batch_size=7, options=STEPS)
     assert res.jac.tolist() == squares_slope(*fun.calls[5]).tolist()
 
 

@@ -155,7 +155,7 @@ def rows_and_dense(x, index=None):
     """Some rows of the table, single entries of the offset, and a plain number."""
     index = np.array([3, 0, 3]) if index is None else index % 5
     table = RowSparse(index, 2 * (x["table"][index] - 1))
-    offset = scipy.sparse.csr_array(2 * (x["offset"] - 1) * np.array([1, 0, 1], x["offset"].dtype))
+    offset = scipy.sparse.csr_array([2 * (x["offset"] - 1) * np.array([1, 0, 1], x["offset"].dtype)])
     return bowl_value(x), {"offset": offset, "bias": float(2 * (x["bias"] - 1)), "table": table}
 
 

@@ -8,6 +8,7 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy
 import scipy.optimize
 from cases import OPTIMIZERS
 from objectives import Counted, Recorded
@@ -22,6 +23,14 @@ from scipy.optimize import (
 )
 
 from fastopt import minimize, schedules, scipy_method
+
+SCIPY = tuple(map(int, scipy.__version__.split(".")[:2]))
+
+
+def seeded(seed):
+    """The argument of global optimizers that makes them reproducible."""
+    return {"rng" if SCIPY >= (1, 15) else "seed": seed}
+
 
 # --- a function with many minima ---------------------------------------------------------------------------------
 
@@ -71,7 +80,7 @@ def function_and_jac(jac):
 @each_method
 def test_basinhopping_finds_the_lowest_minimum_without_a_failure(method, jac):
     fun, jac = function_and_jac(jac)
-    res = basinhopping(fun, START, minimizer_kwargs={"method": METHODS[method], "jac": jac}, niter=40, rng=1)
+    res = basinhopping(fun, START, minimizer_kwargs={"method": METHODS[method], "jac": jac}, niter=40, **seeded(1))
     assert res.minimization_failures == 0
     assert res.success and res.lowest_optimization_result.success
     assert res.x == pytest.approx(LOWEST, abs=1e-3)
@@ -82,7 +91,7 @@ def test_basinhopping_finds_the_lowest_minimum_without_a_failure(method, jac):
 @each_method
 def test_basinhopping_counts_minimizations_that_fail(method):
     kwargs = {"method": METHODS[method], "jac": True, "options": {"maxiter": 0}}
-    res = basinhopping(waves_and_slope, START, minimizer_kwargs=kwargs, niter=5, rng=1)
+    res = basinhopping(waves_and_slope, START, minimizer_kwargs=kwargs, niter=5, **seeded(1))
     assert res.minimization_failures == res.nit + 1 == 6
 
 
@@ -90,7 +99,7 @@ def test_basinhopping_counts_minimizations_that_fail(method):
 def test_basinhopping_counts_runs_to_nowhere(method):
     """A slope that leads uphill."""
     kwargs = {"method": METHODS[method], "jac": lambda x: -waves_slope(x)}
-    res = basinhopping(waves, START, minimizer_kwargs=kwargs, niter=5, rng=1)
+    res = basinhopping(waves, START, minimizer_kwargs=kwargs, niter=5, **seeded(1))
     assert res.minimization_failures == 6
     assert not res.success
 
@@ -98,7 +107,7 @@ def test_basinhopping_counts_runs_to_nowhere(method):
 @each_method
 def test_basinhopping_that_starts_in_a_minimum_has_no_failure(method):
     kwargs = {"method": METHODS[method], "jac": True}
-    res = basinhopping(lambda x: (float(x @ x), 2 * x), np.zeros(2), minimizer_kwargs=kwargs, niter=3, rng=1)
+    res = basinhopping(lambda x: (float(x @ x), 2 * x), np.zeros(2), minimizer_kwargs=kwargs, niter=3, **seeded(1))
     assert res.minimization_failures == 0
     assert res.x.tolist() == [0.0, 0.0]
 
@@ -109,7 +118,7 @@ def test_basinhopping_is_reproducible_and_takes_a_callback(method):
         heard = []
         kwargs = {"method": METHODS[method], "jac": True}
         basinhopping(
-            waves_and_slope, START, minimizer_kwargs=kwargs, niter=5, rng=3,
+            waves_and_slope, START, minimizer_kwargs=kwargs, niter=5, **seeded(3),
             callback=lambda x, value, accepted: heard.append((x.tolist(), value, accepted)),
         )  # fmt: skip
         return heard
@@ -134,7 +143,7 @@ def test_dual_annealing_ends_in_the_lowest_minimum(method, jac):
     fun, jac = function_and_jac(jac)
     fun = Counted(fun)
     kwargs = {"method": METHODS[method], "jac": jac, "bounds": BOX}
-    res = dual_annealing(fun, BOX, maxiter=25, minimizer_kwargs=kwargs, rng=1)
+    res = dual_annealing(fun, BOX, maxiter=25, minimizer_kwargs=kwargs, **seeded(1))
     assert res.success
     assert res.x == pytest.approx(LOWEST, abs=1e-3)
     assert res.fun == waves(res.x)
@@ -144,7 +153,7 @@ def test_dual_annealing_ends_in_the_lowest_minimum(method, jac):
 @each_method
 def test_dual_annealing_is_reproducible(method):
     kwargs = {"method": METHODS[method], "jac": waves_slope, "bounds": BOX}
-    first, second = (dual_annealing(waves, BOX, maxiter=20, minimizer_kwargs=kwargs, rng=5) for _ in range(2))
+    first, second = (dual_annealing(waves, BOX, maxiter=20, minimizer_kwargs=kwargs, **seeded(5)) for _ in range(2))
     assert (first.x.tolist(), first.fun, first.nfev) == (second.x.tolist(), second.fun, second.nfev)
 
 
@@ -153,7 +162,7 @@ def test_dual_annealing_stays_in_its_bounds(method):
     """The lowest point is in a corner."""
     bounds, fun = [(1.0, 2.0), (-2.0, -1.0)], Recorded(lambda x: float(x @ x))
     kwargs = {"method": METHODS[method], "jac": lambda x: 2 * x, "bounds": bounds}
-    res = dual_annealing(fun, bounds, maxiter=20, minimizer_kwargs=kwargs, rng=1)
+    res = dual_annealing(fun, bounds, maxiter=20, minimizer_kwargs=kwargs, **seeded(1))
     assert res.x == pytest.approx([1.0, -1.0], abs=1e-6)
     assert all(1 <= x[0] <= 2 and -2 <= x[1] <= -1 for (x,) in fun.calls)
 
@@ -161,20 +170,20 @@ def test_dual_annealing_stays_in_its_bounds(method):
 # --- differential_evolution ------------------------------------------------------------------------------------------
 
 
-def polished_by(method):
-    try:
-        return differential_evolution(
-            waves, BOX, maxiter=12, popsize=6, tol=0, rng=2, polish=functools.partial(scipy.optimize.minimize,
-                                                                                      method=METHODS[method]),
-        )  # fmt: skip
-    except TypeError:  # SciPy before 1.15 takes no function
+@pytest.fixture(autouse=True)
+def needs_a_function_that_polishes(request):
+    if SCIPY < (1, 15) and "differential_evolution" in request.function.__name__:
         pytest.skip("`polish` is no function in this SciPy")
+
+
+def evolved(polish):
+    return differential_evolution(waves, BOX, maxiter=12, popsize=6, tol=0, **seeded(2), polish=polish)
 
 
 @each_method
 def test_differential_evolution_takes_the_polished_point(method):
-    rough = differential_evolution(waves, BOX, maxiter=12, popsize=6, tol=0, rng=2, polish=False)
-    res = polished_by(method)
+    rough = evolved(False)
+    res = evolved(functools.partial(scipy.optimize.minimize, method=METHODS[method]))
     assert waves(rough.x) > waves(LOWEST) + 1e-7
     assert res.fun == waves(res.x) < rough.fun
     assert res.x == pytest.approx(LOWEST, abs=2e-4)
@@ -182,13 +191,9 @@ def test_differential_evolution_takes_the_polished_point(method):
 
 
 def test_differential_evolution_does_not_take_a_point_that_is_no_better():
-    rough = differential_evolution(waves, BOX, maxiter=12, popsize=6, tol=0, rng=2, polish=False)
+    rough = evolved(False)
     diverging = scipy_method("sgd", jac=None, learning_rate=10.0, maxiter=20)
-    polish = functools.partial(scipy.optimize.minimize, method=diverging)
-    try:
-        res = differential_evolution(waves, BOX, maxiter=12, popsize=6, tol=0, rng=2, polish=polish)
-    except TypeError:
-        pytest.skip("`polish` is no function in this SciPy")
+    res = evolved(functools.partial(scipy.optimize.minimize, method=diverging))
     assert (res.x.tolist(), res.fun) == (rough.x.tolist(), rough.fun)
 
 
