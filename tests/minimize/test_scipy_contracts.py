@@ -143,7 +143,7 @@ def test_dual_annealing_ends_in_the_lowest_minimum(method, jac):
     fun, jac = function_and_jac(jac)
     fun = Counted(fun)
     kwargs = {"method": METHODS[method], "jac": jac, "bounds": BOX}
-    res = dual_annealing(fun, BOX, maxiter=25, minimizer_kwargs=kwargs, **seeded(1))
+    res = dual_annealing(fun, BOX, maxiter=150, minimizer_kwargs=kwargs, **seeded(1))
     assert res.success
     assert res.x == pytest.approx(LOWEST, abs=1e-3)
     assert res.fun == waves(res.x)
