@@ -17,9 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.optimize
-from sklearn import datasets
 from untuned_page import table
-from untuned_problems import LBFGS, nonzero, smooth_minimum, standardised
+from untuned_problems import LBFGS, data_sets, nonzero, smooth_minimum, standardised
 
 import fastopt
 from fastopt import objectives
@@ -51,12 +50,9 @@ def scaled(X):
 
 def data_set_cases():
     """Each loss on the data that suit it; Softmax where there are more than two classes."""
-    diabetes, diabetes_y = datasets.load_diabetes(return_X_y=True, scaled=False)
-    exercise, body = datasets.load_linnerud(return_X_y=True)
-    cancer, cancer_y = datasets.load_breast_cancer(return_X_y=True)
-    digits, digits_y = datasets.load_digits(return_X_y=True)
-    wine, wine_y = datasets.load_wine(return_X_y=True)
-    iris, iris_y = datasets.load_iris(return_X_y=True)
+    (diabetes, diabetes_y), (exercise, body), (cancer, cancer_y), (digits, digits_y), (wine, wine_y), (iris, iris_y) = (
+        data_sets()
+    )
     regressions = [(diabetes, diabetes_y), (exercise, body[:, 0]), (digits, digits_y)]
     regressions += [(each[:, 1:], each[:, 0]) for each in (wine, iris)]
     for X, y in regressions:

@@ -126,14 +126,18 @@ def hinge_minimum(X, y):
     return float(scipy.optimize.linprog(cost, **constraints, bounds=bounds).fun)
 
 
+def data_sets():
+    """Samples and targets of what scikit-learn ships, raw: diabetes, linnerud, breast cancer, digits, wine, iris."""
+    yield datasets.load_diabetes(return_X_y=True, scaled=False)
+    for load in ("linnerud", "breast_cancer", "digits", "wine", "iris"):
+        yield getattr(datasets, f"load_{load}")(return_X_y=True)
+
+
 def linear_problems():
     """Each loss on the data that suit it."""
-    diabetes, diabetes_y = datasets.load_diabetes(return_X_y=True, scaled=False)
-    cancer, cancer_y = datasets.load_breast_cancer(return_X_y=True)
-    digits, digits_y = datasets.load_digits(return_X_y=True)
-    wine, wine_y = datasets.load_wine(return_X_y=True)
-    iris, iris_y = datasets.load_iris(return_X_y=True)
-    exercise, body = datasets.load_linnerud(return_X_y=True)
+    (diabetes, diabetes_y), (exercise, body), (cancer, cancer_y), (digits, digits_y), (wine, wine_y), (iris, iris_y) = (
+        data_sets()
+    )
     for unit in ("scaled", "raw"):
         yield linear("LeastSquares", "diabetes", unit, (diabetes, diabetes_y), (30, 32))
         yield linear("LeastSquares", "linnerud", unit, (exercise, body[:, 0]), (100, 5))

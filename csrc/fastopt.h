@@ -56,7 +56,8 @@ typedef struct {
     void *workspace;             /* the caller's, of fo_partition_workspace bytes; NULL: positions are used as is */
 } fo_positions;
 
-/* What an array has of its own in a rule with sums over arrays. Apart, so that lists of many arrays stay short. */
+/* What an array has of its own in a rule with sums over arrays, or with scalars for each. Apart, so that lists of many
+ * arrays stay short. */
 typedef struct {
     fo_sums sums;                /* over this array: those before this step, and those during the last one */
     double coef[FO_MAX_COEFS];   /* its scalars of the step, if the rule adjusts them; else those of fo_step hold */

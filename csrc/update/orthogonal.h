@@ -14,7 +14,7 @@ struct fo_orthogonal {
     void *gram, *polynomial;
 };
 
-/* Writes the directions of n entries, and adds their squares to the first of step->sums. */
+/* Writes the directions of n entries, and adds their squares to the first sum of step->lanes. */
 typedef void fo_direct_kernel(const fo_array *array, const fo_step *step, ptrdiff_t n, void *x);
 
 struct fo_orthogonal_kernels {

@@ -125,7 +125,7 @@ def minimize(
             ``method=None`` and where noise was noticed, else 0.01.
         parallel : {"batch", "hogwild"}
             Built-in objectives: threads share a batch, or take samples each and update the same `x` without locks;
-            not for methods whose steps take sums over all of `x`, such as "lamb".
+            not for methods whose steps of single entries depend on all of `x`, such as "lamb" and "prodigy".
         checkpoint : path
             A file that the state of the run is written to, atomically; also at the end, and on Ctrl-C.
         checkpoint_every : int, default=1
@@ -310,7 +310,7 @@ def minimize(
         start=Start(params.start.copy() if keeps_start else None, chosen.untuned),
     )  # fmt: skip
     if saved is None:
-        parts = noise.answered(parts, chosen, jac)
+        parts = noise.perturbed_if_noisy(parts, chosen, jac)
     with params.in_use(), contextlib.closing(batches):
         params.check_unmoved()
         run = FiniteSumRun(parts) if built_in else Run(parts)

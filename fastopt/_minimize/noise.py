@@ -13,7 +13,7 @@ from .spsa import Spsa
 ROUNDING_ERRORS = 16
 
 
-def answered(parts, chosen, jac):
+def perturbed_if_noisy(parts, chosen, jac):
     """The parts of a new run; with perturbation in the place of differences if the objective is noisy.
 
     Where there are samples, a value is that of a batch and is not asked for a second time.

@@ -91,6 +91,19 @@ class Spsa(Evaluator):
         As the user gives it.
     rng : numpy.random.Generator
     bounds : Projection or None
+
+    Attributes
+    ----------
+    shift : float
+        That of the first iteration.
+    drawn : int
+        Iterations so far.
+    rise : float
+        How much the shift adds to the value by curvature.
+    caution : float
+        What the gain of a step to the minimum is multiplied by, in [0, 1]: half as much after each alarm.
+    alarm : float
+        A value above this calls for another calibration.
     """
 
     at_x = False

@@ -148,6 +148,8 @@ def is_returned(run, status, value):
     known = run.start.x is not None and start is not None and math.isfinite(start)
     if not (run.start.may_be_returned and known) or status in (stopping.FIXED, stopping.CALLBACK):
         return False
+    if status in (stopping.CONVERGED, stopping.BUDGET):  # the verdict, which may be by more than these two values
+        return False
     return status == stopping.RISEN or not run.sense * value <= run.sense * start
 
 

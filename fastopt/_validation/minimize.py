@@ -140,7 +140,7 @@ def no_parallel_samples(settings):
 def refuse_parallel_steps(name):
     """Raise for lock-free threads with a rule whose entries do not move by themselves."""
     raise ValueError(
-        f'`parallel` must be "batch" for {name}, whose steps take sums over all parameters, got "hogwild"; '
+        f'`parallel` must be "batch" for {name}, whose steps of single parameters depend on all others, got "hogwild"; '
         'leave the option out, or pass another `method`, such as "sgd".'
     )
 

@@ -21,7 +21,7 @@ from scipy import sparse
 
 import fastopt
 from fastopt import RowSparse, _core, minimize, objectives, schedules
-from fastopt._minimize import finite_sums
+from fastopt._minimize import minibatch_epochs
 
 SIZES = [1, 7, 23]
 
@@ -333,7 +333,7 @@ def test_clipping_with_a_regulariser(method, mode):
 @pytest.mark.parametrize("method", REGULARISED, ids=regularised_id)
 def test_epoch_in_several_segments(method, mode, penalty, entries, monkeypatch):
     """An epoch is interrupted now and then, to look for Ctrl-C."""
-    monkeypatch.setattr(finite_sums, "SEGMENT_ENTRIES", entries)
+    monkeypatch.setattr(minibatch_epochs, "SEGMENT_ENTRIES", entries)
     name, hyperparameters = method
     p = problem("logistic", MODES[mode][0], fit_intercept=True, **penalty)
     assert_as_expected(p, name, mode, size=2, epochs=4, learning_rate=RATE, **hyperparameters)

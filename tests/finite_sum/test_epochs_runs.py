@@ -18,7 +18,7 @@ from scipy.optimize import Bounds, OptimizeWarning
 
 import fastopt
 from fastopt import _checkpoint, minimize, objectives, schedules
-from fastopt._minimize import finite_sums
+from fastopt._minimize import minibatch_epochs, saga_svrg_epochs
 
 PENALTY = dict(l1=0.02, l2=0.5)
 # Methods whose regulariser is treated in ways of their own, and one for all others.
@@ -506,7 +506,7 @@ class Pressing:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("method", METHODS, ids=method_id)
 def test_ctrl_c_between_two_segments_of_an_epoch(method, mode, at, path, no_sync, monkeypatch):
-    monkeypatch.setattr(finite_sums, "SEGMENT_ENTRIES", 60)
+    monkeypatch.setattr(minibatch_epochs, "SEGMENT_ENTRIES", 60)
     p, (name, hyperparameters) = regularised(mode), method
     options = {"learning_rate": Pressing(), "checkpoint": path, **hyperparameters}
     expected = outcome(minimized(p, name, mode, size=2, options=options))
@@ -608,9 +608,9 @@ def segments(monkeypatch):
 
         return segment
 
-    monkeypatch.setattr(finite_sums, "SEGMENT_ENTRIES", 10**15)
-    monkeypatch.setattr(finite_sums, "SAGA_SVRG_ENTRIES", 10**15)
-    for cls in (finite_sums.MinibatchEpochs, finite_sums.SagaSvrgEpochs):
+    monkeypatch.setattr(minibatch_epochs, "SEGMENT_ENTRIES", 10**15)
+    monkeypatch.setattr(saga_svrg_epochs, "SAGA_SVRG_ENTRIES", 10**15)
+    for cls in (minibatch_epochs.MinibatchEpochs, saga_svrg_epochs.SagaSvrgEpochs):
         monkeypatch.setattr(cls, "run", recorded(cls.run))
     return seen
 
@@ -712,7 +712,9 @@ def test_refused(arguments, error, message):
 def test_hogwild_is_refused_for_rules_with_sums_over_all_parameters(method, layout):
     p = problem("logistic", layout)
     name = OPTIMIZERS[method].__name__
-    with pytest.raises(ValueError, match=f'`parallel` must be "batch" for {name}, whose steps take sums over all'):
+    with pytest.raises(
+        ValueError, match=f'`parallel` must be "batch" for {name}, whose steps of single parameters depend on all'
+    ):
         minimize(p.objective, p.x0, method=method, options={"parallel": "hogwild", "epochs": 1})
 
 

@@ -14,11 +14,12 @@ from objectives import bowl_value, outcome
 from reference_epochs import problem
 
 from fastopt import _minimize, minimize, schedules
-from fastopt._minimize import finite_sums
+from fastopt._minimize import minibatch_epochs, saga_svrg_epochs
 
 FOLDER = os.path.dirname(_minimize.__file__)
 FILES = {os.path.join(FOLDER, name) for name in ("averages.py", "batches.py", "evaluation.py", "finite_sums.py",
-                                                 "report.py", "run.py", "stopping.py", "structures.py")}  # fmt: skip
+                                                 "minibatch_epochs.py", "report.py", "run.py", "saga_svrg_epochs.py",
+                                                 "saving.py", "start.py", "stopping.py", "structures.py")}  # fmt: skip
 
 
 class At:
@@ -82,8 +83,8 @@ RUNS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_interrupt_at_each_line(name, path, no_sync, monkeypatch):
-    monkeypatch.setattr(finite_sums, "SEGMENT_ENTRIES", 20)
-    monkeypatch.setattr(finite_sums, "SAGA_SVRG_ENTRIES", 20)
+    monkeypatch.setattr(minibatch_epochs, "SEGMENT_ENTRIES", 20)
+    monkeypatch.setattr(saga_svrg_epochs, "SAGA_SVRG_ENTRIES", 20)
 
     def run(seed=3, resume=None, **more):
         options = {"learning_rate": rate(), "epochs": 2, **RUNS[name].get("options", {}), **more}

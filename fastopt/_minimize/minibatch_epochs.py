@@ -1,0 +1,151 @@
+"""Epochs of mini-batches of a built-in objective: an optimizer's steps in C, a segment at a time."""
+
+import math
+
+import numpy as np
+
+from .. import _core
+from .._finite_sum import epochs
+from .._finite_sum.plan import Penalty, Plan
+from .._validation import minimize as validation
+from .._validation import saved_runs
+from .segments import POLL_ENTRIES, STATUS, int64
+
+# Entries of samples in a segment: about 20 ms of work.
+SEGMENT_ENTRIES = 4_000_000
+
+# Where the decay of one step leaves less than this share of a parameter, steps on CSR samples go over all parameters.
+LEAST_DECAY_FACTOR = 0.1
+
+
+class MinibatchEpochs:
+    """Mini-batches of a built-in objective through an optimizer."""
+
+    def __init__(self, objective, optimizer, batches, settings, bounded):
+        self.objective, self.optimizer, self.batches = objective, optimizer, batches
+        self.hogwild = settings.parallel == "hogwild"
+        if self.hogwild and _core.couples_entries(optimizer.rule):
+            validation.refuse_parallel_steps(type(optimizer).__name__)
+        self.threads = optimizer._allowed_threads()
+        self.segments = {}  # whether steps are dense -> MinibatchSegments
+        self.lagging = None  # those with steps since the last flush
+        own = objective._samples.own
+        self.entries = None if isinstance(own, np.ndarray) else np.diff(own.indptr)
+        per_sample = objective.n_features if self.entries is None else max(1, self.entries.mean())
+        self.kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
+        self.segment_independent = self.kind == "none"  # results are the same bits wherever segments end
+        # A closed form of several steps would leave the bounds between them.
+        self.dense = self.exact() or (self.kind == "closed_form" and bounded)
+        per_batch = per_sample * objective.n_outputs * batches.size
+        if self.entries is None or self.dense:
+            per_batch += objective.n_parameters
+        self.length = max(1, int(max(SEGMENT_ENTRIES, objective.n_features) / per_batch))
+        self.poll = epochs.InterruptPoll(max(1, int(POLL_ENTRIES / per_batch)))
+        self.rate_before = optimizer._last_rate
+
+    def check_memory(self):
+        """Nothing is known of the samples."""
+
+    def start(self):
+        """Find the rate of the last step of an optimizer whose state was loaded, as far as it can be known."""
+        rate, t = self.optimizer._values["learning_rate"], self.optimizer.step_count
+        if math.isnan(self.rate_before) and t > 0:
+            self.rate_before = self.optimizer._rate_at(t - 1) if callable(rate) else rate
+
+    def begin_epoch(self):
+        """Nothing to prepare."""
+
+    def run(self, first, n, loss):
+        """Run up to n batches from the first-th of the epoch on; columns may lag until the next flush.
+
+        Returns the number done, `loss` plus their losses, the gradient norm, the status and the number left out.
+        """
+        rates = self.rates(n)
+        segments = self.segments_with(self.dense_steps(rates))
+        if segments is not self.lagging:
+            self.flush()
+            self.lagging = segments
+        order, size = self.batches.order, self.batches.size
+        n_samples = min(n * size, self.batches.n_samples - first * size)
+        done, skipped, end = segments.run(int64(order), first * size, n_samples, rates, self.threads, loss)
+        self.rate_before = rates[done]
+        if end == epochs.BAD_GRADIENT and self.optimizer.nonfinite == "skip":
+            segments.skip()
+            return done, segments.loss, segments.grad_norm, None, skipped + 1
+        return done, segments.loss, segments.grad_norm, STATUS.get(end), skipped
+
+    def flush(self):
+        """Bring all columns up to date."""
+        if self.lagging is not None:
+            self.lagging.flush(self.threads)
+            self.lagging = None
+
+    def rates(self, n):
+        """The learning rate of the last step and those of the next n."""
+        rate, t = self.optimizer._values["learning_rate"], self.optimizer.step_count
+        rates = self.optimizer._rates_from(t, n) if callable(rate) else np.full(n, rate)
+        return np.concatenate([[self.rate_before], rates])
+
+    def dense_steps(self, rates):
+        """Whether these steps go over all columns, or over touched ones only."""
+        if self.kind != "proximal" or self.dense:
+            return self.dense
+        return bool(np.any(1.0 - rates[1:] * self.objective.l2 * self.optimizer._step_gain < LEAST_DECAY_FACTOR))
+
+    def segments_with(self, dense_steps):
+        """The segments with dense steps, or with steps over touched columns only; made when first needed."""
+        if dense_steps not in self.segments:
+            plan = Plan(self.batches.size, self.most_entries(), dense_steps, self.threads if self.hogwild else 1)
+            self.segments[dense_steps] = epochs.MinibatchSegments(
+                self.objective, self.optimizer, plan, self.penalty(), self.poll
+            )
+        return self.segments[dense_steps]
+
+    def exact(self):
+        """Whether columns that no sample touches need the update of a zero gradient, and it would change them."""
+        optimizer = self.optimizer
+        if _core.couples_entries(optimizer.rule):
+            return True
+        values = {name: getattr(optimizer, name) for name in optimizer._declared}
+        stays = _core.on_zero_gradient(optimizer.rule, values) == "stays" and optimizer.weight_decay == 0
+        changed = optimizer.clip_norm is not None or optimizer.clip_value is not None or optimizer.maximize
+        same = stays and (self.kind == "none" or (self.kind == "proximal" and not changed))
+        return optimizer.sparse == "exact" and not same
+
+    def most_entries(self):
+        """The most entries that the rows of a batch can have."""
+        size, n = self.batches.size, self.batches.n_samples
+        if self.entries is None:
+            return 0
+        return int(np.partition(self.entries, n - size)[n - size :].sum(dtype=np.int64))
+
+    def penalty(self):
+        """The objective's penalties, with what they read of the optimizer."""
+        optimizer = self.optimizer
+        common = self.kind, self.objective.l2, self.objective.l1, optimizer._step_gain
+        if self.kind != "flow":
+            return Penalty(*common)
+        accumulator = optimizer._slots_by_name()["accumulator"][0]
+        return Penalty(*common, accumulator, optimizer.epsilon, optimizer.epsilon_root)
+
+    def snapshot(self):
+        """The rate of the last step, and when columns were touched last, by dense steps and by others."""
+        touched = {
+            str(int(dense)): each.last_update for dense, each in self.segments.items() if each.last_update is not None
+        }
+        return {"rate_before": float(self.rate_before), "touched": touched}
+
+    @staticmethod
+    def schema(objective, done):
+        """The check of a snapshot, in a run that had come so far."""
+        # A lock-free worker may have been ahead of the steps that were completed.
+        last = saved_runs.array(np.int64, (objective.n_features,), f"[-1, {done.steps}]")
+        rate, touched = saved_runs.number_or_nan("[0, inf)"), saved_runs.any_of(("0", "1"), last)
+        return saved_runs.record({"rate_before": rate, "touched": touched})
+
+    def restore(self, saved):
+        self.rate_before = saved["rate_before"]
+        for dense, last in saved["touched"].items():
+            segments = self.segments_with(bool(int(dense)))
+            if segments.last_update is not None:  # else the data or penalties of this call need no lagged updates
+                segments.last_update[...] = last
