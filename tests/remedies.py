@@ -604,8 +604,8 @@ MINIMIZE = {
         "res = minimize(fun, x0, jac='3-point', options={'maxiter': 1})", again=False,
     ),
     "step of differences as an option": Row(
-        FUN, "minimize(fun, x0, options={'eps': 1e-3, 'maxiter': 1})", "res.jac[0] > 2 * res.x[0] + 1e-4",
-        "res = minimize(fun, x0, options={'finite_diff_rel_step': 1e-3, 'maxiter': 1})", again=False,
+        FUN, "minimize(fun, x0, method='sgd', options={'eps': 1e-3, 'maxiter': 1})", "res.jac[0] > 2 * res.x[0] + 1e-4",
+        "res = minimize(fun, x0, method='sgd', options={'finite_diff_rel_step': 1e-3, 'maxiter': 1})", again=False,
     ),
     "jac that SciPy drops": Row(
         FUN, "scipy.optimize.minimize(fun, x0, jac='3-point', method=scipy_method(maxiter=1))", "res.nfev == 12",
