@@ -18,6 +18,7 @@ cdef extern from "fastopt.h" nogil:
         FO_ROWS
         FO_ELEMENTS
         FO_EXPANDED
+        FO_ABSENT
 
     ctypedef enum fo_zero_gradient:
         FO_MOVES
@@ -53,6 +54,7 @@ cdef extern from "fastopt.h" nogil:
         Py_ssize_t rows
         Py_ssize_t columns
         int is_matrix
+        int group
         fo_own *own
 
     ctypedef struct fo_work:
@@ -68,6 +70,14 @@ cdef extern from "fastopt.h" nogil:
         double grad_scale
         double l2
         double decay_factor
+        int modified
+
+    ctypedef struct fo_group:
+        double hyper[FO_MAX_HYPER]
+        double weight_decay
+        double learning_rate
+        double carried[FO_MAX_CARRY]
+        fo_step step
 
     ctypedef enum fo_per:
         FO_PER_ENTRY
@@ -121,13 +131,11 @@ cdef extern from "fastopt.h" nogil:
     ctypedef struct fo_optimizer:
         const fo_rule *rule
         fo_work work
-        fo_step step
-        double hyper[FO_MAX_HYPER]
-        double carried[FO_MAX_CARRY]
+        fo_group *groups
+        Py_ssize_t n_groups
         int form
         double sign
         double clip_norm
-        double weight_decay
         int decoupled
         fo_nonfinite nonfinite
         fo_lines *lines
@@ -148,12 +156,12 @@ cdef extern from "fastopt.h" nogil:
     const char *fo_dtype_name(int dtype)
 
     Py_ssize_t fo_plan(const fo_work *work, int form)
-    void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads)
+    void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads)
     int fo_couples(const fo_rule *rule)
     int fo_needs_sums(const fo_optimizer *it)
-    int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
-    void fo_prepare(fo_optimizer *it, double learning_rate)
-    void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
+    int fo_check_gradient(fo_optimizer *it, int num_threads)
+    void fo_prepare(fo_optimizer *it)
+    void fo_prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried)
     void fo_apply(fo_optimizer *it, int num_threads)
     size_t fo_partition_workspace(const fo_array *array)
     size_t fo_lines_workspace(const fo_work *work)
@@ -304,6 +312,7 @@ cdef extern from "finite_sum/epoch.h" nogil:
 
     ctypedef struct fo_worker:
         fo_optimizer optimizer
+        fo_group group
         fo_seen seen
         fo_touched touched[2]
         void *gathered

@@ -34,7 +34,8 @@ typedef struct {
 /* One that goes through batches, with memory of its own (the caller's arrays) for the largest of them. Entries of the
  * objective's dtype, if no other is said; kernels write all of them. */
 typedef struct {
-    fo_optimizer optimizer;              /* a copy of the segment's, over `array` */
+    fo_optimizer optimizer;              /* a copy of the segment's, over `array` and `group` */
+    fo_group group;                      /* of that array, which is alone */
     fo_array array;                      /* parameters and state; each batch binds this worker's gradient to it */
     ptrdiff_t first_block[2];            /* of the work list of this one array */
     fo_seen seen;                        /* of CSR samples */

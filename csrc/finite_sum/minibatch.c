@@ -137,9 +137,10 @@ static void carry_past_others(const fo_minibatch *it, fo_optimizer *optimizer)
     const ptrdiff_t own = it->number - it->segment->n_workers;
     if (!optimizer->rule->carry[0])
         return;
-    for (ptrdiff_t k = own < 0 ? 0 : own + 1; k < it->number; ++k)
-        fo_prepare_scalars(optimizer, it->segment->learning_rate[k + 1], it->t - it->number + k + 1,
-                           optimizer->carried);
+    for (ptrdiff_t k = own < 0 ? 0 : own + 1; k < it->number; ++k) {
+        optimizer->groups->learning_rate = it->segment->learning_rate[k + 1];
+        fo_prepare_scalars(optimizer, optimizer->groups, it->t - it->number + k + 1, optimizer->groups->carried);
+    }
 }
 
 /* One step of the worker's array with its gradient, of n entries; 0 if that is not finite. */
@@ -148,16 +149,18 @@ static int step(const fo_minibatch *it, ptrdiff_t n)
     fo_optimizer *optimizer = &it->worker->optimizer;
     const double learning_rate = it->segment->learning_rate[it->number + 1];
     optimizer->t = it->t;
-    if (!fo_check_gradient(optimizer, learning_rate, threads_for(it, n * (ptrdiff_t)it->itemsize))) {
+    optimizer->groups->learning_rate = learning_rate;
+    if (!fo_check_gradient(optimizer, threads_for(it, n * (ptrdiff_t)it->itemsize))) {
         it->worker->end = FO_BAD_GRADIENT;
         return 0;
     }
     carry_past_others(it, optimizer);
+    optimizer->groups->learning_rate = learning_rate;
     if (it->segment->penalty->kind == FO_CLOSED_FORM) {
-        fo_step_closed_form(it, learning_rate);
+        fo_step_closed_form(it);
         return 1;
     }
-    fo_prepare(optimizer, learning_rate);
+    fo_prepare(optimizer);
     fo_run_planned(optimizer, it->segment->num_threads);
     return 1;
 }

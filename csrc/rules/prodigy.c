@@ -13,6 +13,7 @@
 #define SLOTS(X) X(m, always, 0) X(v, always, 0) X(s, always, 0)
 #define KEPT(X) X(p0, always, p)
 #define SUMS(X) X(progress, during, array) X(s_norm, during, array)
+#define SUMS_OF_GRADIENTS (1 << FO_SUM_progress)
 #define OWN_WEIGHT_DECAY 1
 #include "update/rule.h"
 

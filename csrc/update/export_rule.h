@@ -156,6 +156,7 @@ const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
     .own_weight_decay = OWN_WEIGHT_DECAY,
     .sums_before = N_BEFORE,
     .sums_during = N_DURING,
+    .sums_of_gradients = SUMS_OF_GRADIENTS,
     .by_rows = BY_ROWS,
     .by_lines = BY_LINES,
     .orthogonalises = ORTHOGONALISES,

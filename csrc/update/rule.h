@@ -54,6 +54,11 @@
 #define OWN_WEIGHT_DECAY 0
 #endif
 
+/* Of sums during the step: bits 1 << FO_SUM_name of those that add nothing where the gradient is zero. */
+#ifndef SUMS_OF_GRADIENTS
+#define SUMS_OF_GRADIENTS 0
+#endif
+
 /* 1 where directions are made orthogonal, by matrices: see orthogonal_tmpl.h. */
 #ifndef ORTHOGONALISES
 #define ORTHOGONALISES 0

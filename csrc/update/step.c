@@ -13,8 +13,8 @@
 typedef struct {
     const fo_work *work;
     const fo_rule *rule;
-    const fo_step *step;
-    int form;                    /* or FO_INITIALISE, FO_FLUSH */
+    const fo_group *groups;
+    int form;                    /* the options, or FO_INITIALISE, FO_FLUSH; a group's step adds FO_MODIFIED */
 } update_task;
 
 fo_array fo_view_from(const fo_rule *rule, const fo_array *array, ptrdiff_t entry)
@@ -33,14 +33,15 @@ fo_array fo_view_from(const fo_rule *rule, const fo_array *array, ptrdiff_t entr
 
 /* A gradient with strides, or one to be expanded with zeros, a buffer at a time: it is brought into the cache and the
  * entries are visited from there, through a view of the array that starts at them. */
-static void run_buffered(const update_task *it, const fo_array *array, fo_kernel *kernel, ptrdiff_t lo, ptrdiff_t hi)
+static void run_buffered(const fo_rule *rule, const fo_array *array, const fo_step *step, fo_kernel *kernel,
+                         ptrdiff_t lo, ptrdiff_t hi)
 {
     double buffer[FO_GRADIENT_BUFFER];
     for (ptrdiff_t start = lo, n; start < hi; start += n) {
         n = hi - start < FO_GRADIENT_BUFFER ? hi - start : FO_GRADIENT_BUFFER;
-        fo_array view = fo_view_from(it->rule, array, start);
+        fo_array view = fo_view_from(rule, array, start);
         view.grad = fo_dense_gradient(array, start, start + n, buffer);
-        kernel(&view, it->step, 0, n);
+        kernel(&view, step, 0, n);
     }
 }
 
@@ -52,9 +53,13 @@ static ptrdiff_t units_of(const fo_work *work, const fo_array *array, int form)
 {
     if (form == FO_FLUSH)
         return array->last_step ? array->size / array->row_width : 0;
-    if (form != FO_INITIALISE && is_sparse(array))
+    if (form == FO_INITIALISE)
+        return array->size;
+    if (array->layout == FO_ABSENT)
+        return 0;
+    if (is_sparse(array))
         return array->at.n;
-    return form != FO_INITIALISE && work->by_rows ? array->size / array->row_width : array->size;
+    return work->by_rows ? array->size / array->row_width : array->size;
 }
 
 /* Units in a block: FO_BLOCK_BYTES of consecutive parameters, or as many separate places, each of which costs
@@ -105,36 +110,35 @@ static int is_inside(const update_task *it, const fo_array *array, ptrdiff_t lo,
 }
 #endif
 
-static void run_step(const update_task *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
+static void run_step(const update_task *it, const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
     const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
+    const int form = it->form | step->modified;
     if (array->layout == FO_ROWS)
-        kernels->rows[it->form](array, it->step, lo, hi);
+        kernels->rows[form](array, step, lo, hi);
     else if (array->layout == FO_ELEMENTS) {
         const fo_array sorted = array->at.workspace ? fo_partition(array, lo, hi) : *array;
-        kernels->elements[it->form](&sorted, it->step, lo, hi);
+        kernels->elements[form](&sorted, step, lo, hi);
     } else if (!it->work->by_rows && (array->layout == FO_EXPANDED || array->grad_strides.ndim != 0))
-        run_buffered(it, array, kernels->dense[it->form], lo, hi);
+        run_buffered(it->rule, array, step, kernels->dense[form], lo, hi);
     else
-        kernels->dense[it->form](array, it->step, lo, hi);
+        kernels->dense[form](array, step, lo, hi);
 }
 
-static void run_kernel(const update_task *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
+static void run_kernel(const update_task *it, const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
     const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
     assert(is_inside(it, array, lo, hi));
     if (it->form == FO_INITIALISE)
-        kernels->initialise(array, it->step, lo, hi);
+        kernels->initialise(array, step, lo, hi);
     else if (it->form == FO_FLUSH)
-        kernels->flush(array, it->step, lo, hi);
+        kernels->flush(array, step, lo, hi);
     else if (it->rule->adjust) {
-        update_task own = *it;       /* with the scalars of this array */
-        fo_step step = *it->step;
-        memcpy(step.coef, array->own->coef, sizeof step.coef);
-        own.step = &step;
-        run_step(&own, array, lo, hi);
+        fo_step own = *step;         /* with the scalars of this array */
+        memcpy(own.coef, array->own->coef, sizeof own.coef);
+        run_step(it, array, &own, lo, hi);
     } else
-        run_step(it, array, lo, hi);
+        run_step(it, array, step, lo, hi);
 }
 
 /* Blocks [lo, hi) of the work list: the arrays they fall into, and the units of each. */
@@ -150,13 +154,13 @@ static void update_blocks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
         const ptrdiff_t per_block = units_per_block(work, array, it->form);
         const ptrdiff_t start = lo > first ? (lo - first) * per_block : 0;
         const ptrdiff_t stop = hi < last ? (hi - first) * per_block : units_of(work, array, it->form);
-        run_kernel(it, array, start, stop);
+        run_kernel(it, array, &it->groups[array->group].step, start, stop);
     }
 }
 
-void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads)
+void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads)
 {
-    const update_task it = {work, rule, step, form};
+    const update_task it = {work, rule, groups, form};
     fo_parallel_for(work->first_block[work->n_arrays], num_threads, update_blocks, &it);
 }
 
@@ -165,17 +169,15 @@ void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step
 /* One chunk of the sums before a step. */
 static void measure_chunk(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const void *context)
 {
-    update_task it = *(const update_task *)context;
-    it.step = step;
-    run_buffered(&it, array, fo_kernels_of(it.rule, array->dtype)->measure[it.form], lo, hi);
+    const update_task *it = context;
+    fo_kernel *kernel = fo_kernels_of(it->rule, array->dtype)->measure[it->form | step->modified];
+    run_buffered(it->rule, array, step, kernel, lo, hi);
 }
 
 /* One chunk of a step that sums. */
 static void update_chunk(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const void *context)
 {
-    update_task it = *(const update_task *)context;
-    it.step = step;
-    run_kernel(&it, array, lo, hi);
+    run_kernel(context, array, step, lo, hi);
 }
 
 /* Where an array keeps its n-th sum of the last step. */
@@ -195,12 +197,15 @@ static fo_sum without_overflow(fo_sum sum)
     return sum;
 }
 
+/* Those of an array without a gradient stay as they are, as what they are of does; but sums of gradients are none. */
 static void keep_sums(const fo_optimizer *it)
 {
+    const fo_rule *rule = it->rule;
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
         const fo_array *array = &it->work.arrays[k];
-        for (int n = 0; n < it->rule->sums_during; ++n)
-            *kept_sum(it->rule, array, n) = without_overflow(array->own->sums.sum[it->rule->sums_before + n]);
+        for (int n = 0; n < rule->sums_during; ++n)
+            if (array->layout != FO_ABSENT || rule->sums_of_gradients >> (rule->sums_before + n) & 1)
+                *kept_sum(rule, array, n) = without_overflow(array->own->sums.sum[rule->sums_before + n]);
     }
 }
 
@@ -224,13 +229,19 @@ static int is_modified(const fo_step *step)
     return step->grad_scale != 1.0 || step->l2 != 0.0 || step->decay_factor != 1.0 || step->clip_value != HUGE_VAL;
 }
 
-static int form_of(const fo_optimizer *it) { return is_modified(&it->step) ? it->form | FO_MODIFIED : it->form; }
-
-static void set_weight_decay(fo_optimizer *it, double learning_rate)
+/* What comes before the rule, once the scale of gradients is known. */
+static void set_modifiers(const fo_optimizer *it, fo_group *group)
 {
-    const double decay = it->rule->own_weight_decay ? 0.0 : it->weight_decay;
-    it->step.l2 = it->decoupled ? 0.0 : decay;
-    it->step.decay_factor = it->decoupled ? 1.0 - learning_rate * decay : 1.0;
+    const double decay = it->rule->own_weight_decay ? 0.0 : group->weight_decay;
+    group->step.l2 = it->decoupled ? 0.0 : decay;
+    group->step.decay_factor = it->decoupled ? 1.0 - group->learning_rate * decay : 1.0;
+    group->step.modified = is_modified(&group->step) ? FO_MODIFIED : 0;
+}
+
+static void set_grad_scale(fo_optimizer *it, double scale)
+{
+    for (ptrdiff_t k = 0; k < it->n_groups; ++k)
+        it->groups[k].step.grad_scale = scale;
 }
 
 int fo_couples(const fo_rule *rule) { return rule->sums_before > 0 || rule->sums_during > 0 || rule->orthogonalises; }
@@ -241,33 +252,40 @@ int fo_needs_sums(const fo_optimizer *it)
     return stats || fo_couples(it->rule);
 }
 
-void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
+static fo_inputs inputs_of(const fo_optimizer *it, const fo_group *group, int64_t t, const fo_sums *sums)
 {
-    const fo_inputs in = {it->hyper, learning_rate, t, it->sign * it->value, NULL};
-    it->rule->prepare(&in, carried, it->step.coef);
+    return (fo_inputs){group->hyper, group->learning_rate, t, it->sign * it->value, sums};
+}
+
+void fo_prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried)
+{
+    const fo_inputs in = inputs_of(it, group, t, NULL);
+    it->rule->prepare(&in, carried, group->step.coef);
 }
 
 /* The sums of the rule before the step; returns whether all gradients are finite, if that is wanted. Nothing but
  * scalars is written. */
-static int measure_before(fo_optimizer *it, double learning_rate, int want_finite, int num_threads)
+static int measure_before(fo_optimizer *it, int want_finite, int num_threads)
 {
-    double carried[FO_MAX_CARRY];
-    memcpy(carried, it->carried, sizeof carried);
-    fo_prepare_scalars(it, learning_rate, it->t + 1, carried);
-    set_weight_decay(it, learning_rate);
+    for (ptrdiff_t k = 0; k < it->n_groups; ++k) {
+        double carried[FO_MAX_CARRY];
+        memcpy(carried, it->groups[k].carried, sizeof carried);
+        fo_prepare_scalars(it, &it->groups[k], it->t + 1, carried);
+        set_modifiers(it, &it->groups[k]);
+    }
     if (it->rule->by_lines)
-        return fo_measure_lines(it, form_of(it), want_finite, num_threads).probe == 0;
-    const update_task task = {&it->work, it->rule, &it->step, form_of(it)};
-    const fo_sum_pass pass = {&it->work,   &it->step,     0,     0,          it->rule->sums_before,
+        return fo_measure_lines(it, want_finite, num_threads).probe == 0;
+    const update_task task = {&it->work, it->rule, it->groups, it->form};
+    const fo_sum_pass pass = {&it->work,   it->groups,    0,     0,          it->rule->sums_before,
                               want_finite, measure_chunk, &task, it->partial};
     return fo_sum_arrays(&pass, num_threads).probe == 0;
 }
 
-int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
+int fo_check_gradient(fo_optimizer *it, int num_threads)
 {
     const int want_norm = it->clip_norm != HUGE_VAL, before = it->rule->sums_before > 0;
     const int want_finite = it->nonfinite != FO_PROPAGATE;
-    it->step.grad_scale = it->sign;
+    set_grad_scale(it, it->sign);
     if (want_finite && it->rule->uses_value && !IS_FINITE(it->value))
         return 0;
     if (want_norm || (want_finite && !before)) {   /* else the pass of the rule's own sums tells */
@@ -277,45 +295,57 @@ int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
         if (want_norm) {
             it->norm = found.norm;
             if (!(it->norm <= it->clip_norm))
-                it->step.grad_scale = it->sign * (it->clip_norm / it->norm);
+                set_grad_scale(it, it->sign * (it->clip_norm / it->norm));
         }
     }
-    return !before || measure_before(it, learning_rate, want_finite && !want_norm, num_threads);
+    return !before || measure_before(it, want_finite && !want_norm, num_threads);
 }
 
-void fo_prepare(fo_optimizer *it, double learning_rate)
+/* The scalars of one array, from those of its group. An array without a gradient keeps the numbers that it has. */
+static void adjust_array(const fo_optimizer *it, const fo_array *array)
+{
+    const fo_group *group = &it->groups[array->group];
+    const fo_inputs in = inputs_of(it, group, it->t + 1, &it->total);
+    if (array->layout == FO_ABSENT)
+        return;
+    memcpy(array->own->coef, group->step.coef, sizeof group->step.coef);
+    it->rule->adjust(&in, array, array->own->coef);
+}
+
+void fo_prepare(fo_optimizer *it)
 {
     const fo_rule *rule = it->rule;
-    const fo_inputs in = {it->hyper, learning_rate, it->t + 1, it->sign * it->value, &it->total};
     if (rule->sums_before > 0 || rule->sums_during > 0)
         gather_sums(it);
-    rule->prepare(&in, it->carried, it->step.coef);
-    for (ptrdiff_t k = 0; rule->adjust && k < it->work.n_arrays; ++k) {
-        double *coef = it->work.arrays[k].own->coef;
-        memcpy(coef, it->step.coef, sizeof it->step.coef);
-        rule->adjust(&in, &it->work.arrays[k], coef);
+    for (ptrdiff_t k = 0; k < it->n_groups; ++k) {
+        fo_group *group = &it->groups[k];
+        const fo_inputs in = inputs_of(it, group, it->t + 1, &it->total);
+        rule->prepare(&in, group->carried, group->step.coef);
+        set_modifiers(it, group);
+        group->step.t = it->t + 1;
     }
-    set_weight_decay(it, learning_rate);
+    for (ptrdiff_t k = 0; rule->adjust && k < it->work.n_arrays; ++k)
+        adjust_array(it, &it->work.arrays[k]);
 }
 
 void fo_apply(fo_optimizer *it, int num_threads)
 {
-    it->step.t = ++it->t;
+    ++it->t;
     if (it->rule->by_lines) {
-        fo_step_lines(it, form_of(it), num_threads);
+        fo_step_lines(it, num_threads);
         return;
     }
     if (it->rule->orthogonalises) {
-        fo_step_orthogonal(it, form_of(it), num_threads);
+        fo_step_orthogonal(it, num_threads);
         return;
     }
     if (it->rule->sums_during == 0) {
-        fo_update(&it->work, it->rule, form_of(it), &it->step, num_threads);
+        fo_update(&it->work, it->rule, it->form, it->groups, num_threads);
         return;
     }
-    const update_task task = {&it->work, it->rule, &it->step, form_of(it)};
-    const fo_sum_pass pass = {&it->work,    &it->step, 0,          it->rule->sums_before, it->rule->sums_during, 0,
-                              update_chunk, &task,     it->partial};
+    const update_task task = {&it->work, it->rule, it->groups, it->form};
+    const fo_sum_pass pass = {&it->work,    it->groups, 0,          it->rule->sums_before, it->rule->sums_during, 0,
+                              update_chunk, &task,      it->partial};
     fo_sum_arrays(&pass, num_threads);
     keep_sums(it);
 }

@@ -142,7 +142,7 @@ def _schema(tree):
 def _made_again(cls, saved, params):
     """The optimizer of the parameters with its state; None where it cannot be known how it was made."""
     rate = saved_runs.entries("result['optimizer']", saved, ("learning_rate",))["learning_rate"]
-    if cls is None or rate is None:
+    if cls is None or rate is None or saved_results.has_scheduled_group(saved):
         return None
     values = {} if cls in FINITE_SUM_METHODS.values() else saved.get("hyperparameters")
     optimizer = cls(params, learning_rate=rate, **saved_runs.a_dict("result['optimizer']['hyperparameters']", values))
@@ -155,6 +155,8 @@ def _made_again(cls, saved, params):
 
 def _parts(gradient):
     """A gradient as a tree."""
+    if gradient is None:
+        return {"kind": "none"}
     if isinstance(gradient, RowSparse):
         parts = {"indices": gradient.indices, "rows": gradient.rows, "unique": gradient.unique}
         return {"kind": "rows", **parts}
@@ -171,6 +173,8 @@ def _parts(gradient):
 
 def _together(parts):
     """The opposite."""
+    if parts["kind"] == "none":
+        return None
     if parts["kind"] == "dense":
         return parts["values"]
     if parts["kind"] == "rows":

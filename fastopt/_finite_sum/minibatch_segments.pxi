@@ -133,8 +133,9 @@ cdef class MinibatchSegments:
         cdef bint l1_will_do = self.penalty.l1 == 0 or exact
         return (self.optimizer._penalty == "proximal" and self.optimizer.it.form == 0 and self.segment.batch_size == 1
                 and self.objective.it.n_outputs == 1 and l1_will_do
-                and self.optimizer.it.clip_norm == INFINITY and self.optimizer.it.step.clip_value == INFINITY
-                and self.optimizer.it.weight_decay == 0 and self.optimizer.it.sign == 1
+                and self.optimizer.it.clip_norm == INFINITY
+                and self.optimizer.it.groups[0].step.clip_value == INFINITY
+                and self.optimizer.it.groups[0].weight_decay == 0 and self.optimizer.it.sign == 1
                 and self.optimizer.it.nonfinite == FO_RAISE)
 
     cdef bint worth_pipelining(self, int num_threads):
@@ -232,10 +233,11 @@ cdef class MinibatchSegments:
         if not self.segment.single_sample_sgd:
             engine.it.norm = self.workers[last].optimizer.norm
             if self.segment.n_workers == 1:
-                engine.it.carried = self.workers[0].optimizer.carried
+                engine.it.groups[0].carried = self.workers[0].group.carried
             elif engine.it.rule.carry[0] != NULL:  # none of the workers has made the last step for certain
                 for k in range(n_done):
-                    prepare_scalars(&engine.it, rates[k + 1], start + k + 1, engine.it.carried)
+                    engine.it.groups[0].learning_rate = rates[k + 1]
+                    prepare_scalars(&engine.it, &engine.it.groups[0], start + k + 1, engine.it.groups[0].carried)
         return 0
 
     cdef Py_ssize_t extend_tables(self, rates) except -1:

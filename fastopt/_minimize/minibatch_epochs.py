@@ -42,6 +42,15 @@ class MinibatchEpochs:
         self.length = max(1, int(max(SEGMENT_ENTRIES, objective.n_features) / per_batch))
         self.poll = epochs.InterruptPoll(max(1, int(POLL_ENTRIES / per_batch)))
         self.rate_before = optimizer._last_rate
+        self.numbers = self.numbers_now()
+
+    def numbers_now(self):
+        """The hyper-parameters that the segments were made for; the learning rate they are told."""
+        return {name: value for name, value in self.optimizer._values.items() if name != "learning_rate"}
+
+    def is_outdated(self):
+        """Whether a hyper-parameter has been set since."""
+        return self.numbers != self.numbers_now()
 
     def check_memory(self):
         """Nothing is known of the samples."""
@@ -50,7 +59,7 @@ class MinibatchEpochs:
         """Find the rate of the last step of an optimizer whose state was loaded, as far as it can be known."""
         rate, t = self.optimizer._values["learning_rate"], self.optimizer.step_count
         if math.isnan(self.rate_before) and t > 0:
-            self.rate_before = self.optimizer._rate_at(t - 1) if callable(rate) else rate
+            self.rate_before = self.optimizer._rate_at(rate, t - 1) if callable(rate) else rate
 
     def begin_epoch(self):
         """Nothing to prepare."""

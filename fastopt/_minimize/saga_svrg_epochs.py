@@ -34,6 +34,10 @@ class SagaSvrgEpochs:
         method._bind(self.segments.gradient_memory, self.segments.mean_gradient)
         self.remembers = method.step_count > 0
 
+    def is_outdated(self):
+        """Never: hyper-parameters are fixed during a run."""
+        return False
+
     def check_memory(self):
         """Find out whether a gradient memory that an optimizer brings is that of these samples.
 

@@ -39,6 +39,14 @@ def complete_result(result, optimizers):
         raise ValueError(f"`optimizer` must be a whole result of fastopt.minimize, got none of its {shown(missing)}.")
 
 
+def has_scheduled_group(saved):
+    """Whether a state dictionary, of which nothing is known yet, has an array whose learning rate is a schedule."""
+    groups = saved.get("groups")
+    return isinstance(groups, list) and any(
+        isinstance(each, dict) and each.get("learning_rate", 0.0) is None for each in groups
+    )
+
+
 def refuse_unused(name):
     """Raise for the optimizer of a run, if there was none."""
     raise ValueError(
@@ -113,7 +121,7 @@ def _gradient(name, value, param):
             "rows": saved_runs.array(param.dtype, (None, *param.shape[1:]))}  # fmt: skip
     sparse = {"kind": text, "format": text, "matrix": flag, "shape": _shape_of(param), "coords": _list_of(_indices),
               "values": saved_runs.array(param.dtype, (None,))}  # fmt: skip
-    schemas = {"dense": dense, "rows": rows, "sparse": sparse}
+    schemas = {"dense": dense, "rows": rows, "sparse": sparse, "none": {"kind": text}}
     if not isinstance(kind, str) or kind not in schemas:
         raise ValueError(f"`{name}['kind']` must be one of {', '.join(schemas)}, got {shown(kind)}.")
     return saved_runs.record(schemas[kind])(name, value)

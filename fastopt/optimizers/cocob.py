@@ -60,7 +60,7 @@ class COCOB(Optimizer):
     rule = "cocob"
     learning_rate = LearningRate(1.0)
     alpha = Real(100.0, "[0, inf)")
-    epsilon = Real(1e-8, "[0, inf)")
+    epsilon = Real(1e-8, "[0, inf)", initial=True)
 
     @staticmethod
     def _check_combination(values):

@@ -59,8 +59,8 @@ class MoMo(Optimizer):
 
     rule = "momo"
     learning_rate = LearningRate(1.0)
-    beta = Real(0.9, "[0, 1)")
-    lower_bound = Real(0.0, "(-inf, inf)")
+    beta = Real(0.9, "[0, 1)", joint=True)
+    lower_bound = Real(0.0, "(-inf, inf)", joint=True)
 
     @staticmethod
     def _check_combination(values):
