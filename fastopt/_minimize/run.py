@@ -351,7 +351,7 @@ class Run(SavedRun, StartedRun):
             value, finite = self.evaluate.value(view, ()), False
         if status in stopping.REGULAR and not finite:
             status = stopping.NONFINITE_LOSS
-        elif status == BUDGET and self.nit == 0 and self.stationary_for(gradient):
+        elif status == BUDGET and self.nit == 0 and self.leads_nowhere((), value, gradient):
             self.start.stationary, status = True, stopping.CONVERGED
         return value, gradient, status
 

@@ -30,7 +30,7 @@ MESSAGES = {
 }
 USED_UP = "The data are used up."
 RETURNED = "The start is returned."
-STATIONARY = "The starting point is stationary: no direction leads downhill from there."
+STATIONARY = "The starting point is stationary: no direction leads downhill from there{shown}."
 
 
 def message(status, start, unit, run):
@@ -41,7 +41,7 @@ def message(status, start, unit, run):
     if status == BUDGET and run.batches.used_up:
         return USED_UP
     if status == CONVERGED and run.start.stationary:
-        return STATIONARY
+        return STATIONARY.format(shown=", as far as differences show" if run.evaluate.approximate else "")
     unit = unit if run.nit >= run.limit else "epochs"
     return MESSAGES[status].format(unit=unit, nit=run.nit, start=start, by=run.stopped_by)
 
