@@ -1,5 +1,6 @@
 """Checks of what `minimize` is given, and their messages; fastopt/_validation/__init__.py says in which style."""
 
+import contextlib
 import decimal
 import numbers
 import operator
@@ -67,6 +68,9 @@ def gradient(value, x):
     """Return what an objective gave as a gradient as an array like x, as SciPy does; other types are left to step()."""
     if isinstance(value, (list, tuple, float, int, np.generic)):
         value = np.array(value, x.dtype, ndmin=min(x.ndim, 1))
+    elif not isinstance(value, np.ndarray) and hasattr(type(value), "__array__"):  # of pandas, JAX, torch and others
+        with contextlib.suppress(Exception):  # each library has its own for what cannot be one
+            value = np.asarray(value)
     return _array_like(value, x) if isinstance(value, np.ndarray) and not is_masked(value) else value
 
 
