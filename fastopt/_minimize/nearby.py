@@ -30,8 +30,8 @@ def is_minimum(fun, x, value, sense, bounds, error):
         The relative rounding error of the objective.
     """
     scale, unseen = np.maximum(1.0, np.abs(x)), ROUNDING_ERRORS * error * abs(value)
-    for k in range(x.size):
-        sides = [side for side in (1.0, -1.0) if _is_inside(x, k, side * error**FAR * scale[k], bounds)]
+    for k in range(x.size):  # below first: differences are mostly forward, and what they see is known
+        sides = [side for side in (-1.0, 1.0) if _is_inside(x, k, side * error**FAR * scale[k], bounds)]
         for side in sides:
             near = sense * (fun(_moved(x, k, side * error**NEAR * scale[k])) - value)
             if not near >= -unseen:
