@@ -13,7 +13,7 @@ from .._types import ArrayLike, StrPath, Structure
 from .._validation import minimize as checks
 from .._validation import saved_runs, starting_points
 from ..objectives._base import Objective
-from . import arguments, noise, stopping
+from . import arguments, messages, noise, stopping
 from .batches import NoSamples
 from .bounds import Projection
 from .callbacks import callback_of, epoch_callback_of
@@ -216,7 +216,7 @@ def minimize(
     == ======= =====================================================================================================
     0  success the smoothed loss has settled (`tol`, `patience`), or nothing leads downhill from the start
     1  success all iterations, epochs or data are used up; no success if `tol` was given, or the budget was 0
-    2  failure the objective became NaN or infinite; x is the last finite one
+    2  failure the objective is NaN or infinite at `x`, as it became after a step, or was at the start
     3  failure the gradient became NaN or infinite (only with ``nonfinite="raise"``, the default here)
     4  failure the parameters overflowed; x is that of the last epoch before
     5  success `bounds` leave a single point, where the objective is evaluated once
@@ -344,9 +344,9 @@ def _result(run, status, unit, tol):
     x = run.best_x if run.best_x is not None else run.answer(run.solution())
     value, gradient, status = run.evaluated(x, status)
     status, start = verdict(run, status, x, value)
-    message = stopping.message(status, start, unit, run)
+    message = messages.message(status, start, unit, run)
     if is_returned(run, status, value):
-        x, value, gradient, message = run.start.x, run.start.value, None, f"{message} {stopping.RETURNED}"
+        x, value, gradient, message = run.start.x, run.start.value, None, f"{message} {messages.RETURNED}"
     result = OptimizeResult(
         x=run.params.structured(x),
         fun=value,

@@ -17,10 +17,10 @@ class Evaluator:
     """Base: the user's function, its extra arguments, and how often it was called.
 
     `at_x` says whether value and gradient of an iteration are those at the parameters themselves, `approximate` whether
-    the gradient is made of values.
+    the gradient is made of values; `gain` is the learning rate that goes with the gradients, if one does.
     """
 
-    at_x, approximate = True, False
+    at_x, approximate, gain = True, False, None
 
     in_structure = False  # whether gradients come in the structure of x0, from the user, or as vectors
 

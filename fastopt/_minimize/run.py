@@ -109,6 +109,11 @@ class Run(SavedRun, StartedRun):
         """The parameters as one vector."""
         return self.params.vector
 
+    @property
+    def has_tol(self):
+        """Whether the run ends when a loss has settled."""
+        return self.watch.tol is not None or self.early_stopping is not None
+
     def begin(self):
         """The run begins, and is not gone on with."""
         self.batches.begin()

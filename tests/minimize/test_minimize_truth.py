@@ -428,3 +428,47 @@ def test_value_that_is_not_a_number_at_the_start_ends_no_run_that_does_not_meet_
 def test_rosenbrock(method):
     res = minimize(rosen, np.full(4, 3.0), method=method, jac=rosen_der, options={"learning_rate": 0.01})
     assert res.success and res.fun < rosen(np.full(4, 3.0))
+
+
+# --- what messages advise --------------------------------------------------------------------------------------
+
+
+def test_advice_names_what_the_method_has():
+    objective = objectives.Huber(*wine())
+    res = minimize(objective, np.zeros(13), method="svrg", rng=0, options={"learning_rate": 1e3})
+    assert res.status == 6 and res.message.endswith("Try a smaller `learning_rate`, or scale the data.")
+    res = minimize(lambda x: (x @ x, -2 * x), np.ones(3), jac=True, method="adam", options={"learning_rate": 0.1})
+    names = "`learning_rate`, `clip_norm` or `clip_value`"
+    assert res.status == 6 and res.message.endswith(f"Try a smaller {names}, or scale the parameters.")
+    res = minimize(lambda x: 1.0, np.ones(3), jac="spsa", options={"maxiter": 50})
+    assert res.status == 7 and "Try more iterations, or a larger `spsa_step`; if `x0` or" in res.message
+
+
+@pytest.mark.parametrize(("at", "status"), [(1e90, 7), (1e120, 2), (1e-90, 6)])
+def test_parameters_of_extreme_size_are_to_be_scaled(at, status):
+    """The state of the default method overflows, or its first distance is too large."""
+
+    def fun(x):
+        away = x / at - 1
+        return float(away @ away) * at**2, 2 * away * at
+
+    x0 = np.full(3, 3 * at)
+    res = minimize(fun, x0, jac=True)
+    assert (res.status, res.success) == (status, False) and " scale " in res.message
+
+    def scaled(z):
+        value, gradient = fun(at * z)
+        return value / at**2, gradient / at
+
+    res = minimize(scaled, x0 / at, jac=True)
+    assert res.success and res.x == pytest.approx(np.ones(3), abs=1e-6)
+
+
+def test_loss_that_settles_at_a_high_rate_is_said_to():
+    """The default rate falls over the whole budget: what has settled before is the noise of the steps."""
+    res = minimize(rosen, [-1.2, 1.0], jac=rosen_der, tol=0.1)
+    assert res.status == 0 and res.fun > 1
+    share = res.history["learning_rate"][-1]
+    assert res.message.endswith(f"still {share:.0%} of its first value; with fewer iterations it falls to 0.")
+    again = minimize(rosen, [-1.2, 1.0], jac=rosen_der, options={"maxiter": res.nit})
+    assert again.fun < 1e-3 and "still" not in again.message
