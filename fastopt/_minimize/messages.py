@@ -2,7 +2,15 @@
 
 from ..schedules import cosine_decay
 from .stopping import (
-    BUDGET, CALLBACK, CONVERGED, FIXED, NO_BETTER, NONFINITE_GRADIENT, NONFINITE_LOSS, NONFINITE_PARAMETERS, RISEN,
+    BUDGET,
+    CALLBACK,
+    CONVERGED,
+    FIXED,
+    NO_BETTER,
+    NONFINITE_GRADIENT,
+    NONFINITE_LOSS,
+    NONFINITE_PARAMETERS,
+    RISEN,
 )  # fmt: skip
 
 MESSAGES = {
@@ -82,4 +90,9 @@ def _to_get_on(run):
     scale = "if `x0` or the objective is very large or very small, scale it."
     if run.evaluate.gain is not None:
         return f"Try more iterations, or a larger `spsa_step`; {scale}"
+    if run.optimizer._last_rate == 0:
+        return (
+            "Its schedule has brought the learning rate to 0: assign another to it, such as "
+            "optimizer.learning_rate = 0.1."
+        )
     return f"Try a larger `learning_rate` or more iterations, and check the gradient; {scale}"
