@@ -35,7 +35,7 @@ AT_START = {
 STATIONARY = "The starting point is stationary: no direction leads downhill from there{shown}."
 USED_UP = "The data are used up."
 UNSETTLED = "The loss has not settled within `tol`."
-STILL_HIGH = "The learning rate was still {share:.0%} of its first value; with fewer iterations it falls to 0."
+STILL_HIGH = "The learning rate was still {share:.0%} of its first value. With fewer iterations it falls to 0."
 RETURNED = "The start is returned."
 
 # Hyper-parameters that make steps smaller, as far as an optimizer has them.

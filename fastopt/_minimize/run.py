@@ -95,7 +95,7 @@ class Run(SavedRun, StartedRun):
         self.calls_back = self.callback is not None or self.epoch_callback is not None
         self.stopped_by = self.epoch_solution = None
         self.nit = self.nepoch = 0
-        self.saved_nit = None
+        self.saved_nit = self.saved_file = None  # of the last checkpoint of this call
         self.in_epoch = False
         self.consistent = True  # no iteration is half done: after Ctrl-C the state may be saved
         self.overflowed = False  # and x is the solution of an earlier epoch

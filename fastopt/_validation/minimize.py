@@ -4,7 +4,6 @@ import contextlib
 import decimal
 import numbers
 import operator
-import os
 import sys
 import warnings
 from collections.abc import Mapping
@@ -272,24 +271,3 @@ def refuse_constraints():
 def warn_unused_derivative(name):
     """SciPy's warning for a second derivative, which is not used."""
     warn_caller(f"Method does not use Hessian information ({name}).", RuntimeWarning)
-
-
-# --- checkpoints -----------------------------------------------------------------------------------------
-
-
-def checkpoint_path(option, value):
-    """Return a path as a string; its folder must exist."""
-    name = path(option, value)
-    if not name or os.path.isdir(name):
-        raise ValueError(f"`{option}` must be a file, got {shown(name)}.")
-    if not os.path.isdir(os.path.dirname(name) or "."):
-        raise FileNotFoundError(f"`{option}` must be a file in a folder that exists, got {shown(name)}.")
-    return name
-
-
-def path(name, value):
-    """Return a path as a string."""
-    try:
-        return os.fsdecode(value)
-    except TypeError:
-        raise TypeError(f"`{name}` must be a path, got {shown(value)}.") from None

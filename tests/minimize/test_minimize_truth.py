@@ -469,6 +469,6 @@ def test_loss_that_settles_at_a_high_rate_is_said_to():
     res = minimize(rosen, [-1.2, 1.0], jac=rosen_der, tol=0.1)
     assert res.status == 0 and res.fun > 1
     share = res.history["learning_rate"][-1]
-    assert res.message.endswith(f"still {share:.0%} of its first value; with fewer iterations it falls to 0.")
+    assert res.message.endswith(f"still {share:.0%} of its first value. With fewer iterations it falls to 0.")
     again = minimize(rosen, [-1.2, 1.0], jac=rosen_der, options={"maxiter": res.nit})
     assert again.fun < 1e-3 and "still" not in again.message
