@@ -20,8 +20,9 @@ from .callbacks import callback_of, epoch_callback_of
 from .early_stopping import EarlyStopping
 from .finite_sums import BuiltInEvaluator, FiniteSumRun
 from .held_out import validation_loss
+from .parts import RunParts
 from .report import History, Progress, show
-from .run import Run, RunParts
+from .run import Run
 from .scipy_method import scipy_method
 from .settings import Method, Settings
 from .start import Start, is_returned, verdict

@@ -33,7 +33,8 @@ class SavedRun:
         path = self.settings.checkpoint
         if path is None:
             return
-        if self.saved_file is not None and state_of_file(path) not in (self.saved_file, None):
+        mine, self.saved_file = self.saved_file, None  # not known again before the new one is there
+        if mine is not None and state_of_file(path) not in (mine, None):
             checkpoint_paths.warn_shared(path)
         _checkpoint.write(path, "minimize", {"identity": self.identity, "run": self.snapshot()})
         self.saved_nit, self.saved_file = self.nit, state_of_file(path)
