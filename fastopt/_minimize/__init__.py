@@ -95,7 +95,8 @@ def minimize(
         with an OptimizeResult with `x`, `fun` (of the iteration's batch, before its step; of a built-in objective with
         the penalties after it), `nit` and `nepoch`; else as ``callback(x)``. Both are given copies of the parameters,
         at which gradients are taken; the optimizer's solution may be another. `x` and `fun` of a result are computed
-        when they are read, or after the call if it is kept. It may raise StopIteration to end the run.
+        when they are read, or after the call if it is kept: with built-in objectives and penalties that is a pass over
+        all of `x`, which ``callback(x)`` takes in every iteration. It may raise StopIteration to end the run.
     options : dict, optional
         Hyper-parameters of the method (`learning_rate` may be a schedule; `reduce_on_plateau` is given the losses
         of the epochs), and:
