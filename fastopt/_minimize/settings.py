@@ -117,7 +117,8 @@ class Method:
         self.name = getattr(kind, "__name__", type(kind).__name__)
         declared = method._declared if self.is_class else {}
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}
-        validation.warn_unknown_options([*options], [*declared, *(each.name for each in dataclasses.fields(Settings))])
+        own = [each.name for each in dataclasses.fields(Settings)]
+        validation.warn_unknown_options([*options], [*declared, *own], () if self.made is None else self.made._declared)
 
     @property
     def needs_budget(self):

@@ -245,12 +245,18 @@ def tolerance(value):
     return None if value is None else real("tol", value, "[0, inf)")
 
 
-def warn_unknown_options(given, known):
-    """SciPy's warning, for the caller of minimize(), and what the names may stand for."""
+def warn_unknown_options(given, known, of_optimizer=()):
+    """SciPy's warning, for the caller of minimize(), and what the names may stand for.
+
+    `of_optimizer` are hyper-parameters of an optimizer that goes on with its own.
+    """
     from scipy.optimize import OptimizeWarning
 
     if given:
-        hints = {name: names.hint(name, known).strip() for name in given[:MOST_LISTED]}
+        hints = {
+            name: "Assign it to the optimizer." if name in of_optimizer else names.hint(name, known).strip()
+            for name in given[:MOST_LISTED]
+        }
         listed = [f"{name} ({hint})" if hint else f"{name}" for name, hint in hints.items()]
         rest = ["..."] * (len(given) > MOST_LISTED)
         warn_caller(f"Unknown solver options: {', '.join(listed + rest)}", OptimizeWarning)
