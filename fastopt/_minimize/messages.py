@@ -90,7 +90,7 @@ def _to_get_on(run):
     scale = "if `x0` or the objective is very large or very small, scale it."
     if run.evaluate.gain is not None:
         return f"Try more iterations, or a larger `spsa_step`; {scale}"
-    if run.optimizer._last_rate == 0:
+    if callable(run.optimizer._values["learning_rate"]) and run.optimizer._last_rate == 0:
         return (
             "Its schedule has brought the learning rate to 0: assign another to it, such as "
             "optimizer.learning_rate = 0.1."
