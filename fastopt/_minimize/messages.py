@@ -66,7 +66,7 @@ def message(status, start, unit, run):
 def _share_of_first_rate(run):
     """Of a learning rate that is to fall over the whole budget, as that of the default method; 0 of others."""
     rate = run.optimizer._values["learning_rate"]
-    falls = isinstance(rate, cosine_decay) and rate.decay_steps == run.limit
+    falls = isinstance(rate, cosine_decay) and rate.decay_steps == run.limit and rate(0) > 0
     return run.optimizer._last_rate / rate(0) if falls else 0.0
 
 

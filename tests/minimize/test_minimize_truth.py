@@ -472,3 +472,9 @@ def test_loss_that_settles_at_a_high_rate_is_said_to():
     assert res.message.endswith(f"still {share:.0%} of its first value. With fewer iterations it falls to 0.")
     again = minimize(rosen, [-1.2, 1.0], jac=rosen_der, options={"maxiter": res.nit})
     assert again.fun < 1e-3 and "still" not in again.message
+
+
+def test_rate_of_nothing_that_settles_has_not_fallen():
+    options = {"learning_rate": schedules.cosine_decay(0.0, 1000), "maxiter": 1000}
+    res = minimize(bowl, np.zeros(3), jac=True, method="sgd", tol=1e-3, options=options)
+    assert (res.status, res.nit) == (7, 220) and res.message.endswith("such as optimizer.learning_rate = 0.1.")
