@@ -81,6 +81,7 @@ cdef class GroupTable:
 
 cdef class Grouped(Bound):
     cdef GroupTable table             # whose memory C reads
+    cdef bint scheduled               # it has schedules
 
     cdef GroupTable regrouped(self, dict values, list own_of_arrays, dict carry, list carry_of_arrays)
     cdef void take_groups(self, GroupTable table) noexcept

@@ -104,7 +104,8 @@ cdef class Engine(Grouped):
         self.acquire("step()")
         try:
             # A schedule and a value are the caller's code, which may do anything to the arrays: before their checks.
-            self.read_rates(self.it.t)
+            if self.scheduled:
+                self.read_rates(self.it.t)
             self.it.value = self.checked_value(value)
             self.bind_gradients(grad)
             self.apply()

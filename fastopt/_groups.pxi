@@ -73,6 +73,7 @@ cdef class Grouped(Bound):
     cdef void take_groups(self, GroupTable table) noexcept:
         cdef Py_ssize_t k
         self.table, self.it.groups, self.it.n_groups = table, table.groups, table.n
+        self.scheduled = len(table.schedules) > 0
         for k in range(self.it.work.n_arrays):
             self.it.work.arrays[k].group = table.of_arrays[k]
 

@@ -15,9 +15,12 @@ from .._validation import minimize as validation
 from .._validation import saved_results, saved_runs
 from .._validation.parameters import flat_parameters
 from ..optimizers import OPTIMIZERS, Optimizer
+from . import schedules
 from .files import contents_of, fits_optimizer, read
 
 KINDS_OF_OPTIMIZERS = (Optimizer, FiniteSumMethod)
+# What files of versions before 0.2 do not have.
+OPTIONAL = {"schedule": schedules.check, "own_schedules": schedules.check_each}
 CLASSES = {cls.__name__: cls for cls in (OPTIMIZERS | FINITE_SUM_METHODS).values()}
 
 
@@ -41,8 +44,15 @@ def tree_of(result):
         "jac": [] if result["jac"] is None else [_parts(each) for each in flat(result["jac"], keys)],
         "history": dict(result["history"]),
         "optimizer": optimizer._snapshot(),
+        "schedule": schedules.tree_of(optimizer._values["learning_rate"]),
+        "own_schedules": [schedules.tree_of(values["learning_rate"]) for values in optimizer._values_of_arrays()],
         **{name: result[name] for name in saved_results.PLAIN},
     }
+
+
+def flat_keys(keys):
+    """The keys of arrays one by one: those of a dict, or the indices of a list."""
+    return keys if isinstance(keys, tuple) else range(keys or 1)
 
 
 def flat(structured, keys):
@@ -61,7 +71,8 @@ def load_result(path: StrPath | BinaryIO, method: Callable[[Any], Any] | None = 
         The file. What is open for reading is read from its position to its end.
     method : callable, optional
         Makes the optimizer of the parameters, in their structure: a class, or a function as `minimize` takes it.
-        Needed for a class that is not of fastopt and for a learning rate that was a schedule: neither is in the file.
+        Needed for a class that is not of fastopt, and for a schedule that is not one of `fastopt.schedules`, as those
+        of ``jac="spsa"``: their code is not in the file.
 
     Returns
     -------
@@ -106,11 +117,17 @@ def load_result(path: StrPath | BinaryIO, method: Callable[[Any], Any] | None = 
         validation.function("method", method)
     tree = read(path, "result")
     with contents_of(path):
-        saved = saved_runs.record(_schema(tree))("result", tree)
+        saved = {
+            "schedule": None,
+            "own_schedules": [],
+            **saved_runs.record(_schema(tree), optional=OPTIONAL)("result", tree),
+        }
         params, keys = saved.pop("params"), saved.pop("keys")
         jac = [_together(each) for each in saved["jac"]]
         cls = CLASSES.get(saved.pop("class"))
-        optimizer = _made_again(cls, saved["optimizer"], in_structure(params, keys)) if method is None else None
+        if method is None:
+            rates = saved["schedule"], saved["own_schedules"]
+            optimizer = _made_again(cls, *rates, saved["optimizer"], params, keys)
     if method is not None:
         own = in_structure(params, keys)
         optimizer = validation.made_optimizer(method(own), in_structure(params, keys), KINDS_OF_OPTIMIZERS)
@@ -139,13 +156,18 @@ def _schema(tree):
     }
 
 
-def _made_again(cls, saved, params):
+def _made_again(cls, schedule, own_schedules, saved, params, keys):
     """The optimizer of the parameters with its state; None where it cannot be known how it was made."""
     rate = saved_runs.entries("result['optimizer']", saved, ("learning_rate",))["learning_rate"]
-    if cls is None or rate is None or saved_results.has_scheduled_group(saved):
+    rate = schedule if rate is None else rate
+    groups = saved_results.scheduled_groups(saved, own_schedules, flat_keys(keys))
+    if cls is None or rate is None or groups is None:
         return None
     values = {} if cls in FINITE_SUM_METHODS.values() else saved.get("hyperparameters")
-    optimizer = cls(params, learning_rate=rate, **saved_runs.a_dict("result['optimizer']['hyperparameters']", values))
+    values = saved_runs.a_dict("result['optimizer']['hyperparameters']", values) | (
+        {"groups": groups} if groups else {}
+    )
+    optimizer = cls(in_structure(params, keys), learning_rate=rate, **values)
     optimizer._load(saved, ())
     return optimizer
 

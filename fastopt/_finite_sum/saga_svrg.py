@@ -67,6 +67,9 @@ class FiniteSumMethod(KnownAttributes):
     def _flat_params(self):
         return (self.params,)
 
+    def _values_of_arrays(self):
+        return [self._values]
+
     @property
     def _rates(self):
         return [self._values["learning_rate"]]

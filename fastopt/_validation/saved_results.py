@@ -39,12 +39,18 @@ def complete_result(result, optimizers):
         raise ValueError(f"`optimizer` must be a whole result of fastopt.minimize, got none of its {shown(missing)}.")
 
 
-def has_scheduled_group(saved):
-    """Whether a state dictionary, of which nothing is known yet, has an array whose learning rate is a schedule."""
+def scheduled_groups(saved, schedules, keys):
+    """The arrays whose learning rates were schedules, of a state dictionary of which nothing is known yet.
+
+    Returns them as `groups` with these schedules, of which there is one, or None, for each array; None if one is not
+    known.
+    """
     groups = saved.get("groups")
-    return isinstance(groups, list) and any(
-        isinstance(each, dict) and each.get("learning_rate", 0.0) is None for each in groups
-    )
+    records = [each for each in groups if isinstance(each, dict)] if isinstance(groups, list) else []
+    arrays = [each.get("array") for each in records if each.get("learning_rate", 0.0) is None]
+    if not all(type(k) is int and 0 <= k < min(len(schedules), len(keys)) and schedules[k] is not None for k in arrays):
+        return None
+    return {keys[k]: {"learning_rate": schedules[k]} for k in arrays}
 
 
 def refuse_unused(name):
@@ -67,6 +73,14 @@ def text(name, value):
     if not isinstance(value, str):
         raise TypeError(f"`{name}` must be a string, got {type(value).__name__}.")
     return value
+
+
+def made(name, cls, parameters):
+    """Return what a class makes of saved parameters; it checks them itself."""
+    try:
+        return cls(**parameters)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`{name}` must have parameters of {cls.__name__}: {error}") from None
 
 
 def structure(name, value):

@@ -74,7 +74,9 @@ def sparse_note(rule, values):
 def own_numbers_note(cls):
     """What a docstring says about the numbers that arrays may have for themselves."""
     own = [f"`{name}`" for name, each in cls._declared.items() if each.is_number and not each.joint]
-    text = f"in a list; of {', '.join(own[:-1])} and {own[-1]}. ``opt.groups[key].weight_decay = 0.0`` sets one later."
+    text = (
+        f"in a list, any of {', '.join(own[:-1])} and {own[-1]}. ``opt.groups[key].weight_decay = 0.0`` sets one later."
+    )
     return textwrap.fill(text, 112, initial_indent="    ", subsequent_indent="    ")
 
 

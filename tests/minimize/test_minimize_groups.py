@@ -116,14 +116,24 @@ def test_a_result_with_a_gradient_that_lacks_arrays_is_saved(path):
     assert loaded.optimizer.groups == res.optimizer.groups
 
 
-def test_a_result_whose_group_had_a_schedule_needs_a_method(path):
+@pytest.mark.parametrize("known", [True, False])
+def test_a_result_whose_group_had_a_schedule(known, path):
+    """A schedule of fastopt is in the file; any other needs a method."""
+    schedule = schedules.step_decay(0.1, 2, 0.5) if known else lambda t: 0.1 * 0.5 ** (t // 2)
+
     def method(x):
-        return fastopt.Adam(x, 0.1, groups={"b": {"learning_rate": schedules.step_decay(0.1, 2, 0.5)}})
+        return fastopt.Adam(x, 0.1, groups={"b": {"learning_rate": schedule}, "w": {"beta_1": 0.5}})
 
     res = minimize(bowl, start("dict"), method=method, jac=True, options={"maxiter": 5})
     fastopt.save(path, res)
-    assert fastopt.load_result(path).optimizer is None
-    assert fastopt.load_result(path, method).optimizer.step_count == 5
+    loaded = fastopt.load_result(path).optimizer
+    assert (loaded is not None) == known
+    for again in (loaded, fastopt.load_result(path, method).optimizer):
+        if again is not None:
+            assert again.step_count == 5 and again.groups["w"].beta_1 == 0.5
+            again.step(bowl(again.params)[1])
+    res.optimizer.step(bowl(res.optimizer.params)[1])
+    assert bits(again.params) == bits(res.optimizer.params)
 
 
 def test_a_start_at_which_the_other_arrays_are_at_their_best_ends_at_once():
