@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 import scipy.sparse
+import timing
 from scipy.special import expit
 
 import fastopt
@@ -90,6 +91,24 @@ def dense_steps(name, n, dtype, num_threads, **hyper):
     """Steps of an optimizer over all n entries."""
     params, grad = dense_problem(n, dtype)
     return repeated_step(optimizer(name, params, num_threads=num_threads, **hyper), [grad])
+
+
+def steps_of_arrays(name, groups, num_threads):
+    """Steps over a thousand arrays of a thousand entries each, which are float32."""
+    if groups is not None and "groups" not in inspect.signature(fastopt.OPTIMIZERS[name]).parameters:
+        raise NotImplementedError("this commit has no groups")
+    keywords = {"num_threads": num_threads} | ({} if groups is None else {"groups": groups})
+    opt = fastopt.OPTIMIZERS[name]([constant(1000) for _ in range(1000)], **keywords)
+    grads = [constant(1000) for _ in range(1000)]
+    return lambda: opt.step(grads)
+
+
+def time_by_one_group(name, num_threads):
+    """How long such a step takes with two groups of 500 arrays each, by that without groups."""
+    two = {k: {"learning_rate": 1e-4} for k in range(500)}
+    runs = {"one": steps_of_arrays(name, None, num_threads), "two": steps_of_arrays(name, two, num_threads)}
+    times = timing.interleaved(runs)
+    return times["two"] / times["one"]
 
 
 # Sparse steps

@@ -2,7 +2,8 @@
 
 No maths and no messages here: kernels are in csrc/, what users read is in _validation/. An `Engine` holds
 the bound arrays and reads their memory; it owns the argument block, not the arrays. Parts of this module:
-_tables.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is what a step works on.
+_tables.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is what a step works on, _groups.pxi
+the hyper-parameters that it works with.
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
