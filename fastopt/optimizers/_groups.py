@@ -222,10 +222,10 @@ def loaded(cls, values, records, former, keys):
 def loaded_schedules(values, saved, keys):
     """Pairs of each schedule that has a state in a state dictionary, and that state."""
     found = {}
-    if saved["schedule"] is not None:
+    if saved["learning_rate"] is None and saved["schedule"] is not None:
         found[id(values["learning_rate"])] = values["learning_rate"], saved["schedule"]
     for record in saved["groups"]:
-        if record.get("schedule") is not None:
+        if record.get("learning_rate", 0.0) is None and record["schedule"] is not None:
             schedule = values["groups"][keys_of(keys)[record["array"]]]["learning_rate"]
             found.setdefault(id(schedule), (schedule, record["schedule"]))
     return [*found.values()]

@@ -249,13 +249,11 @@ def without(structure, key):
 
 
 UNFIT = {
-    "missing": ("dict", lambda g: without(g, "bias")),
     "unknown": ("dict", lambda g: g | {"more": g["bias"]}),
     "list for a dict": ("dict", lambda g: list(g.values())),
     "array for a dict": ("dict", lambda g: g["table"]),
     "shape of an entry": ("dict", lambda g: g | {"table": g["table"].T}),
     "row for a table": ("dict", lambda g: g | {"table": g["table"].reshape(1, -1)}),
-    "none": ("dict", lambda g: g | {"table": None}),
     "too few": ("list", lambda g: g[:2]),
     "dict for a list": ("list", lambda g: dict(enumerate(g))),
     "complex": ("list", lambda g: [g[0].astype(complex), *g[1:]]),
