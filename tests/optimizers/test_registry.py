@@ -102,6 +102,17 @@ def test_docstring_describes_every_parameter(cls):
         assert f"``{slot}``" in cls.__doc__ or "As for `Adam`" in cls.__doc__ or "State as for" in cls.__doc__
 
 
+def test_every_optimizer_is_in_the_table_of_exact_steps():
+    """Those whose steps depend on sums over arrays in one row, where other pages look for them."""
+    rows = re.findall(r"^\| (`.*?) \|(.*)", (ROOT / "docs/sparse.md").read_text(), re.M)
+    named = [re.findall(r"`(\w+)`", optimizers) for optimizers, _ in rows]
+    assert {name for names in named for name in names} - {"weight_decay"} == {
+        cls.__name__ for cls in fastopt.OPTIMIZERS.values()
+    }
+    (coupled,) = [names for names, (_, rest) in zip(named, rows, strict=True) if "both are a dense pass" in rest]
+    assert {*coupled} == {cls.__name__ for cls in fastopt.OPTIMIZERS.values() if _core.couples_entries(cls.rule)}
+
+
 def test_registry_lookup():
     assert fastopt.get_optimizer("adam") is fastopt.Adam
     assert fastopt.get_optimizer("AdamW") is fastopt.AdamW
