@@ -66,6 +66,7 @@ class ScheduleFreeAdamW(ScheduleFree):
     """
 
     rule = "schedulefreeadamw"
+    _decoupled_decay = r"Move z by :math:`-\eta_t'` ``* weight_decay * p`` instead, as in the formula."
     learning_rate = LearningRate(0.0025)
     beta_1 = Real(0.9, "(0, 1]")
     beta_2 = Real(0.999, "[0, 1)")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import reference
+from cases import is_refused
 
 import fastopt
 from fastopt import _core
@@ -100,6 +101,13 @@ def test_docstring_describes_every_parameter(cls):
         assert section in cls.__doc__
     for slot in _core.rule_slots(cls.rule, all_options(cls)):
         assert f"``{slot}``" in cls.__doc__ or "As for `Adam`" in cls.__doc__ or "State as for" in cls.__doc__
+
+
+@pytest.mark.parametrize("cls", fastopt.OPTIMIZERS.values())
+def test_docstring_says_where_weight_decay_cannot_be_decoupled(cls):
+    refuses = is_refused(cls, {"weight_decay": 0.1, "decoupled_weight_decay": True})
+    assert (f"Must be False for {cls.__name__}, " in cls.__doc__) == refuses
+    assert ("* weight_decay`` before the update instead" in cls.__doc__) <= (not refuses)
 
 
 def test_every_optimizer_is_in_the_table_of_exact_steps():
