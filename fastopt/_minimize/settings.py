@@ -136,6 +136,8 @@ class Method:
             return validation.made_optimizer(self.make(x), params.structured(params.vector), Optimizer)
         if self.needs_objective:
             return self.make(x, **self.hyperparameters)
+        if not self.make._takes_vectors:
+            validation.matrices(params.own, params.keys, self.name)
         budget = most_iterations if self.needs_budget else None
         chosen = untuned.hyperparameters(params.vector, budget) if self.untuned else {}
         return self.make(x, **{"nonfinite": "raise", **chosen, **self.hyperparameters})
