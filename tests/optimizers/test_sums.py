@@ -9,7 +9,7 @@ import pytest
 import scipy.linalg
 import scipy.sparse
 import threadpoolctl
-from cases import BY_ROWS, COUPLED, DTYPES, ISAS, form_id
+from cases import BY_ROWS, COUPLED, DTYPES, ISAS, couples_arrays, form_id
 from helpers import bits, refused, spread
 from reference import Reference
 
@@ -157,7 +157,7 @@ def test_refused_gradients_leave_no_sums(case, value, rng):
         assert (skips.skipped_steps, skips.step_count) == (2, 2)
 
 
-@pytest.mark.parametrize("case", [case for case in WITH_SUMS if case[0] in (fastopt.LARS, fastopt.LAMB)], ids=form_id)
+@pytest.mark.parametrize("case", [case for case in COUPLED if not couples_arrays(case[0])], ids=form_id)
 def test_an_array_in_a_list_moves_as_it_does_alone(case, rng):
     """As long as all of them together have few blocks: else the parts of a sum are larger."""
     cls, keywords = case
