@@ -143,8 +143,8 @@ def matrices(arrays, keys, name):
     for k, array in enumerate(arrays):
         if array.ndim < 2:
             raise ValueError(
-                f"{label('x0', keys, k)} must be a matrix, or a stack of matrices, as {name} takes no vectors, got shape "
-                f'{array.shape}; pass another `method`, such as "adamw".'
+                f"{label('x0', keys, k)} must be a matrix, or a stack of matrices, as {name} takes no vectors, got "
+                f'shape {array.shape}; pass another `method`, such as "adamw".'
             )
 
 
