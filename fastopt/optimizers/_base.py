@@ -19,7 +19,8 @@ COMMON_PARAMETERS = """\
 weight_decay : float, default={weight_decay}
     Strength of weight decay, in [0, inf): {coupled_decay}
 decoupled_weight_decay : bool, default={decoupled_weight_decay}
-    Multiply the parameter by ``1 - learning_rate * weight_decay`` before the update instead.
+    Multiply the parameter by ``1 - learning_rate * weight_decay`` before the update instead. In float32 what is too
+    small for one step is added up and takes effect in later ones.
 maximize : bool, default=False
     Maximize instead of minimize: the sign of the gradient is reversed.
 clip_value : float, optional
