@@ -125,9 +125,10 @@ class Optimizer(KnownAttributes, _core.Engine):
         for name in hyperparameters:
             if name not in cls._declared:
                 _validation.optimizers.refuse_unknown_argument(cls.__name__, name, [*cls._declared])
-        bound = cls.__signature__.bind(None, *args, **hyperparameters)
-        bound.apply_defaults()
-        values = {name: each.check(bound.arguments[name]) for name, each in cls._declared.items()}
+        given = hyperparameters
+        if args:  # else there is nothing to bind, which takes longer than the checks
+            given = cls.__signature__.bind(None, *args, **hyperparameters).arguments
+        values = {name: each.check(given.get(name, each.default)) for name, each in cls._declared.items()}
         cls._check_combination(values)
         return values
 
