@@ -62,11 +62,15 @@ def sparse_note(rule, values):
     return note
 
 
+SMALL_DECAY = """ In float32 what is too small for
+    one step is added up and takes effect in later ones."""
+
+
 def common_parameters(cls):
     """What the docstring of a class says about the hyper-parameters that every optimizer has."""
     defaults = {name: each.default for name, each in cls._declared.items()}
     notes = {"sparse": sparse_note(cls.rule, defaults), "coupled_decay": cls._coupled_decay}
-    notes["decoupled_decay"] = cls._decoupled_decay
+    notes["decoupled_decay"] = f"{cls._decoupled_decay}{SMALL_DECAY}"
     if cls._no_decoupled_decay is not None:
         notes["decoupled_decay"] = f"Must be False for {cls.__name__}, {cls._no_decoupled_decay[0]}."
     return COMMON_PARAMETERS.format(**defaults | notes)
@@ -129,9 +133,10 @@ class Optimizer(KnownAttributes, _core.Engine):
         for name in hyperparameters:
             if name not in cls._declared:
                 _validation.optimizers.refuse_unknown_argument(cls.__name__, name, [*cls._declared])
-        bound = cls.__signature__.bind(None, *args, **hyperparameters)
-        bound.apply_defaults()
-        values = {name: each.check(bound.arguments[name]) for name, each in cls._declared.items()}
+        given = hyperparameters
+        if args:  # else there is nothing to bind, which takes longer than the checks
+            given = cls.__signature__.bind(None, *args, **hyperparameters).arguments
+        values = {name: each.check(given.get(name, each.default)) for name, each in cls._declared.items()}
         cls._check_together(values)
         return values
 
