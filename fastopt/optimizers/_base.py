@@ -62,8 +62,7 @@ def sparse_note(rule, values):
     return note
 
 
-SMALL_DECAY = """ In float32 what is too small for
-    one step is added up and takes effect in later ones."""
+SMALL_DECAY = "\n    In float32 what is too small for one step is added up and takes effect in later ones."
 
 
 def common_parameters(cls):
