@@ -22,6 +22,7 @@ cdef double evaluate(const fo_objective *objective, const void *w, fo_batch batc
 cdef void run_segment(const fo_segment *segment, fo_worker *workers) noexcept nogil
 cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads) noexcept nogil
 cdef void prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried) noexcept nogil
+cdef bint carries(const fo_optimizer *it) noexcept nogil
 cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil
 cdef void flush_saga_svrg(fo_saga_svrg *it) noexcept nogil
 
@@ -86,7 +87,7 @@ cdef class Grouped(Bound):
     cdef GroupTable regrouped(self, dict values, list own_of_arrays, dict carry, list carry_of_arrays)
     cdef void take_groups(self, GroupTable table) noexcept
     cdef int take_values(self, dict values) except -1
-    cdef dict carry_of(self, Py_ssize_t group)
+    cdef dict carry_of(self, const double *carried)
 
 
 cdef class Engine(Grouped):

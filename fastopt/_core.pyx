@@ -16,6 +16,7 @@ import numpy as np
 
 from . import _validation
 from ._validation.parameters import label
+from ._validation.state_dicts import OWED
 
 from ._csrc cimport *
 from ._memory cimport base_view, inside_its_memory, is_unchanged
@@ -46,11 +47,11 @@ cdef class Engine(Grouped):
 
     def _bind(self, str rule, tuple arrays, keys, dict slots, dict values, list own_of_arrays):
         """Take validated parameters, their state arrays by slot name, and validated hyper-parameters."""
-        cdef double[FO_MAX_CARRY] carried
+        cdef double[FO_N_CARRIED] carried
         self._bind_arrays(rule, arrays, keys, slots)
         self.bytes = fo_plan(&self.it.work, 0)  # of dense gradients, and of the pass that fills the state
-        self.it.rule.start(carried)
-        carry = {name: carried[k] for k, name in enumerate(names(self.it.rule.carry))}
+        fo_start_carried(self.it.rule, carried)
+        carry = self.carry_of(carried)
         self.take_values(values)
         self.take_groups(self.regrouped(values, own_of_arrays, carry, [carry] * len(arrays)))
 
@@ -198,10 +199,10 @@ cdef class Engine(Grouped):
 
     cdef void prepare_apart(self, int64_t t) noexcept:
         """The scalars of a pass that is no step: what steps carry over stays as it is."""
-        cdef double[FO_MAX_CARRY] carried
+        cdef double[FO_N_CARRIED] carried
         cdef Py_ssize_t k
         for k in range(self.it.n_groups):
-            self.it.rule.start(carried)
+            fo_start_carried(self.it.rule, carried)
             fo_prepare_scalars(&self.it, &self.it.groups[k], t, carried)
 
     cdef int flush(self) except -1:

@@ -39,6 +39,10 @@ cdef void prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, do
     fo_prepare_scalars(it, group, t, carried)
 
 
+cdef bint carries(const fo_optimizer *it) noexcept nogil:
+    return fo_carries(it)
+
+
 cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil:
     fo_run_saga_svrg(it)
 

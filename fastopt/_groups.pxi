@@ -67,6 +67,8 @@ cdef class Grouped(Bound):
         for k in range(table.n):
             for n, name in enumerate(names(self.it.rule.carry)):
                 table.groups[k].carried[n] = carries[k][name]
+            for n, name in enumerate(OWED):
+                table.groups[k].carried[FO_OWED_DECAY + n] = carries[k].get(name, 0.0)
         table.fill(self.it.rule, values)
         return table
 
@@ -112,21 +114,24 @@ cdef class Grouped(Bound):
         self.it.nonfinite = {"propagate": FO_PROPAGATE, "skip": FO_SKIP, "raise": FO_RAISE}[values["nonfinite"]]
         return 0
 
-    cdef dict carry_of(self, Py_ssize_t group):
+    cdef dict carry_of(self, const double *carried):
+        """Scalars that pass from step to step, by name; decay that is owed to float32 arrays, unless there is none."""
         cdef Py_ssize_t k
-        return {name: self.it.groups[group].carried[k] for k, name in enumerate(names(self.it.rule.carry))}
+        carry = {name: carried[k] for k, name in enumerate(names(self.it.rule.carry))}
+        owed = {name: carried[FO_OWED_DECAY + k] for k, name in enumerate(OWED)}
+        return carry | {name: value for name, value in owed.items() if value != 0}
 
     @property
     def _carry(self):
-        """Scalars that pass from step to step, by name: those of arrays with the hyper-parameters of the optimizer."""
+        """What steps carry for arrays with the hyper-parameters of the optimizer."""
         self.check_initialised()
-        return self.carry_of(0)
+        return self.carry_of(self.it.groups[0].carried)
 
     @property
     def _carry_of_arrays(self):
         """The same, of each array."""
         self.check_initialised()
-        carries = [self.carry_of(k) for k in range(self.it.n_groups)]
+        carries = [self.carry_of(self.it.groups[k].carried) for k in range(self.it.n_groups)]
         return [carries[k] for k in self.table.of_arrays]
 
     @property

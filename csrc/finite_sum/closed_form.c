@@ -26,8 +26,8 @@ void fo_solve_closed_form(const fo_minibatch *it, fo_array part, int64_t t, doub
     if (t == 0)
         return;
     group.learning_rate = learning_rate;
-    group.step.modified = 0;
     fo_prepare_scalars(&optimizer, &group, t, group.carried);
+    group.step.modified = 0;     /* the gradient is zero, and weight decay has been */
     fo_plan(&work, optimizer.form);
     fo_update(&work, optimizer.rule, optimizer.form, &group, num_threads);
 }

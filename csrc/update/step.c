@@ -4,6 +4,7 @@
 #include <string.h>
 #include "fastopt.h"
 #include "core/numerics.h"
+#include "update/decay.h"
 #include "update/lines.h"
 #include "update/orthogonal.h"
 #include "update/positions.h"
@@ -226,16 +227,34 @@ static void gather_sums(fo_optimizer *it)
 
 static int is_modified(const fo_step *step)
 {
-    return step->grad_scale != 1.0 || step->l2 != 0.0 || step->decay_factor != 1.0 || step->clip_value != HUGE_VAL;
+    return step->grad_scale != 1.0 || step->l2 != 0.0 || step->decay.factor != 1.0 || step->clip_value != HUGE_VAL;
 }
 
-/* What comes before the rule, once the scale of gradients is known. */
-static void set_modifiers(const fo_optimizer *it, fo_group *group)
+void fo_start_carried(const fo_rule *rule, double *carried)
 {
+    memset(carried, 0, FO_N_CARRIED * sizeof *carried);
+    rule->start(carried);
+}
+
+int fo_carries(const fo_optimizer *it)
+{
+    int carries = it->rule->carry[0] || it->rule->has_decay;
+    for (ptrdiff_t k = 0; k < it->n_groups; ++k)
+        carries |= it->groups[k].weight_decay != 0;
+    return carries;
+}
+
+/* The scalars of the rule, and weight decay of either kind. */
+static void set_scalars(const fo_optimizer *it, fo_group *group, const fo_inputs *in, double *carried)
+{
+    fo_step *step = &group->step;
+    const double own = it->rule->prepare(in, carried, step->coef);
     const double decay = it->rule->own_weight_decay ? 0.0 : group->weight_decay;
-    group->step.l2 = it->decoupled ? 0.0 : decay;
-    group->step.decay_factor = it->decoupled ? 1.0 - group->learning_rate * decay : 1.0;
-    group->step.modified = is_modified(&group->step) ? FO_MODIFIED : 0;
+    const double factor = it->decoupled ? 1.0 - in->learning_rate * decay : 1.0;
+    step->l2 = it->decoupled ? 0.0 : decay;
+    step->decay = fo_decay_of(factor, in->t, &carried[FO_OWED_DECAY]);
+    step->own_decay = fo_decay_of(own, in->t, &carried[FO_OWED_OWN_DECAY]);
+    step->modified = is_modified(step) ? FO_MODIFIED : 0;
 }
 
 static void set_grad_scale(fo_optimizer *it, double scale)
@@ -260,7 +279,7 @@ static fo_inputs inputs_of(const fo_optimizer *it, const fo_group *group, int64_
 void fo_prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried)
 {
     const fo_inputs in = inputs_of(it, group, t, NULL);
-    it->rule->prepare(&in, carried, group->step.coef);
+    set_scalars(it, group, &in, carried);
 }
 
 /* The sums of the rule before the step; returns whether all gradients are finite, if that is wanted. Nothing but
@@ -268,10 +287,9 @@ void fo_prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, doub
 static int measure_before(fo_optimizer *it, int want_finite, int num_threads)
 {
     for (ptrdiff_t k = 0; k < it->n_groups; ++k) {
-        double carried[FO_MAX_CARRY];
+        double carried[FO_N_CARRIED];
         memcpy(carried, it->groups[k].carried, sizeof carried);
         fo_prepare_scalars(it, &it->groups[k], it->t + 1, carried);
-        set_modifiers(it, &it->groups[k]);
     }
     if (it->rule->by_lines)
         return fo_measure_lines(it, want_finite, num_threads).probe == 0;
@@ -320,8 +338,7 @@ void fo_prepare(fo_optimizer *it)
     for (ptrdiff_t k = 0; k < it->n_groups; ++k) {
         fo_group *group = &it->groups[k];
         const fo_inputs in = inputs_of(it, group, it->t + 1, &it->total);
-        rule->prepare(&in, group->carried, group->step.coef);
-        set_modifiers(it, group);
+        set_scalars(it, group, &in, group->carried);
         group->step.t = it->t + 1;
     }
     for (ptrdiff_t k = 0; rule->adjust && k < it->work.n_arrays; ++k)

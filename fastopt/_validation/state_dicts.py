@@ -7,6 +7,8 @@ from .scalars import integer, real
 from .text import shown
 
 MOST_STEPS = 2**53  # up to here float64 represents every integer
+# What float32 arrays are still to decay, by weight decay and by decay of the rule: among `carry` if it is not 0.
+OWED = ("owed_decay", "owed_own_decay")
 
 #: Entries that state dictionaries of versions before 0.2 lack -> what stands for them.
 ADDED = {"groups": []}
@@ -22,6 +24,7 @@ def check_entries(given, own):
     for key in ("format", "optimizer"):
         if type(given[key]) is not type(own[key]) or given[key] != own[key]:
             raise ValueError(f"`state_dict[{key!r}]` must be {own[key]!r}, got {shown(given[key])}.")
+    given, own, owed = *map(_without_owed, (given, own)), given["carry"]
     for key in ("hyperparameters", "carry", "state"):
         if not isinstance(given[key], dict) or set(given[key]) != set(own[key]):
             raise ValueError(
@@ -31,8 +34,19 @@ def check_entries(given, own):
         _check_state_arrays(slot, given["state"][slot], arrays)
     for key in ("step_count", "skipped_steps"):
         integer(f"state_dict[{key!r}]", given[key], 0, MOST_STEPS)
-    for name, value in given["carry"].items():
-        real(f"state_dict['carry'][{name!r}]", value, "(-inf, inf)")
+    _check_carry("state_dict['carry']", owed)
+
+
+def _check_carry(name, carry):
+    for key, value in carry.items():
+        real(f"{name}[{key!r}]", value, "[-1e-6, 1e-6]" if key in OWED else "(-inf, inf)")
+
+
+def _without_owed(state_dict):
+    carry = state_dict["carry"]
+    if not isinstance(carry, dict):
+        return state_dict
+    return state_dict | {"carry": {name: value for name, value in carry.items() if name not in OWED}}
 
 
 def _difference(given, own):
@@ -160,11 +174,11 @@ def _check_group(name, record, carry, n):
     if n == 0:
         raise ValueError(f"`{name}` must be left out for a single array, got {shown(record)}.")
     integer(f"{name}['array']", record["array"], 0, n - 1)
-    for key, own in (("hyperparameters", None), ("carry", carry)):
-        if not isinstance(record[key], dict) or (own is not None and set(record[key]) != set(own)):
+    for key in ("hyperparameters", "carry"):
+        fits = isinstance(record[key], dict) and (key != "carry" or {*record[key]} - {*OWED} == {*carry} - {*OWED})
+        if not fits:
             raise ValueError(f"`{name}[{key!r}]` must be a dict like the optimizer's, got {shown(record[key])}.")
-    for key, value in record["carry"].items():
-        real(f"{name}['carry'][{key!r}]", value, "(-inf, inf)")
+    _check_carry(f"{name}['carry']", record["carry"])
 
 
 def unchanged_layout(copies):

@@ -54,7 +54,7 @@ def check_together(cls, values):
     for key, own in values["groups"].items():
         merged = values | own
         try:
-            cls._check_combination(merged)
+            cls._check_together(merged)
         except ValueError as error:
             validation.refuse_combination(key, error)
         for name, value in own.items():
@@ -73,7 +73,7 @@ def assign(optimizer, declared, value):
     if declared.initial:
         validation.refuse_start(name, cls.__name__)
     values = optimizer._values | {name: declared.check(value)}
-    optimizer._check_combination(values)
+    optimizer._check_together(values)
     if _core.form(cls.rule, values) != _core.form(cls.rule, optimizer._values):
         optimizer._refuse_assignment(name, value)
     check_together(cls, values)

@@ -182,8 +182,8 @@ def test_prodigy_estimates_one_distance_for_all_groups(rng):
     opt = fastopt.Prodigy(copied(params), weight_decay=0.1, groups={0: {"epsilon": 1e-8}, 1: {"weight_decay": 0.0}})
     for grads in gradients(rng, params):
         opt.step(grads)
-    carries = opt._carry_of_arrays
-    assert carries[0] == carries[1] == carries[2] == opt._carry and carries[0]["d"] > 0
+    estimates = [{name: each[name] for name in ("d", "d_max", "numerator")} for each in opt._carry_of_arrays]
+    assert estimates[0] == estimates[1] == estimates[2] and estimates[0]["d"] == opt._carry["d"] > 0
     twin, plain = (fastopt.Prodigy(copied(params), groups=groups) for groups in ({1: {"epsilon": 1e-8}}, None))
     for grads in gradients(rng, params):
         twin.step(grads)

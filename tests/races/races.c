@@ -117,7 +117,7 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
         {FO_DENSE, plain, 1}, {FO_DENSE, strided, 1}, {FO_EXPANDED, plain, 1}, {FO_EXPANDED, plain, WIDTH},
         {FO_ROWS, plain, WIDTH}, {FO_ELEMENTS, plain, 1}};
     ptrdiff_t first_block[2];
-    double carry[FO_MAX_CARRY + 1] = {0};
+    double carry[FO_N_CARRIED];
     const int coupled = fo_couples(rule);
     fo_group group = {.weight_decay = 0.01, .learning_rate = 0.1, .step = {.clip_value = 0.5}};
     fo_optimizer it = {
@@ -137,7 +137,7 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
     for (int k = 0; k < TOUCHED; ++k)
         index[k] = 2 * k;
     array->own = coupled ? &own : NULL;
-    rule->start(carry);
+    fo_start_carried(rule, carry);
     memcpy(group.carried, carry, sizeof group.carried);
     fo_prepare_scalars(&it, &group, 1, carry);
     fo_plan(&it.work, FO_INITIALISE);
