@@ -100,11 +100,19 @@ static void FN(add_widened)(const void *from, ptrdiff_t n, double *FO_RESTRICT t
         to[j] += source[j];
 }
 
-static void FN(labels)(const fo_objective *it, fo_batch batch, double scale, void *labels, void *weights)
+static void FN(labels)(const fo_objective *it, fo_batch batch, ptrdiff_t lo, ptrdiff_t hi, double scale, void *labels,
+                       void *weights)
 {
-    for (ptrdiff_t i = 0; i < batch.n; ++i) {
-        ((real *)labels)[i] = ((const real *)it->label)[sample_of(batch, i)];
-        ((real *)weights)[i] = (real)(((const real *)it->weight)[sample_of(batch, i)] * scale);
+    real *label = labels, *weight = weights;
+    ptrdiff_t i = lo / it->n_labels, k = lo % it->n_labels;      /* sample, and which of its labels */
+    for (ptrdiff_t at = lo; at < hi; ++at) {
+        const ptrdiff_t sample = sample_of(batch, i);
+        *label++ = ((const real *)it->label)[sample * it->n_labels + k];
+        *weight++ = (real)(((const real *)it->weight)[sample] * scale);
+        if (++k == it->n_labels) {
+            k = 0;
+            ++i;
+        }
     }
 }
 
@@ -204,6 +212,17 @@ static void FN(sum_derivatives)(const void *derivative, ptrdiff_t n, ptrdiff_t n
     }
 }
 
+static void FN(add_linear)(const void *linear, ptrdiff_t n, void *g)
+{
+    const real *a = linear;
+    real *FO_RESTRICT to = g;
+    FO_SIMD
+    for (ptrdiff_t j = 0; j < n; ++j)
+        to[j] += a[j];
+}
+
+static double FN(linear_value)(const void *linear, const void *w, ptrdiff_t n) { return FN(dense_dot)(linear, w, n); }
+
 static void FN(add_penalty)(const void *w, ptrdiff_t n, double l2, double l1, void *g)
 {
     const real *p = w, a = (real)l2, b = (real)l1;
@@ -236,6 +255,8 @@ static const fo_sample_kernels FN(kernels) = {
     .margins_of_touched = FN(margins_of_touched),
     .add_touched = FN(add_touched),
     .sum_derivatives = FN(sum_derivatives),
+    .add_linear = FN(add_linear),
+    .linear_value = FN(linear_value),
     .add_penalty = FN(add_penalty),
     .penalty_value = FN(penalty_value),
     .sum_squares = FN(sum_squares_of),
