@@ -514,7 +514,7 @@ OBJECTIVES = {
         "f.X.tolist() == [[3, 4], [5, 6]] and f(np.ones(2)) == Logistic(X, [0, 1])(np.ones(2))",
     ),
     "masked labels of several targets": Row(
-        DATA + "y = np.ma.masked_array([[5, 0], [0, 1], [1, 1]], [[True, False], [False, False], [False, False]])", MAKE,
+        DATA + "y = np.ma.masked_array([[5, 0], [0, 1], [1, 1]], [[True, False], [False] * 2, [False] * 2])", MAKE,
         "f.X.tolist() == [[3, 4], [5, 6]] and f.n_outputs == 2",
     ),
     "masked labels without masked entries": Row(DATA + "y = np.ma.masked_array(y)", MAKE, SAME),

@@ -2,6 +2,7 @@
  *
  * Included once per (instruction set, dtype) by sample_kernels.c; the functions are explained in sample_kernels.h. */
 #include "finite_sum/margins_tmpl.h"
+#include "finite_sum/dense_outputs_tmpl.h"
 
 FO_INLINE void FN(margins_of)(const fo_objective *it, fo_batch batch, const real *w, real *z, const fo_format format)
 {
@@ -15,7 +16,10 @@ FO_INLINE void FN(margins_of)(const fo_objective *it, fo_batch batch, const real
 
 static void FN(margins)(const fo_objective *it, fo_batch batch, const void *w, void *z)
 {
-    FO_BY_FORMAT(it, FN(margins_of), it, batch, w, z);
+    if (!is_sparse(it) && it->n_outputs > 1)
+        FN(dense_margins)(it, batch, w, z);
+    else
+        FO_BY_FORMAT(it, FN(margins_of), it, batch, w, z);
 }
 
 FO_INLINE const real *FN(entries)(const fo_objective *it, fo_batch batch, ptrdiff_t i)
@@ -49,16 +53,10 @@ static void FN(add_dense)(const fo_objective *it, fo_batch batch, const void *de
 {
     const real *d = derivative;
     real *g = gradient;
-    const ptrdiff_t n_outputs = it->n_outputs;
-    if (n_outputs == 1) {
+    if (it->n_outputs == 1)
         FN(add_one_output)(it, batch, d, lo, hi, g);
-        return;
-    }
-    for (ptrdiff_t i = 0; i < batch.n; ++i) {
-        const real *x = FN(entries)(it, batch, i);
-        for (ptrdiff_t j = lo; j < hi; ++j)
-            FN(add_product)(x[j], d + i * n_outputs, n_outputs, g + j * n_outputs);
-    }
+    else
+        FN(dense_gradient)(it, batch, d, lo, hi, g);
 }
 
 /* In double: a column may meet any number of samples. */

@@ -37,7 +37,7 @@ class Quantile(Objective):
     >>> X = np.ones((4, 1))
     >>> objective = fastopt.objectives.Quantile(X, [1.0, 2.0, 3.0, 10.0], q=0.75)
     >>> objective([3.0]), objective([5.0])
-    (1.875, 1.875)
+    (1.5, 1.5)
     """
 
     loss = "quantile"

@@ -282,7 +282,7 @@ def test_copies(dtype, layout, again):
             {"weight_scale": None, "linear": LINEAR},
             "delta=1.0, fit_intercept=True, weight_scale=None, linear=...",
         ),
-        ("tweedie_normal", {}, "power=0.0, fit_intercept=True"),
+        ("tweedie_inverse_gaussian", {}, "power=3.0, fit_intercept=True"),
     ],
 )
 def test_repr(loss, keywords, settings):

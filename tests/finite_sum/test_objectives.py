@@ -404,10 +404,10 @@ LABELS = {
 
 @pytest.mark.parametrize("layout", ["dense", "csr32"])
 @EVERY_DTYPE
-@pytest.mark.parametrize("loss", [name for name, case in LOSSES.items() if case.n_outputs == 1])
+@pytest.mark.parametrize("loss", [*(name for name, case in LOSSES.items() if case.n_outputs == 1), "tweedie_normal"])
 def test_margins_of_any_size(loss, dtype, layout):
     """Sample by sample: no overflow where there is none in the result, and the exact limits."""
-    case, X = LOSSES[loss], MARGINS.astype(dtype)[:, None]
+    case, X = LOSSES.get(loss, finite_sums.TWEEDIE_NORMAL), MARGINS.astype(dtype)[:, None]
     for label in LABELS.get(loss, [-1, 1]):
         y = np.full(len(X), label)
         objective = make_objective(case, finite_sums.as_layout(X, layout), y)

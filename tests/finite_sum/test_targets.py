@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from cases import ISAS
 from finite_sums import (
     DTYPES,
     LAYOUTS,
@@ -87,6 +88,29 @@ def test_same_bits_for_any_number_of_threads(layout):
         with fastopt.threads(n_threads):
             seen.append(evaluation_bits(objective, x))
     assert all(each == seen[0] for each in seen)
+
+
+@pytest.mark.parametrize("k", [2, 7, 21])
+@EVERY_LAYOUT
+@EVERY_DTYPE
+def test_same_bits_for_any_instruction_set(dtype, layout, k, use_isa):
+    objective, _, x = problem("least_squares", k, layout, dtype)
+    seen = []
+    for isa in ISAS:
+        use_isa(isa)
+        seen.append((evaluation_bits(objective, x), evaluation_bits(objective, x, [3, 1, 69, 1, 0])))
+    assert all(each == seen[0] for each in seen)
+
+
+@pytest.mark.parametrize("k", [2, 3, 8, 15])
+@EVERY_DTYPE
+def test_samples_side_by_side_count_as_single_ones(dtype, k):
+    """Dense margins and gradients are made of some samples at a time."""
+    objective, _, x = problem("least_squares", k, "dense", dtype, n=11, weighted=False)
+    singly = [objective(x, [i]) for i in range(11)]
+    for n in range(1, 12):
+        assert_near(objective(x, np.arange(n)), np.mean(singly[:n]), dtype)
+        assert_near(objective.gradient(x, [n - 1] * n), objective.gradient(x, [n - 1]), dtype)
 
 
 @EVERY_LOSS
