@@ -76,9 +76,10 @@ cdef class SagaSvrgSegments:
         self.check_param()
         loss, gradient = self.objective._evaluate(self.param.view, None, True, num_threads, self.gradient_memory)
         with np.errstate(over="ignore"):
-            self.mean_gradient[...] = gradient
+            mean = self.mean_gradient.reshape(-1)
+            mean[...] = gradient
             if self.objective.linear_part is not None:
-                self.mean_gradient += self.objective.linear_part
+                mean += self.objective.linear_part
         return loss
 
     def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, double loss):

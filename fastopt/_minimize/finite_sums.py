@@ -171,7 +171,8 @@ class FiniteSumRun(Run):
     def at_end(self, x, last_gradient, status):
         self.evaluate.count(1)
         with _threads.threads(self.epochs_in_c.threads):
-            return self.objective.value_and_gradient(x)
+            value, gradient = self.objective.value_and_gradient(x)
+        return value, self.params.structured(gradient)
 
     def snapshot(self):
         return {**super().snapshot(), "segments": self.epochs_in_c.snapshot()}

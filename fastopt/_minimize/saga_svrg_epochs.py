@@ -41,7 +41,7 @@ class SagaSvrgEpochs:
         astray for ever.
         """
         if self.remembers and self.method.updates_memory:
-            memory, mean = self.segments.gradient_memory, self.segments.mean_gradient
+            memory, mean = self.segments.gradient_memory, self.segments.mean_gradient.reshape(-1)
             samples = self.objective._samples.own
             linear = 0.0 if self.objective.linear is None else self.objective.linear
             with np.errstate(all="ignore"):

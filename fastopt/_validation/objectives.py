@@ -353,16 +353,10 @@ def parameters(x, objective):
     array = _array("x", x)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"`x` must be an array of real numbers, got {array.dtype}.")
-    if array.shape != (objective.n_parameters,) and not _is_matrix_of(array, objective):
+    if array.shape != (objective.n_parameters,) and not objective._is_matrix(array.shape):
         raise ValueError(f"`x` must have shape ({objective.n_parameters},), {describe(objective)}, got {array.shape}.")
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, objective.dtype).reshape(objective.n_parameters)
-
-
-def _is_matrix_of(array, objective):
-    """Whether an array has the shape of the parameters of several outputs, a column for each."""
-    rows, k = objective.n_features + objective.fit_intercept, objective.n_outputs
-    return k > 1 and array.shape == (rows, k)
 
 
 def _array(name, value, kind="numbers"):

@@ -240,6 +240,10 @@ class Objective(finite_sum.FiniteSum):
         self._check_initialised()
         return validation.parameters(x, self)
 
+    def _is_matrix(self, shape):
+        """Whether this is the shape of the parameters of several outputs as a matrix, a column for each."""
+        return self.n_outputs > 1 and shape == (self.n_features + self.fit_intercept, self.n_outputs)
+
     def _index(self, idx):
         return None if idx is None else validation.sample_index(idx, self.n_samples)
 

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from cases import ISAS
+from cases import ISAS, OPTIMIZERS
 from finite_sums import (
     DTYPES,
     LAYOUTS,
@@ -20,7 +20,7 @@ from finite_sums import (
 from helpers import exactly
 
 import fastopt
-from fastopt import minimize, objectives
+from fastopt import _core, minimize, objectives
 
 N, D = 70, 9
 ONE_MARGIN = [name for name, case in LOSSES.items() if case.n_outputs == 1]
@@ -202,6 +202,72 @@ def test_held_out_samples_with_as_many_targets():
     message = "`validation` must have labels for 2 outputs, like those of `fun`, got 1."
     with pytest.raises(ValueError, match=exactly(message)):
         minimize(several, x.ravel(), validation=(X[:9], y[:9, 0]), method="adam", batch_size=16)
+
+
+# --- parameters as a matrix --------------------------------------------------------------------------------------
+
+ELEMENTWISE = [
+    name for name, cls in OPTIMIZERS.items() if not _core.couples_entries(cls.rule) and "rowwise" not in name
+]
+
+
+def softmax(layout, **keywords):
+    X, y = make_data("softmax", N, D, "float64", layout, seed=3)
+    return objectives.Softmax(X, y, fit_intercept=True, **keywords)
+
+
+def bits(res):
+    return res.x.tobytes(), res.jac.tobytes(), res.fun, res.history["fun"].tobytes()
+
+
+@pytest.mark.parametrize("layout", ["dense", "csr32"])
+@pytest.mark.parametrize("name", [*ELEMENTWISE, "saga", "svrg"])
+def test_matrices_are_vectors_to_most_methods(name, layout):
+    several, _, x = problem("logistic", 4, layout, l2=0.1, linear=np.ones((10, 4)))
+    for objective in (several, softmax(layout, l2=0.1, l1=0.01)):
+        arguments = dict(method=name, rng=0, options={"learning_rate": 0.01, "epochs": 2})
+        arguments |= {} if name in ("saga", "svrg") else {"batch_size": 16}
+        res, flat = minimize(objective, x, **arguments), minimize(objective, x.ravel(), **arguments)
+        assert res.x.shape == res.jac.shape == (10, 4) and flat.x.shape == (40,)
+        assert bits(res) == bits(flat)
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in ELEMENTWISE])
+@pytest.mark.parametrize("layout", ["dense", "csr32", "csr64"])
+def test_matrices_to_methods_that_look_at_rows_or_all(name, layout):
+    """The steps are those of the optimizer over an array of that shape."""
+    objective, _, x = problem("logistic", 4, layout, "float64", l2=0.1)
+    options = {"learning_rate": 0.01, "epochs": 2, "sparse": "exact"}
+    arguments = dict(method=name, rng=0, batch_size=16, options=options)
+    res = minimize(objective, x, **arguments)
+
+    def fun(x, idx):
+        return objective.value_and_gradient(x, idx)
+
+    expected = minimize(fun, x, jac=True, n_samples=N, **arguments)
+    np.testing.assert_allclose(res.x, expected.x, rtol=1e-9, atol=1e-11)
+    assert res.x.shape == (10, 4)
+    lazy = minimize(objective, x, **arguments | {"options": options | {"sparse": "lazy"}})
+    assert np.isfinite(lazy.x).all() and lazy.fun < objective(x)
+
+
+@pytest.mark.parametrize("method", ["adam", "saga", None])
+def test_callbacks_bounds_and_results_have_the_shape_of_the_matrix(method, path):
+    objective, _, x = problem("logistic", 4, "csr32", l2=0.1)
+    x = np.clip(x, -0.5, 0.5)
+    seen, options = [], {"epochs": 4} if method is None else {"epochs": 4, "learning_rate": 0.01}
+    arguments = dict(method=method, rng=0, bounds=(-0.5, 0.5))
+    res = minimize(objective, x, **arguments, options=options, epoch_callback=lambda state: seen.append(state.x.shape))
+    assert set(seen) == {(10, 4)} and np.abs(res.x).max() <= 0.5
+    fastopt.save(path, res)
+    assert fastopt.load_result(path).x.tobytes() == res.x.tobytes()
+    if method is not None:
+        half = minimize(objective, x, **arguments, options=options | {"maxiter": N, "checkpoint": path})
+        assert half.x.shape == (10, 4)
+        again = minimize(objective, x, **arguments, options=options, resume=path)
+        assert again.x.shape == (10, 4) and np.isfinite(again.x).all()
+        more = minimize(objective, res.x, method=res.optimizer, rng=1, options={"epochs": 1})
+        assert more.x.shape == (10, 4)
 
 
 # --- refusals ----------------------------------------------------------------------------------------------------
