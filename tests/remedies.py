@@ -572,12 +572,12 @@ MINIMIZE = {
         "res = minimize(fun, x0, n_samples=4, batch_size=2, options={'epochs': 1})", again=False,
     ),
     "matrix as x0 of an objective": Row(
-        DATA + "f = Softmax(X, [0, 1, 2]); x0 = np.ones((2, 3))", "res = minimize(f, x0, options={'epochs': 1})",
+        DATA + "f = Softmax(X, [0, 1, 2]); x0 = np.ones((3, 2))", "res = minimize(f, x0, options={'epochs': 1})",
         "res.x.shape == (6,)",
     ),
     "np.matrix as x0": Row(FUN + "x0 = np.ones((1, 2)).view(np.matrix)", RUN, "res.x.shape == (2,)"),
     "nested list as x0 of an objective": Row(
-        DATA + "f = Softmax(X, [0, 1, 2]); x0 = [[0.0] * 3] * 2", "res = minimize(f, x0, options={'epochs': 1})",
+        DATA + "f = Softmax(X, [0, 1, 2]); x0 = [[0.0] * 2] * 3", "res = minimize(f, x0, options={'epochs': 1})",
         "res.x.shape == (6,)",
     ),
     "complex x0": Row(FUN + "x0 = np.array([1 + 2j])", RUN, "res.x.shape == (2,)"),
