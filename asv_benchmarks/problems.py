@@ -179,8 +179,8 @@ def csr_samples(n, d, per_row, dtype="float64"):
 
 
 def objective_of(loss, X, y, **penalties):
-    """An objective by the name of its class. Labels 0 and 1 are labels of every loss."""
-    return feature(f"objectives.{loss}")(X, y, **penalties)
+    """An objective by the name of its class. Labels 0 and 1 are labels of every loss but Gamma, which gets 1 and 2."""
+    return feature(f"objectives.{loss}")(X, y + 1 if loss == "Gamma" else y, **penalties)
 
 
 def require_argument(name):

@@ -233,7 +233,7 @@ cdef extern from "finite_sum/objective.h" nogil:
         FO_CSR64
 
     ctypedef struct fo_objective:
-        Py_ssize_t n_samples, n_features, n_outputs
+        Py_ssize_t n_samples, n_features, n_outputs, n_labels
         int dtype
         fo_format format
         int intercept
@@ -243,6 +243,7 @@ cdef extern from "finite_sum/objective.h" nogil:
         const void *indptr
         const void *label
         const void *weight
+        const void *linear
         const fo_loss *loss
         double loss_parameter
 

@@ -542,6 +542,10 @@ OBJECTIVES = {
         DATA + "y = np.ma.masked_array([5, 0, 1], [True, False, False])", MAKE,
         "f.X.tolist() == [[3, 4], [5, 6]] and f(np.ones(2)) == Logistic(X, [0, 1])(np.ones(2))",
     ),
+    "masked labels of several targets": Row(
+        DATA + "y = np.ma.masked_array([[5, 0], [0, 1], [1, 1]], [[True, False], [False] * 2, [False] * 2])", MAKE,
+        "f.X.tolist() == [[3, 4], [5, 6]] and f.n_outputs == 2",
+    ),
     "masked labels without masked entries": Row(DATA + "y = np.ma.masked_array(y)", MAKE, SAME),
     "labels in strings of numbers": Row(DATA + "y = np.array(['0', '1', '1'])", MAKE, SAME),
     "labels in a list of strings of numbers": Row(DATA + "y = ['0', '1', '1.0']", MAKE, SAME),
@@ -597,12 +601,12 @@ MINIMIZE = {
         "res = minimize(fun, x0, n_samples=4, batch_size=2, options={'epochs': 1})", again=False,
     ),
     "matrix as x0 of an objective": Row(
-        DATA + "f = Softmax(X, [0, 1, 2]); x0 = np.ones((2, 3))", "res = minimize(f, x0, options={'epochs': 1})",
+        DATA + "f = Softmax(X, [0, 1, 2]); x0 = np.ones((3, 2))", "res = minimize(f, x0, options={'epochs': 1})",
         "res.x.shape == (6,)",
     ),
     "np.matrix as x0": Row(FUN + "x0 = np.ones((1, 2)).view(np.matrix)", RUN, "res.x.shape == (2,)"),
     "nested list as x0 of an objective": Row(
-        DATA + "f = Softmax(X, [0, 1, 2]); x0 = [[0.0] * 3] * 2", "res = minimize(f, x0, options={'epochs': 1})",
+        DATA + "f = Softmax(X, [0, 1, 2]); x0 = [[0.0] * 2] * 3", "res = minimize(f, x0, options={'epochs': 1})",
         "res.x.shape == (6,)",
     ),
     "complex x0": Row(FUN + "x0 = np.array([1 + 2j])", RUN, "res.x.shape == (2,)"),

@@ -44,7 +44,7 @@ typedef struct {
     void *gradient;                      /* of these and the intercepts; of dense samples, of all parameters */
     void *expanded;                      /* of all parameters, where a CSR batch makes a dense step */
     void *derivative;                    /* batch_size x n_outputs */
-    void *label, *weight;                /* batch_size */
+    void *label, *weight;                /* batch_size x n_labels */
     fo_sums *partial;                    /* of fo_check_gradient: FO_MAX_CHUNKS + 1 */
     void *workspace;                     /* of fo_partition_workspace bytes, or NULL */
     double loss;                         /* sum over the batches of their mean loss times their size */

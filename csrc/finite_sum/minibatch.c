@@ -49,9 +49,9 @@ static double batch_loss(const fo_minibatch *it)
     const fo_objective *objective = it->objective;
     fo_worker *worker = it->worker;
     fo_parallel_for(it->batch.n, threads_for(it, bytes_of(it)), margins_of_samples, it);
-    it->kernels->labels(objective, it->batch, 1.0 / (double)it->batch.n, worker->label, worker->weight);
-    return loss_of(objective)(objective, worker->derivative, worker->label, worker->weight, it->batch.n,
-                              worker->derivative);
+    const ptrdiff_t n = it->batch.n * objective->n_labels;
+    it->kernels->labels(objective, it->batch, 0, n, 1.0 / (double)it->batch.n, worker->label, worker->weight);
+    return loss_of(objective)(objective, worker->derivative, worker->label, worker->weight, n, worker->derivative);
 }
 
 /* --- gradients -------------------------------------------------------------------------------------------------- */
@@ -113,6 +113,8 @@ static void *dense_gradient(const fo_minibatch *it)
     if (has_penalty(penalty))
         it->kernels->add_penalty(fo_param_of(it), (ptrdiff_t)weights_size(objective), penalty->l2,
                                  penalty->kind == FO_LAGGED_GRADIENT ? penalty->l1 : 0.0, gradient);
+    if (objective->linear)
+        it->kernels->add_linear(objective->linear, it->worker->array.size, gradient);
     return gradient;
 }
 
@@ -230,11 +232,14 @@ static int sparse_step(const fo_minibatch *it)
     return 1;
 }
 
-/* What the gradient of a step over all parameters is of: the mean loss of the batch, and the penalties. */
+/* What the gradient of a step over all parameters is of: the mean loss of the batch, the linear part, the penalties. */
 static double value_of(const fo_minibatch *it, double loss)
 {
     const fo_penalty *penalty = it->segment->penalty;
     const ptrdiff_t n = (ptrdiff_t)weights_size(it->objective);
+    const void *linear = it->objective->linear;
+    if (linear)
+        loss += it->kernels->linear_value(linear, fo_param_of(it), it->worker->array.size);
     if (!has_penalty(penalty))
         return loss;
     return loss + it->kernels->penalty_value(fo_param_of(it), n, penalty->l2, penalty->l1);

@@ -101,14 +101,15 @@ cdef class MinibatchSegments:
         """Memory for the largest batch."""
         cdef Py_ssize_t n_outputs = self.objective.it.n_outputs, n_features = self.objective.it.n_features
         cdef Py_ssize_t n_samples = self.segment.batch_size, size = self.optimizer.it.work.arrays[0].size
-        cdef Py_ssize_t n_columns = min(most_entries, n_features) + 1
+        cdef Py_ssize_t n_labels, n_columns = min(most_entries, n_features) + 1
         cdef fo_array largest
         if n_columns > FO_MOST_COLUMNS:
             _validation.sparse_gradients.refuse_batch(n_samples, FO_MOST_COLUMNS)
         dtype = self.objective.samples.own.dtype
         index_dtype = np.int64 if self.objective.it.format == FO_CSR64 else np.int32
         worker.derivative = self.allocate(n_samples * n_outputs, dtype)
-        worker.label, worker.weight = self.allocate(n_samples, dtype), self.allocate(n_samples, dtype)
+        n_labels = n_samples * self.objective.it.n_labels
+        worker.label, worker.weight = self.allocate(n_labels, dtype), self.allocate(n_labels, dtype)
         worker.partial = <fo_sums *>self.allocate((FO_MAX_CHUNKS + 1) * sizeof(fo_sums), np.uint8)
         if not self.is_sparse():
             worker.gradient = self.allocate(size, dtype)

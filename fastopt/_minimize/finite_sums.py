@@ -161,14 +161,14 @@ class FiniteSumRun(Run):
         return super().shown_x()
 
     def shown_value(self):
-        """The loss of the last batch, before its step, and the penalties after it."""
+        """The loss of the last batch, before its step, and penalties and linear part after it."""
         self.epochs_in_c.flush()
-        return self.last_value + self.objective._penalty(self.x)
+        return self.last_value + self.objective._added_value(self.x)
 
     def epoch_loss(self):
-        """Mean loss of the epoch's batches, and the penalties at its end."""
+        """Mean loss of the epoch's batches, and penalties and linear part at its end."""
         mean = self.loss_sum / self.weight_sum if self.weight_sum else math.nan
-        return mean + self.objective._penalty(self.x)
+        return mean + self.objective._added_value(self.x)
 
     def validated(self, answer):
         with _threads.threads(self.epochs_in_c.threads):
@@ -181,7 +181,8 @@ class FiniteSumRun(Run):
     def at_end(self, x, last_gradient, status):
         self.evaluate.count(1)
         with _threads.threads(self.epochs_in_c.threads):
-            return self.objective.value_and_gradient(x)
+            value, gradient = self.objective.value_and_gradient(x)
+        return value, self.params.structured(gradient)
 
     def snapshot(self):
         return {**super().snapshot(), "segments": self.epochs_in_c.snapshot()}

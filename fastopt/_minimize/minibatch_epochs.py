@@ -34,8 +34,8 @@ class MinibatchEpochs:
         per_sample = objective.n_features if self.entries is None else max(1, self.entries.mean())
         self.kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
         self.segment_independent = self.kind == "none"  # results are the same bits wherever segments end
-        # A closed form of several steps would leave the bounds between them.
-        self.dense = self.exact() or (self.kind == "closed_form" and bounded)
+        # A closed form of several steps would leave the bounds between them. A linear part moves all parameters.
+        self.dense = self.exact() or (self.kind == "closed_form" and bounded) or objective.linear is not None
         per_batch = per_sample * objective.n_outputs * batches.size
         if self.entries is None or self.dense:
             per_batch += objective.n_parameters

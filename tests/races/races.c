@@ -213,8 +213,8 @@ static fo_objective new_objective(const fo_loss *loss, int dtype, int sparse)
     for (int k = 0; k <= SAMPLES; ++k)
         indptr[k] = ENTRIES_EACH * k;
     const fo_objective objective = {
-        .n_samples = SAMPLES, .n_features = FEATURES, .n_outputs = several ? OUTPUTS : 1, .dtype = dtype,
-        .format = sparse ? FO_CSR32 : FO_DENSE_SAMPLES, .intercept = 1, .data = numbers(n_values, dtype), .sample_stride = FEATURES,
+        .n_samples = SAMPLES, .n_features = FEATURES, .n_outputs = several ? OUTPUTS : 1, .n_labels = 1,
+        .dtype = dtype, .format = sparse ? FO_CSR32 : FO_DENSE_SAMPLES, .intercept = 1, .data = numbers(n_values, dtype), .sample_stride = FEATURES,
         .indices = columns, .indptr = indptr, .label = allocate(SAMPLES, fo_itemsize(dtype)),
         .weight = numbers(SAMPLES, dtype), .loss = loss, .loss_parameter = 1.0};
     return objective;
