@@ -339,7 +339,6 @@ void fo_prepare(fo_optimizer *it)
         fo_group *group = &it->groups[k];
         const fo_inputs in = inputs_of(it, group, it->t + 1, &it->total);
         set_scalars(it, group, &in, group->carried);
-        group->step.t = it->t + 1;
     }
     for (ptrdiff_t k = 0; rule->adjust && k < it->work.n_arrays; ++k)
         adjust_array(it, &it->work.arrays[k]);
@@ -348,6 +347,8 @@ void fo_prepare(fo_optimizer *it)
 void fo_apply(fo_optimizer *it, int num_threads)
 {
     ++it->t;
+    for (ptrdiff_t k = 0; k < it->n_groups; ++k)
+        it->groups[k].step.t = it->t;    /* here: between the parts of a step there may be a flush */
     if (it->rule->by_lines) {
         fo_step_lines(it, num_threads);
         return;
