@@ -110,7 +110,7 @@ def load_result(path: StrPath | BinaryIO, method: Callable[[Any], Any] | None = 
         params, keys = saved.pop("params"), saved.pop("keys")
         jac = [_together(each) for each in saved["jac"]]
         cls = CLASSES.get(saved.pop("class"))
-        optimizer = _made_again(cls, saved["optimizer"], in_structure(params, keys)) if method is None else None
+        optimizer = made_again(cls, saved["optimizer"], in_structure(params, keys)) if method is None else None
     if method is not None:
         own = in_structure(params, keys)
         optimizer = validation.made_optimizer(method(own), in_structure(params, keys), KINDS_OF_OPTIMIZERS)
@@ -139,13 +139,13 @@ def _schema(tree):
     }
 
 
-def _made_again(cls, saved, params):
+def made_again(cls, saved, params):
     """The optimizer of the parameters with its state; None where it cannot be known how it was made."""
-    rate = saved_runs.entries("result['optimizer']", saved, ("learning_rate",))["learning_rate"]
+    rate = saved_runs.entries("optimizer", saved, ("learning_rate",))["learning_rate"]
     if cls is None or rate is None:
         return None
     values = {} if cls in FINITE_SUM_METHODS.values() else saved.get("hyperparameters")
-    optimizer = cls(params, learning_rate=rate, **saved_runs.a_dict("result['optimizer']['hyperparameters']", values))
+    optimizer = cls(params, learning_rate=rate, **saved_runs.a_dict("optimizer['hyperparameters']", values))
     optimizer._load(saved, ())
     return optimizer
 
