@@ -108,7 +108,7 @@ def _attributes(saved):
 def _made_again(saved):
     saved_runs.entries("optimizer", saved, ("class", "params", "state"))
     classes = {each.__name__: each for each in OPTIMIZERS.values()}
-    return made_again(validation.saved_class("class", saved["class"], classes), saved["state"], saved["params"])
+    return made_again(validation.saved_class("class", saved["class"], classes), None, saved["state"], saved["params"])
 
 
 def _average(saved):
