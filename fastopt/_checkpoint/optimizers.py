@@ -34,7 +34,7 @@ def save(path: StrPath | BinaryIO, optimizer: Any) -> None:
     TypeError
         When `optimizer` is none of these, the `state_dict` of its learning-rate schedule holds something other
         than numbers, strings, None and arrays of numbers, in lists and dicts, a result has parameters with keys that
-        are no strings or integers, or an estimator has a schedule or a random generator among its parameters; nothing
+        are no strings or integers, or an estimator has a function or a random generator among its parameters; nothing
         is written then.
     ValueError
         When an optimizer of the class SAGA or SVRG has not run, or a result has not all entries that `minimize` gives

@@ -51,15 +51,11 @@ def tolerance(value):
     return None if value is None else real("tol", value, "[0, inf)")
 
 
-def loss_parameter(value, default, interval, loss):
-    """Return the loss's own number."""
-    if interval is None:
-        if value is not None:
-            raise ValueError(
-                f"`loss_parameter` must be None for `loss={shown(loss)}`, which has none, got {shown(value)}."
-            )
-        return None
-    return default if value is None else real("loss_parameter", value, interval)
+def loss_parameter(value, interval, loss):
+    """Return the loss's own number, or None."""
+    if value is not None and interval is None:
+        raise ValueError(f"`loss_parameter` must be None for `loss={shown(loss)}`, which has none, got {shown(value)}.")
+    return None if value is None else real("loss_parameter", value, interval)
 
 
 def early_stopping(value, fraction):

@@ -31,8 +31,8 @@ l1_ratio : float, default=0.15
 fit_intercept : bool, default=True
     Whether the model has an intercept.
 solver : str or None, default="auto"
-    "lbfgs": SciPy's L-BFGS-B over all samples at once, in coordinates in which the columns of X have mean 0 and
-    deviation 1; for smooth losses and data of any units. "saga" and "svrg":
+    "lbfgs": SciPy's L-BFGS-B over all samples at once, in coordinates in which the columns of X are centred and
+    scaled; for smooth losses and data of any units. "saga" and "svrg":
     single samples with reduced variance. "adabelief", "adagrad", "adam", "adamax", "adamw", "ademamix", "adopt",
     "asgd", "cocob", "ftrl", "nadam", "prodigy", "rmsprop", "rprop", "schedulefreeadamw", "sgd", "yogi": mini-batches
     with the optimizer of that name in `fastopt.OPTIMIZERS`. None: what
@@ -144,7 +144,7 @@ class LinearModel(BaseEstimator):
 
     def _fit(self, X, targets, weights, settings, form, labels=None):
         """Fit all targets, and set the attributes."""
-        problem = Problem(X, targets, weights, form, settings)
+        problem = Problem(X, targets, weights, form, settings, self._loss_parameters(targets, weights, settings, False))
         starts = form.zeros()
         if settings.warm_start and hasattr(self, "coef_"):
             starts = self._parameters(form, "warm_start=True")
@@ -165,7 +165,7 @@ class LinearModel(BaseEstimator):
     def _partial_fit(self, X, targets, weights, settings, form):
         """Make the steps of a chunk with each target's optimizer."""
         X, targets, weights = _samples.without_zero_weights(X, targets, weights)
-        problem = Problem(X, targets, weights, form, settings)
+        problem = Problem(X, targets, weights, form, settings, self._loss_parameters(targets, weights, settings, True))
         starts = self._parameters(form, "partial_fit") if hasattr(self, "coef_") else form.zeros()
         former = getattr(self, "_optimizers", [None] * form.n_objectives)
         averages = copy.deepcopy(getattr(self, "_averages", [None] * form.n_objectives))
@@ -191,6 +191,17 @@ class LinearModel(BaseEstimator):
         self.loss_curve_ = [*getattr(self, "loss_curve_", []), float(np.mean(losses))]
         self._optimizers, self._averages = optimizers, averages
         return self
+
+    def _loss_parameters(self, targets, weights, settings, goes_on):
+        """The loss's own number for each target; what was made from the first chunk is kept for others."""
+        if settings.loss.parameter is None:
+            return None
+        former = getattr(self, "loss_parameter_", None)
+        if settings.loss_parameter is not None:
+            self.loss_parameter_ = np.full(targets.shape[1], settings.loss_parameter)
+        elif not goes_on or former is None or len(former) != targets.shape[1]:
+            self.loss_parameter_ = np.array([settings.loss.default(y, weights) for y in targets.T])
+        return self.loss_parameter_
 
     def _saved(self):
         """The estimator as a tree for `fastopt.save`."""

@@ -27,8 +27,10 @@ class Loss(NamedTuple):
         The prediction, of the margin; None for the margin itself.
     positive : bool
         Whether targets must not be negative.
-    parameter, default, interval : str or None, float or None, str or None
-        The argument of the objective that `loss_parameter` stands for, its default, and the values that it may have.
+    parameter, interval : str or None
+        The argument of the objective that `loss_parameter` stands for, and the values that it may have.
+    default : callable or None
+        Of a target and its weights: what stands for None.
     """
 
     objective: type
@@ -57,6 +59,23 @@ def at_minimum(y):
     return np.maximum(1.0, y)
 
 
+def fifth_of_deviation(y, weights):
+    """A fifth of the deviation of y, by the median of distances from the median: outliers do not count.
+
+    Where more than half of y is one number, by the mean distance.
+    """
+    distances = np.abs(y - _median(y, weights))
+    deviation = 1.4826 * _median(distances, weights) or np.average(distances, weights=weights) or 1.0
+    return float(deviation) / 5
+
+
+def _median(y, weights):
+    """The smallest value up to which there is half of the weight."""
+    order = np.argsort(y)
+    sums = np.cumsum(np.ones(len(y)) if weights is None else weights[order], dtype=np.float64)
+    return y[order[np.searchsorted(sums, sums[-1] / 2)]]
+
+
 CLASSIFICATION = {
     "log_loss": Loss(objectives.Logistic, objectives.Softmax, probability=expit),
     "hinge": Loss(objectives.Hinge, smooth=False, curvature=one),
@@ -64,6 +83,6 @@ CLASSIFICATION = {
 }
 REGRESSION = {
     "squared_error": Loss(objectives.LeastSquares),
-    "huber": Loss(objectives.Huber, parameter="delta", default=1.0, interval="(0, inf)"),
+    "huber": Loss(objectives.Huber, parameter="delta", default=fifth_of_deviation, interval="(0, inf)"),
     "poisson": Loss(objectives.Poisson, curvature=at_minimum, mean=np.exp, positive=True),
 }

@@ -60,6 +60,8 @@ class Problem(NamedTuple):
     weights : ndarray or None
     form : Form
     settings : Settings
+    loss_parameters : ndarray or None
+        The loss's own number for each target, if it has one.
     """
 
     X: Any
@@ -67,6 +69,7 @@ class Problem(NamedTuple):
     weights: Any
     form: Form
     settings: Any
+    loss_parameters: Any = None
 
     def over(self, X, targets, weights):
         """The same over other samples."""
@@ -75,7 +78,9 @@ class Problem(NamedTuple):
     def objective(self, k, penalised=True):
         """The objective of the k-th target."""
         settings = self.settings
-        cls, arguments = settings.loss.objective, dict(settings.loss_arguments)
+        cls, arguments = settings.loss.objective, {}
+        if self.loss_parameters is not None:
+            arguments[settings.loss.parameter] = self.loss_parameters[k]
         if self.form.n_outputs > 1:
             cls, arguments["n_classes"] = settings.loss.multinomial, self.form.n_outputs
         l2, l1 = (settings.l2, settings.l1) if penalised else (0.0, 0.0)

@@ -1,7 +1,8 @@
-"""SciPy's L-BFGS-B over standardised columns, for smooth losses over few samples: all of them in each iteration.
+"""SciPy's L-BFGS-B over scaled columns, for smooth losses over few samples: all of them in each iteration.
 
-The objective stays what it is: only the coordinates are others. With the columns' means m and deviations s they are
-``s * w`` and ``intercept + m @ w``, so that the columns of X are neither copied nor scaled.
+The objective stays what it is: only the coordinates are others. They are ``s * w`` and ``intercept + m @ w``, with the
+means m of the columns, and s**2 their variances plus l2 over the curvature of the loss, so that the curvature is about
+the same along each of them. The columns of X are neither copied nor scaled.
 """
 
 import numpy as np
@@ -13,15 +14,18 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 HISTORY, LEAST_FALL = 10, 64 * np.finfo(float).eps
 
 
-class Standardised:
-    """An objective of coordinates in which the columns of X have mean 0 and deviation 1.
+class InScaledColumns:
+    """An objective of coordinates in which the columns of X have mean 0, and deviation 1 if there is no penalty.
 
     With an l1 penalty the coordinates are there twice, their positive and their negative parts, both at least 0.
     """
 
     def __init__(self, objective, weights, l1):
         self.objective, self.l1 = objective, l1
-        self.means, self.scales = _moments(objective.X, weights, objective.fit_intercept)
+        self.means, variances = moments(objective.X, weights, objective.fit_intercept)
+        curvature = objective.curvature if np.isfinite(objective.curvature) else 1.0
+        scales = np.sqrt(variances + objective.l2 / curvature)
+        self.scales = np.where(scales > 0, scales, 1.0)
         self.n_weights = objective.n_features * objective.n_outputs
 
     def start(self, x):
@@ -71,8 +75,8 @@ class Standardised:
         return [(0, None)] * self.n_weights + [(None, None)] * free + [(0, None)] * self.n_weights
 
 
-def _moments(X, weights, centred):
-    """Means of the columns, 0 if there is no intercept to take them up, and the deviations from them, 1 for 0."""
+def moments(X, weights, centred):
+    """Means of the columns, 0 if there is no intercept to take them up, and the variances about them."""
     weights = None if weights is None else weights.astype(X.dtype)
     if isinstance(X, np.ndarray):
         scaler = StandardScaler().fit(X, sample_weight=weights)
@@ -82,9 +86,8 @@ def _moments(X, weights, centred):
         means, variances = (each.astype(np.float64) for each in mean_variance_axis(X, axis=0, weights=weights))
     if not centred:
         variances, means = variances + means**2, np.zeros_like(means)
-    scales = np.sqrt(variances)
-    negligible = scales <= 10 * np.finfo(X.dtype).eps * np.abs(means)
-    return means, np.where(negligible, 1.0, scales)
+    negligible = np.sqrt(variances) <= 10 * np.finfo(X.dtype).eps * np.abs(means)
+    return means, np.where(negligible, 0.0, variances)
 
 
 def run(problem, k, x0, report):
@@ -93,7 +96,7 @@ def run(problem, k, x0, report):
     """
     settings = problem.settings
     smooth = problem._replace(settings=settings._replace(l1=0.0))
-    function = Standardised(smooth.objective(k), problem.weights, settings.l1)
+    function = InScaledColumns(smooth.objective(k), problem.weights, settings.l1)
     start, curve = function.start(x0), []
 
     def note(intermediate_result):

@@ -19,7 +19,9 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
     loss : {"squared_error", "huber", "poisson"}, default="squared_error"
         Least squares, a robust loss, or that of counts, whose predictions are the exponential of the margins.
     loss_parameter : float or None, default=None
-        The number that a loss has: of "huber" where it turns from a square to a line, in the units of y, by default 1.
+        The number that a loss has: of "huber" where it turns from a square to a line, in the units of y; by default a
+        fifth of the deviation of each target, estimated from the median of distances from the median. `partial_fit`
+        takes the default from the first chunk.
     <common parameters>
     <common more>
 
@@ -29,6 +31,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         Coefficients.
     intercept_ : float or ndarray of shape (n_targets,)
         0 without `fit_intercept`.
+    loss_parameter_ : ndarray of shape (n_targets,)
+        What `loss_parameter` was or stood for; only for "huber".
     <common attributes>
 
     See Also

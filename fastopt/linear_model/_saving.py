@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._checkpoint import schedules
 from .._checkpoint.results import made_again
 from .._memory import base_view
 from .._minimize.averages import Polyak
@@ -21,6 +22,7 @@ NEEDED = {
 OPTIONAL = {
     "validation_curve_": validation.saved_numbers,
     "feature_names_in_": validation.saved_strings,
+    "loss_parameter_": validation.saved_array,
     "_single": flag,
 }
 
@@ -28,13 +30,15 @@ OPTIONAL = {
 def tree_of(estimator):
     """What `restored` makes an equal estimator of."""
     params = estimator.get_params(deep=False)
+    rate = schedules.tree_of(estimator.learning_rate) or estimator.learning_rate
     weights = params.pop("class_weight", None)
     if isinstance(weights, dict):
         pairs = [[_plain("class_weight", key), _plain("class_weight", each)] for key, each in weights.items()]
         weights = {"pairs": pairs}
     tree = {
         "class": type(estimator).__name__,
-        "params": {name: _plain(name, value) for name, value in params.items()},
+        "params": {name: _plain(name, value) for name, value in params.items() if name != "learning_rate"},
+        "learning_rate": rate if isinstance(rate, dict) else _plain("learning_rate", rate),
         "class_weight": weights,
         "fitted": None,
     }
@@ -71,21 +75,24 @@ def restored(tree):
     """The estimator of a tree."""
     from . import LinearClassifier, LinearRegressor
 
-    saved_runs.entries("estimator", tree, ("class", "params", "class_weight", "fitted"))
+    saved_runs.entries("estimator", tree, ("class", "params", "learning_rate", "class_weight", "fitted"))
     classes = {each.__name__: each for each in (LinearClassifier, LinearRegressor)}
     cls = validation.saved_class("class", tree["class"], classes)
-    estimator = cls(**saved_runs.entries("params", tree["params"], ()))
+    rate = tree["learning_rate"]
+    if isinstance(rate, dict):
+        rate = schedules.check("learning_rate", rate)
+    estimator = cls(**saved_runs.entries("params", tree["params"], ()), learning_rate=rate)
     if tree["class_weight"] is not None:
         weights = tree["class_weight"]
         if isinstance(weights, dict):
             weights = dict(map(tuple, saved_runs.entries("class_weight", weights, ("pairs",))["pairs"]))
         estimator.set_params(class_weight=weights)
     if tree["fitted"] is not None:
-        vars(estimator).update(_attributes(tree["fitted"]))
+        vars(estimator).update(_attributes(tree["fitted"], rate))
     return estimator
 
 
-def _attributes(saved):
+def _attributes(saved, rate):
     """The attributes of a fitted estimator, checked."""
     saved = dict(saved_runs.entries("fitted", saved, (*NEEDED, "optimizers", "averages")))
     optimizers, averages = saved.pop("optimizers"), saved.pop("averages")
@@ -100,15 +107,15 @@ def _attributes(saved):
         found["classes_"] = validation.saved_array("classes_", classes)
         n_rows = 1 if len(classes) == 2 else len(classes)
     validation.fitting_shapes(found["coef_"], found["intercept_"], found["n_features_in_"], n_rows)
-    found["_optimizers"] = [None if each is None else _made_again(each) for each in optimizers]
+    found["_optimizers"] = [None if each is None else _made_again(each, rate) for each in optimizers]
     found["_averages"] = [None if each is None else _average(each) for each in averages]
     return found
 
 
-def _made_again(saved):
+def _made_again(saved, rate):
     saved_runs.entries("optimizer", saved, ("class", "params", "state"))
     classes = {each.__name__: each for each in OPTIMIZERS.values()}
-    return made_again(validation.saved_class("class", saved["class"], classes), None, saved["state"], saved["params"])
+    return made_again(validation.saved_class("class", saved["class"], classes), rate, saved["state"], saved["params"])
 
 
 def _average(saved):

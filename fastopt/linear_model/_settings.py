@@ -16,8 +16,8 @@ class Settings(NamedTuple):
     ----------
     loss_name : str
     loss : Loss
-    loss_arguments : dict
-        Arguments of its objective.
+    loss_parameter : float or None
+        Its own number, if that is given.
     l2, l1 : float
         Strengths of the penalties.
     fit_intercept : bool
@@ -34,7 +34,7 @@ class Settings(NamedTuple):
 
     loss_name: str
     loss: Any
-    loss_arguments: dict
+    loss_parameter: Any
     l2: float
     l1: float
     fit_intercept: bool
@@ -55,13 +55,12 @@ def checked(estimator, losses):
     """The settings of an estimator."""
     name = choice("loss", estimator.loss, losses)
     loss = losses[name]
-    parameter = validation.loss_parameter(getattr(estimator, "loss_parameter", None), loss.default, loss.interval, name)
     l2, l1 = validation.penalties(estimator.penalty, estimator.alpha, estimator.l1_ratio)
     solver = validation.solver_name(estimator.solver, SOLVERS)
     return Settings(
         loss_name=name,
         loss=loss,
-        loss_arguments={} if parameter is None else {loss.parameter: parameter},
+        loss_parameter=validation.loss_parameter(getattr(estimator, "loss_parameter", None), loss.interval, name),
         l2=l2,
         l1=l1,
         fit_intercept=flag("fit_intercept", estimator.fit_intercept),

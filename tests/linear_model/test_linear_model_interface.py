@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastopt
 from fastopt.linear_model import LinearClassifier, LinearRegressor
+from fastopt.schedules import exponential_decay
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,8 @@ ESTIMATORS = {
     "auto": lambda X, y: LinearClassifier(class_weight="balanced").fit(X, y),
     "words": lambda X, y: LinearClassifier("hinge", solver="adam").fit(X, np.array(["a", "b", "cc"])[y]),
     "objects": lambda X, y: LinearClassifier(solver="sgd").fit(X, np.array(["a", "b", "cc"], object)[y]),
+    "schedule": lambda X, y: LinearClassifier(solver="adam", learning_rate=exponential_decay(0.1, 10, 0.5)).fit(X, y),
+    "huber": lambda X, y: LinearRegressor("huber", solver="sgd", learning_rate=1e-3).partial_fit(X, y),
     "average": lambda X, y: LinearRegressor(solver="adagrad", average=True).partial_fit(X, y),
     "targets": lambda X, y: LinearRegressor(solver="prodigy", early_stopping=True, random_state=0).fit(X, X[:, :2]),
 }
@@ -127,7 +130,7 @@ ESTIMATORS = {
 def test_estimators_are_saved_and_loaded(iris, name):
     model = ESTIMATORS[name](*iris)
     other = saved_and_loaded(model)
-    assert type(other) is type(model) and other.get_params() == model.get_params()
+    assert type(other) is type(model) and repr(other) == repr(model)
     assert vars(other).keys() == vars(model).keys()
     for attribute, value in vars(model).items():
         if isinstance(value, np.ndarray | np.generic):

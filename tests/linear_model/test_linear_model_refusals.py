@@ -65,6 +65,8 @@ def test_the_number_of_a_loss(samples):
         LinearRegressor("huber", loss_parameter=0).fit(*samples)
     small, large = (LinearRegressor("huber", loss_parameter=delta).fit(*samples) for delta in (0.1, 100.0))
     assert np.abs(small.coef_ - large.coef_).max() > 1e-6
+    scaled = LinearRegressor("huber", alpha=0).fit(samples[0], 1000.0 * samples[1])
+    np.testing.assert_allclose(scaled.coef_, 1000 * LinearRegressor("huber", alpha=0).fit(*samples).coef_, rtol=1e-2)
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
