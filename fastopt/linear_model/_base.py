@@ -94,7 +94,7 @@ with the sample weights :math:`s` and the share :math:`\\rho` of l1. A sample of
 one of weight 0 counts as left out. The losses are those of `fastopt.objectives`.
 
 X is used in place if it is a C-contiguous array or a CSR matrix of float32 or float64, whose dtype the coefficients
-have; else it is converted."""
+have; else it is converted. "lbfgs", "saga" and "svrg" work on a copy in which equal samples are one."""
 
 # How X is read: in place where that is possible.
 READ = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}

@@ -2,7 +2,7 @@
 
 The objective stays what it is: only the coordinates are others. They are ``s * w`` and ``intercept + m @ w``, with the
 means m of the columns, and s**2 their variances plus l2 over the curvature of the loss, so that the curvature is about
-the same along each of them. The columns of X are neither copied nor scaled.
+the same along each of them.
 """
 
 import numpy as np
