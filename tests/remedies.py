@@ -83,7 +83,7 @@ def namespace():
     names = {name: getattr(fastopt, name) for name in fastopt.__all__ if name != "__version__"}
     names |= {name: getattr(fastopt.objectives, name) for name in fastopt.objectives.__all__}
     modules = {"np": np, "pandas": pandas, "scipy": scipy, "fastopt": fastopt, "types": types}
-    modules |= {"io": io, "tempfile": tempfile}
+    modules |= {"io": io, "tempfile": tempfile, "warnings": warnings}
     own = {"MatricesOnly": MatricesOnly, "Tensor": Tensor, "DetachedTensor": DetachedTensor, "BFloat16": BFloat16}
     return names | modules | own | {name: getattr(helpers, name) for name in ("misaligned", "on_disk", "read_only")}
 
@@ -778,6 +778,50 @@ MINIMIZE = {
     ),
 }  # fmt: skip
 
+# --- estimators ------------------------------------------------------------------------------------------------
+
+MODEL = (
+    "from fastopt.linear_model import LinearClassifier as C, LinearRegressor as R; import sklearn.base\n"
+    "X = np.random.default_rng(0).standard_normal((60, 3)); y = np.repeat([0, 1, 2], 20); m = C(solver='adam')\n"
+    "warnings.simplefilter('ignore')\n"
+)
+
+ESTIMATORS = {
+    "a solver in other words": Row(MODEL + "name = 'adamm'", "C(solver=name).fit(X, y)", follow="name = 'adam'"),
+    "weights that balance chunks": Row(
+        MODEL + "m.set_params(class_weight='balanced')", "m.partial_fit(X, y, classes=[0, 1, 2])",
+        follow="from sklearn.utils.class_weight import compute_class_weight as compute\n"
+        "m.class_weight = dict(enumerate(compute('balanced', classes=np.unique(y), y=y)))",
+    ),
+    "classes of a later chunk": Row(
+        MODEL + "known = [0, 1]", "m = C(solver='adam').partial_fit(X[:40], y[:40], classes=known).partial_fit(X, y)",
+        "m.classes_.tolist() == [0, 1, 2]", "known = np.unique(y)",
+    ),
+    "more targets than before": Row(
+        MODEL + "m = R(solver='adam').partial_fit(X, y)", "m.partial_fit(X, X[:, :2])", "m.coef_.shape == (2, 3)",
+        "m = sklearn.base.clone(m)",
+    ),
+    "a warm start with other classes": Row(
+        MODEL + "m = C(warm_start=True).fit(X, y)", "m.fit(X, y > 0)", "len(m.classes_) == 2",
+        "m.set_params(warm_start=False)",
+    ),
+    "early stopping with one sample": Row(
+        MODEL + "m = R(early_stopping=True)", "m.fit(X[:1], y[:1])", follow="m.set_params(early_stopping=False)"
+    ),
+    "a fit that diverges": Row(
+        MODEL + "m = R(solver='sgd', learning_rate=0.5); X *= 1e6", "m.fit(X, y)", "np.isfinite(m.coef_).all()",
+        "from sklearn.preprocessing import StandardScaler; X = StandardScaler().fit_transform(X)",
+    ),
+    "a fit that diverges at its rate": Row(
+        MODEL + "m = R(solver='sgd', learning_rate=1e200)", "m.fit(X, y)", "np.isfinite(m.coef_).all()",
+        "m.learning_rate = 0.1",
+    ),
+    "a generator in a file": Row(
+        MODEL + "m = C(random_state=np.random.RandomState(0)).fit(X, y); path = io.BytesIO()", "fastopt.save(path, m)",
+        "fastopt.load(io.BytesIO(path.getvalue())).random_state is None", "m.set_params(random_state=None)",
+    ),
+}  # fmt: skip
+
 # --- files -----------------------------------------------------------------------------------------------------
 
 FILES = {
@@ -824,6 +868,7 @@ TABLE = {
         "optimizers": OPTIMIZERS,
         "objectives": OBJECTIVES,
         "minimize": MINIMIZE,
+        "estimators": ESTIMATORS,
         "files": FILES,
         "plots": PLOTS,
     }.items()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import fastopt
 import fastopt.data
+import fastopt.linear_model
 
-MODULES = (fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules)
+MODULES = (fastopt, fastopt.data, fastopt.linear_model, fastopt.objectives, fastopt.plot, fastopt.schedules)
 DATA = {
     "OPTIMIZERS": "Name -> class of every optimizer, a dict; the name is the class's in lower case.",
     "FINITE_SUM_METHODS": "Name -> class of the methods that need an objective of `fastopt.objectives`, a dict.",
@@ -58,6 +59,13 @@ PAGES = [
         fastopt.schedules.__all__,
         "fastopt.schedules",
     ),
+    Page(
+        "linear_model",
+        "fastopt.linear_model",
+        "Estimators of scikit-learn, which is needed for them: see :doc:`/linear_model`.",
+        fastopt.linear_model.__all__,
+        "fastopt.linear_model",
+    ),
     Page("sparse", "Sparse gradients", "See :doc:`/sparse`.", ["RowSparse"]),
     Page(
         "checkpoints",
@@ -79,6 +87,7 @@ PAGES = [
 CLASSES_WITH_MEMBERS = [
     "fastopt.Optimizer",
     "fastopt.schedules.reduce_on_plateau",
+    *(f"fastopt.linear_model.{name}" for name in fastopt.linear_model.__all__),
     *(f"fastopt.objectives.{name}" for name in fastopt.objectives.__all__),
 ]
 

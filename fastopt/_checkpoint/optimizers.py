@@ -11,28 +11,31 @@ from .._finite_sum.saga_svrg import FiniteSumMethod
 from .._memory import base_view
 from .._types import StrPath
 from ..optimizers import Optimizer
+from . import estimators
 from .files import fits_optimizer, read, write
 from .results import KINDS_OF_OPTIMIZERS, tree_of
 
 
 def save(path: StrPath | BinaryIO, optimizer: Any) -> None:
-    """Write an optimizer and its parameters, or a result of `minimize`, to a file without pickle.
+    """Write an optimizer and its parameters, a result of `minimize` or an estimator to a file without pickle.
 
     Parameters
     ----------
     path : str, os.PathLike or binary file
         The file, by convention with the suffix ``.npz``; none is added. A link is followed. What is open for writing is
         written to from its position on.
-    optimizer : Optimizer or OptimizeResult
+    optimizer : Optimizer, OptimizeResult or estimator
         An optimizer, also that of a run of SAGA or SVRG, for `load`: it continues with the same bits. Or a result
-        of `minimize`, with its optimizer, for `load_result`. Left as it is; its arrays are written without a copy.
+        of `minimize`, with its optimizer, for `load_result`. Or an estimator of ``fastopt.linear_model``, fitted or
+        not, for `load`. Left as it is; its arrays are written without a copy.
 
     Raises
     ------
     TypeError
-        When `optimizer` is neither, the `state_dict` of its learning-rate schedule holds something other
-        than numbers, strings, None and arrays of numbers, in lists and dicts, or a result has parameters with keys that
-        are no strings or integers; nothing is written then.
+        When `optimizer` is none of these, the `state_dict` of its learning-rate schedule holds something other
+        than numbers, strings, None and arrays of numbers, in lists and dicts, a result has parameters with keys that
+        are no strings or integers, or an estimator has a function or a random generator among its parameters; nothing
+        is written then.
     ValueError
         When an optimizer of the class SAGA or SVRG has not run, or a result has not all entries that `minimize` gives
         it; nothing is written then.
@@ -77,6 +80,9 @@ def save(path: StrPath | BinaryIO, optimizer: Any) -> None:
     if isinstance(optimizer, dict):
         _save_result(path, optimizer)
         return
+    if estimators.is_estimator(optimizer):
+        write(path, "estimator", optimizer._saved())
+        return
     _check_optimizer(optimizer)
     if isinstance(optimizer, FiniteSumMethod) and not optimizer.state:
         _validation.saved_results.refuse_unused(type(optimizer).__name__)
@@ -91,22 +97,27 @@ def _save_result(path, result):
         write(path, "result", tree_of(result))
 
 
-def load(path: StrPath | BinaryIO, optimizer: Optimizer | FiniteSumMethod) -> None:
+def load(path: StrPath | BinaryIO, optimizer: Optimizer | FiniteSumMethod | None = None) -> Any:
     """Load the parameters and the state that `save` wrote; the next step has the same bits as without the interruption.
 
     Parameters
     ----------
     path : str, os.PathLike or binary file
         The file. What is open for reading is read from its position to its end.
-    optimizer : Optimizer, SAGA or SVRG
-        Of the class of the saved one, over arrays of the same shapes and dtypes, which are overwritten in place. Its
-        learning rate must be of the same kind, a number or a schedule. The saved hyper-parameters replace its own,
-        but for `num_threads`; so does a learning rate that is a number.
+    optimizer : Optimizer, SAGA or SVRG, optional
+        None for an estimator, which is made anew. Of the class of the saved one, over arrays of the same shapes and
+        dtypes, which are overwritten in place. Its learning rate must be of the same kind, a number or a schedule. The
+        saved hyper-parameters replace its own, but for `num_threads`; so does a learning rate that is a number.
+
+    Returns
+    -------
+    estimator or None
+        The estimator that was saved; None with `optimizer`.
 
     Raises
     ------
     CheckpointError
-        When the file is damaged or not a checkpoint of an optimizer.
+        When the file is damaged or not a checkpoint of an optimizer, or without `optimizer` of an estimator.
     ValueError
         When the checkpoint is intact but does not fit `optimizer`.
     TypeError
@@ -149,6 +160,8 @@ def load(path: StrPath | BinaryIO, optimizer: Optimizer | FiniteSumMethod) -> No
     True
     >>> folder.cleanup()
     """
+    if optimizer is None:
+        return estimators.load_estimator(path)
     _check_optimizer(optimizer)
     tree = read(path, "optimizer")
     with fits_optimizer(path), optimizer._claim("load()"):

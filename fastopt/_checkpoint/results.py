@@ -127,7 +127,7 @@ def load_result(path: StrPath | BinaryIO, method: Callable[[Any], Any] | None = 
         cls = CLASSES.get(saved.pop("class"))
         if method is None:
             rates = saved["schedule"], saved["own_schedules"]
-            optimizer = _made_again(cls, *rates, saved["optimizer"], params, keys)
+            optimizer = made_again(cls, rates, saved["optimizer"], in_structure(params, keys), keys)
     if method is not None:
         own = in_structure(params, keys)
         optimizer = validation.made_optimizer(method(own), in_structure(params, keys), KINDS_OF_OPTIMIZERS)
@@ -156,18 +156,21 @@ def _schema(tree):
     }
 
 
-def _made_again(cls, schedule, own_schedules, saved, params, keys):
-    """The optimizer of the parameters with its state; None where it cannot be known how it was made."""
-    rate = saved_runs.entries("result['optimizer']", saved, ("learning_rate",))["learning_rate"]
+def made_again(cls, rates, saved, params, keys=None):
+    """The optimizer of the parameters with its state; None where it cannot be known how it was made.
+
+    `rates` are its schedule and those of its arrays, which its state leaves out.
+    """
+    schedule, own_schedules = rates
+    rate = saved_runs.entries("optimizer", saved, ("learning_rate",))["learning_rate"]
     rate = schedule if rate is None else rate
     groups = saved_results.scheduled_groups(saved, own_schedules, flat_keys(keys))
     if cls is None or rate is None or groups is None:
         return None
     values = {} if cls in FINITE_SUM_METHODS.values() else saved.get("hyperparameters")
-    values = saved_runs.a_dict("result['optimizer']['hyperparameters']", values) | (
-        {"groups": groups} if groups else {}
-    )
-    optimizer = cls(in_structure(params, keys), learning_rate=rate, **values)
+    own = {"groups": groups} if groups else {}
+    values = saved_runs.a_dict("optimizer['hyperparameters']", values)
+    optimizer = cls(params, learning_rate=rate, **values | own)
     optimizer._load(saved, ())
     return optimizer
 

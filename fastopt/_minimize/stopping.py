@@ -10,6 +10,9 @@ RISEN, NO_BETTER, CALLBACK = 6, 7, 99
 # A run comes to one of these ends by itself, with numbers that are finite as far as is known.
 REGULAR = (CONVERGED, BUDGET, FIXED, RISEN)
 
+# Something is no longer finite.
+DIVERGED = (NONFINITE_LOSS, NONFINITE_GRADIENT, NONFINITE_PARAMETERS)
+
 # A run that ended like this may be resumed, with a larger budget for example.
 RESUMABLE = (*REGULAR, CALLBACK)
 

@@ -8,10 +8,11 @@ from helpers import exactly, run_python
 
 import fastopt
 import fastopt.data
+import fastopt.linear_model
 from fastopt import _core, _info, _types, _validation
 
 NAMES = ["baseline", "v3", "v4"]
-PUBLIC_MODULES = [fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules]
+PUBLIC_MODULES = [fastopt, fastopt.data, fastopt.linear_model, fastopt.objectives, fastopt.plot, fastopt.schedules]
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -98,7 +99,8 @@ def test_what_stays_unloaded():
     code = """
         import sys
         import fastopt
-        unwanted = ("matplotlib", "threadpoolctl", "scipy.optimize", "scipy.sparse", "scipy.stats", "fastopt._cli")
+        unwanted = ("matplotlib", "sklearn", "threadpoolctl", "scipy.optimize", "scipy.sparse", "scipy.stats")
+        unwanted += ("fastopt._cli", "fastopt.linear_model")
         print([name for name in unwanted if name in sys.modules])
     """
     assert run_python(code) == "[]"

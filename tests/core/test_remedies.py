@@ -24,7 +24,7 @@ EXPLANATIONS = {
     "; NumPy has none of that name.",
     "; results of fastopt.minimize have it.",
 }
-INSTALLATIONS = {"plot", "progress"}
+INSTALLATIONS = {"plot", "progress", "sklearn"}
 # A remedy begins after a semicolon, and has code of NumPy, of a method or an assignment in it.
 ADVICE = re.compile(r"(; |Did you mean|^np\.\w+\(|^\.\w+\(|^\w+ = )")
 

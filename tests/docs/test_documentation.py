@@ -11,9 +11,10 @@ import pytest
 
 import fastopt
 import fastopt.data
+import fastopt.linear_model
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = (fastopt, fastopt.data, fastopt.objectives, fastopt.plot, fastopt.schedules)
+MODULES = (fastopt, fastopt.data, fastopt.linear_model, fastopt.objectives, fastopt.plot, fastopt.schedules)
 PUBLIC = [getattr(module, name) for module in MODULES for name in module.__all__]
 DOCUMENTED = [each for each in PUBLIC if inspect.isclass(each) or inspect.isroutine(each)]
 PAGES = [*ROOT.glob("*.md"), ROOT / "csrc/README.md", *(ROOT / "docs").rglob("*.md")]

@@ -1,0 +1,195 @@
+"""Checks of what estimators are given, beyond those of scikit-learn, and their messages."""
+
+import numbers
+
+import numpy as np
+
+from .._types import DTYPES
+from .names import hint
+from .scalars import choice, flag, real
+from .text import shown
+
+PENALTIES = (None, "l2", "l1", "elasticnet")
+
+
+# --- parameters ------------------------------------------------------------------------------------------
+
+
+def penalties(penalty, alpha, l1_ratio):
+    """Return the strengths l2 and l1."""
+    if penalty is not None and penalty not in PENALTIES:
+        listed = ", ".join(repr(each) for each in PENALTIES)
+        raise ValueError(f"`penalty` must be one of {listed}, got {shown(penalty)}.")
+    alpha = real("alpha", alpha, "[0, inf)")
+    share = real("l1_ratio", l1_ratio, "[0, 1]")
+    share = {None: 0.0, "l2": 0.0, "l1": 1.0, "elasticnet": share}[penalty]
+    return (0.0, 0.0) if penalty is None else (alpha * (1 - share), alpha * share)
+
+
+def solver_name(value, names):
+    """Return the name of a solver in lower case, or None."""
+    if value is None:
+        return None
+    if isinstance(value, str) and value.lower() in names:
+        return value.lower()
+    listed = ", ".join(repr(each) for each in names)
+    raise ValueError(f"`solver` must be None or one of {listed}, got {shown(value)}.{hint(value, names)}")
+
+
+def rate(value, solver):
+    """Return a learning rate: None, a number, or a schedule."""
+    if value is None or callable(value):
+        return value
+    if solver == "lbfgs":
+        raise ValueError(
+            f'`learning_rate` must be None for `solver="lbfgs"`, which searches a line, got {shown(value)}.'
+        )
+    return real("learning_rate", value, "(0, inf)")
+
+
+def tolerance(value):
+    return None if value is None else real("tol", value, "[0, inf)")
+
+
+def loss_parameter(value, interval, loss):
+    """Return the loss's own number, or None."""
+    if value is not None and interval is None:
+        raise ValueError(f"`loss_parameter` must be None for `loss={shown(loss)}`, which has none, got {shown(value)}.")
+    return None if value is None else real("loss_parameter", value, interval)
+
+
+def early_stopping(value, fraction):
+    """Return the share of samples to hold out, None if none."""
+    fraction = real("validation_fraction", fraction, "(0, 1)")
+    return fraction if flag("early_stopping", value) else None
+
+
+def no_balance(class_weight):
+    """Refuse class weights that need all samples where they come in chunks."""
+    if isinstance(class_weight, str):
+        raise ValueError(
+            f"`class_weight` must be a dict or None for partial_fit, got {shown(class_weight)}; pass the dict that "
+            "sklearn.utils.class_weight.compute_class_weight makes of all labels."
+        )
+
+
+# --- samples ---------------------------------------------------------------------------------------------
+
+
+def at_least_two_classes(classes):
+    if len(classes) < 2:
+        raise ValueError(f"`y` must hold at least 2 classes, got 1 class: {shown(classes[0])}.")
+
+
+def known_classes(y, classes):
+    """Refuse classes that partial_fit has not been told of."""
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(
+            f"`y` must hold classes of {shown(classes.tolist())} only, got {shown(unknown.tolist())}; pass all of them "
+            "as `classes` to the first call of partial_fit."
+        )
+
+
+def same_coefficients(shape, wanted, where):
+    """Refuse to go on from coefficients of another shape."""
+    if shape != wanted:
+        raise ValueError(
+            f"`{where}` must go on with coefficients of shape {wanted}, got those of a model of shape {shape}; make a "
+            "new estimator with sklearn.base.clone."
+        )
+
+
+def same_classes(classes, former):
+    """Refuse a warm start with other classes."""
+    if not np.array_equal(classes, former):
+        raise ValueError(
+            f"`y` must hold the classes of the fit before, {shown(former.tolist())}, with `warm_start=True`, got "
+            f"{shown(classes.tolist())}; set warm_start=False."
+        )
+
+
+def not_negative(y, loss):
+    """Refuse targets that the loss has no value for."""
+    if (y < 0).any():
+        raise ValueError(f"`y` must be at least 0 for `loss={shown(loss)}`, got {shown(float(np.min(y)))}.")
+
+
+def some_weight(kept):
+    """Refuse weights that are all 0, of which scikit-learn sees those of samples, not those of classes."""
+    if len(kept) == 0:
+        raise ValueError(
+            "the weights of the samples, times those of their classes, must be positive for at least one sample, got 0 "
+            "for all."
+        )
+
+
+def enough_to_hold_out(n):
+    """Refuse samples of which none would be left to fit, or to hold out."""
+    if n < 2:
+        raise ValueError(f"`early_stopping` needs at least 2 samples, got {n}; set early_stopping=False.")
+
+
+def refuse_divergence(loss, rate):
+    """Raise for coefficients that are not finite any more, or far worse than those at the start."""
+    raise ValueError(
+        f"the fit with `loss={shown(loss)}` diverged; scale the features with "
+        f"sklearn.preprocessing.StandardScaler, or pass a smaller `learning_rate`, got {shown(rate)}."
+    )
+
+
+def not_converged(name, n):
+    """What is said of a fit that has used up its epochs, or ends no lower than it began."""
+    return f"{name} has not converged in {n} epochs. Raise `max_iter` or `tol`, or scale the features."
+
+
+# --- saved estimators ------------------------------------------------------------------------------------
+
+
+def plain_parameter(name, value):
+    """Refuse a parameter of an estimator that is no plain value."""
+    if value is None or isinstance(value, (str, numbers.Real, np.generic)):
+        return
+    raise TypeError(
+        f"`{name}` must be a number, a string or None to be saved, got {type(value).__name__}; set it to None with "
+        f"set_params({name}=None), and again after loading."
+    )
+
+
+def plain_classes(classes):
+    """Refuse classes that are neither numbers nor strings."""
+    if classes.dtype.kind not in "biufU" and not all(isinstance(each, str) for each in classes):
+        raise TypeError(f"`classes_` must be numbers or strings to be saved, got {shown(classes[0])}.")
+
+
+def saved_class(name, value, classes):
+    """Return the class of a saved estimator."""
+    return classes[choice(name, value, tuple(classes))]
+
+
+def saved_array(name, value):
+    """Return an array of numbers, or a number."""
+    if not isinstance(value, (np.ndarray, np.generic)):
+        raise TypeError(f"`{name}` must be an array, got {type(value).__name__}.")
+    return value
+
+
+def saved_strings(name, value):
+    """Return a list of strings."""
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise TypeError(f"`{name}` must be a list of strings, got {shown(value)}.")
+    return value
+
+
+def saved_numbers(name, value):
+    """Return a list of numbers."""
+    if not isinstance(value, list) or not all(isinstance(each, float) for each in value):
+        raise TypeError(f"`{name}` must be a list of numbers, got {shown(value)}.")
+    return value
+
+
+def fitting_shapes(coef, intercept, n_features, n_rows):
+    """Refuse coefficients that do not belong together."""
+    wanted = (n_features,) if np.ndim(intercept) == 0 else (len(intercept), n_features)
+    if coef.shape != wanted or coef.dtype.name not in DTYPES or n_rows not in (None, np.size(intercept)):
+        raise ValueError(f"`coef_` must have shape {wanted}, got {coef.dtype} of shape {coef.shape}.")

@@ -1,0 +1,90 @@
+"""What is minimized: one objective for each column of the targets, over common samples."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Form(NamedTuple):
+    """How the coefficients of a model lie in the parameters of its objectives.
+
+    Attributes
+    ----------
+    n_features, n_outputs : int
+        Of one objective.
+    n_objectives : int
+        One for all classes at once; else one for each class, or for each target.
+    fit_intercept : bool
+    dtype : numpy.dtype
+    """
+
+    n_features: int
+    n_outputs: int
+    n_objectives: int
+    fit_intercept: bool
+    dtype: Any
+
+    @property
+    def n_rows(self):
+        """Rows of `coef_`."""
+        return self.n_outputs * self.n_objectives
+
+    def zeros(self):
+        size = (self.n_features + self.fit_intercept) * self.n_outputs
+        return [np.zeros(size, self.dtype) for _ in range(self.n_objectives)]
+
+    def parameters(self, coef, intercept):
+        """The parameters of each objective, as new arrays."""
+        matrix = np.ascontiguousarray(coef, self.dtype).reshape(self.n_rows, self.n_features)
+        if self.fit_intercept:
+            rows = np.asarray(intercept, self.dtype).reshape(self.n_rows, 1)
+            matrix = np.hstack([matrix, rows])
+        parts = np.split(matrix, self.n_objectives)
+        return [np.array(part.T, order="C").ravel() for part in parts]
+
+    def coefficients(self, parameters):
+        """The opposite: `coef_` of shape (n_rows, n_features), and `intercept_` of shape (n_rows,)."""
+        matrix = np.vstack([each.reshape(-1, self.n_outputs).T for each in parameters])
+        intercept = matrix[:, -1].copy() if self.fit_intercept else np.zeros(self.n_rows, self.dtype)
+        return np.array(matrix[:, : self.n_features], self.dtype, order="C"), intercept
+
+
+class Problem(NamedTuple):
+    """Samples with targets, and what is minimized over them.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix
+    targets : ndarray of shape (n_samples, n_objectives)
+        In the form that the loss needs.
+    weights : ndarray or None
+    form : Form
+    settings : Settings
+    loss_parameters : ndarray or None
+        The loss's own number for each target, if it has one.
+    """
+
+    X: Any
+    targets: Any
+    weights: Any
+    form: Form
+    settings: Any
+    loss_parameters: Any = None
+
+    def over(self, X, targets, weights):
+        """The same over other samples."""
+        return self._replace(X=X, targets=targets, weights=weights)
+
+    def objective(self, k, penalised=True):
+        """The objective of the k-th target."""
+        settings = self.settings
+        cls, arguments = settings.loss.objective, {}
+        if self.loss_parameters is not None:
+            arguments[settings.loss.parameter] = self.loss_parameters[k]
+        if self.form.n_outputs > 1:
+            cls, arguments["n_classes"] = settings.loss.multinomial, self.form.n_outputs
+        l2, l1 = (settings.l2, settings.l1) if penalised else (0.0, 0.0)
+        return cls(
+            self.X, self.targets[:, k], l2=l2, l1=l1, fit_intercept=self.form.fit_intercept,
+            sample_weight=self.weights, **arguments,
+        )  # fmt: skip

@@ -1,0 +1,78 @@
+"""The parameters of an estimator, checked."""
+
+from typing import Any, NamedTuple
+
+from joblib import effective_n_jobs
+
+from .._validation import linear_model as validation
+from .._validation.scalars import choice, count, flag
+from ._solvers import SOLVERS
+
+
+class Settings(NamedTuple):
+    """The parameters of an estimator, in the form in which a fit needs them.
+
+    Attributes
+    ----------
+    loss_name : str
+    loss : Loss
+    loss_parameter : float or None
+        Its own number, if that is given.
+    l2, l1 : float
+        Strengths of the penalties.
+    fit_intercept : bool
+    solver : str or None
+    learning_rate : float, callable or None
+    batch_size, max_iter, n_iter_no_change : int
+    tol : float or None
+    held_out : float or None
+        The share of samples to hold out.
+    average, warm_start : bool
+    n_threads : int or None
+    verbose : int
+    """
+
+    loss_name: str
+    loss: Any
+    loss_parameter: Any
+    l2: float
+    l1: float
+    fit_intercept: bool
+    solver: Any
+    learning_rate: Any
+    batch_size: int
+    max_iter: int
+    n_iter_no_change: int
+    tol: Any
+    held_out: Any
+    average: bool
+    warm_start: bool
+    n_threads: Any
+    verbose: int
+
+
+def checked(estimator, losses):
+    """The settings of an estimator."""
+    name = choice("loss", estimator.loss, losses)
+    loss = losses[name]
+    l2, l1 = validation.penalties(estimator.penalty, estimator.alpha, estimator.l1_ratio)
+    solver = validation.solver_name(estimator.solver, SOLVERS)
+    return Settings(
+        loss_name=name,
+        loss=loss,
+        loss_parameter=validation.loss_parameter(getattr(estimator, "loss_parameter", None), loss.interval, name),
+        l2=l2,
+        l1=l1,
+        fit_intercept=flag("fit_intercept", estimator.fit_intercept),
+        solver=solver,
+        learning_rate=validation.rate(estimator.learning_rate, solver),
+        batch_size=count("batch_size", estimator.batch_size, 1),
+        max_iter=count("max_iter", estimator.max_iter, 1),
+        n_iter_no_change=count("n_iter_no_change", estimator.n_iter_no_change, 1),
+        tol=validation.tolerance(estimator.tol),
+        held_out=validation.early_stopping(estimator.early_stopping, estimator.validation_fraction),
+        average=flag("average", estimator.average),
+        warm_start=flag("warm_start", estimator.warm_start),
+        n_threads=None if estimator.n_jobs is None else effective_n_jobs(estimator.n_jobs),
+        verbose=count("verbose", int(estimator.verbose), 0),
+    )
