@@ -119,6 +119,13 @@ def test_results_with_other_keys_than_strings_cannot_be_printed():
         repr(minimize(numbered, {0: np.zeros(3)}, jac=True, options={"maxiter": 2}))
 
 
+def test_state_of_the_optimizer_has_the_structure_of_x0():
+    x0 = {"a": np.ones(2), "b": np.ones((2, 3))}
+    res = minimize(lambda x: (1.0, x), x0, jac=True, method="adam", options={"maxiter": 1, "learning_rate": 0.1})
+    for each in res.optimizer.state.values():
+        assert {name: array.shape for name, array in each.items()} == {"a": (2,), "b": (2, 3)}
+
+
 # --- gradients -------------------------------------------------------------------------------------------
 
 
@@ -167,6 +174,13 @@ def test_spsa_measures_at_the_start_and_after_powers_of_four():
     assert measured.tolist() == [0, 1, 4, 16, 64]
     assert (calls[measured] > 24).all() and (calls[measured] < 240).all()
     assert (np.delete(calls, measured) == 2).all()
+
+
+def test_noise_is_that_of_eight_values_at_the_start():
+    """Beside the one that the result is compared with."""
+    fun = Recorded(bowl_value)
+    minimize(fun, np.zeros(3), jac="spsa", rng=0, options={"maxiter": 1})
+    assert [bool(x.any()) for (x,) in fun.calls[:10]] == [False] * 9 + [True]
 
 
 def test_gain_of_spsa_falls_over_the_budget():
@@ -273,11 +287,11 @@ def test_noisy_ends_are_evaluated_a_tenth_as_often_as_there_are_iterations(nit, 
 
 @pytest.mark.parametrize(("start", "least"), [(0.1, 10.1), (1.0, 11.0), (5.0, 55.0), (-5.0, 45.0)])
 def test_far_above_the_start_is_by_ten_times_its_value_and_by_ten(start, least):
-    """For ten epochs in a row."""
+    """For ten epochs in a row, although `patience` is less."""
 
     def run_at(level):
         values = iter([start] + [level] * 50)
-        options = {"learning_rate": 0.0, "maxiter": 40, "epoch_length": 1}
+        options = {"learning_rate": 0.0, "maxiter": 40, "epoch_length": 1, "patience": 3}
         return minimize(lambda x: (next(values), np.ones(1)), np.zeros(1), jac=True, method="sgd", options=options)
 
     assert run_at(least).nit == 40  # the smoothed loss comes near it from below
