@@ -310,6 +310,21 @@ def test_failed_runs_have_the_last_finite_parameters(status):
     assert res.x.tobytes() == seen.calls[3][0].tobytes()
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value encountered")
+def test_objective_that_is_not_finite_at_parameters_that_overflowed_is_status_2():
+    """It is finite at `x`, the last finite parameters."""
+    options = {"learning_rate": 1e308, "maxiter": 9, "epoch_length": 1}
+    res = minimize(bowl, np.full(3, 100.0), jac=True, method="sgd", options=options)
+    assert res.status == 2 and res.x.tolist() == [100.0] * 3 and res.fun == bowl_value(res.x)
+
+
+@pytest.mark.parametrize(("epochs", "patience"), [(6, 3), (12, 6), (20, 10), (100, 10)])
+def test_patience_is_ten_epochs_or_half_of_the_budget(epochs, patience):
+    options = {"learning_rate": 0.0, "epochs": epochs}
+    res = minimize(bowl, np.zeros(3), jac=True, n_samples=2, method="sgd", tol=1e-3, options=options)
+    assert res.nepoch == 1 + patience
+
+
 def test_progress_bar_makes_epochs_short():
     """As all else that refers to epochs does."""
     pytest.importorskip("tqdm")
