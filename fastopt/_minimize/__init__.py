@@ -155,8 +155,9 @@ def minimize(
     batch_size : int, optional
         Samples per iteration, from 1 to all; default 200, or all if there are fewer. The epochs are shuffled, without
         replacement, and the last batch of one may be short. A batch of all samples is passed as it
-        is, but for samples on disk, which become an array. With an iterable, the samples of each chunk are shuffled and
-        cut into batches, of which the last one of a chunk may be short; by default the items are the batches.
+        is, also that of np.memmap; other samples on disk become an array. With an iterable, the samples of each chunk
+        are shuffled and cut into batches, of which the last one of a chunk may be short; by default the items are the
+        batches.
     rng : None, int or numpy.random.Generator, optional
         Source of the shuffling and of "spsa". The same seed gives the same bits.
     resume : path, optional
@@ -220,7 +221,7 @@ def minimize(
     == ======= =====================================================================================================
     0  success the smoothed loss has settled (`tol`, `patience`), or nothing leads downhill from the start
     1  success all iterations, epochs or data are used up; no success if `tol` was given, or the budget was 0
-    2  failure the objective is NaN or infinite at `x`, as it became after a step, or was at the start
+    2  failure the objective became NaN or infinite after a step, or was at the start or at `x`
     3  failure the gradient became NaN or infinite (only with ``nonfinite="raise"``, the default here)
     4  failure the parameters overflowed; x is that of the last epoch before
     5  success `bounds` leave a single point, where the objective is evaluated once
