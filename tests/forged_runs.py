@@ -305,7 +305,8 @@ def forgeries(tree):
     for keys, value in leaves(tree):
         for other, never_saved in hostile(value):
             if other is not DELETED:
-                yield keys, other, never_saved
+                # None stands for a schedule that is a function of the user's, which no file has.
+                yield keys, other, never_saved and not (other is None and keys == ("schedule",))
             elif keys:
                 # Without `touched` it is a checkpoint of a run over dense samples, without `validation` of one without.
                 yield keys, other, never_saved and not {"touched", "validation"} & set(keys)
