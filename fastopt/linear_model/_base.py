@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import textwrap
 import warnings
 
 import numpy as np
@@ -33,9 +34,9 @@ fit_intercept : bool, default=True
 solver : str or None, default="auto"
     "lbfgs": SciPy's L-BFGS-B over all samples at once, in coordinates in which the columns of X are centred and
     scaled; for smooth losses and data of any units. "saga" and "svrg":
-    single samples with reduced variance. "adabelief", "adagrad", "adam", "adamax", "adamw", "ademamix", "adopt",
-    "asgd", "cocob", "ftrl", "nadam", "prodigy", "rmsprop", "rprop", "schedulefreeadamw", "sgd", "yogi": mini-batches
-    with the optimizer of that name in `fastopt.OPTIMIZERS`. None: what
+    single samples with reduced variance.
+<optimizers>:
+    mini-batches with the optimizer of that name in `fastopt.OPTIMIZERS`. None: what
     ``fastopt.minimize(method=None)`` stands for, which needs no learning rate. "auto": "lbfgs" for smooth losses up
     to 10,000,000 entries of X (times classes), without a `learning_rate`, `early_stopping` and `average`; else None.
     Scale the features first, unless the solver is "lbfgs".
@@ -128,7 +129,9 @@ class LinearModel(BaseEstimator):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        common = {"parameters": COMMON_PARAMETERS, "more": MORE_PARAMETERS}
+        names = ", ".join(f'"{name}"' for name in _solvers.SOLVERS if name in OPTIMIZERS)
+        names = textwrap.fill(names, 112, initial_indent="    ", subsequent_indent="    ")
+        common = {"parameters": COMMON_PARAMETERS.replace("<optimizers>", names), "more": MORE_PARAMETERS}
         common |= {"attributes": COMMON_ATTRIBUTES, "notes": NOTES}
         insert_common(cls, {name: functools.partial(str, text) for name, text in common.items()})
 
