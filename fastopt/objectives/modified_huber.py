@@ -1,6 +1,6 @@
 """The modified Huber loss: documentation and labels; the loss itself is csrc/losses/modified_huber.c."""
 
-from .._validation import objectives as validation
+from .._validation import labels as validation
 from ._base import Objective
 
 

@@ -1,6 +1,6 @@
 """Poisson regression: documentation and labels; the loss itself is csrc/losses/poisson.c."""
 
-from .._validation import objectives as validation
+from .._validation import labels as validation
 from ._base import Objective
 
 

@@ -1,6 +1,6 @@
 """The squared hinge loss: documentation and labels; the loss itself is csrc/losses/squared_hinge.c."""
 
-from .._validation import objectives as validation
+from .._validation import labels as validation
 from ._base import Objective
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._types import ArrayLike, Samples
-from .._validation import objectives as validation
+from .._validation import labels as validation
 from ._base import Objective
 
 
