@@ -20,13 +20,18 @@ cdef inline bint fits(cnp.ndarray g, Held held) noexcept:
             and cnp.PyArray_SAMESHAPE(g, held.view) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array))
 
 
-cdef void *state_data(cnp.ndarray state, cnp.ndarray param, fo_per per) except? NULL:
+cdef void *state_data(cnp.ndarray state, cnp.ndarray param, fo_per per, object storage) except? NULL:
     """The memory of a state array, which has numbers for entries, rows, columns or the whole of its parameter."""
-    shape, dtype = slot_layout(param, PER[per])
+    shape, dtype = slot_layout(param, PER[per], storage)
     if not (is_sealed(state) and cnp.PyArray_ISCARRAY(state) and (<object>state).shape == shape
             and (<object>state).dtype == dtype):
         raise ValueError("state arrays that go with the parameters are needed, got others.")
     return cnp.PyArray_DATA(state)
+
+
+cdef bint has_slot(const fo_array *array, Py_ssize_t slot) noexcept:
+    is_reduced = array.reduced != NULL and array.reduced.codes[slot].storage != FO_AS_PARAMETER
+    return is_reduced or array.state[slot] != NULL
 
 
 cdef void *zeroed(size_t nbytes) except NULL:
@@ -56,10 +61,11 @@ cdef class Bound:
         PyMem_Free(self.it.orthogonal)
         PyMem_Free(self.it.partial)
         PyMem_Free(self.own_of_arrays)
+        PyMem_Free(self.reduced_of_arrays)
         PyMem_Free(self.owned)
 
-    def _bind_arrays(self, str rule, tuple arrays, keys, dict slots):
-        """Take validated parameters and their state arrays by slot name."""
+    def _bind_arrays(self, str rule, tuple arrays, keys, dict slots, dict storages):
+        """Take validated parameters and their state arrays by slot name, and how those lie in memory that differ."""
         cdef Py_ssize_t k, n = len(arrays)
         if self.arrays is not None:
             _validation.optimizers.refuse_second_init(type(self).__name__)
@@ -77,8 +83,13 @@ cdef class Bound:
             self.own_of_arrays = <fo_own *>PyMem_Calloc(max(n, 1), sizeof(fo_own))
             if not self.own_of_arrays:
                 raise MemoryError()
+        if storages:
+            self.reduced_of_arrays = <fo_reduced *>PyMem_Calloc(max(n, 1), sizeof(fo_reduced))
+            if not self.reduced_of_arrays:
+                raise MemoryError()
+        self.ascending = "log8" in storages.values()
         for k in range(n):
-            self._bind_array(k, found, slots)
+            self._bind_array(k, found, slots, storages)
         self.own([(<Held>held).view for held in self.held] + [array for each in self.slots for array in each])
         self.it.work.n_arrays, self.it.work.by_rows = n, found.by_rows
         if found.by_lines:
@@ -89,8 +100,10 @@ cdef class Bound:
             self.it.orthogonal = fo_bind_orthogonal(&self.it.work, zeroed(fo_orthogonal_workspace(&self.it.work)))
         self.it.rule = found                  # last: with a rule all else is there
 
-    cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots) except -1:
+    cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots, dict storages) except -1:
         cdef fo_array *bound = &self.it.work.arrays[k]
+        cdef fo_storage storage
+        cdef void *memory
         cdef cnp.ndarray param = (<Held>self.held[k]).view
         cdef Py_ssize_t slot = 0
         bound.size = cnp.PyArray_SIZE(param)
@@ -101,9 +114,16 @@ cdef class Bound:
         if not cnp.PyArray_ISCARRAY(param):   # it was when it was checked
             _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer", self.arrays[k], param)
         while rule.slots[slot].name != NULL:
-            arrays = slots.get(rule.slots[slot].name.decode())
-            if arrays is not None:
-                bound.state[slot] = state_data(arrays[k], param, rule.slots[slot].per)
+            name = rule.slots[slot].name.decode()
+            if name in slots:
+                memory = state_data(slots[name][k], param, rule.slots[slot].per, storages.get(name))
+                storage = storage_of(param, storages.get(name))
+                if storage == FO_AS_PARAMETER:
+                    bound.state[slot] = memory
+                else:
+                    bound.reduced = &self.reduced_of_arrays[k]
+                    self.reduced_of_arrays[k].codes[slot] = fo_codes_at(storage, bound.size, memory)
+                    self.reduced_of_arrays[k].number = k
             slot += 1
         bound.row_width = 1
         if cnp.PyArray_NDIM(param) > 1 and bound.size > 0:
@@ -241,7 +261,7 @@ cdef class Bound:
         cdef Held held = <Held>self.held[k]
         cdef cnp.ndarray param = held.view, index, values
         cdef Py_ssize_t width, n_positions
-        cdef bint in_order, sorted_already
+        cdef bint in_order, ascending, sorted_already
         if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array):
             _validation.parameters.refuse_read_only(label("params", self.keys, k))
         if self.coalescers[k] is None:
@@ -254,8 +274,9 @@ cdef class Bound:
         index, values, width, promised = sparse_gradients.positions_and_values(name, parts, param, coalescer)
         n_positions = bound.size // width if width else cnp.PyArray_DIM(param, 0)
         in_order = self.exact and (on_zero == FO_MOVES or (on_zero == FO_DECAYS and width != bound.row_width))
+        ascending = in_order or (self.ascending and bound.reduced != NULL)
         index, values, sorted_already = coalescer.distinct(
-            index, values, n_positions, promised, in_order, self._allowed_threads
+            index, values, n_positions, promised, ascending, self._allowed_threads
         )
         if self.it.work.by_rows and width != bound.row_width and bound.size > 0:
             index, values = sparse_gradients.whole_rows(index, values, bound.row_width)
@@ -272,15 +293,20 @@ cdef class Bound:
             if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
                 self.missing_steps[k] = sealed(np.full(self.n_rows(k), self.it.t, np.int64))
         bound.at.workspace = NULL
-        if bound.layout == FO_ELEMENTS and not sorted_already:
+        if bound.layout == FO_ELEMENTS and not sorted_already and bound.reduced == NULL:
             workspace = coalescer.workspace(fo_partition_workspace(bound))
             bound.at.workspace = NULL if workspace is None else cnp.PyArray_DATA(<cnp.ndarray>workspace)
         self.gradients[k] = index, values
         return 0
 
     cdef fo_zero_gradient on_zero_gradient(self) noexcept:
-        """What this optimizer does to entries with a zero gradient; weight decay moves them."""
+        """What this optimizer does to entries with a zero gradient; weight decay moves them.
+
+        State that only decays counts as moved where its codes are rounded in each step.
+        """
         moves = self.it.weight_decay != 0 or fo_couples(self.it.rule)
+        if self.reduced_of_arrays != NULL and self.it.rule.zero_gradient(self.it.form) == FO_DECAYS:
+            return FO_MOVES
         return FO_MOVES if moves else self.it.rule.zero_gradient(self.it.form)
 
     cdef int keep_last_steps(self, Py_ssize_t k, object last_step) except -1:
@@ -353,7 +379,7 @@ cdef class Bound:
         cdef Py_ssize_t slot = 0
         while self.it.rule.slots[slot].name != NULL:
             options = self.it.rule.slots[slot].options
-            if (options & form == options) != (self.it.work.arrays[0].state[slot] != NULL):
+            if (options & form == options) != has_slot(&self.it.work.arrays[0], slot):
                 _validation.state_dicts.refuse_slots(self.it.rule.slots[slot].name.decode())
             slot += 1
         return 0

@@ -2,7 +2,8 @@
 
 No maths and no messages here: kernels are in csrc/, what users read is in _validation/. An `Engine` holds
 the bound arrays and reads their memory; it owns the argument block, not the arrays. Parts of this module:
-_tables.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is what a step works on.
+_tables.pxi, _storage.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is
+what a step works on.
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
@@ -29,6 +30,7 @@ cdef Py_ssize_t NOGIL_BYTES = 16 * 1024
 
 
 include "_tables.pxi"
+include "_storage.pxi"
 include "_exports.pxi"
 include "_bound.pxi"
 
@@ -42,9 +44,9 @@ cdef class Engine(Bound):
     def __cinit__(self):
         self.it.norm = self.it.value = self.last_rate = NAN
 
-    def _bind(self, str rule, tuple arrays, keys, dict slots, dict values):
-        """Take validated parameters, their state arrays by slot name, and validated hyper-parameters."""
-        self._bind_arrays(rule, arrays, keys, slots)
+    def _bind(self, str rule, tuple arrays, keys, dict slots, dict storages, dict values):
+        """Take validated parameters, their state arrays and storages by slot name, and validated hyper-parameters."""
+        self._bind_arrays(rule, arrays, keys, slots, storages)
         self.bytes = fo_plan(&self.it.work, 0)  # of dense gradients, and of the pass that fills the state
         self._set_values(values)
         self.it.rule.start(self.it.carried)
@@ -67,6 +69,8 @@ cdef class Engine(Bound):
         self.it.sign = -1.0 if values["maximize"] else 1.0
         self.exact = values["sparse"] == "exact" or fo_couples(self.it.rule)
         self.it.nonfinite = {"propagate": FO_PROPAGATE, "skip": FO_SKIP, "raise": FO_RAISE}[values["nonfinite"]]
+        for k in range(self.it.work.n_arrays if self.reduced_of_arrays != NULL else 0):
+            self.reduced_of_arrays[k].seed = values["state_seed"]
         self._set_rate(values["learning_rate"])
 
     def _set_rate(self, learning_rate):

@@ -12,6 +12,22 @@ cdef extern from "fastopt.h" nogil:
         FO_INITIALISE
         FO_FLUSH
         FO_MAX_CHUNKS
+        FO_VIEW_ENTRIES
+
+    ctypedef enum fo_storage:
+        FO_AS_PARAMETER
+        FO_FLOAT32
+        FO_BFLOAT16
+        FO_LOG8
+
+    ctypedef struct fo_codes:
+        fo_storage storage
+
+    ctypedef struct fo_reduced:
+        fo_codes codes[FO_MAX_SLOTS]
+        int64_t seed
+        int64_t number
+        Py_ssize_t origin
 
     ctypedef enum fo_layout:
         FO_DENSE
@@ -50,6 +66,7 @@ cdef extern from "fastopt.h" nogil:
         int64_t *last_step
         Py_ssize_t row_width
         void *state[FO_MAX_SLOTS]
+        const fo_reduced *reduced
         Py_ssize_t rows
         Py_ssize_t columns
         int is_matrix
@@ -77,6 +94,11 @@ cdef extern from "fastopt.h" nogil:
         FO_PER_MATRIX_ROW
         FO_PER_MATRIX_COLUMN
 
+    ctypedef enum fo_content:
+        FO_WHOLE
+        FO_MOMENT
+        FO_SECOND_MOMENT
+
     ctypedef struct fo_slot:
         const char *name
         int options
@@ -102,6 +124,7 @@ cdef extern from "fastopt.h" nogil:
         const char *const *options
         const char *const *carry
         const fo_slot *slots
+        const fo_content *content
         int own_weight_decay
         int sums_before
         int sums_during
@@ -156,6 +179,10 @@ cdef extern from "fastopt.h" nogil:
     void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
     void fo_apply(fo_optimizer *it, int num_threads)
     size_t fo_partition_workspace(const fo_array *array)
+    size_t fo_log8_bytes(Py_ssize_t size)
+    fo_codes fo_codes_at(fo_storage storage, Py_ssize_t size, void *memory)
+    void fo_decode_slot(const fo_array *array, int slot, void *values)
+    void fo_encode_slot(const fo_array *array, int slot, const void *values)
     size_t fo_lines_workspace(const fo_work *work)
     fo_lines *fo_bind_lines(const fo_work *work, void *workspace)
     size_t fo_orthogonal_workspace(const fo_work *work)

@@ -84,11 +84,14 @@ cdef dict PER = {FO_PER_ENTRY: "entry", FO_PER_ROW: "row", FO_PER_ARRAY: "array"
                  FO_PER_MATRIX_ROW: "matrix row", FO_PER_MATRIX_COLUMN: "matrix column"}
 
 
-def slot_layout(cnp.ndarray param not None, str per not None):
-    """Shape and dtype of a slot of a parameter, by what it has numbers for: see `slot_shapes`.
+def slot_layout(cnp.ndarray param not None, str per not None, storage=None):
+    """Shape and dtype of a slot of a parameter, by what it has numbers for, see `slot_shapes`, and its storage.
 
     Rows and columns without entries have no numbers: there may be any number of them.
     """
+    cdef fo_storage reduced = storage_of(param, storage)
+    if reduced != FO_AS_PARAMETER:
+        return codes_layout(param, reduced)
     shape = (<object>param).shape
     if per in ("array", "sum"):
         return (() if per == "array" else (3,)), np.dtype(np.float64)

@@ -411,6 +411,18 @@ OPTIMIZERS = {
         "opt.momentum == 0.75 and opt.step_count == 1", again=False,
     ),
     "opt.rule": Row(X + "opt = SGD(x)", "opt.rule = 'adam'", "opt.rule == 'adam'", "opt = Adam(x)", again=False),
+    "state_dtype of exact state": Row(
+        "x = np.ones((3, 2), np.float32)", "opt = Adafactor(x, state_dtype='log8')", "opt.state_dtype is None",
+        "opt = Adafactor(x)", again=False,
+    ),
+    "state_dtype of float64": Row(
+        X, "opt = Adam(x, state_dtype='bfloat16')", "opt.state['m'].dtype == np.float32",
+        "opt = Adam(x, state_dtype='float32')", again=False,
+    ),
+    "state_dtype of long rows": Row(
+        "x = np.ones((2, 1025), np.float32)", "opt = RowwiseAdam(x, state_dtype='bfloat16')",
+        "opt.state['m'].shape == (2, 1025)", "opt = RowwiseAdam(x)", again=False,
+    ),
     "opt.num_threads": Row(
         X + "opt = Adam(x); opt.step(np.ones(3)); new = Adam(x, num_threads=1)", "opt.num_threads = 1",
         "new.step_count == 1 and new.num_threads == 1", "new.load_state_dict(opt.state_dict())", again=False,

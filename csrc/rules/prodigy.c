@@ -12,6 +12,8 @@
 #define COEF(X) X(beta_1) X(m_gain) X(beta_2) X(v_gain) X(beta_3) X(s_gain) X(epsilon) X(rate) X(l2) X(decay_factor)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0) X(s, always, 0)
 #define KEPT(X) X(p0, always, p)
+#define MOMENTS(X) X(m) X(s)
+#define SECOND_MOMENTS(X) X(v)
 #define SUMS(X) X(progress, during, array) X(s_norm, during, array)
 #define OWN_WEIGHT_DECAY 1
 #include "update/rule.h"

@@ -17,20 +17,20 @@
 
 #define HAS(options) ((form & (options)) == (options))
 #define BIND(slot, options, initial) \
-    state_t *FO_RESTRICT slot##_ = stream.slot; (void)slot##_;
-#define LOAD(slot, options, initial) real slot = HAS(options) ? LOAD_STATE(slot##_[i]) : 0; (void)slot;
-#define SAVE(slot, options, initial) if (HAS(options)) slot##_[i] = SAVE_STATE(slot);
-#define START(slot, options, initial) if (stream.slot) stream.slot[i] = SAVE_STATE((real)(initial));
+    real *FO_RESTRICT slot##_ = stream.slot; (void)slot##_;
+#define LOAD(slot, options, initial) real slot = HAS(options) ? slot##_[i] : 0; (void)slot;
+#define SAVE(slot, options, initial) if (HAS(options)) slot##_[i] = slot;
+#define START(slot, options, initial) if (stream.slot) stream.slot[i] = (real)(initial);
 #define START_ROWS(slot, options, initial) \
     if (array->state[FO_SLOT_##slot]) \
         for (ptrdiff_t row = (lo + array->row_width - 1) / array->row_width; row * array->row_width < hi; ++row) \
-            ((state_t *)array->state[FO_SLOT_##slot])[row] = SAVE_STATE((real)(initial));
+            ((real *)array->state[FO_SLOT_##slot])[row] = (real)(initial);
 #define START_ARRAY(slot, options, initial) \
     if (array->state[FO_SLOT_##slot] && lo == 0) \
         *(double *)array->state[FO_SLOT_##slot] = (double)(initial);
 #define ARGUMENT(slot, options, initial) , &slot
 #define VALUE(slot, options, initial) , slot
-#define COLUMN_VALUE(slot) , LOAD_STATE(stream.slot[i])
+#define COLUMN_VALUE(slot) , stream.slot[i]
 #define ADD_DURING(name, when, over) FO_DURING(when, over, ADD_PRODUCT(name, k))
 
 #if N_BEFORE + N_ROW_SUMS > 0

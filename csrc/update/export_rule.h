@@ -16,7 +16,6 @@
 #include "update/lines.h"
 #include "update/orthogonal.h"
 #include "update/positions.h"
-#include "update/storage.h"
 #define FO_TEMPLATE "update/drivers_tmpl.h"
 #include "core/variants.h"
 
@@ -30,6 +29,8 @@
 #define FO_ARRAY_SLOT(name, options, initial) {#name, options, FO_PER_ARRAY, FO_STARTS_AT_ZERO(initial), 0},
 #define FO_MATRIX_ROW_SLOT(name) {#name, 0, FO_PER_MATRIX_ROW, 1, 0},
 #define FO_MATRIX_COLUMN_SLOT(name) {#name, 0, FO_PER_MATRIX_COLUMN, 1, 0},
+#define FO_AS_MOMENT(name) [FO_SLOT_##name] = FO_MOMENT,
+#define FO_AS_SECOND_MOMENT(name) [FO_SLOT_##name] = FO_SECOND_MOMENT,
 #define FO_COUNT_LINE_SLOT(name) +1
 #define FO_KEPT_SUM(name, when, over) FO_DURING(when, over, {#name, 0, FO_SUM_PER_ARRAY, 1, 0}, )
 
@@ -39,6 +40,8 @@ static const char *const carry_names[] = {CARRY(FO_CARRY_NAME) NULL};
 static const fo_slot slots[] = {SLOTS(FO_SLOT) KEPT(FO_KEPT) ROW_SLOTS(FO_ROW_SLOT) ARRAY_SLOTS(FO_ARRAY_SLOT)
                                     MATRIX_ROW_SLOTS(FO_MATRIX_ROW_SLOT) MATRIX_COLUMN_SLOTS(FO_MATRIX_COLUMN_SLOT)
                                         SUMS(FO_KEPT_SUM){NULL, 0, FO_PER_ENTRY, 0, 0}};
+static const fo_content content[] = {MOMENTS(FO_AS_MOMENT)
+                                         SECOND_MOMENTS(FO_AS_SECOND_MOMENT)[FO_MAX_SLOTS] = FO_WHOLE};
 
 _Static_assert(sizeof(hyper) <= FO_MAX_HYPER * sizeof(double), "raise FO_MAX_HYPER");
 _Static_assert(sizeof(coefs) <= FO_MAX_COEFS * sizeof(double), "raise FO_MAX_COEFS");
@@ -54,6 +57,10 @@ _Static_assert(!BY_LINES || (N_DURING == 0 && !BY_ROWS),
                "a rule with sums over lines has none over rows or during steps");
 _Static_assert(!BY_ROWS || N_BEFORE + N_DURING == 0, "a rule has sums over rows or over arrays");
 
+_Static_assert((0 MOMENTS(FO_COUNT_LINE_SLOT) SECOND_MOMENTS(FO_COUNT_LINE_SLOT)) == 0 || !BY_LINES,
+               "a rule with sums over lines has no slots that are stored in fewer bits: its loops know of no views");
+_Static_assert((0 SECOND_MOMENTS(FO_COUNT_LINE_SLOT)) == 0 || !BY_ROWS,
+               "blocks of a second moment end in the middle of a row");
 _Static_assert(!ORTHOGONALISES || (FO_N_SUMS == 0 && !BY_ROWS), "a rule has sums, or makes directions orthogonal");
 
 static void start_carry(double *values)
@@ -153,6 +160,7 @@ const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
     .options = option_names,
     .carry = carry_names,
     .slots = slots,
+    .content = content,
     .own_weight_decay = OWN_WEIGHT_DECAY,
     .sums_before = N_BEFORE,
     .sums_during = N_DURING,

@@ -2,8 +2,8 @@
  * parameter, its gradient and its state begin; with the changes to a gradient that come before every rule. */
 
 #define FIELD(f) real f;
-#define STREAM(slot, options, initial) state_t *slot;
-#define COLUMN_STREAM(slot) const state_t *slot;
+#define STREAM(slot, options, initial) real *slot;
+#define COLUMN_STREAM(slot) const real *slot;
 /* The scalars of a step, rounded to the dtype: those of the rule, and those that come before it. */
 typedef struct {
     COEF(FIELD)
@@ -22,7 +22,7 @@ typedef struct {
 } FN(streams);
 
 #define ROUND(f) (real)exact.f,
-#define FROM_ARRAY(slot, options, initial) stream.slot = (state_t *)array->state[FO_SLOT_##slot];
+#define FROM_ARRAY(slot, options, initial) stream.slot = (real *)array->state[FO_SLOT_##slot];
 #define ADVANCE(slot, options, initial) if (stream.slot) stream.slot += entries;
 #define NO_COLUMNS(slot) stream.slot = NULL;
 #define ADVANCE_COLUMNS(slot) if (stream.slot) stream.slot += entries;

@@ -24,6 +24,7 @@ from . import (
     sparse_gradients,
     starting_points,
     state_dicts,
+    storages,
     text,
 )
 
@@ -47,5 +48,6 @@ __all__ = [
     "sparse_gradients",
     "starting_points",
     "state_dicts",
+    "storages",
     "text",
 ]

@@ -10,8 +10,9 @@ from .. import _core, _rebuilding, _threads, _validation
 from .._docstrings import insert_common
 from .._memory import base_view
 from .._types import Structure
-from ._hyperparameters import Choice, Flag, KnownAttributes, Real, ThreadCount, declare
+from ._hyperparameters import Choice, Count, Flag, KnownAttributes, Real, ThreadCount, declare
 from ._state import allocate
+from ._storage import STORAGES, check_storages, decoded, state_note, storages_of, stored_alike
 
 STATE_FORMAT = 1
 
@@ -32,6 +33,10 @@ nonfinite : {{"propagate", "skip", "raise"}}
 sparse : {{"lazy", "exact"}}
     What a sparse gradient does to entries that it does not touch: nothing, nor to their state, or what zeros
     in a dense gradient would do. {sparse}
+state_dtype : {{None, "float32", "bfloat16", "log8"}}
+    Store the state in fewer bits than the parameters have. {state_dtype}
+state_seed : int, default=0
+    Seed of the rounding of such state, in [0, 2**63).
 num_threads : int, optional
     Most threads to use; by default what `fastopt.get_num_threads` says. Results do not depend on it."""
 
@@ -65,7 +70,11 @@ def sparse_note(rule, values):
 def common_parameters(cls):
     """What the docstring of a class says about the hyper-parameters that every optimizer has."""
     defaults = {name: each.default for name, each in cls._declared.items()}
-    notes = {"sparse": sparse_note(cls.rule, defaults), "coupled_decay": cls._coupled_decay}
+    notes = {
+        "sparse": sparse_note(cls.rule, defaults),
+        "coupled_decay": cls._coupled_decay,
+        "state_dtype": state_note(cls.rule),
+    }
     return COMMON_PARAMETERS.format(**defaults | notes)
 
 
@@ -96,6 +105,8 @@ class Optimizer(KnownAttributes, _core.Engine):
     clip_norm = Real(None, "(0, inf)", keyword_only=True)
     nonfinite = Choice("propagate", "skip", "raise", keyword_only=True)
     sparse = Choice("lazy", "exact", keyword_only=True)
+    state_dtype = Choice(None, *STORAGES, keyword_only=True)
+    state_seed = Count(0, 0, 2**63 - 1, keyword_only=True)
     num_threads = ThreadCount(None, keyword_only=True)
 
     def __init_subclass__(cls, **kwargs):
@@ -112,8 +123,10 @@ class Optimizer(KnownAttributes, _core.Engine):
             from .. import _blas  # noqa: F401 - here, as it brings scipy.linalg with it
 
             _validation.parameters.check_matrices(arrays, keys, type(self).__name__, self._takes_vectors)
-        slots = allocate([base_view(array) for array in arrays], _core.slot_shapes(self.rule, values))
-        self._bind(self.rule, arrays, keys, slots, values)
+        check_storages(self, arrays, keys, values)
+        storages = storages_of(self.rule, values)
+        slots = allocate([base_view(array) for array in arrays], _core.slot_shapes(self.rule, values), storages)
+        self._bind(self.rule, arrays, keys, slots, storages, values)
         self._values = values
         if not all(_core.rule_slots(self.rule, values).values()):
             self._initialise()
@@ -139,6 +152,8 @@ class Optimizer(KnownAttributes, _core.Engine):
         try:
             self._check_combination(values)
         except ValueError:
+            return False
+        if storages_of(self.rule, values) != storages_of(self.rule, self._values):
             return False
         return list(_core.rule_slots(self.rule, values)) == list(self._slots_by_name())
 
@@ -169,10 +184,15 @@ class Optimizer(KnownAttributes, _core.Engine):
     def state(self) -> dict[str, Structure]:
         """Slot name -> state in the structure of the parameters: writable views, zero-copy.
 
-        With ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now.
+        Slots that `state_dtype` stores in fewer bits are read-only float32 copies of what they are now. With
+        ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now.
         """
         self._flush()
-        return {name: self._structured(arrays) for name, arrays in self._slots_by_name().items()}
+        storages = storages_of(self.rule, self._values)
+        return {
+            name: self._structured(decoded(self._flat_params, arrays, storages[name]) if name in storages else arrays)
+            for name, arrays in self._slots_by_name().items()
+        }
 
     def _slots_by_name(self):
         return dict(zip(_core.rule_slots(self.rule, self._values), self._slot_arrays, strict=True))
@@ -283,7 +303,7 @@ class Optimizer(KnownAttributes, _core.Engine):
 
         The caller has claimed the optimizer.
         """
-        own, state_dict = self._snapshot(), _validation.state_dicts.plain(state_dict)
+        own, state_dict = self._snapshot(), stored_alike(self, _validation.state_dicts.plain(state_dict))
         _validation.state_dicts.check_entries(state_dict, own)
         _validation.state_dicts.learning_rate_state(state_dict, own, self._declared["learning_rate"])
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
