@@ -77,6 +77,7 @@ typedef struct {
 /* The slots of an array that are stored in fewer bits ("reduced"), and what their rounding depends on. Apart, as most
  * arrays have none. */
 typedef struct {
+    fo_storage asked;            /* each slot is stored as fo_storage_for says of this and of what it holds */
     fo_codes codes[FO_MAX_SLOTS];
     int64_t seed, number;        /* of the array among those of its optimizer */
     ptrdiff_t origin;            /* of entry 0 in the array that this one is a part of */

@@ -64,8 +64,8 @@ cdef class Bound:
         PyMem_Free(self.reduced_of_arrays)
         PyMem_Free(self.owned)
 
-    def _bind_arrays(self, str rule, tuple arrays, keys, dict slots, dict storages):
-        """Take validated parameters and their state arrays by slot name, and how those lie in memory that differ."""
+    def _bind_arrays(self, str rule, tuple arrays, keys, dict slots, str state_dtype):
+        """Take validated parameters and their state arrays by slot name, stored as `state_dtype` says."""
         cdef Py_ssize_t k, n = len(arrays)
         if self.arrays is not None:
             _validation.optimizers.refuse_second_init(type(self).__name__)
@@ -83,13 +83,13 @@ cdef class Bound:
             self.own_of_arrays = <fo_own *>PyMem_Calloc(max(n, 1), sizeof(fo_own))
             if not self.own_of_arrays:
                 raise MemoryError()
-        if storages:
+        if state_dtype is not None:
             self.reduced_of_arrays = <fo_reduced *>PyMem_Calloc(max(n, 1), sizeof(fo_reduced))
             if not self.reduced_of_arrays:
                 raise MemoryError()
-        self.ascending = "log8" in storages.values()
+        self.ascending = state_dtype == "log8"
         for k in range(n):
-            self._bind_array(k, found, slots, storages)
+            self._bind_array(k, found, slots, state_dtype)
         self.own([(<Held>held).view for held in self.held] + [array for each in self.slots for array in each])
         self.it.work.n_arrays, self.it.work.by_rows = n, found.by_rows
         if found.by_lines:
@@ -100,8 +100,9 @@ cdef class Bound:
             self.it.orthogonal = fo_bind_orthogonal(&self.it.work, zeroed(fo_orthogonal_workspace(&self.it.work)))
         self.it.rule = found                  # last: with a rule all else is there
 
-    cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots, dict storages) except -1:
+    cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots, str state_dtype) except -1:
         cdef fo_array *bound = &self.it.work.arrays[k]
+        cdef fo_reduced *reduced = NULL if self.reduced_of_arrays == NULL else &self.reduced_of_arrays[k]
         cdef fo_storage storage
         cdef void *memory
         cdef cnp.ndarray param = (<Held>self.held[k]).view
@@ -114,24 +115,40 @@ cdef class Bound:
         if not cnp.PyArray_ISCARRAY(param):   # it was when it was checked
             _validation.parameters.refuse_moved(label("params", self.keys, k), "optimizer", self.arrays[k], param)
         while rule.slots[slot].name != NULL:
-            name = rule.slots[slot].name.decode()
-            if name in slots:
-                memory = state_data(slots[name][k], param, rule.slots[slot].per, storages.get(name))
-                storage = storage_of(param, storages.get(name))
+            arrays = slots.get(rule.slots[slot].name.decode())
+            if arrays is not None:
+                name = storage_name(rule, slot, state_dtype)
+                memory, storage = state_data(arrays[k], param, rule.slots[slot].per, name), storage_of(param, name)
                 if storage == FO_AS_PARAMETER:
                     bound.state[slot] = memory
                 else:
-                    bound.reduced = &self.reduced_of_arrays[k]
-                    self.reduced_of_arrays[k].codes[slot] = fo_codes_at(storage, bound.size, memory)
-                    self.reduced_of_arrays[k].number = k
+                    reduced.codes[slot] = fo_codes_at(storage, bound.size, memory)
+                    reduced.asked, reduced.number, bound.reduced = STORAGE[state_dtype], k, reduced
             slot += 1
         bound.row_width = 1
         if cnp.PyArray_NDIM(param) > 1 and bound.size > 0:
             bound.row_width = bound.size // cnp.PyArray_DIM(param, 0)
+        if bound.reduced != NULL and rule.by_rows and bound.row_width > LONGEST_ROW:
+            raise ValueError("rows are too long for state in fewer bits.")
         bound.is_matrix = cnp.PyArray_NDIM(param) > 1
         bound.rows = cnp.PyArray_DIM(param, cnp.PyArray_NDIM(param) - 2) if bound.is_matrix else 1
         bound.columns = cnp.PyArray_DIM(param, cnp.PyArray_NDIM(param) - 1) if cnp.PyArray_NDIM(param) > 0 else 1
         return 0
+
+    def _set_places(self, list places not None):
+        """Say what arrays the parameters are parts of: the number of the array and its entry, for each.
+
+        The rounding of state in fewer bits depends on it: parts that begin with a multiple of 256 give the bits of the
+        whole.
+        """
+        cdef Py_ssize_t k, origin
+        cdef int64_t number
+        if self.reduced_of_arrays == NULL:
+            return
+        for k, (number, origin) in zip(range(self.it.work.n_arrays), places, strict=True):
+            if origin % GROUP_ENTRIES != 0:
+                raise ValueError(f"parts must begin with a multiple of {GROUP_ENTRIES} entries, got {origin}.")
+            self.reduced_of_arrays[k].number, self.reduced_of_arrays[k].origin = number, origin
 
     cdef int own(self, list arrays) except -1:
         """Note the memory of parameters and state: disjoint ranges, sorted for a search by halves."""

@@ -55,7 +55,7 @@ cdef class Bound:
     cdef int own(self, list arrays) except -1
     cdef Py_ssize_t n_rows(self, Py_ssize_t k) noexcept
     cdef int check_slots(self, int form) except -1
-    cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots, dict storages) except -1
+    cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots, str state_dtype) except -1
     cdef int check_initialised(self) except -1
     cdef int bind_gradients(self, object grad) except -1
     cdef int let_go(self) except -1

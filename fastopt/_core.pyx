@@ -44,9 +44,9 @@ cdef class Engine(Bound):
     def __cinit__(self):
         self.it.norm = self.it.value = self.last_rate = NAN
 
-    def _bind(self, str rule, tuple arrays, keys, dict slots, dict storages, dict values):
-        """Take validated parameters, their state arrays and storages by slot name, and validated hyper-parameters."""
-        self._bind_arrays(rule, arrays, keys, slots, storages)
+    def _bind(self, str rule, tuple arrays, keys, dict slots, dict values):
+        """Take validated parameters, their state arrays by slot name, and validated hyper-parameters."""
+        self._bind_arrays(rule, arrays, keys, slots, values["state_dtype"])
         self.bytes = fo_plan(&self.it.work, 0)  # of dense gradients, and of the pass that fills the state
         self._set_values(values)
         self.it.rule.start(self.it.carried)

@@ -24,6 +24,7 @@ cdef extern from "fastopt.h" nogil:
         fo_storage storage
 
     ctypedef struct fo_reduced:
+        fo_storage asked
         fo_codes codes[FO_MAX_SLOTS]
         int64_t seed
         int64_t number
@@ -200,6 +201,12 @@ cdef extern from "fastopt.h" nogil:
     void fo_advise_huge_pages(void *start, size_t bytes)
     void fo_bandwidth_pass(const void *read, void *const *readwrite, int n, Py_ssize_t bytes, int num_threads)
 
+
+cdef extern from "update/codes.h" nogil:
+    enum:
+        FO_GROUP_ENTRIES
+
+    fo_storage fo_storage_for(fo_storage asked, fo_content content)
 
 cdef extern from "core/blas.h" nogil:
     ctypedef struct fo_blas_f32:

@@ -423,6 +423,11 @@ OPTIMIZERS = {
         "x = np.ones((2, 1025), np.float32)", "opt = RowwiseAdam(x, state_dtype='bfloat16')",
         "opt.state['m'].shape == (2, 1025)", "opt = RowwiseAdam(x)", again=False,
     ),
+    "state_dtype in epochs": Row(
+        "f = LeastSquares(np.eye(2, dtype=np.float32), np.ones(2, np.float32), l2=0.1); x = np.zeros(2, np.float32)",
+        "res = minimize(f, x, method='adagrad', options={'state_dtype': 'bfloat16'})",
+        "res.optimizer.state_dtype is None", "res = minimize(f, x, method='adagrad')", again=False,
+    ),
     "opt.num_threads": Row(
         X + "opt = Adam(x); opt.step(np.ones(3)); new = Adam(x, num_threads=1)", "opt.num_threads = 1",
         "new.step_count == 1 and new.num_threads == 1", "new.load_state_dict(opt.state_dict())", again=False,

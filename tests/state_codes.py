@@ -39,7 +39,7 @@ def bfloat16(values, bits):
     x = np.ascontiguousarray(values, np.float32).reshape(-1).view(np.uint32)
     size = x & np.uint32(0x7FFFFFFF)
     up = np.where(size >= 0x7F7F0000, 0, bits >> 16).astype(np.uint32)
-    return np.where(size > INFINITY, (x >> 16) | 0x40, (x + up) >> 16).astype(np.uint16).reshape(np.shape(values))
+    return ((x + up) >> 16).astype(np.uint16).reshape(np.shape(values))
 
 
 def log8_bytes(size):

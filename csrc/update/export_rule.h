@@ -13,9 +13,15 @@
 #error "a rule may have two options: more forms are wanted here"
 #endif
 
+#include "update/codes.h"
 #include "update/lines.h"
 #include "update/orthogonal.h"
 #include "update/positions.h"
+#define FO_AS_MOMENT(name) [FO_SLOT_##name] = FO_MOMENT,
+#define FO_AS_SECOND_MOMENT(name) [FO_SLOT_##name] = FO_SECOND_MOMENT,
+static const fo_content content[] = {MOMENTS(FO_AS_MOMENT)
+                                         SECOND_MOMENTS(FO_AS_SECOND_MOMENT)[FO_MAX_SLOTS] = FO_WHOLE};
+
 #define FO_TEMPLATE "update/drivers_tmpl.h"
 #include "core/variants.h"
 
@@ -29,8 +35,6 @@
 #define FO_ARRAY_SLOT(name, options, initial) {#name, options, FO_PER_ARRAY, FO_STARTS_AT_ZERO(initial), 0},
 #define FO_MATRIX_ROW_SLOT(name) {#name, 0, FO_PER_MATRIX_ROW, 1, 0},
 #define FO_MATRIX_COLUMN_SLOT(name) {#name, 0, FO_PER_MATRIX_COLUMN, 1, 0},
-#define FO_AS_MOMENT(name) [FO_SLOT_##name] = FO_MOMENT,
-#define FO_AS_SECOND_MOMENT(name) [FO_SLOT_##name] = FO_SECOND_MOMENT,
 #define FO_COUNT_LINE_SLOT(name) +1
 #define FO_KEPT_SUM(name, when, over) FO_DURING(when, over, {#name, 0, FO_SUM_PER_ARRAY, 1, 0}, )
 
@@ -40,8 +44,6 @@ static const char *const carry_names[] = {CARRY(FO_CARRY_NAME) NULL};
 static const fo_slot slots[] = {SLOTS(FO_SLOT) KEPT(FO_KEPT) ROW_SLOTS(FO_ROW_SLOT) ARRAY_SLOTS(FO_ARRAY_SLOT)
                                     MATRIX_ROW_SLOTS(FO_MATRIX_ROW_SLOT) MATRIX_COLUMN_SLOTS(FO_MATRIX_COLUMN_SLOT)
                                         SUMS(FO_KEPT_SUM){NULL, 0, FO_PER_ENTRY, 0, 0}};
-static const fo_content content[] = {MOMENTS(FO_AS_MOMENT)
-                                         SECOND_MOMENTS(FO_AS_SECOND_MOMENT)[FO_MAX_SLOTS] = FO_WHOLE};
 
 _Static_assert(sizeof(hyper) <= FO_MAX_HYPER * sizeof(double), "raise FO_MAX_HYPER");
 _Static_assert(sizeof(coefs) <= FO_MAX_COEFS * sizeof(double), "raise FO_MAX_COEFS");

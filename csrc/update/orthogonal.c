@@ -87,7 +87,7 @@ static void direct_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
             fo_array view = fo_load_view(task->it->rule, task->array, task->first + at, n, &scratch);
             view.grad = fo_dense_gradient(task->array, task->first + at, task->first + at + n, buffer);
             task->kernels->direct[task->form](&view, &step, n, task->x + at * itemsize);
-            fo_store_view(&view, n, step.t);
+            fo_store_view(task->array, &view, n, step.t);
         }
         task->it->partial[k] = fo_total_lanes(&lanes, 0, 1, task->array->dtype);
     }

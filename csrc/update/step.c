@@ -19,21 +19,23 @@ typedef struct {
     int only_reads;              /* state stays as it is */
 } update_task;
 
-/* Entries [lo, hi) through views: their reduced slots are decoded, and a gradient with strides, or one to be expanded
- * with zeros, is brought into the cache. With by_rows the kernel counts rows. */
+/* Entries [lo, hi) through views: a gradient with strides, or one to be expanded with zeros, is brought into the cache,
+ * and reduced slots are decoded unless the kernel does so itself. With by_rows it counts rows. */
 static void run_on_views(const update_task *it, const fo_array *array, fo_kernel *kernel, ptrdiff_t lo, ptrdiff_t hi)
 {
     double buffer[FO_GRADIENT_BUFFER];
     fo_scratch scratch;
     const ptrdiff_t unit = it->work->by_rows ? array->row_width : 1;
-    const ptrdiff_t most = (array->reduced ? FO_VIEW_ENTRIES : FO_GRADIENT_BUFFER) / unit * unit;
+    const int decodes = array->reduced && (it->only_reads || it->work->by_rows);
+    const ptrdiff_t most = (decodes ? FO_VIEW_ENTRIES : FO_GRADIENT_BUFFER) / unit * unit;
     for (ptrdiff_t start = lo, n; start < hi; start += n) {
         n = hi - start < most ? hi - start : most;
-        fo_array view = fo_load_view(it->rule, array, start, n, &scratch);
+        fo_array view = decodes ? fo_load_view(it->rule, array, start, n, &scratch)
+                                : fo_view_from(it->rule, array, start);
         view.grad = fo_dense_gradient(array, start, start + n, buffer);
         kernel(&view, it->step, 0, n / unit);
-        if (!it->only_reads)
-            fo_store_view(&view, n, it->step->t);
+        if (decodes && !it->only_reads)
+            fo_store_view(array, &view, n, it->step->t);
     }
 }
 
@@ -63,7 +65,7 @@ static void initialise(const update_task *it, const fo_array *array, ptrdiff_t l
         n = hi - start < FO_VIEW_ENTRIES ? hi - start : FO_VIEW_ENTRIES;
         const fo_array view = fo_load_view(it->rule, &rest, start, n, &scratch);
         kernel(&view, it->step, 0, n);
-        fo_store_view(&view, n, 0);
+        fo_store_view(array, &view, n, 0);
     }
 }
 
@@ -131,11 +133,10 @@ static int is_inside(const update_task *it, const fo_array *array, ptrdiff_t lo,
 static void run_step(const update_task *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
 {
     const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
-    const ptrdiff_t unit = it->work->by_rows ? array->row_width : 1;
     if (array->reduced && is_sparse(array))
         run_on_copies(it, array, kernels->dense[it->form], lo, hi);
-    else if (array->reduced)
-        run_on_views(it, array, kernels->dense[it->form], lo * unit, hi * unit);
+    else if (array->reduced && it->work->by_rows)
+        run_on_views(it, array, kernels->dense[it->form], lo * array->row_width, hi * array->row_width);
     else if (array->layout == FO_ROWS)
         kernels->rows[it->form](array, it->step, lo, hi);
     else if (array->layout == FO_ELEMENTS) {

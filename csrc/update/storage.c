@@ -1,73 +1,13 @@
-/* storage.c -- views of arrays whose slots may be stored in fewer bits, and the random bits of their rounding. */
-#include <string.h>
+/* storage.c -- views of arrays whose slots may be stored in fewer bits, and copies of entries of them. */
+#include "update/codes.h"
 #include "update/positions.h"
 #include "update/storage.h"
 
-/* --- random bits ------------------------------------------------------------------------------------------------ */
-
-/* What the random bits of one slot in one step are a function of, beside the entry. */
-typedef struct {
-    uint64_t key;
-    ptrdiff_t origin;            /* where the array starts in what it is a part of */
-} fo_noise;
-
-/* The finaliser of splitmix64 (Steele, Lea & Flood 2014). */
-FO_INLINE uint64_t mixed(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
-static fo_noise noise_of(const fo_reduced *it, int slot, int64_t t)
-{
-    const uint64_t golden = 0x9e3779b97f4a7c15u;
-    uint64_t key = mixed((uint64_t)it->seed + golden);
-    key = mixed(key + (uint64_t)t * golden);
-    key = mixed(key + ((uint64_t)it->number * FO_MAX_SLOTS + (uint64_t)slot) * golden);
-    return (fo_noise){key, it->origin};
-}
-
-/* The random bits of an entry are those of a Weyl sequence, which has a hashed start in each group of entries: of equal
- * numbers in a group just as many are rounded up as makes their mean right. */
-#define WEYL 0x9e3779b9u
-FO_INLINE uint32_t start_of_group(const fo_noise *noise, uint64_t group)
-{
-    return (uint32_t)(mixed(noise->key + group * 0x9e3779b97f4a7c15u) >> 32);
-}
-
-FO_INLINE uint32_t random_bits_at(const fo_noise *noise, ptrdiff_t entry)
-{
-    const uint64_t place = (uint64_t)(noise->origin + entry);
-    return start_of_group(noise, place / FO_HASHED_ENTRIES) + (uint32_t)(place % FO_HASHED_ENTRIES) * WEYL;
-}
-
-/* How many of n entries, from one on, are in its group. */
-FO_INLINE ptrdiff_t left_in_group(const fo_noise *noise, ptrdiff_t entry, ptrdiff_t n)
-{
-    const ptrdiff_t left = FO_HASHED_ENTRIES - (ptrdiff_t)((uint64_t)(noise->origin + entry) % FO_HASHED_ENTRIES);
-    return n < left ? n : left;
-}
-
-/* --- codes ------------------------------------------------------------------------------------------------------ */
-
-/* Bits of a float32 as an integer: infinity, the bit that makes a NaN quiet, the smallest normal number; the largest
- * number that a bfloat16 can be. The upper 12 of infinity, and what stands for NaN beside them. */
-#define FLOAT32_INFINITY 0x7f800000u
-#define FLOAT32_QUIET 0x00400000u
-#define FLOAT32_SMALLEST 0x00800000u
-#define BFLOAT16_LARGEST 0x7f7f0000u
-#define LOGARITHM_INFINITY (FLOAT32_INFINITY >> 20)
-#define LOGARITHM_NAN (LOGARITHM_INFINITY + 1)
-/* The codes of 8 bits that stand for no number but the first, and a bit of an offset: whether its block has the others.
- */
-enum { LOG8_LARGEST = 253, LOG8_INFINITY, LOG8_NAN, LOG8_HAS_SPECIAL = 1 << 15 };
-
-/* That of a number that is a code's, so that nothing is to be rounded. */
-FO_INLINE uint16_t logarithm_of_bits(uint32_t bits)
-{
-    return (uint16_t)(bits > FLOAT32_INFINITY ? LOGARITHM_NAN : bits >> 20);
-}
+#define MULTIPLES_4(k) (k) * FO_WEYL, ((k) + 1) * FO_WEYL, ((k) + 2) * FO_WEYL, ((k) + 3) * FO_WEYL
+#define MULTIPLES_16(k) MULTIPLES_4(k), MULTIPLES_4((k) + 4), MULTIPLES_4((k) + 8), MULTIPLES_4((k) + 12)
+#define MULTIPLES_64(k) MULTIPLES_16(k), MULTIPLES_16((k) + 16), MULTIPLES_16((k) + 32), MULTIPLES_16((k) + 48)
+const uint32_t fo_weyl[FO_GROUP_ENTRIES] = {MULTIPLES_64(0u), MULTIPLES_64(64u), MULTIPLES_64(128u),
+                                            MULTIPLES_64(192u)};
 
 /* Entries [first, first + n), or those at n places, of the codes of a slot; `values` are of the parameter's dtype. */
 typedef struct {
@@ -83,12 +23,6 @@ typedef struct {
     void (*gather)(const void *from, const ptrdiff_t *at, ptrdiff_t n, void *to);
     void (*scatter)(const void *from, const ptrdiff_t *at, ptrdiff_t n, void *to);
 } storage_kernels;
-
-#if defined(_MSC_VER) && !defined(__clang__)
-#define FO_SIMD_MAX(largest)
-#else
-#define FO_SIMD_MAX(largest) FO_PRAGMA(omp simd reduction(max : largest))
-#endif
 
 #define PREFIX storage
 #define FO_TEMPLATE "update/storage_tmpl.h"
@@ -136,15 +70,16 @@ fo_array fo_load_view(const fo_rule *rule, const fo_array *array, ptrdiff_t entr
             view.state[k] = scratch->slots[k];
             codec_of(array, k)->decode(&array->reduced->codes[k], view.first, n, view.state[k]);
         }
+    view.reduced = NULL;
     return view;
 }
 
-void fo_store_view(const fo_array *view, ptrdiff_t n, int64_t t)
+void fo_store_view(const fo_array *array, const fo_array *view, ptrdiff_t n, int64_t t)
 {
-    for (int k = 0; view->reduced && k < FO_MAX_SLOTS; ++k)
-        if (is_reduced(view, k)) {
-            const fo_noise noise = noise_of(view->reduced, k, t);
-            codec_of(view, k)->encode(&view->reduced->codes[k], view->first, n, view->state[k], &noise);
+    for (int k = 0; array->reduced && k < FO_MAX_SLOTS; ++k)
+        if (is_reduced(array, k)) {
+            const fo_noise noise = fo_noise_of(array->reduced, k, t);
+            codec_of(array, k)->encode(&array->reduced->codes[k], view->first, n, view->state[k], &noise);
         }
 }
 
@@ -155,7 +90,7 @@ void fo_decode_slot(const fo_array *array, int slot, void *values)
 
 void fo_encode_slot(const fo_array *array, int slot, const void *values)
 {
-    const fo_noise noise = noise_of(array->reduced, slot, 0);
+    const fo_noise noise = fo_noise_of(array->reduced, slot, 0);
     codec_of(array, slot)->encode(&array->reduced->codes[slot], 0, array->size, values, &noise);
 }
 
@@ -164,7 +99,7 @@ static size_t bytes_of_codes(ptrdiff_t size) { return ((size_t)size + CACHE_LINE
 
 size_t fo_log8_bytes(ptrdiff_t size)
 {
-    const ptrdiff_t blocks = (size + FO_LOG8_ENTRIES - 1) / FO_LOG8_ENTRIES;
+    const ptrdiff_t blocks = (size + FO_GROUP_ENTRIES - 1) / FO_GROUP_ENTRIES;
     return bytes_of_codes(size) + (size_t)blocks * sizeof(uint16_t);
 }
 
@@ -196,7 +131,7 @@ static ptrdiff_t place_of(const fo_array *array, ptrdiff_t touched)
 /* Whether a touched entry is in the same block as the one before it. */
 static int shares_block(const fo_array *array, ptrdiff_t touched)
 {
-    return place_of(array, touched) / FO_LOG8_ENTRIES == place_of(array, touched - 1) / FO_LOG8_ENTRIES;
+    return place_of(array, touched) / FO_GROUP_ENTRIES == place_of(array, touched - 1) / FO_GROUP_ENTRIES;
 }
 
 ptrdiff_t fo_first_touched(const fo_array *array, ptrdiff_t position)
@@ -239,6 +174,7 @@ fo_array fo_gather_entries(const fo_rule *rule, const fo_array *array, ptrdiff_t
     list_places(array, lo, *n, room);
     view.layout = FO_DENSE;
     view.size = *n;
+    view.reduced = NULL;
     view.grad = (const char *)array->grad + lo * (ptrdiff_t)fo_itemsize(array->dtype);
     view.param = room->param;
     kernels->gather(array->param, room->at, *n, room->param);
@@ -265,7 +201,7 @@ void fo_scatter_entries(const fo_rule *rule, const fo_array *array, const fo_arr
     for (int k = 0; rule->slots[k].name; ++k) {
         const int per_row = rule->slots[k].per == FO_PER_ROW;
         if (is_reduced(array, k)) {
-            const fo_noise noise = noise_of(array->reduced, k, t);
+            const fo_noise noise = fo_noise_of(array->reduced, k, t);
             codec_of(array, k)->encode_at(&array->reduced->codes[k], room->at, n, view->state[k], &noise);
         } else if (view->state[k] != array->state[k] && !rule->slots[k].kept)
             kernels->scatter(view->state[k], per_row ? room->rows : room->at, per_row ? n / array->row_width : n,

@@ -1,16 +1,15 @@
 /* storage.h -- the storage of state: how a slot lies in memory, and how it becomes a `real` of the rule and back.
  *
- * Kernels see every slot in the dtype of its parameter. A slot of fewer bits ("reduced") they never see: its pointer in
- * fo_array is NULL, and its codes are in fo_reduced. A pass over such an array goes through views of some entries,
- * whose reduced slots are decoded into scratch memory that stays in the first-level cache, and encoded from there. So
- * rules and their kernels are the same for every storage, and this is the one place that knows where an entry of a slot
- * is.
+ * Rules see every slot in the dtype of its parameter. Of a slot of fewer bits ("reduced") the pointer in fo_array is
+ * NULL, and its codes are in fo_reduced. Dense kernels have them in registers (coded_tmpl.h). All other passes go
+ * through views of some entries, whose reduced slots are decoded into scratch memory that stays in the first-level
+ * cache, and encoded from there. So this is the one place that knows where an entry of a slot is.
  *
  *   FO_FLOAT32   under float64: to nearest
  *   FO_BFLOAT16  the upper half of a float32
  *   FO_LOG8      8-bit logarithms of numbers that are not negative: 8 codes an octave, relative to the largest of a
- *                block of 256 entries. A code is the upper 12 bits of a float32 less an offset, which the block has in
- *                16 bits behind all codes; so entries whose block gets another offset keep their very values, unless
+ *                group of 256 entries. A code is the upper 12 bits of a float32 less an offset, which the group has in
+ *                16 bits behind all codes; so entries whose group gets another offset keep their very values, unless
  *                they are 253 codes and more below its largest: then they are as large as the smallest code.
  *
  * The last two are rounded up or down at random, with the probabilities that make the mean exact: changes far below
@@ -22,9 +21,6 @@
 
 #include "fastopt.h"
 
-/* Entries that have random words in common, and an offset; a view has a multiple of both. */
-enum { FO_HASHED_ENTRIES = 256, FO_LOG8_ENTRIES = 256 };
-
 /* What a pass needs for one view: an array of numbers for each slot. They begin at the same place of a page. If not, a
  * processor would take some loads from one for what was stored into another just before, of whose address it compares
  * the lower 12 bits. */
@@ -32,11 +28,11 @@ typedef struct {
     _Alignas(64) double slots[FO_MAX_SLOTS][FO_VIEW_ENTRIES];
 } fo_scratch;
 
-/* n entries of an array from an entry on, without a gradient: reduced slots are decoded into the scratch memory. Of an
- * array without any the view may have any length. */
+/* n entries of an array from an entry on, without a gradient, of which no slot is reduced: they are decoded into the
+ * scratch memory. Of an array without reduced slots the view may have any length. */
 fo_array fo_load_view(const fo_rule *rule, const fo_array *array, ptrdiff_t entry, ptrdiff_t n, fo_scratch *scratch);
-/* Encodes the reduced slots of a view after step t; 0: before the first one. */
-void fo_store_view(const fo_array *view, ptrdiff_t n, int64_t t);
+/* Encodes the slots of such a view after step t; 0: before the first one. */
+void fo_store_view(const fo_array *array, const fo_array *view, ptrdiff_t n, int64_t t);
 
 /* The entries that a sparse gradient touches, in the order of its values; some of them are copied to where a dense
  * kernel can work on them. */

@@ -29,3 +29,11 @@ def check_rows(arrays, keys, owner, longest):
                 f"`state_dtype` must be None for {owner} with rows of more than {longest:,} entries, got rows of "
                 f"{width:,} in {label('params', keys, k)}; leave it out."
             )
+
+
+def refuse_in_epochs(owner, state_dtype, why):
+    """Raise for a built-in objective whose epochs read or write state in a way that codes do not allow."""
+    raise ValueError(
+        f"`state_dtype` must be None for {owner} over a built-in objective {why}, got {shown(state_dtype)}; "
+        "leave the option out."
+    )

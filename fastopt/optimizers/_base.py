@@ -12,7 +12,7 @@ from .._memory import base_view
 from .._types import Structure
 from ._hyperparameters import Choice, Count, Flag, KnownAttributes, Real, ThreadCount, declare
 from ._state import allocate
-from ._storage import STORAGES, check_storages, decoded, state_note, storages_of, stored_alike
+from ._storage import STATE_DTYPES, check_storages, decoded, state_note, stored_alike
 
 STATE_FORMAT = 1
 
@@ -105,7 +105,7 @@ class Optimizer(KnownAttributes, _core.Engine):
     clip_norm = Real(None, "(0, inf)", keyword_only=True)
     nonfinite = Choice("propagate", "skip", "raise", keyword_only=True)
     sparse = Choice("lazy", "exact", keyword_only=True)
-    state_dtype = Choice(None, *STORAGES, keyword_only=True)
+    state_dtype = Choice(None, *STATE_DTYPES, keyword_only=True)
     state_seed = Count(0, 0, 2**63 - 1, keyword_only=True)
     num_threads = ThreadCount(None, keyword_only=True)
 
@@ -124,9 +124,9 @@ class Optimizer(KnownAttributes, _core.Engine):
 
             _validation.parameters.check_matrices(arrays, keys, type(self).__name__, self._takes_vectors)
         check_storages(self, arrays, keys, values)
-        storages = storages_of(self.rule, values)
+        storages = _core.slot_storages(self.rule, values)
         slots = allocate([base_view(array) for array in arrays], _core.slot_shapes(self.rule, values), storages)
-        self._bind(self.rule, arrays, keys, slots, storages, values)
+        self._bind(self.rule, arrays, keys, slots, values)
         self._values = values
         if not all(_core.rule_slots(self.rule, values).values()):
             self._initialise()
@@ -153,7 +153,7 @@ class Optimizer(KnownAttributes, _core.Engine):
             self._check_combination(values)
         except ValueError:
             return False
-        if storages_of(self.rule, values) != storages_of(self.rule, self._values):
+        if _core.slot_storages(self.rule, values) != _core.slot_storages(self.rule, self._values):
             return False
         return list(_core.rule_slots(self.rule, values)) == list(self._slots_by_name())
 
@@ -188,7 +188,7 @@ class Optimizer(KnownAttributes, _core.Engine):
         ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now.
         """
         self._flush()
-        storages = storages_of(self.rule, self._values)
+        storages = _core.slot_storages(self.rule, self._values)
         return {
             name: self._structured(decoded(self._flat_params, arrays, storages[name]) if name in storages else arrays)
             for name, arrays in self._slots_by_name().items()

@@ -12,21 +12,9 @@ import numpy as np
 from .. import _core, _validation
 from .._memory import base_view
 
-# By `state_dtype`, how slots are stored by what they hold; those that are missing are of their parameter's dtype.
-STORAGES = {
-    "float32": {"moment": "float32", "second moment": "float32"},
-    "bfloat16": {"moment": "bfloat16", "second moment": "bfloat16"},
-    "log8": {"moment": "bfloat16", "second moment": "log8"},
-}
+STATE_DTYPES = ("float32", "bfloat16", "log8")
 # Of state dictionaries that are older than these hyper-parameters.
 BEFORE = {"state_dtype": None, "state_seed": 0}
-
-
-def storages_of(rule, values):
-    """Slot name -> its storage, of the slots that are stored in fewer bits with these hyper-parameters."""
-    chosen = STORAGES.get(values["state_dtype"], {})
-    contents = _core.slot_contents(rule, values)
-    return {name: chosen[content] for name, content in contents.items() if content in chosen}
 
 
 def check_storages(optimizer, arrays, keys, values):
@@ -34,7 +22,7 @@ def check_storages(optimizer, arrays, keys, values):
     owner, state_dtype = type(optimizer).__name__, values["state_dtype"]
     if state_dtype is None:
         return
-    if not storages_of(optimizer.rule, values):
+    if not _core.slot_storages(optimizer.rule, values):
         possible = [name for name, content in _core.slot_contents(optimizer.rule).items() if content != "whole"]
         _validation.storages.refuse_whole_state(owner, state_dtype, possible)
     _validation.storages.check_dtypes(arrays, keys, state_dtype)
@@ -70,8 +58,8 @@ def stored_alike(optimizer, given):
         return given
     seed = declared["state_seed"].check(hyper["state_seed"])
     params = [base_view(param) for param in optimizer._flat_params]
-    before = storages_of(optimizer.rule, optimizer._values | {"state_dtype": theirs})
-    after = storages_of(optimizer.rule, optimizer._values)
+    before = _core.slot_storages(optimizer.rule, optimizer._values | {"state_dtype": theirs})
+    after = _core.slot_storages(optimizer.rule, optimizer._values)
     shapes = _core.slot_shapes(optimizer.rule, optimizer._values)
     state = {}
     for name, arrays in given["state"].items():
@@ -90,7 +78,7 @@ def _stored(param, numbers, storage, seed):
     if storage is None or dtype == param.dtype:
         return numbers
     array = np.zeros(shape, dtype)
-    _core.Codes(param, storage, array, seed).encode(np.ascontiguousarray(numbers))
+    _core.Codes(param, storage, array, seed).encode(np.multiply(numbers, 1, order="C"))  # which makes any NaN quiet
     return array
 
 

@@ -12,7 +12,6 @@ from helpers import bits, exactly, spread
 
 import fastopt
 from fastopt import RowSparse, _core
-from fastopt.optimizers._storage import storages_of
 
 SHAPE = (150, 9)  # more than five blocks and a part of one, and rows that end in the middle of one
 PAIRS = [("float64", "float32"), ("float32", "bfloat16"), ("float32", "log8")]
@@ -20,7 +19,7 @@ PAIRS = [("float64", "float32"), ("float32", "bfloat16"), ("float32", "log8")]
 
 def storages(cls, keywords, state_dtype):
     values = cls._validated((), keywords)
-    return storages_of(cls.rule, values | {"state_dtype": state_dtype})
+    return _core.slot_storages(cls.rule, values | {"state_dtype": state_dtype})
 
 
 REDUCED = [
@@ -176,6 +175,31 @@ def test_threads(cls, state_dtype, rng):
     for n_threads in (2, 7):
         got = steps(n_threads)
         assert got[0] == expected[0] and same(got[1], expected[1])
+
+
+@pytest.mark.parametrize("state_dtype", ["bfloat16", "log8"])
+def test_parts_of_arrays(state_dtype, rng):
+    """Each part of an array with an optimizer of its own, which knows where it is: the bits of the whole."""
+    n, cut = 3000, 1024
+    grads = [[rng.standard_normal(n).astype(np.float32) for _ in range(2)] for _ in range(3)]
+
+    def made(arrays, places=None):
+        opt = fastopt.Adam(arrays, state_dtype=state_dtype)
+        if places:
+            opt._set_places(places)
+        return opt
+
+    whole = made([np.ones(n, np.float32), np.ones(n, np.float32)])
+    parts = [(part, made([np.ones(n, np.float32)[part]], [(1, part.start)])) for part in (slice(0, cut), slice(cut, n))]
+    for grad in grads:
+        whole.step(grad)
+        for part, opt in parts:
+            opt.step([grad[1][part]])
+    for part, opt in parts:
+        for name in ("m", "v"):
+            assert np.array_equal(opt.state[name][0], whole.state[name][1][part])
+    with pytest.raises(ValueError, match="multiple of 256 entries, got 100"):
+        parts[0][1]._set_places([(0, 100)])
 
 
 @pytest.mark.parametrize("state_dtype", ["bfloat16", "log8"])
