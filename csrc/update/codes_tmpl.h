@@ -91,7 +91,7 @@ FO_INLINE uint16_t FN(pack_log8)(const uint16_t *FO_RESTRICT logarithm, ptrdiff_
 }
 
 /* The same where something need not be finite. */
-static uint16_t FN(pack_any_log8)(const uint16_t *logarithm, ptrdiff_t n, uint8_t *to)
+static inline uint16_t FN(pack_any_log8)(const uint16_t *logarithm, ptrdiff_t n, uint8_t *to)
 {
     uint32_t largest = 0;
     int special = 0;

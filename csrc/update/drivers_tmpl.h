@@ -74,7 +74,7 @@ FO_INLINE void FN(update_entries)(FN(streams) stream, ptrdiff_t first, ptrdiff_t
     const FN(coefs) coefs_here = *c;     /* registers, not memory that the stores might alias */
     ENTRY_SLOTS(BIND)
     SLOTS(BIND_CODES)
-    (void)lanes, (void)group;
+    (void)lanes, (void)group, (void)asked;
     FO_SIMD
     for (ptrdiff_t k = 0; k < count; ++k) {
         const ptrdiff_t i = first + k;
@@ -134,7 +134,7 @@ static const fo_rule_kernels FN(kernels) = {FN(initialise), NULL, NULL, NULL, NU
 #define ELEMENTS_LOOP FN(rows)
 #define FLUSH NULL
 #else
-#include "update/coded_tmpl.h"
+#include "update/reduced_tmpl.h"
 #include "update/touched_tmpl.h"
 #define DENSE_LOOP FN(dense)
 #define ELEMENTS_LOOP FN(elements)

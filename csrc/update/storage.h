@@ -1,7 +1,7 @@
 /* storage.h -- the storage of state: how a slot lies in memory, and how it becomes a `real` of the rule and back.
  *
  * Rules see every slot in the dtype of its parameter. Of a slot of fewer bits ("reduced") the pointer in fo_array is
- * NULL, and its codes are in fo_reduced. Dense kernels have them in registers (coded_tmpl.h). All other passes go
+ * NULL, and its codes are in fo_reduced. Dense kernels have them in registers (reduced_tmpl.h). All other passes go
  * through views of some entries, whose reduced slots are decoded into scratch memory that stays in the first-level
  * cache, and encoded from there. So this is the one place that knows where an entry of a slot is.
  *

@@ -1,4 +1,4 @@
-"""Why a run ends: the statuses with their messages, and the stopping rule."""
+"""Why a run ends: the statuses, of which messages.py says what they mean, and the stopping rule."""
 
 import math
 
@@ -13,38 +13,6 @@ REGULAR = (CONVERGED, BUDGET, FIXED, RISEN)
 # A run that ended like this may be resumed, with a larger budget for example.
 RESUMABLE = (*REGULAR, CALLBACK)
 
-REMEDY = "Try a smaller `learning_rate`, `clip_norm` or `clip_value`, or scale the data."
-MESSAGES = {
-    CONVERGED: "Optimization terminated successfully.",
-    BUDGET: "Maximum number of {unit} has been reached.",
-    NONFINITE_LOSS: f"The objective became NaN or infinite in iteration {{nit}}. {REMEDY}",
-    NONFINITE_GRADIENT: f"The gradient became NaN or infinite in iteration {{nit}}. {REMEDY}",
-    NONFINITE_PARAMETERS: f"The parameters overflowed in iteration {{nit}}. {REMEDY}",
-    FIXED: "All parameters are fixed by `bounds`.",
-    RISEN: f"The objective has risen above its value at the start, {{start:.6g}}. {REMEDY}",
-    NO_BETTER: (
-        "The objective is as high as at the start, {start:.6g}. Try a larger `learning_rate` or more iterations, and "
-        "check the gradient."
-    ),
-    CALLBACK: "`{by}` raised `StopIteration`.",
-}
-USED_UP = "The data are used up."
-RETURNED = "The start is returned."
-STATIONARY = "The starting point is stationary: no direction leads downhill from there."
-
-
-def message(status, start, unit, run):
-    """What is said of a run that ended like this.
-
-    `start` is the objective at its start, `unit` that in which its limit of iterations was given.
-    """
-    if status == BUDGET and run.batches.used_up:
-        return USED_UP
-    if status == CONVERGED and run.start.stationary:
-        return STATIONARY
-    unit = unit if run.nit >= run.limit else "epochs"
-    return MESSAGES[status].format(unit=unit, nit=run.nit, start=start, by=run.stopped_by)
-
 
 class Stop(Exception):
     """Ends the loop with one of the statuses; `by` is the argument whose function has raised StopIteration."""
@@ -58,6 +26,17 @@ class Stop(Exception):
 NUMBERS = {"smoothed": math.nan, "best": math.inf, "lowest": math.inf, "previous": math.nan, "variation": 0.0,
            "highest_far": -math.inf, "lowest_far": math.inf}  # fmt: skip
 COUNTS = ("without_progress", "epochs_level", "epochs_far")
+
+
+# The share of the last loss in the smoothed one.
+WEIGHT = 0.3
+
+
+def smooth(smoothed, loss):
+    """The smoothed loss after one more, which is left out if it is infinite or NaN; it is NaN before the first."""
+    if not math.isfinite(loss):
+        return smoothed
+    return (1 - WEIGHT) * (loss if math.isnan(smoothed) else smoothed) + WEIGHT * loss
 
 
 class LossWatch:
@@ -91,8 +70,6 @@ class LossWatch:
         Largest smoothed loss since it was far above the start, the smallest since then, and epochs since the latter.
     """
 
-    WEIGHT = 0.3
-
     # In a pure noise the smoothed loss is within 1.5 variations of its best most of the time; in a steady rise it is
     # so for an epoch or two.
     NEAR = 1.5
@@ -120,9 +97,9 @@ class LossWatch:
             self.without_progress += 1
             return
         if math.isnan(self.smoothed):
-            self.smoothed = self.previous = loss
-        self.smoothed = (1 - self.WEIGHT) * self.smoothed + self.WEIGHT * loss
-        self.variation = (1 - self.WEIGHT) * self.variation + self.WEIGHT * abs(loss - self.previous)
+            self.previous = loss
+        self.smoothed = smooth(self.smoothed, loss)
+        self.variation = (1 - WEIGHT) * self.variation + WEIGHT * abs(loss - self.previous)
         self.previous = loss
         self.note_progress()
         self.note_level(loss)

@@ -1,4 +1,4 @@
-/* coded_tmpl.h -- the dense pass over an array with reduced slots. Numbers are made from codes in registers, next to
+/* reduced_tmpl.h -- the dense pass over an array with reduced slots. Numbers are made from codes in registers, next to
  * the arithmetic of the rule, and codes from numbers, a group of entries after the other. A group of 8-bit logarithms
  * has an offset in common, so its numbers wait for each other in memory of this function. */
 
@@ -27,12 +27,13 @@
     if (CODED(slot, options) && STORED(slot, asked) == FO_LOG8) \
         stream.slot = NULL;
 
-static void FN(decode_group)(const fo_codes *codes, ptrdiff_t entry, ptrdiff_t n, real *to)
+static inline void FN(decode_group)(const fo_codes *codes, ptrdiff_t entry, ptrdiff_t n, real *to)
 {
     FN(from_log8)((const uint8_t *)codes->memory + entry, codes->offsets[entry / FO_GROUP_ENTRIES], n, to);
 }
 
-static void FN(encode_group)(const fo_codes *codes, ptrdiff_t entry, ptrdiff_t n, uint32_t random, const real *from)
+static inline void FN(encode_group)(const fo_codes *codes, ptrdiff_t entry, ptrdiff_t n, uint32_t random,
+                                    const real *from)
 {
     FN(to_log8)(from, n, random, (uint8_t *)codes->memory + entry, codes->offsets + entry / FO_GROUP_ENTRIES);
 }
