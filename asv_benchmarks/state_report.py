@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import problems
+from scipy.special import expit
 from timing import interleaved
 
 import fastopt
@@ -126,7 +127,7 @@ def text(state_dtype, quick):
         for first in range(0, len(y), 256):
             batch = order[first : first + 256]
             part = X[batch]
-            residual = (1 / (1 + np.exp(-(part @ w))) - y[batch]) / len(batch)
+            residual = (expit(part @ w) - y[batch]) / len(batch)
             opt.step(fastopt.RowSparse(part.indices, part.data * np.repeat(residual, np.diff(part.indptr))))
     margin = X @ w
     return float(np.mean(np.logaddexp(0, margin) - y * margin))

@@ -34,7 +34,7 @@ sparse : {{"lazy", "exact"}}
     What a sparse gradient does to entries that it does not touch: nothing, nor to their state, or what zeros
     in a dense gradient would do. {sparse}
 state_dtype : {{None, "float32", "bfloat16", "log8"}}
-    Store the state in fewer bits than the parameters have. {state_dtype}
+    {state_dtype}
 state_seed : int, default=0
     Seed of the rounding of such state, in [0, 2**63).
 num_threads : int, optional
