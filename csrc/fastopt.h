@@ -43,11 +43,12 @@ typedef struct {
 } fo_strides;
 
 /* The layout of a gradient: how it lies over its parameter.
+ *   FO_ABSENT    there is none: parameter and state are left alone
  *   FO_DENSE     one entry for each of the parameter
  *   FO_ROWS      `n` distinct rows of `width` consecutive entries; only those are updated
  *   FO_ELEMENTS  the same with width 1
  *   FO_EXPANDED  as FO_ROWS with ascending positions, but zero elsewhere: everything is updated */
-typedef enum { FO_DENSE, FO_ROWS, FO_ELEMENTS, FO_EXPANDED } fo_layout;
+typedef enum { FO_DENSE, FO_ROWS, FO_ELEMENTS, FO_EXPANDED, FO_ABSENT } fo_layout;
 
 /* The positions of a sparse gradient. The gradient's n * width values are C-contiguous, row by row. */
 typedef struct {
@@ -103,6 +104,7 @@ typedef struct {
     ptrdiff_t first;             /* of a view: the entry of the array that it begins with; else 0 */
     ptrdiff_t rows, columns;     /* of its matrices, the last two axes; a vector is one row */
     int is_matrix;               /* or a stack of them: it has two axes at least */
+    int group;                   /* its index among the groups of the optimizer */
     fo_own *own;                 /* NULL unless the rule has sums over arrays, or scalars for each */
 } fo_array;
 
@@ -124,7 +126,7 @@ typedef struct {
     double due;                  /* in float32, which may not hold it: 1 in one step, and so much more in another */
 } fo_decay;
 
-/* The scalars of one step, common to all arrays, in double; kernels round them once to their dtype. */
+/* The scalars of one step, common to the arrays of a group, in double; kernels round them once to their dtype. */
 typedef struct {
     double coef[FO_MAX_COEFS];   /* what the rule's prepare made of hyper-parameters and learning rate */
     int64_t t;                   /* number of this step, from 1 */
@@ -133,14 +135,24 @@ typedef struct {
     double l2;                   /* then l2 * p is added to g */
     fo_decay decay;              /* and p is multiplied by this: decoupled weight decay */
     fo_decay own_decay;          /* the same of a rule that has it among its scalars */
+    int modified;                /* FO_MODIFIED if one of the four before that is in use, else 0 */
     fo_lanes *lanes;             /* what a kernel that sums adds to */
 } fo_step;
+
+/* Some arrays that have their hyper-parameters in common, and what steps make of these. */
+typedef struct {
+    double hyper[FO_MAX_HYPER];  /* in the order of the rule's names; set by the caller, like the next two */
+    double weight_decay;
+    double learning_rate;        /* of the step to come */
+    double carried[FO_N_CARRIED];   /* scalars that pass from step to step; fo_prepare writes them */
+    fo_step step;                /* clip_value is the caller's, the rest is set by the three parts of a step below */
+} fo_group;
 
 /* A serial pass over the units [lo, hi) of one array: entries, or positions of its gradient. */
 typedef void fo_kernel(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi);
 
 /* The form of a kernel, which of its specialisations it is: bit 0 is FO_MODIFIED (any of the four scalars of fo_step
- * after t is in use), bit k + 1 is the rule's option k. */
+ * after t is in use), which each group has for itself, bit k + 1 is the rule's option k. */
 enum { FO_MODIFIED = 1 };
 
 /* update/lines.h: kernels over rows and columns of matrices, and what they work on. */
@@ -209,6 +221,7 @@ typedef struct {
     int own_weight_decay;        /* it decays the parameter itself, and fo_step's l2 and decay are not used */
     int has_decay;               /* its scalars have a decay of the parameter, be it weight decay or another */
     int sums_before, sums_during;   /* how many sums over arrays; those before the step come first */
+    int sums_of_gradients;       /* bit k: sum k is zero without a gradient; the others stay as they were */
     int by_rows;                 /* it has sums over rows, or slots with a number for each */
     int by_lines;                /* the same of rows and columns of matrices */
     int orthogonalises;          /* its directions, by matrices */
@@ -242,7 +255,7 @@ int fo_variant_index(int dtype);                             /* in a kernel tabl
  * gradients that are bound, and must be called first; it returns the bytes of work. */
 enum { FO_INITIALISE = -1, FO_FLUSH = -2 };                  /* in the place of a form */
 ptrdiff_t fo_plan(const fo_work *work, int form);
-void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads);
+void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads);
 /* Whether the step of each entry depends on all others of its array. */
 int fo_couples(const fo_rule *rule);
 
@@ -284,17 +297,16 @@ fo_orthogonal *fo_bind_orthogonal(const fo_work *work, void *workspace);
 /* What becomes of a step whose gradient is not finite. */
 typedef enum { FO_PROPAGATE, FO_SKIP, FO_RAISE } fo_nonfinite;
 
-/* An optimizer: a rule with its values, bound to arrays. Copies with arrays of their own are optimizers, too. */
+/* An optimizer: a rule with its values, bound to arrays. Copies with arrays and groups of their own are optimizers,
+ * too. */
 typedef struct {
     const fo_rule *rule;
     fo_work work;
-    fo_step step;                /* clip_value is set once, the rest by the three parts of a step below */
-    double carried[FO_N_CARRIED];   /* scalars that pass from step to step; fo_prepare writes them */
-    double hyper[FO_MAX_HYPER];  /* in the order of the rule's names; set once, like all down to nonfinite */
-    int form;                    /* the options alone; fo_apply adds FO_MODIFIED */
+    fo_group *groups;            /* n_groups entries, the caller's; the first may have no arrays */
+    ptrdiff_t n_groups;
+    int form;                    /* the options alone; a group's step adds FO_MODIFIED */
     double sign;                 /* -1 to maximize */
-    double clip_norm;            /* infinity: none */
-    double weight_decay;
+    double clip_norm;            /* of the gradients of all arrays together; infinity: none */
     int decoupled;               /* weight decay multiplies the parameter, else it is added to the gradient */
     fo_nonfinite nonfinite;
     fo_lines *lines;             /* n_arrays entries, by fo_bind_lines; NULL unless the rule is by_lines */
@@ -316,13 +328,13 @@ fo_gradient_stats fo_measure_gradients(const fo_optimizer *it, int want_norm, in
 /* update/step.c: a step on planned work in three parts, so that nothing is written before all is checked. */
 int fo_needs_sums(const fo_optimizer *it);   /* whether `partial` is used */
 /* Norm and finiteness, and the rule's sums before the step; 0: the gradient is not finite, or the value. */
-int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads);
-void fo_prepare(fo_optimizer *it, double learning_rate);
+int fo_check_gradient(fo_optimizer *it, int num_threads);
+void fo_prepare(fo_optimizer *it);
 /* The first values of what is carried; and whether it is of use, beyond the step itself. */
 void fo_start_carried(const fo_rule *rule, double *carried);
 int fo_carries(const fo_optimizer *it);
-/* The scalars of step t alone, without sums; those in `carried` are updated. */
-void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried);
+/* The scalars of a group in step t alone, without sums; those in `carried` are updated. */
+void fo_prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried);
 void fo_apply(fo_optimizer *it, int num_threads);
 
 /* --- threads and memory ----------------------------------------------------------------------------------------- */

@@ -172,11 +172,13 @@ cdef class Bound:
         else:
             grads = _validation.gradients.flat_gradients(grad, self.keys)
             for k in range(self.it.work.n_arrays):
-                self.gradients[k] = self.taken(k, grads[k])
+                self.gradients[k] = None if grads[k] is None else self.taken(k, grads[k])
         for k in range(self.it.work.n_arrays):
             self.check_param(k)
             if type(self.gradients[k]) is cnp.ndarray:
                 self.bind_gradient(k)
+            elif self.gradients[k] is None:
+                self.it.work.arrays[k].layout, self.it.work.arrays[k].grad = FO_ABSENT, NULL
             else:
                 self.bind_sparse_gradient(k)
         return 0
@@ -274,7 +276,7 @@ cdef class Bound:
     cdef int bind_sparse_gradient(self, Py_ssize_t k) except -1:
         """Check sparse gradient k, make its positions distinct and point the argument block at them."""
         cdef fo_array *bound = &self.it.work.arrays[k]
-        cdef fo_zero_gradient on_zero = self.on_zero_gradient()
+        cdef fo_zero_gradient on_zero = self.on_zero_gradient(k)
         cdef Held held = <Held>self.held[k]
         cdef cnp.ndarray param = held.view, index, values
         cdef Py_ssize_t width, n_positions
@@ -316,13 +318,14 @@ cdef class Bound:
         self.gradients[k] = index, values
         return 0
 
-    cdef fo_zero_gradient on_zero_gradient(self) noexcept:
-        """What this optimizer does to entries with a zero gradient; weight decay moves them.
+    cdef fo_zero_gradient on_zero_gradient(self, Py_ssize_t k) noexcept:
+        """What a step does to entries of array k with a zero gradient; weight decay moves them.
 
         State that only decays counts as moved where its codes are rounded in each step.
         """
-        moves = self.it.weight_decay != 0 or fo_couples(self.it.rule)
-        if self.reduced_of_arrays != NULL and self.it.rule.zero_gradient(self.it.form) == FO_DECAYS:
+        decay = self.it.groups[self.it.work.arrays[k].group].weight_decay
+        moves = decay != 0 or fo_couples(self.it.rule)
+        if self.it.work.arrays[k].reduced != NULL and self.it.rule.zero_gradient(self.it.form) == FO_DECAYS:
             return FO_MOVES
         return FO_MOVES if moves else self.it.rule.zero_gradient(self.it.form)
 
@@ -371,6 +374,11 @@ cdef class Bound:
         """Per slot, a tuple of arrays: views, so that what is done to their flags, shape or dtype stays with them."""
         self.check_initialised()
         return tuple([tuple([base_view(array) for array in arrays]) for arrays in self.slots])
+
+    @property
+    def _keys(self):
+        """The structure of the parameters: None for one array, the length of a list, or the tuple of keys of a dict."""
+        return self.keys
 
     @property
     def _flat_params(self):

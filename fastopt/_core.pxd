@@ -5,8 +5,8 @@ from libc.stdint cimport int64_t, uintptr_t
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
-from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_loss, fo_objective, fo_optimizer, fo_own, fo_reduced, fo_rule,
-                     fo_saga_svrg, fo_segment, fo_task, fo_worker, fo_zero_gradient)
+from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_group, fo_loss, fo_objective, fo_optimizer, fo_own, fo_reduced,
+                     fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
@@ -21,7 +21,7 @@ cdef double evaluate(const fo_objective *objective, const void *w, fo_batch batc
                      int num_threads) noexcept nogil
 cdef void run_segment(const fo_segment *segment, fo_worker *workers) noexcept nogil
 cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads) noexcept nogil
-cdef void prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried) noexcept nogil
+cdef void prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried) noexcept nogil
 cdef bint carries(const fo_optimizer *it) noexcept nogil
 cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil
 cdef void flush_saga_svrg(fo_saga_svrg *it) noexcept nogil
@@ -67,17 +67,35 @@ cdef class Bound:
     cdef object taken(self, Py_ssize_t k, object grad)
     cdef int bind_gradient(self, Py_ssize_t k) except -1
     cdef int bind_sparse_gradient(self, Py_ssize_t k) except -1
-    cdef fo_zero_gradient on_zero_gradient(self) noexcept
+    cdef fo_zero_gradient on_zero_gradient(self, Py_ssize_t k) noexcept
     cdef bint reaches_owned(self, cnp.ndarray grad) noexcept
     cdef int keep_last_steps(self, Py_ssize_t k, object last_step) except -1
 
 
-cdef class Engine(Bound):
+cdef class GroupTable:
+    cdef fo_group *groups             # n of them
+    cdef Py_ssize_t n
+    cdef list own                     # per group, a dict
+    cdef list of_arrays               # per array, the index of its group
+    cdef list schedules               # the learning rates that are callable: pairs of one and the groups that it is of
+
+    cdef int fill(self, const fo_rule *rule, dict values) except -1
+
+
+cdef class Grouped(Bound):
+    cdef GroupTable table             # whose memory C reads
+    cdef bint scheduled               # it has schedules
+
+    cdef GroupTable regrouped(self, dict values, list own_of_arrays, dict carry, list carry_of_arrays)
+    cdef void take_groups(self, GroupTable table) noexcept
+    cdef int take_values(self, dict values) except -1
+    cdef dict carry_of(self, const double *carried)
+
+
+cdef class Engine(Grouped):
     cdef Py_ssize_t bytes             # of the work that is planned
     cdef bint sparse_plan             # it was planned for a step with sparse gradients
-    cdef double rate
-    cdef double last_rate             # of the last step; NaN before the first
-    cdef bint scheduled               # the rate comes from the method `_rate_at`, step by step
+    cdef double last_rate             # the optimizer's own of the last step; NaN before the first
     cdef int64_t skipped
     cdef int busy
 
@@ -87,10 +105,11 @@ cdef class Engine(Bound):
     cdef void plan(self) noexcept
     cdef int flush_dense(self) except -1
     cdef int keep_missing_steps(self) except -1
-    cdef void prepare_apart(self, double rate, int64_t t) noexcept
+    cdef void prepare_apart(self, int64_t t) noexcept
+    cdef int read_rates(self, int64_t t) except -1
     cdef int flush(self) except -1
-    cdef int apply(self, double rate) except -1
+    cdef int apply(self) except -1
     cdef int threads(self) except -1
-    cdef int check_gradient(self, double rate, int n_threads) except -1
+    cdef int check_gradient(self, int n_threads) except -1
     cdef int allocate_sums(self) except -1
     cdef void run(self, int form, int n_threads) noexcept

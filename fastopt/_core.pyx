@@ -2,8 +2,8 @@
 
 No maths and no messages here: kernels are in csrc/, what users read is in _validation/. An `Engine` holds
 the bound arrays and reads their memory; it owns the argument block, not the arrays. Parts of this module:
-_tables.pxi, _storage.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is
-what a step works on.
+_tables.pxi, _storage.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is what a step works
+on, _groups.pxi the hyper-parameters that it works with.
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
@@ -34,56 +34,47 @@ include "_tables.pxi"
 include "_storage.pxi"
 include "_exports.pxi"
 include "_bound.pxi"
+include "_groups.pxi"
 
 
-cdef class Engine(Bound):
+cdef class Engine(Grouped):
     """Runs the steps of a rule on what is bound; base class of `fastopt.Optimizer`.
 
-    The subclass gives `_rate_at(t)`, the scheduled learning rate, beside what `Bound` asks for.
+    The subclass gives `_rate_at(schedule, t)`, a scheduled learning rate, beside what `Bound` asks for.
     """
 
     def __cinit__(self):
         self.it.norm = self.it.value = self.last_rate = NAN
 
-    def _bind(self, str rule, tuple arrays, keys, dict slots, dict values):
+    def _bind(self, str rule, tuple arrays, keys, dict slots, dict values, list own_of_arrays):
         """Take validated parameters, their state arrays by slot name, and validated hyper-parameters."""
+        cdef double[FO_N_CARRIED] carried
         self._bind_arrays(rule, arrays, keys, slots, values["state_dtype"])
         self.bytes = fo_plan(&self.it.work, 0)  # of dense gradients, and of the pass that fills the state
-        self._set_values(values)
-        fo_start_carried(self.it.rule, self.it.carried)
+        fo_start_carried(self.it.rule, carried)
+        carry = self.carry_of(carried)
+        self.take_values(values)
+        self.take_groups(self.regrouped(values, own_of_arrays, carry, [carry] * len(arrays)))
 
-    def _set_values(self, dict values not None):
-        """Copy the validated hyper-parameters to where a step reads them."""
-        cdef Py_ssize_t k
+    def _change_values(self, dict values not None, list own_of_arrays, str changed):
+        """Go on with other hyper-parameters, of which one has changed; the caller has claimed the optimizer.
+
+        Rows that sparse gradients have left behind are brought up to date with the former ones, where these count.
+        """
         self.check_initialised()
-        cdef int form = form_of(self.it.rule, values)
-        self.check_slots(form)
-        self.it.form = form
-        for k, name in enumerate(names(self.it.rule.hyper)):
-            self.it.hyper[k] = NAN if values[name] is None else values[name]
-        limit = values["clip_value"]
-        self.it.step.clip_value = INFINITY if limit is None else limit
-        limit = values["clip_norm"]
-        self.it.clip_norm = INFINITY if limit is None else limit
-        self.it.weight_decay = values["weight_decay"]
-        self.it.decoupled = values["decoupled_weight_decay"]
-        self.it.sign = -1.0 if values["maximize"] else 1.0
-        self.exact = values["sparse"] == "exact" or fo_couples(self.it.rule)
-        self.it.nonfinite = {"propagate": FO_PROPAGATE, "skip": FO_SKIP, "raise": FO_RAISE}[values["nonfinite"]]
-        for k in range(self.it.work.n_arrays if self.reduced_of_arrays != NULL else 0):
-            self.reduced_of_arrays[k].seed = values["state_seed"]
-        self._set_rate(values["learning_rate"])
-
-    def _set_rate(self, learning_rate):
-        self.scheduled = callable(learning_rate)
-        self.rate = NAN if self.scheduled else learning_rate
+        if changed != "learning_rate":
+            self._flush_claimed()
+            for k in range(self.it.work.n_arrays):
+                self.keep_last_steps(k, None)
+        self._set_values(values, own_of_arrays)
+        PyObject_GenericSetAttr(self, "_values", values)
 
     def _initialise(self):
         """Fill the state slots from the parameters; they are zero before."""
         self.check_initialised()
-        cdef double rate = self._rate_at(0) if self.scheduled else self.rate
+        self.read_rates(0)
         cdef int n_threads = self.threads()
-        self.prepare_apart(rate, 1)
+        self.prepare_apart(1)
         try:
             self.pin_all()                    # the schedule may have done anything to the arrays
             self.run(FO_INITIALISE, n_threads)
@@ -99,7 +90,8 @@ cdef class Engine(Bound):
             Mirrors the structure given at construction: same shapes and dtypes. Never written. A gradient
             that is not C-contiguous is read through a small buffer, without a copy of the whole. A sparse
             one may have the shapes (1, N) and (N, 1) for a parameter of shape (N,); entries with the same
-            index are added in their order.
+            index are added in their order. In a list or dict None, or a missing key, leaves a parameter and
+            its state alone. The step counts all the same, in bias corrections and schedules, too.
         value : float, optional
             The value of the objective, at the same parameters: for the optimizers that use it (`MoMo`), and no others.
 
@@ -112,17 +104,26 @@ cdef class Engine(Bound):
         RuntimeError
             When another step, save or load of this optimizer is under way.
         """
-        cdef double rate
         self.acquire("step()")
         try:
             # A schedule and a value are the caller's code, which may do anything to the arrays: before their checks.
-            rate = self._rate_at(self.it.t) if self.scheduled else self.rate
+            if self.scheduled:
+                self.read_rates(self.it.t)
             self.it.value = self.checked_value(value)
             self.bind_gradients(grad)
-            self.apply(rate)
+            self.apply()
         finally:
             self.let_go()
             self.release()
+
+    cdef int read_rates(self, int64_t t) except -1:
+        """Ask each schedule for the learning rate of the step that follows t completed ones."""
+        cdef double rate
+        for schedule, of_groups in self.table.schedules:
+            rate = self._rate_at(schedule, t)
+            for k in of_groups:
+                self.it.groups[k].learning_rate = rate
+        return 0
 
     cdef double checked_value(self, object value) except? -1:
         """The value of the objective, for a rule that uses it; else NaN."""
@@ -146,17 +147,17 @@ cdef class Engine(Bound):
         """A context in which no step of this optimizer can start; refused while one is under way."""
         return Claim(self, call)
 
-    cdef int apply(self, double rate) except -1:
+    cdef int apply(self) except -1:
         """One step with the gradients that are bound; nothing is written before all checks are through."""
         cdef int n_threads
         self.plan()
         n_threads = self.threads()
         if self.bytes > NOGIL_BYTES or self.sparse_plan or self.exact or self.must_pin:
             self.pin_all()
-        if not self.check_gradient(rate, n_threads):
+        if not self.check_gradient(n_threads):
             self.skipped += 1
             return 0
-        fo_prepare(&self.it, rate)
+        fo_prepare(&self.it)
         if self.exact:
             self.flush_dense()
             self.keep_missing_steps()
@@ -165,7 +166,7 @@ cdef class Engine(Bound):
                 fo_apply(&self.it, n_threads)
         else:
             fo_apply(&self.it, n_threads)
-        self.last_rate = rate
+        self.last_rate = self.it.groups[0].learning_rate
         return 0
 
     cdef void plan(self) noexcept:
@@ -179,10 +180,10 @@ cdef class Engine(Bound):
         self.sparse_plan = sparse
 
     cdef int flush_dense(self) except -1:
-        """Before a gradient that covers a whole parameter: all of its state must be up to date."""
+        """Before a gradient that covers a whole parameter, or is absent: all of its state must be up to date."""
         cdef Py_ssize_t k
         covered = [k for k in range(self.it.work.n_arrays) if self.it.work.arrays[k].last_step != NULL
-                   and self.it.work.arrays[k].layout in (FO_DENSE, FO_EXPANDED)]
+                   and self.it.work.arrays[k].layout in (FO_DENSE, FO_EXPANDED, FO_ABSENT)]
         if covered:
             self.flush()
             for k in covered:
@@ -197,15 +198,19 @@ cdef class Engine(Bound):
                 self.keep_last_steps(k, self.missing_steps[k])
         return 0
 
-    cdef void prepare_apart(self, double rate, int64_t t) noexcept:
+    cdef void prepare_apart(self, int64_t t) noexcept:
         """The scalars of a pass that is no step: what steps carry over stays as it is."""
         cdef double[FO_N_CARRIED] carried
-        fo_start_carried(self.it.rule, carried)
-        fo_prepare_scalars(&self.it, rate, t, carried)
+        cdef Py_ssize_t k
+        for k in range(self.it.n_groups):
+            fo_start_carried(self.it.rule, carried)
+            fo_prepare_scalars(&self.it, &self.it.groups[k], t, carried)
 
     cdef int flush(self) except -1:
         """Bring all state up to date with step t, over the zero gradients that it has not seen yet."""
-        self.it.step.t = self.it.t
+        cdef Py_ssize_t k
+        for k in range(self.it.n_groups):
+            self.it.groups[k].step.t = self.it.t
         self.bytes = fo_plan(&self.it.work, FO_FLUSH)
         self.run(FO_FLUSH, self.threads())
         self.bytes = fo_plan(&self.it.work, self.it.form)
@@ -225,18 +230,18 @@ cdef class Engine(Bound):
     def _flush_claimed(self):
         """The same for a caller that has claimed the optimizer."""
         if not all([last_step is None for last_step in self.last_steps]):
-            self.prepare_apart(NAN, self.it.t + 1)
+            self.prepare_apart(self.it.t + 1)
             self.flush()
 
-    cdef int check_gradient(self, double rate, int n_threads) except -1:
+    cdef int check_gradient(self, int n_threads) except -1:
         """Norm and finiteness of the gradients: sets the clipping scale; 0 if the step is to be skipped."""
         cdef int accepted
         self.allocate_sums()
         if self.bytes > NOGIL_BYTES:
             with nogil:
-                accepted = fo_check_gradient(&self.it, rate, n_threads)
+                accepted = fo_check_gradient(&self.it, n_threads)
         else:
-            accepted = fo_check_gradient(&self.it, rate, n_threads)
+            accepted = fo_check_gradient(&self.it, n_threads)
         if not accepted and self.it.nonfinite == FO_RAISE:
             used = self.it.value if self.it.rule.uses_value else 0.0
             _validation.gradients.refuse_nonfinite(self.it.t, used)
@@ -260,9 +265,9 @@ cdef class Engine(Bound):
     cdef void run(self, int form, int n_threads) noexcept:
         if self.bytes > NOGIL_BYTES:
             with nogil:
-                fo_update(&self.it.work, self.it.rule, form, &self.it.step, n_threads)
+                fo_update(&self.it.work, self.it.rule, form, self.it.groups, n_threads)
         else:
-            fo_update(&self.it.work, self.it.rule, form, &self.it.step, n_threads)
+            fo_update(&self.it.work, self.it.rule, form, self.it.groups, n_threads)
 
     @property
     def step_count(self):
@@ -284,74 +289,69 @@ cdef class Engine(Bound):
         """The learning rate of the last step; NaN before the first one."""
         return self.last_rate
 
-    @property
-    def _carry(self):
-        """Scalars that pass from step to step, by name; decay that is owed to float32 arrays, unless there is none."""
-        cdef Py_ssize_t k
-        self.check_initialised()
-        carry = {name: self.it.carried[k] for k, name in enumerate(names(self.it.rule.carry))}
-        owed = {name: self.it.carried[FO_OWED_DECAY + k] for k, name in enumerate(OWED)}
-        return carry | {name: value for name, value in owed.items() if value != 0}
-
-    def _take_over(self, dict values, tuple copies, dict saved, last_steps, schedule):
+    def _take_over(self, dict values, list own_of_arrays, tuple copies, dict saved, list schedules):
         """Become what was saved: the last part of loading, after all checks and allocations.
 
         Parameters
         ----------
         values : dict
             Hyper-parameters, the learning rate included.
+        own_of_arrays : list of dicts
+            Those in which each array differs.
         copies : tuple of pairs of ndarrays
             Where to, and what from.
         saved : dict
-            The state dictionary, of which the counters, the carried scalars and the schedule's state are read.
-        last_steps : list of ndarray or None
-            Checked here, next to what C takes for granted of them, and copied.
-        schedule
-            A learning rate that takes over the schedule's state, or None.
+            The state dictionary, of which the counters, the carried scalars, also those of arrays ("carry_of_arrays"),
+            and the last steps are read; these are checked here, next to what C takes for granted of them, and copied.
+        schedules : list of pairs
+            Learning rates, and the state that each takes over.
 
         Notes
         -----
-        Once the schedule, which is the caller's code, has taken its state, nothing is left that can fail, and no Python
-        code runs before the end, at which the interpreter could let Ctrl-C in: all is loaded, or nothing is.
+        Once the schedules, which are the caller's code, have taken their states, nothing is left that can fail, and no
+        Python code runs before the end, at which the interpreter could let Ctrl-C in: all is loaded, or nothing is.
         """
         self.check_initialised()
         cdef int64_t step_count = saved["step_count"], skipped_steps = saved["skipped_steps"]
-        cdef double[FO_N_CARRIED] carried
         cdef Py_ssize_t k
-        n_rows = [self.n_rows(k) for k in range(self.it.work.n_arrays)]
+        cdef GroupTable table
+        n_rows, last_steps = [self.n_rows(k) for k in range(self.it.work.n_arrays)], saved["last_steps"]
         _validation.state_dicts.last_steps({"last_steps": last_steps, "step_count": step_count}, n_rows)
         form = form_of(self.it.rule, values)
         self.check_slots(form)
-        decays = values["weight_decay"] == 0 and self.it.rule.zero_gradient(form) == FO_DECAYS
-        if not (values["sparse"] == "exact" and decays):  # else no rows are ever behind, and C does not expect any
-            _validation.state_dicts.no_last_steps(last_steps)
+        decays = values["sparse"] == "exact" and self.it.rule.zero_gradient(form) == FO_DECAYS
+        for own, each in zip(own_of_arrays, last_steps, strict=True):
+            if not decays or (values | own)["weight_decay"] != 0:  # no rows are ever behind, and C does not expect any
+                _validation.state_dicts.no_last_steps([each])
         last_steps = [None if each is None else sealed(each.copy()) for each in last_steps]
-        for k, name in enumerate(names(self.it.rule.carry)):  # before the schedule, which could change the dict
-            carried[k] = saved["carry"][name]
-        for k, name in enumerate(OWED):
-            carried[FO_OWED_DECAY + k] = saved["carry"].get(name, 0.0)
-        if schedule is not None:
-            self._load_schedule(schedule, saved["schedule"], copies)
+        # Before the schedules, which could change the dictionaries.
+        table = self.regrouped(values, own_of_arrays, dict(saved["carry"]), saved["carry_of_arrays"])
+        if schedules:
+            load_schedules(schedules, copies)
         for array, source in copies:
             array[...] = source
         PyObject_GenericSetAttr(self, "_values", values)  # not __setattr__, which is Python code
-        self._set_values(values)
+        self.take_values(values)
+        self.take_groups(table)
         for k, last_step in enumerate(last_steps):
             self.keep_last_steps(k, last_step)
         self.it.t, self.skipped, self.it.norm, self.last_rate = step_count, skipped_steps, NAN, NAN
-        self.it.carried = carried
 
-    def _load_schedule(self, schedule, state, tuple copies):
-        before = schedule.state_dict()
-        try:
+
+def load_schedules(list schedules not None, tuple copies not None):
+    """Give each of some learning rates a state, or none of them if there is anything wrong with one."""
+    before = [(schedule, schedule.state_dict()) for schedule, _ in schedules]
+    try:
+        for schedule, state in schedules:
             schedule.load_state_dict(state)
-            _validation.state_dicts.unchanged_layout(copies)
-        except BaseException as error:
+        _validation.state_dicts.unchanged_layout(copies)
+    except BaseException as error:
+        for schedule, state in before:
             try:
-                schedule.load_state_dict(before)
+                schedule.load_state_dict(state)
             except Exception:
                 pass  # it loads nothing at all; the first reason is the one to tell
-            raise error
+        raise error
 
 
 cdef class Claim:

@@ -36,6 +36,7 @@ cdef extern from "fastopt.h" nogil:
         FO_ROWS
         FO_ELEMENTS
         FO_EXPANDED
+        FO_ABSENT
 
     ctypedef enum fo_zero_gradient:
         FO_MOVES
@@ -72,6 +73,7 @@ cdef extern from "fastopt.h" nogil:
         Py_ssize_t rows
         Py_ssize_t columns
         int is_matrix
+        int group
         fo_own *own
 
     ctypedef struct fo_work:
@@ -86,6 +88,14 @@ cdef extern from "fastopt.h" nogil:
         double clip_value
         double grad_scale
         double l2
+        int modified
+
+    ctypedef struct fo_group:
+        double hyper[FO_MAX_HYPER]
+        double weight_decay
+        double learning_rate
+        double carried[FO_N_CARRIED]
+        fo_step step
 
     ctypedef enum fo_per:
         FO_PER_ENTRY
@@ -144,13 +154,11 @@ cdef extern from "fastopt.h" nogil:
     ctypedef struct fo_optimizer:
         const fo_rule *rule
         fo_work work
-        fo_step step
-        double hyper[FO_MAX_HYPER]
-        double carried[FO_N_CARRIED]
+        fo_group *groups
+        Py_ssize_t n_groups
         int form
         double sign
         double clip_norm
-        double weight_decay
         int decoupled
         fo_nonfinite nonfinite
         fo_lines *lines
@@ -171,14 +179,14 @@ cdef extern from "fastopt.h" nogil:
     const char *fo_dtype_name(int dtype)
 
     Py_ssize_t fo_plan(const fo_work *work, int form)
-    void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads)
+    void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads)
     int fo_couples(const fo_rule *rule)
     int fo_needs_sums(const fo_optimizer *it)
-    int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
-    void fo_prepare(fo_optimizer *it, double learning_rate)
+    int fo_check_gradient(fo_optimizer *it, int num_threads)
+    void fo_prepare(fo_optimizer *it)
     void fo_start_carried(const fo_rule *rule, double *carried)
     int fo_carries(const fo_optimizer *it)
-    void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
+    void fo_prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried)
     void fo_apply(fo_optimizer *it, int num_threads)
     size_t fo_partition_workspace(const fo_array *array)
     size_t fo_log8_bytes(Py_ssize_t size)
@@ -259,7 +267,7 @@ cdef extern from "finite_sum/objective.h" nogil:
         FO_CSR64
 
     ctypedef struct fo_objective:
-        Py_ssize_t n_samples, n_features, n_outputs
+        Py_ssize_t n_samples, n_features, n_outputs, n_labels
         int dtype
         fo_format format
         int intercept
@@ -269,6 +277,7 @@ cdef extern from "finite_sum/objective.h" nogil:
         const void *indptr
         const void *label
         const void *weight
+        const void *linear
         const fo_loss *loss
         double loss_parameter
 
@@ -339,6 +348,7 @@ cdef extern from "finite_sum/epoch.h" nogil:
 
     ctypedef struct fo_worker:
         fo_optimizer optimizer
+        fo_group group
         fo_seen seen
         fo_touched touched[2]
         void *gathered

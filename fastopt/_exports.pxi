@@ -35,8 +35,8 @@ cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num
     fo_flush(segment, worker, t, num_threads)
 
 
-cdef void prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried) noexcept nogil:
-    fo_prepare_scalars(it, learning_rate, t, carried)
+cdef void prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried) noexcept nogil:
+    fo_prepare_scalars(it, group, t, carried)
 
 
 cdef bint carries(const fo_optimizer *it) noexcept nogil:

@@ -26,6 +26,11 @@ cdef int form_of(const fo_rule *rule, dict values):
     return form
 
 
+def form(str rule, dict values):
+    """The kernels that a rule has for hyper-parameters: which of its options are not zero."""
+    return form_of(find_rule(rule), values)
+
+
 def rule_names():
     """Names of the rules, as csrc/rules/rules.def lists them."""
     cdef Py_ssize_t k = 0

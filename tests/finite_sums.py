@@ -56,6 +56,65 @@ def huber(delta):
     return value, lambda z, y: np.clip(z - y, -delta, delta)
 
 
+def quantile(q):
+    """Value and derivative of the pinball loss."""
+
+    def value(z, y):
+        return np.maximum(q * (y - z), (1 - q) * (z - y))
+
+    return value, lambda z, y: np.where(z > y, 1 - q, np.where(z < y, -q, 0.0))
+
+
+def epsilon_insensitive(epsilon):
+    """Value and derivative of the loss of support vector regression."""
+
+    def value(z, y):
+        return np.maximum(0.0, np.abs(z - y) - epsilon)
+
+    return value, lambda z, y: np.where(value(z, y) > 0, np.sign(z - y), 0.0)
+
+
+def squared_epsilon_insensitive(epsilon):
+    """The same of its square."""
+    value, slope = epsilon_insensitive(epsilon)
+    return lambda z, y: value(z, y) ** 2, lambda z, y: 2 * value(z, y) * slope(z, y)
+
+
+def modified_huber_value(z, y):
+    m = signs(y) * z
+    return np.where(m < -1, -4 * m, np.maximum(0.0, 1 - m) ** 2)
+
+
+def modified_huber_derivative(z, y):
+    m = signs(y) * z
+    return signs(y) * np.where(m < -1, -4.0, -2 * np.maximum(0.0, 1 - m))
+
+
+def tweedie(p):
+    """Value and derivative of half the Tweedie deviance without terms in y alone; p is not 1 or 2.
+
+    Where both terms are infinite, the one that wins is the limit.
+    """
+
+    def terms(z, y):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.exp((2 - p) * z), np.where(y == 0, 0.0, y * np.exp((1 - p) * z))
+
+    def value(z, y):
+        first, second = terms(z, y)
+        with np.errstate(invalid="ignore"):
+            sums = first / (2 - p) - second / (1 - p)
+        return np.where(np.isinf(first) & np.isinf(second), np.inf, sums)
+
+    def derivative(z, y):
+        first, second = terms(z, y)
+        with np.errstate(invalid="ignore"):
+            difference = first - second
+        return np.where(np.isinf(first) & np.isinf(second), np.copysign(np.inf, z), difference)
+
+    return value, derivative
+
+
 def softmax_value(z, y):
     below = z - z.max(axis=1, keepdims=True)  # first, or the result drowns in large margins
     return np.log(np.exp(below).sum(axis=1)) - (below * one_hot(z, y)).sum(axis=1)
@@ -76,6 +135,15 @@ def binary_labels(rng, n):
 
 def counts(rng, n):
     return rng.poisson(1.5, n).astype(float)
+
+
+def positive(rng, n):
+    return rng.gamma(2.0, 0.8, n) + 0.05
+
+
+def sums_of_gammas(rng, n):
+    """As compound Poisson distributions have them: some are 0."""
+    return rng.poisson(1.2, n) * rng.gamma(2.0, 0.6, n)
 
 
 def classes(k):
@@ -121,9 +189,23 @@ LOSSES = {
     "huber": Case("Huber", real_labels, *huber(1.0), curvature=1.0),
     "huber_narrow": Case("Huber", real_labels, *huber(0.3), {"delta": 0.3}, curvature=1.0),
     "poisson": Case("Poisson", counts, lambda z, y: np.exp(z) - y * z, lambda z, y: np.exp(z) - y),
+    "gamma": Case("Gamma", positive, lambda z, y: z + y * np.exp(-z), lambda z, y: 1 - y * np.exp(-z)),
+    "tweedie": Case("Tweedie", sums_of_gammas, *tweedie(1.5)),
+    "tweedie_inverse_gaussian": Case("Tweedie", positive, *tweedie(3.0), {"power": 3.0}),
+    "quantile": Case("Quantile", real_labels, *quantile(0.3), {"q": 0.3}),
+    "epsilon_insensitive": Case("EpsilonInsensitive", real_labels, *epsilon_insensitive(0.1)),
+    "squared_epsilon_insensitive": Case(
+        "SquaredEpsilonInsensitive", real_labels, *squared_epsilon_insensitive(0.3), {"epsilon": 0.3}, curvature=2.0
+    ),
+    "modified_huber": Case(
+        "ModifiedHuber", binary_labels, modified_huber_value, modified_huber_derivative, curvature=2.0
+    ),
     "softmax": softmax_case(4),
     "softmax_unused_class": softmax_case(3, n_classes=3),
 }
+
+#: Not among the others, as runs with their learning rates would diverge: its loss grows like exp(2 z).
+TWEEDIE_NORMAL = Case("Tweedie", real_labels, *tweedie(0.0), {"power": 0.0})
 
 
 def as_layout(X, layout):

@@ -102,6 +102,7 @@ OBJECTS = {
     "subclass": named,
     "dense": lambda: objective(objectives.LeastSquares, False),
     "csr": lambda: objective(objectives.Huber, True, l1=0.1),
+    "terms": lambda: objective(objectives.Quantile, True, q=0.9, linear=np.arange(21.0), weight_scale=None),
     "softmax": lambda: objective(objectives.Softmax, True, l2=0.1),
     "result of adam": lambda: result("adam"),
     "result of saga": lambda: result("saga"),

@@ -197,10 +197,35 @@ def resized_by_schedule(opt, at, folder):
     opt.load_state_dict(saved | {"schedule": {"rate": Resizing(arrays[at])}, "step_count": 99})
 
 
-def assign(name, value):
+def assign(name, value, only=()):
     # Classes of the user's may have attributes of their own; the tests have one, in the place of MoMo.
-    only = tuple(each for each in fastopt.OPTIMIZERS if each != "momo")
+    only = only or tuple(each for each in fastopt.OPTIMIZERS if each != "momo")
     return Refusal(lambda opt, at, folder: setattr(opt, name, value), only=only)
+
+
+def assign_own(name, value, **more):
+    """Setting a number of one array."""
+    return Refusal(lambda opt, at, folder: setattr(opt.groups[at], name, value), **more)
+
+
+RECORD = {"array": 1, "hyperparameters": {"weight_decay": 0.5}, "carry": {}}
+
+
+def loaded_groups(value, **more):
+    """Loading other groups; `value` may make them of a record that fits."""
+
+    def call(opt, at, folder):
+        record = RECORD | {"carry": opt.state_dict()["carry"]}
+        opt.load_state_dict(
+            opt.state_dict() | {"groups": value(record) if callable(value) else value, "step_count": 99}
+        )
+
+    return Refusal(call, **more)
+
+
+def loaded_by_single_array(opt, at, folder):
+    single = type(opt)(np.ones(3))
+    single.load_state_dict(single.state_dict() | {"groups": [RECORD | {"carry": opt.state_dict()["carry"]}]})
 
 
 def other_file(**keywords):
@@ -265,7 +290,21 @@ CALLS = {
     "a value of NaN": valued(math.nan, only=("momo",), keywords=lambda: {"nonfinite": "raise"}),
     "not initialised": Refusal(lambda opt, at, folder: type(opt).__new__(type(opt)).step(np.ones(3))),
     "initialised again": Refusal(lambda opt, at, folder: opt.__init__([np.ones(3)])),
-    "a hyper-parameter set": assign("clip_norm", 2.0),
+    "an option set": assign("maximize", True),
+    "a number that decides which state there is": assign("momentum", 0.5, only=("sgd", "rmsprop")),
+    "what the state began with": assign("initial_accumulator_value", 0.5, only=("adagrad", "ftrl", "yogi")),
+    "a negative weight decay set": assign("weight_decay", -1.0),
+    "groups set": assign("groups", {}),
+    "a group of no array": Refusal(lambda opt, at, folder: opt.groups[3]),
+    "a group of a single array": Refusal(lambda opt, at, folder: type(opt)(np.ones(3)).groups[0]),
+    "an option of an array": assign_own("maximize", True),
+    "a misspelt number of an array": assign_own("wieght_decay", 0.0),
+    "a negative number of an array": assign_own("weight_decay", -1.0),
+    "no number of an array": Refusal(lambda opt, at, folder: delattr(opt.groups[at], "weight_decay")),
+    "state of an array": assign_own("momentum", 0.5, only=("sgd", "rmsprop")),
+    "what the state of an array began with": assign_own("initial_accumulator_value", 0.5, only=("adagrad", "yogi")),
+    "steps of an array out of order": assign_own("step_min", 60.0, only=("rprop",)),
+    "a rate set in a schedule": scheduled(lambda opt: lambda: setattr(opt, "learning_rate", 0.1)),
     "an unknown attribute set": assign("lr", 2.0),
     "a method set": assign("step", None),
     "a negative learning rate set": assign("learning_rate", -1.0),
@@ -289,6 +328,16 @@ CALLS = {
     ),
     "a rate below zero": state("learning_rate", value=-0.5),
     "no kind of rate": state("learning_rate", value=None),
+    "no list of groups": loaded_groups(5),
+    "a group without its array": loaded_groups([{"hyperparameters": {}, "carry": {}}]),
+    "a group twice": loaded_groups(lambda record: [record, record]),
+    "a group of an array that there is not": loaded_groups(lambda record: [record | {"array": 3}]),
+    "a group that carries something else": loaded_groups(lambda record: [record | {"carry": {"other": 1.0}}]),
+    "a group of a single array loaded": Refusal(loaded_by_single_array),
+    "a number of a group out of range": loaded_groups(
+        lambda record: [record | {"hyperparameters": {"clip_value": -1}}]
+    ),
+    "a schedule of a group": loaded_groups(lambda record: [record | {"learning_rate": None, "schedule": None}]),
     "an array missing": first_slot(lambda arrays, at: arrays[:2]),
     "an array of another shape": first_slot(lambda arrays, at: [*arrays[:at], np.ones(7), *arrays[at + 1 :]]),
     "state that a schedule refuses": state(
@@ -345,6 +394,17 @@ CONSTRUCTIONS = {
     "a rate of NaN": made(learning_rate=math.nan),
     "a schedule that fails": made(cls=fastopt.Rprop, learning_rate=lambda t: math.nan),
     "threads": made(num_threads=0),
+    "groups in a list": made(groups=[{"weight_decay": 0.0}]),
+    "groups of a single array": made(lambda params: params[0], groups={0: {"weight_decay": 0.0}}),
+    "a group of an index that there is not": made(groups={3: {"weight_decay": 0.0}}),
+    "a group of a key that there is not": made(
+        lambda params: dict(zip("abc", params, strict=True)), groups={"d": {"weight_decay": 0.0}}
+    ),
+    "a group that is no dict": made(groups={0: 0.1}),
+    "an empty group": made(groups={0: {}}),
+    "a group with an unknown name": made(groups={0: {"lr": 0.1}}),
+    "a group with an option": made(groups={0: {"amsgrad": True}}),
+    "a group with other state": made(cls=fastopt.SGD, groups={0: {"momentum": 0.5}}),
     "a vector for a rule of matrices": made(lambda params: [*params, np.ones(4)], cls=MatricesOnly),
     "more columns than BLAS counts": made(lambda params: [*params, on_disk((1, 2**31), np.float32)], cls=fastopt.Muon),
     "nesterov without momentum": made(cls=fastopt.SGD, nesterov=True),

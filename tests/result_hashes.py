@@ -33,8 +33,9 @@ OPTIONS = {
     "sgd": [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.9, "dampening": 0.5}],
 }
 LABELS = {
-    "Hinge": "binary", "Huber": "real", "LeastSquares": "real", "Logistic": "binary", "Poisson": "counts",
-    "Softmax": "classes", "SquaredHinge": "binary",
+    "EpsilonInsensitive": "real", "Gamma": "positive", "Hinge": "binary", "Huber": "real", "LeastSquares": "real",
+    "Logistic": "binary", "ModifiedHuber": "binary", "Poisson": "counts", "Quantile": "real", "Softmax": "classes",
+    "SquaredEpsilonInsensitive": "real", "SquaredHinge": "binary", "Tweedie": "counts",
 }  # fmt: skip
 PENALTIES = ({}, {"l2": 1e-3}, {"l1": 1e-3}, {"l2": 1e-3, "l1": 1e-3, "fit_intercept": True})
 
@@ -133,6 +134,7 @@ def labels(kind, rng, n):
         "binary": lambda: rng.integers(0, 2, n) * 2.0 - 1.0,
         "real": lambda: rng.standard_normal(n),
         "counts": lambda: rng.integers(0, 5, n).astype(float),
+        "positive": lambda: rng.uniform(0.5, 2.0, n),
         "classes": lambda: np.r_[np.arange(4), rng.integers(0, 4, n - 4)],
     }[kind]()
 

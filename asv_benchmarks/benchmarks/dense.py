@@ -26,6 +26,17 @@ class SmallStep:
         self.run(1000)
 
 
+class Groups:
+    """A thousand arrays of a thousand entries each: a step with two groups of them, by one without groups."""
+
+    params = (["adamw", "sgd"], THREADS)
+    param_names = ("optimizer", "threads")
+    unit = "x one group"
+
+    def track_time_by_one_group(self, optimizer, threads):
+        return problems.time_by_one_group(optimizer, threads)
+
+
 class LargeStep:
     """A million entries: 4 MB of float32 an array, in the third-level cache of most machines."""
 

@@ -6,7 +6,7 @@
 #include "finite_sum/minibatch.h"
 
 /* One step with the gradient that is bound to the worker's array, penalties included. */
-void fo_step_closed_form(const fo_minibatch *it, double learning_rate);
+void fo_step_closed_form(const fo_minibatch *it);
 
 /* Brings `part`, a view of the parameters whose bound gradient is zero, to what it is after t steps, of which the last
  * had this learning rate. The state stays as it is. */

@@ -103,7 +103,7 @@ static void run_workers(const void *context, ptrdiff_t first, ptrdiff_t last)
         run_worker(it->segment, &it->workers[k], k);
 }
 
-/* A worker's optimizer has an array of its own over the same parameters and state. */
+/* A worker's optimizer has an array of its own over the same parameters and state, and scalars of its own. */
 static void start(const fo_segment *segment, fo_worker *worker)
 {
     worker->optimizer = *segment->optimizer;
@@ -111,6 +111,10 @@ static void start(const fo_segment *segment, fo_worker *worker)
     worker->array = segment->optimizer->work.arrays[0];
     worker->array.last_step = NULL;
     worker->array.grad_strides.ndim = 0;
+    worker->array.group = 0;
+    worker->group = segment->optimizer->groups[segment->optimizer->work.arrays[0].group];
+    worker->optimizer.groups = &worker->group;
+    worker->optimizer.n_groups = 1;
     worker->optimizer.work.arrays = &worker->array;
     worker->optimizer.work.first_block = worker->first_block;
     worker->loss = worker->squared_norm = 0.0;

@@ -34,7 +34,8 @@ typedef struct {
 /* One that goes through batches, with memory of its own (the caller's arrays) for the largest of them. Entries of the
  * objective's dtype, if no other is said; kernels write all of them. */
 typedef struct {
-    fo_optimizer optimizer;              /* a copy of the segment's, over `array` */
+    fo_optimizer optimizer;              /* a copy of the segment's, over `array` and `group` */
+    fo_group group;                      /* of that array, which is alone */
     fo_array array;                      /* parameters and state; each batch binds this worker's gradient to it */
     ptrdiff_t first_block[2];            /* of the work list of this one array */
     fo_seen seen;                        /* of CSR samples */
@@ -43,7 +44,7 @@ typedef struct {
     void *gradient;                      /* of these and the intercepts; of dense samples, of all parameters */
     void *expanded;                      /* of all parameters, where a CSR batch makes a dense step */
     void *derivative;                    /* batch_size x n_outputs */
-    void *label, *weight;                /* batch_size */
+    void *label, *weight;                /* batch_size x n_labels */
     fo_sums *partial;                    /* of fo_check_gradient: FO_MAX_CHUNKS + 1 */
     void *workspace;                     /* of fo_partition_workspace bytes, or NULL */
     double loss;                         /* sum over the batches of their mean loss times their size */

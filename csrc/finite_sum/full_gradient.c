@@ -8,7 +8,7 @@
 #include "finite_sum/samples.h"
 
 enum {
-    BLOCK = 64,                  /* samples */
+    BLOCK = 64,                  /* samples, and labels */
     LEAST_SAMPLES = 64,          /* in a chunk */
     ENTRIES_EACH = 4             /* of CSR samples, for each entry of the gradient that they go into */
 };
@@ -79,11 +79,17 @@ static double block_loss(const evaluation *it, ptrdiff_t lo, ptrdiff_t hi)
 {
     const fo_objective *objective = it->objective;
     const fo_batch block = batch_slice(it->batch, lo, hi);
-    double labels[BLOCK], weights[BLOCK];
+    const ptrdiff_t n = block.n * objective->n_labels;
+    const size_t width = fo_itemsize(objective->dtype) * (size_t)(objective->n_outputs / objective->n_labels);
+    double labels[BLOCK], weights[BLOCK], loss = 0.0;
     char *derivative = derivatives_from(it, lo);
     it->kernels->margins(objective, block, it->w, derivative);
-    it->kernels->labels(objective, block, 1.0, labels, weights);
-    return loss_of(objective)(objective, derivative, labels, weights, hi - lo, derivative);
+    for (ptrdiff_t first = 0, last; first < n; first = last, derivative += (size_t)BLOCK * width) {
+        last = first + BLOCK < n ? first + BLOCK : n;
+        it->kernels->labels(objective, block, first, last, 1.0, labels, weights);
+        loss += loss_of(objective)(objective, derivative, labels, weights, last - first, derivative);
+    }
+    return loss;
 }
 
 /* Adds the gradients of the samples [lo, hi) to those of a chunk. */

@@ -1,4 +1,4 @@
-/* loss_tmpl.h -- the loop over samples, written once for all losses of one output.
+/* loss_tmpl.h -- the loop over labels, written once for all losses of one margin.
  *
  * The sum is taken in LANES sums whose order is fixed: the same bits with vectors of any width. A sample of weight 0
  * counts as left out: its loss is taken at margin 0 and label 0, where none overflows, as infinity times 0 is NaN. */

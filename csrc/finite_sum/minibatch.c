@@ -49,9 +49,9 @@ static double batch_loss(const fo_minibatch *it)
     const fo_objective *objective = it->objective;
     fo_worker *worker = it->worker;
     fo_parallel_for(it->batch.n, threads_for(it, bytes_of(it)), margins_of_samples, it);
-    it->kernels->labels(objective, it->batch, 1.0 / (double)it->batch.n, worker->label, worker->weight);
-    return loss_of(objective)(objective, worker->derivative, worker->label, worker->weight, it->batch.n,
-                              worker->derivative);
+    const ptrdiff_t n = it->batch.n * objective->n_labels;
+    it->kernels->labels(objective, it->batch, 0, n, 1.0 / (double)it->batch.n, worker->label, worker->weight);
+    return loss_of(objective)(objective, worker->derivative, worker->label, worker->weight, n, worker->derivative);
 }
 
 /* --- gradients -------------------------------------------------------------------------------------------------- */
@@ -113,6 +113,8 @@ static void *dense_gradient(const fo_minibatch *it)
     if (has_penalty(penalty))
         it->kernels->add_penalty(fo_param_of(it), (ptrdiff_t)weights_size(objective), penalty->l2,
                                  penalty->kind == FO_LAGGED_GRADIENT ? penalty->l1 : 0.0, gradient);
+    if (objective->linear)
+        it->kernels->add_linear(objective->linear, it->worker->array.size, gradient);
     return gradient;
 }
 
@@ -137,9 +139,10 @@ static void carry_past_others(const fo_minibatch *it, fo_optimizer *optimizer)
     const ptrdiff_t own = it->number - it->segment->n_workers;
     if (!fo_carries(optimizer))
         return;
-    for (ptrdiff_t k = own < 0 ? 0 : own + 1; k < it->number; ++k)
-        fo_prepare_scalars(optimizer, it->segment->learning_rate[k + 1], it->t - it->number + k + 1,
-                           optimizer->carried);
+    for (ptrdiff_t k = own < 0 ? 0 : own + 1; k < it->number; ++k) {
+        optimizer->groups->learning_rate = it->segment->learning_rate[k + 1];
+        fo_prepare_scalars(optimizer, optimizer->groups, it->t - it->number + k + 1, optimizer->groups->carried);
+    }
 }
 
 /* One step of the worker's array with its gradient, of n entries; 0 if that is not finite. */
@@ -148,16 +151,18 @@ static int step(const fo_minibatch *it, ptrdiff_t n)
     fo_optimizer *optimizer = &it->worker->optimizer;
     const double learning_rate = it->segment->learning_rate[it->number + 1];
     optimizer->t = it->t;
-    if (!fo_check_gradient(optimizer, learning_rate, threads_for(it, n * (ptrdiff_t)it->itemsize))) {
+    optimizer->groups->learning_rate = learning_rate;
+    if (!fo_check_gradient(optimizer, threads_for(it, n * (ptrdiff_t)it->itemsize))) {
         it->worker->end = FO_BAD_GRADIENT;
         return 0;
     }
     carry_past_others(it, optimizer);
+    optimizer->groups->learning_rate = learning_rate;
     if (it->segment->penalty->kind == FO_CLOSED_FORM) {
-        fo_step_closed_form(it, learning_rate);
+        fo_step_closed_form(it);
         return 1;
     }
-    fo_prepare(optimizer, learning_rate);
+    fo_prepare(optimizer);
     fo_run_planned(optimizer, it->segment->num_threads);
     return 1;
 }
@@ -227,11 +232,14 @@ static int sparse_step(const fo_minibatch *it)
     return 1;
 }
 
-/* What the gradient of a step over all parameters is of: the mean loss of the batch, and the penalties. */
+/* What the gradient of a step over all parameters is of: the mean loss of the batch, the linear part, the penalties. */
 static double value_of(const fo_minibatch *it, double loss)
 {
     const fo_penalty *penalty = it->segment->penalty;
     const ptrdiff_t n = (ptrdiff_t)weights_size(it->objective);
+    const void *linear = it->objective->linear;
+    if (linear)
+        loss += it->kernels->linear_value(linear, fo_param_of(it), it->worker->array.size);
     if (!has_penalty(penalty))
         return loss;
     return loss + it->kernels->penalty_value(fo_param_of(it), n, penalty->l2, penalty->l1);

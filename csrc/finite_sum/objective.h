@@ -10,9 +10,9 @@
 
 typedef struct fo_objective fo_objective;
 
-/* Of n samples of an objective, whose margins (n x n_outputs), labels and weights (n) are given side by side in its
- * dtype: returns the sum of weight * loss, and writes weight * derivative by the margin over `derivative`
- * (n x n_outputs), which may be the margins' own memory. */
+/* Of n labels, whose margins (one each, or n x n_outputs where a sample has one label), and weights are given side by
+ * side in the objective's dtype: returns the sum of weight * loss, and writes weight * derivative by the margin over
+ * `derivative`, which is like the margins, and may be their memory. */
 typedef double fo_loss_kernel(const fo_objective *it, const void *margin, const void *label, const void *weight,
                               ptrdiff_t n, void *derivative);
 
@@ -33,6 +33,7 @@ typedef enum { FO_DENSE_SAMPLES, FO_CSR32, FO_CSR64 } fo_format;
 struct fo_objective {
     ptrdiff_t n_samples, n_features;    /* rows and columns of X */
     ptrdiff_t n_outputs;         /* margins of a sample: K */
+    ptrdiff_t n_labels;          /* labels of a sample: K independent targets, a margin each; or 1 */
     int dtype;                   /* of data, labels, weights and parameters */
     fo_format format;
     int intercept;               /* whether there are intercepts */
@@ -40,7 +41,8 @@ struct fo_objective {
     ptrdiff_t sample_stride;     /* of dense samples, in entries */
     const void *indices;         /* of CSR: for each entry its column */
     const void *indptr;          /* of CSR: n_samples + 1 entries */
-    const void *label, *weight;  /* n_samples */
+    const void *label, *weight;  /* n_samples x n_labels; n_samples */
+    const void *linear;          /* of all parameters: linear . w is part of the objective; or NULL */
     const fo_loss *loss;
     double loss_parameter;       /* the loss's own: Huber's delta */
 };

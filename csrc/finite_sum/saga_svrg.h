@@ -4,7 +4,8 @@
  * Each sample i has a derivative in the gradient memory; the mean gradient is what the memory stands for. A step is
  *     w = soft((1 - rate l2) w - rate ((d_i - memory_i) x_i + mean), rate l1),
  * and with `updates_memory` (SAGA) d_i takes its place in memory and mean. Columns that the sample has no entry in only
- * follow the mean; on CSR data by a lagged update when they are read the next time. */
+ * follow the mean; on CSR data by a lagged update when they are read the next time. A linear part of the objective is
+ * part of the mean gradient. */
 #ifndef FO_SAGA_SVRG_H
 #define FO_SAGA_SVRG_H
 
@@ -24,7 +25,7 @@ typedef struct {
     const double *weight_scale;  /* CSR: (1 - rate l2)^k for each k from 0 to the most steps between two flushes */
     const double *cumulative_scale;   /* CSR: the sum of the powers below k */
     fo_interrupt_poll *poll;
-    void *workspace;             /* 2 n_outputs: margins, then derivatives and their changes */
+    void *workspace;             /* 3 n_outputs: margins, derivatives and their changes, weights of several labels */
     double loss;                 /* sum over the steps, added to what was there */
     ptrdiff_t n_lagged;          /* steps since the last flush: of the segments before; each adds its own */
     double reached;              /* with scaled columns: G after these (scaled_weights_tmpl.h) */

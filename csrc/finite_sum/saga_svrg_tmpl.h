@@ -20,6 +20,17 @@ FO_INLINE real FN(stepped)(real w, real gradient, FN(scalars) c)
     return c.threshold == 0 ? moved : SOFT_THRESHOLD(moved, c.threshold);
 }
 
+/* The weight of a sample, for each of its labels. */
+FO_INLINE const real *FN(weights_of_labels)(const fo_objective *it, ptrdiff_t sample, real *workspace)
+{
+    const real *weight = (const real *)it->weight + sample;
+    if (it->n_labels == 1)
+        return weight;
+    for (ptrdiff_t k = 0; k < it->n_labels; ++k)
+        workspace[k] = *weight;
+    return workspace;
+}
+
 /* Loss and derivatives of one sample from its margins, which are in the workspace; returns whether loss and gradient
  * are finite. The derivatives become their change against those in the gradient memory. */
 FO_INLINE int FN(derive)(fo_saga_svrg *it, fo_sample at, ptrdiff_t sample)
@@ -27,9 +38,10 @@ FO_INLINE int FN(derive)(fo_saga_svrg *it, fo_sample at, ptrdiff_t sample)
     const fo_objective *objective = it->objective;
     const ptrdiff_t n_outputs = objective->n_outputs;
     real *z = it->workspace, *d = z + n_outputs, *memory = (real *)it->gradient_memory + sample * n_outputs;
+    const real *weights = FN(weights_of_labels)(objective, sample, d + n_outputs);
+    const real *labels = (const real *)objective->label + sample * objective->n_labels;
     int fits = 1;
-    const double loss = loss_of(objective)(objective, z, (const real *)objective->label + sample,
-                                           (const real *)objective->weight + sample, 1, d);
+    const double loss = loss_of(objective)(objective, z, labels, weights, objective->n_labels, d);
     for (ptrdiff_t k = 0; k < n_outputs; ++k)
         fits &= FN(gradient_is_finite)(at, d[k]);
     if (!IS_FINITE(loss) || !fits) {

@@ -43,8 +43,9 @@ typedef struct {
     /* g += sum of the d of n samples, the gradient of the intercepts. */
     void (*add_intercepts)(const fo_objective *it, ptrdiff_t n, const void *d, double *g);
     void (*add_widened)(const void *from, ptrdiff_t n, double *to);
-    /* Labels of a batch, and its weights times `scale`, in order. */
-    void (*labels)(const fo_objective *it, fo_batch batch, double scale, void *labels, void *weights);
+    /* The labels [lo, hi) of a batch, those of a sample side by side; for each the sample's weight times `scale`. */
+    void (*labels)(const fo_objective *it, fo_batch batch, ptrdiff_t lo, ptrdiff_t hi, double scale, void *labels,
+                   void *weights);
     /* The distinct columns of a batch in the order of their first entries, and each entry's place. */
     void (*collect)(const fo_objective *it, fo_batch batch, fo_seen *seen, fo_touched *to);
     /* Parameters w of the touched columns, side by side. */
@@ -56,6 +57,9 @@ typedef struct {
     void (*add_touched)(const fo_collected *it, const void *d, void *g);
     /* to[k] = sum of the d of output k over n samples. */
     void (*sum_derivatives)(const void *d, ptrdiff_t n, ptrdiff_t n_outputs, void *to);
+    /* g += linear, for n parameters; and linear . w of them. */
+    void (*add_linear)(const void *linear, ptrdiff_t n, void *g);
+    double (*linear_value)(const void *linear, const void *w, ptrdiff_t n);
     /* g += l2 w + l1 sign(w) */
     void (*add_penalty)(const void *w, ptrdiff_t n, double l2, double l1, void *g);
     /* l2 / 2 sum of w^2 + l1 sum of |w| */

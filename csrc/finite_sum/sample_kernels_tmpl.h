@@ -2,6 +2,7 @@
  *
  * Included once per (instruction set, dtype) by sample_kernels.c; the functions are explained in sample_kernels.h. */
 #include "finite_sum/margins_tmpl.h"
+#include "finite_sum/dense_outputs_tmpl.h"
 
 FO_INLINE void FN(margins_of)(const fo_objective *it, fo_batch batch, const real *w, real *z, const fo_format format)
 {
@@ -15,7 +16,10 @@ FO_INLINE void FN(margins_of)(const fo_objective *it, fo_batch batch, const real
 
 static void FN(margins)(const fo_objective *it, fo_batch batch, const void *w, void *z)
 {
-    FO_BY_FORMAT(it, FN(margins_of), it, batch, w, z);
+    if (!is_sparse(it) && it->n_outputs > 1)
+        FN(dense_margins)(it, batch, w, z);
+    else
+        FO_BY_FORMAT(it, FN(margins_of), it, batch, w, z);
 }
 
 FO_INLINE const real *FN(entries)(const fo_objective *it, fo_batch batch, ptrdiff_t i)
@@ -49,16 +53,10 @@ static void FN(add_dense)(const fo_objective *it, fo_batch batch, const void *de
 {
     const real *d = derivative;
     real *g = gradient;
-    const ptrdiff_t n_outputs = it->n_outputs;
-    if (n_outputs == 1) {
+    if (it->n_outputs == 1)
         FN(add_one_output)(it, batch, d, lo, hi, g);
-        return;
-    }
-    for (ptrdiff_t i = 0; i < batch.n; ++i) {
-        const real *x = FN(entries)(it, batch, i);
-        for (ptrdiff_t j = lo; j < hi; ++j)
-            FN(add_product)(x[j], d + i * n_outputs, n_outputs, g + j * n_outputs);
-    }
+    else
+        FN(dense_gradient)(it, batch, d, lo, hi, g);
 }
 
 /* In double: a column may meet any number of samples. */
@@ -100,11 +98,19 @@ static void FN(add_widened)(const void *from, ptrdiff_t n, double *FO_RESTRICT t
         to[j] += source[j];
 }
 
-static void FN(labels)(const fo_objective *it, fo_batch batch, double scale, void *labels, void *weights)
+static void FN(labels)(const fo_objective *it, fo_batch batch, ptrdiff_t lo, ptrdiff_t hi, double scale, void *labels,
+                       void *weights)
 {
-    for (ptrdiff_t i = 0; i < batch.n; ++i) {
-        ((real *)labels)[i] = ((const real *)it->label)[sample_of(batch, i)];
-        ((real *)weights)[i] = (real)(((const real *)it->weight)[sample_of(batch, i)] * scale);
+    real *label = labels, *weight = weights;
+    ptrdiff_t i = lo / it->n_labels, k = lo % it->n_labels;      /* sample, and which of its labels */
+    for (ptrdiff_t at = lo; at < hi; ++at) {
+        const ptrdiff_t sample = sample_of(batch, i);
+        *label++ = ((const real *)it->label)[sample * it->n_labels + k];
+        *weight++ = (real)(((const real *)it->weight)[sample] * scale);
+        if (++k == it->n_labels) {
+            k = 0;
+            ++i;
+        }
     }
 }
 
@@ -204,6 +210,17 @@ static void FN(sum_derivatives)(const void *derivative, ptrdiff_t n, ptrdiff_t n
     }
 }
 
+static void FN(add_linear)(const void *linear, ptrdiff_t n, void *g)
+{
+    const real *a = linear;
+    real *FO_RESTRICT to = g;
+    FO_SIMD
+    for (ptrdiff_t j = 0; j < n; ++j)
+        to[j] += a[j];
+}
+
+static double FN(linear_value)(const void *linear, const void *w, ptrdiff_t n) { return FN(dense_dot)(linear, w, n); }
+
 static void FN(add_penalty)(const void *w, ptrdiff_t n, double l2, double l1, void *g)
 {
     const real *p = w, a = (real)l2, b = (real)l1;
@@ -236,6 +253,8 @@ static const fo_sample_kernels FN(kernels) = {
     .margins_of_touched = FN(margins_of_touched),
     .add_touched = FN(add_touched),
     .sum_derivatives = FN(sum_derivatives),
+    .add_linear = FN(add_linear),
+    .linear_value = FN(linear_value),
     .add_penalty = FN(add_penalty),
     .penalty_value = FN(penalty_value),
     .sum_squares = FN(sum_squares_of),

@@ -33,8 +33,8 @@ static void adjust(const hyper *h, const step_inputs *step, const sums *own, arr
 {
     const sums *over = h->layerwise ? own : step->sum;
     const double start = h->reps_rel * (1.0 + fo_root(over->start_squares));
-    const double moved = step->t == 1 ? start : fo_root(over->moved_squares);
-    numbers->distance = moved <= numbers->distance ? numbers->distance : moved;
+    const double moved = fo_root(over->moved_squares), before = numbers->distance == 0 ? start : numbers->distance;
+    numbers->distance = moved <= before || isnan(before) ? before : moved;
     numbers->grad_norm = hypotenuse(numbers->grad_norm, fo_root(over->g_squares));
     c->rate = step->learning_rate * (numbers->distance / hypotenuse(numbers->grad_norm, sqrt(h->epsilon)));
 }

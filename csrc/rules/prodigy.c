@@ -16,6 +16,7 @@
 #define MOMENTS(X) X(m) X(s)
 #define SECOND_MOMENTS(X) X(v)
 #define SUMS(X) X(progress, during, array) X(s_norm, during, array)
+#define SUMS_OF_GRADIENTS (1 << FO_SUM_progress)
 #define OWN_WEIGHT_DECAY 1
 #include "update/rule.h"
 

@@ -171,6 +171,7 @@ const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
     .has_decay = (0 DECAY_FACTORS(FO_COUNT) DECAY_AMOUNTS(FO_COUNT_DECAY)) > 0,
     .sums_before = N_BEFORE,
     .sums_during = N_DURING,
+    .sums_of_gradients = SUMS_OF_GRADIENTS,
     .by_rows = BY_ROWS,
     .by_lines = BY_LINES,
     .orthogonalises = ORTHOGONALISES,

@@ -34,12 +34,20 @@ static void measure_chunk(const fo_array *array, const fo_step *step, ptrdiff_t 
     }
 }
 
+static int clips_values(const fo_optimizer *it)
+{
+    int clips = 0;
+    for (ptrdiff_t k = 0; k < it->n_groups; ++k)
+        clips |= it->groups[k].step.clip_value != HUGE_VAL;
+    return clips;
+}
+
 fo_gradient_stats fo_measure_gradients(const fo_optimizer *it, int want_norm, int num_threads)
 {
     /* Squares that are scaled down do not overflow: without value clipping their sum tells, too. */
     const int want_finite = it->nonfinite != FO_PROPAGATE;
-    const int probes = want_finite && (!want_norm || it->step.clip_value != HUGE_VAL);
-    const fo_sum_pass pass = {&it->work, &it->step, 1, 0, want_norm, probes, measure_chunk, &want_norm, it->partial};
+    const int probes = want_finite && (!want_norm || clips_values(it));
+    const fo_sum_pass pass = {&it->work, it->groups, 1, 0, want_norm, probes, measure_chunk, &want_norm, it->partial};
     const fo_sums found = fo_sum_arrays(&pass, num_threads);
     const int finite = probes ? found.probe == 0 : isfinite(found.sum[0].down);
     const fo_gradient_stats stats = {fo_root(found.sum[0]), finite || !want_finite};

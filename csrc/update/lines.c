@@ -23,8 +23,8 @@ static fo_lines cut(const fo_array *array)
     it.bands = parts(rows, it.band);
     it.width = FO_GRADIENT_BUFFER * parts(entries, FO_GRADIENT_BUFFER * (it.band < rows ? it.band : rows));
     it.segments = parts(columns, it.width);
-    it.group = it.bands * it.segments > 1 ? 1 : parts(entries, rows * columns);
-    it.tiles = it.group > 1 ? parts(it.matrices, it.group) : it.matrices * it.bands * it.segments;
+    it.stacked = it.bands * it.segments > 1 ? 1 : parts(entries, rows * columns);
+    it.tiles = it.stacked > 1 ? parts(it.matrices, it.stacked) : it.matrices * it.bands * it.segments;
     return it;
 }
 
@@ -60,7 +60,6 @@ fo_lines *fo_bind_lines(const fo_work *work, void *workspace)
 /* What all threads share. */
 typedef struct {
     const fo_optimizer *it;
-    int form;
     fo_tile_pass pass;
     int wants_probe;             /* whether gradients are finite is asked, too */
 } lines_task;
@@ -70,21 +69,32 @@ static const fo_line_kernels *kernels_of(const lines_task *task, const fo_array 
     return fo_kernels_of(task->it->rule, array->dtype)->lines;
 }
 
-/* The scalars of one array: of the first pass those of all. */
+/* The scalars of one array: of the first pass those of its group. */
 static fo_step step_of(const lines_task *task, const fo_array *array)
 {
-    fo_step step = task->it->step;
+    fo_step step = task->it->groups[array->group].step;
     if (task->pass != FO_MEASURE && task->it->rule->adjust)
         memcpy(step.coef, array->own->coef, sizeof step.coef);
     return step;
 }
 
+/* Tiles and matrices that a step visits. */
+static ptrdiff_t tiles_of(const lines_task *task, ptrdiff_t k)
+{
+    return task->it->work.arrays[k].layout == FO_ABSENT ? 0 : task->it->lines[k].tiles;
+}
+
+static ptrdiff_t matrices_of(const lines_task *task, ptrdiff_t k)
+{
+    return task->it->work.arrays[k].layout == FO_ABSENT ? 0 : task->it->lines[k].matrices;
+}
+
 static fo_tile tile_at(const fo_array *array, const fo_lines *lines, ptrdiff_t k)
 {
     fo_tile tile = {array, lines, 0, 0, 0, array->rows, 0, array->columns};
-    if (lines->group > 1) {
-        tile.first = k * lines->group;
-        tile.last = tile.first + lines->group < lines->matrices ? tile.first + lines->group : lines->matrices;
+    if (lines->stacked > 1) {
+        tile.first = k * lines->stacked;
+        tile.last = tile.first + lines->stacked < lines->matrices ? tile.first + lines->stacked : lines->matrices;
         return tile;
     }
     tile.column = k % lines->segments * lines->width;
@@ -105,33 +115,33 @@ static void run_tiles(const void *context, ptrdiff_t lo, ptrdiff_t hi)
     const fo_work *work = &task->it->work;
     fo_lanes lanes;
     ptrdiff_t first = 0;
-    for (ptrdiff_t k = 0; k < work->n_arrays && first < hi; first += task->it->lines[k++].tiles) {
+    for (ptrdiff_t k = 0; k < work->n_arrays && first < hi; first += tiles_of(task, k++)) {
         const fo_array *array = &work->arrays[k];
         const fo_lines *lines = &task->it->lines[k];
-        const ptrdiff_t from = lo > first ? lo - first : 0, to = hi - first < lines->tiles ? hi - first : lines->tiles;
+        const ptrdiff_t n = tiles_of(task, k), from = lo > first ? lo - first : 0, to = hi - first < n ? hi - first : n;
         fo_step step = step_of(task, array);
         step.lanes = &lanes;
         for (ptrdiff_t at = from; at < to; ++at) {
             const fo_tile tile = tile_at(array, lines, at);
             fo_start_lanes(&lanes, 0, FO_MAX_SUMS, task->wants_probe);
-            kernels_of(task, array)->tiles[task->pass][task->form](&tile, &step);
+            kernels_of(task, array)->tiles[task->pass][task->it->form | step.modified](&tile, &step);
             lines->sums[at] = fo_total_lanes(&lanes, 0, FO_MAX_SUMS, array->dtype);
         }
     }
 }
 
 /* One pass; the sums of each array are written into it, and those of all returned. */
-static fo_sums run_pass(fo_optimizer *it, int form, fo_tile_pass pass, int wants_probe, int num_threads)
+static fo_sums run_pass(fo_optimizer *it, fo_tile_pass pass, int wants_probe, int num_threads)
 {
-    const lines_task task = {it, form, pass, wants_probe};
+    const lines_task task = {it, pass, wants_probe};
     fo_sums total = {0};
     ptrdiff_t n = 0;
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k)
-        n += it->lines[k].tiles;
+        n += tiles_of(&task, k);
     fo_parallel_for(n, num_threads, run_tiles, &task);
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
         fo_sums sums = {0};
-        for (ptrdiff_t at = 0; at < it->lines[k].tiles; ++at)
+        for (ptrdiff_t at = 0; at < tiles_of(&task, k); ++at)
             sums = fo_add_sums(sums, it->lines[k].sums[at]);
         it->work.arrays[k].own->sums = sums;
         total = fo_add_sums(total, sums);
@@ -139,20 +149,20 @@ static fo_sums run_pass(fo_optimizer *it, int form, fo_tile_pass pass, int wants
     return total;
 }
 
-fo_sums fo_measure_lines(fo_optimizer *it, int form, int wants_probe, int num_threads)
+fo_sums fo_measure_lines(fo_optimizer *it, int wants_probe, int num_threads)
 {
-    return run_pass(it, form, FO_MEASURE, wants_probe, num_threads);
+    return run_pass(it, FO_MEASURE, wants_probe, num_threads);
 }
 
-/* Pieces of all lines of an array, FO_GRADIENT_BUFFER of them in each: rows first. */
-static ptrdiff_t row_pieces(const fo_array *array, const fo_lines *lines)
+/* Pieces of all lines of array k, FO_GRADIENT_BUFFER of them in each: rows first. */
+static ptrdiff_t row_pieces(const lines_task *task, ptrdiff_t k)
 {
-    return parts(lines->matrices * array->rows, FO_GRADIENT_BUFFER);
+    return parts(matrices_of(task, k) * task->it->work.arrays[k].rows, FO_GRADIENT_BUFFER);
 }
 
-static ptrdiff_t column_pieces(const fo_array *array, const fo_lines *lines)
+static ptrdiff_t column_pieces(const lines_task *task, ptrdiff_t k)
 {
-    return parts(lines->matrices * array->columns, FO_GRADIENT_BUFFER);
+    return parts(matrices_of(task, k) * task->it->work.arrays[k].columns, FO_GRADIENT_BUFFER);
 }
 
 static void fold_piece(const lines_task *task, ptrdiff_t k, ptrdiff_t piece)
@@ -161,11 +171,12 @@ static void fold_piece(const lines_task *task, ptrdiff_t k, ptrdiff_t piece)
     const fo_lines *lines = &task->it->lines[k];
     const fo_line_kernels *kernels = kernels_of(task, array);
     const fo_step step = step_of(task, array);
-    const ptrdiff_t rows = row_pieces(array, lines), is_row = piece < rows;
+    const ptrdiff_t rows = row_pieces(task, k), is_row = piece < rows;
     const ptrdiff_t n = lines->matrices * (is_row ? array->rows : array->columns);
     const ptrdiff_t start = (is_row ? piece : piece - rows) * FO_GRADIENT_BUFFER;
     const ptrdiff_t stop = start + FO_GRADIENT_BUFFER < n ? start + FO_GRADIENT_BUFFER : n;
-    (is_row ? kernels->fold_rows : kernels->fold_columns[task->form])(array, lines, &step, start, stop);
+    const int form = task->it->form | step.modified;
+    (is_row ? kernels->fold_rows : kernels->fold_columns[form])(array, lines, &step, start, stop);
 }
 
 /* Pieces [lo, hi), counted over all arrays. */
@@ -174,9 +185,7 @@ static void fold_pieces(const void *context, ptrdiff_t lo, ptrdiff_t hi)
     const lines_task *task = context;
     ptrdiff_t first = 0;
     for (ptrdiff_t k = 0; k < task->it->work.n_arrays && first < hi; ++k) {
-        const fo_array *array = &task->it->work.arrays[k];
-        const fo_lines *lines = &task->it->lines[k];
-        const ptrdiff_t n = row_pieces(array, lines) + column_pieces(array, lines);
+        const ptrdiff_t n = row_pieces(task, k) + column_pieces(task, k);
         for (ptrdiff_t at = lo > first ? lo - first : 0; at < n && at < hi - first; ++at)
             fold_piece(task, k, at);
         first += n;
@@ -188,35 +197,37 @@ static void take_means(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
     const lines_task *task = context;
     ptrdiff_t first = 0;
-    for (ptrdiff_t k = 0; k < task->it->work.n_arrays && first < hi; first += task->it->lines[k++].matrices) {
+    for (ptrdiff_t k = 0; k < task->it->work.n_arrays && first < hi; first += matrices_of(task, k++)) {
         const fo_array *array = &task->it->work.arrays[k];
         const fo_lines *lines = &task->it->lines[k];
-        const ptrdiff_t from = lo > first ? lo - first : 0;
-        const ptrdiff_t to = hi - first < lines->matrices ? hi - first : lines->matrices;
+        const ptrdiff_t from = lo > first ? lo - first : 0, n = matrices_of(task, k);
+        const ptrdiff_t to = hi - first < n ? hi - first : n;
         if (from < to)
-            kernels_of(task, array)->take_means(array, lines, &task->it->step, from, to);
+            kernels_of(task, array)->take_means(array, lines, &task->it->groups[array->group].step, from, to);
     }
 }
 
-static void fold_lines(const fo_optimizer *it, int form, int num_threads)
+static void fold_lines(const fo_optimizer *it, int num_threads)
 {
-    const lines_task task = {it, form, FO_UPDATE, 0};
+    const lines_task task = {it, FO_UPDATE, 0};
     ptrdiff_t pieces = 0, matrices = 0;
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
-        pieces += row_pieces(&it->work.arrays[k], &it->lines[k]) + column_pieces(&it->work.arrays[k], &it->lines[k]);
-        matrices += it->lines[k].matrices;
+        pieces += row_pieces(&task, k) + column_pieces(&task, k);
+        matrices += matrices_of(&task, k);
     }
     fo_parallel_for(pieces, num_threads, fold_pieces, &task);
     fo_parallel_for(matrices, num_threads, take_means, &task);
 }
 
-void fo_step_lines(fo_optimizer *it, int form, int num_threads)
+void fo_step_lines(fo_optimizer *it, int num_threads)
 {
-    fold_lines(it, form, num_threads);
+    fold_lines(it, num_threads);
     if (it->rule->settle) {
-        run_pass(it, form, FO_BETWEEN, 0, num_threads);
-        for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k)
-            it->rule->settle(it->hyper, &it->work.arrays[k], it->work.arrays[k].own->coef);
+        run_pass(it, FO_BETWEEN, 0, num_threads);
+        for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
+            const fo_array *array = &it->work.arrays[k];
+            it->rule->settle(it->groups[array->group].hyper, array, array->own->coef);
+        }
     }
-    run_pass(it, form, FO_UPDATE, 0, num_threads);
+    run_pass(it, FO_UPDATE, 0, num_threads);
 }

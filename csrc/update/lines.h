@@ -1,7 +1,7 @@
 /* lines.h -- lines of matrices, which are their rows and columns: the steps of rules that have sums over them.
  *
  * An array is a stack of matrices of its last two axes; a vector is a matrix of one row. Matrices are cut into tiles in
- * a way that depends on the shape only: bands of rows, and of these segments of columns; or small matrices are grouped.
+ * a way that depends on the shape only: bands of rows, and of these segments of columns; or small matrices are stacked.
  * Each tile has sums of its own for each of its rows and columns, which are added in order, so that results are the
  * same bits for any number of threads. */
 #ifndef FO_LINES_H
@@ -14,7 +14,7 @@ struct fo_lines {
     ptrdiff_t matrices;
     ptrdiff_t bands, band;       /* of a matrix; rows in a band */
     ptrdiff_t segments, width;   /* of a row; columns in a segment, a multiple of FO_GRADIENT_BUFFER */
-    ptrdiff_t group;             /* matrices in a tile: 1 if a matrix has several tiles */
+    ptrdiff_t stacked;           /* matrices in a tile: 1 if a matrix has several tiles */
     ptrdiff_t tiles;
     double *row_sums;            /* [matrix][row][segment] */
     double *column_sums;         /* [matrix][band][column]; NULL where one row is all */
@@ -46,8 +46,8 @@ struct fo_line_kernels {
 };
 
 /* The first pass: nothing but workspace is written. Returns the sums over all arrays. */
-fo_sums fo_measure_lines(fo_optimizer *it, int form, int wants_probe, int num_threads);
+fo_sums fo_measure_lines(fo_optimizer *it, int wants_probe, int num_threads);
 /* All that follows: the numbers of lines, the sums between, and the update. */
-void fo_step_lines(fo_optimizer *it, int form, int num_threads);
+void fo_step_lines(fo_optimizer *it, int num_threads);
 
 #endif

@@ -46,8 +46,8 @@ typedef struct {
     const fo_optimizer *it;
     const fo_orthogonal_kernels *kernels;
     const fo_array *array;
-    int form;
     fo_step step;                /* with the scalars of the array */
+    int form;                    /* of the kernels, with FO_MODIFIED if the step is */
     ptrdiff_t first, size;       /* its entries in the array */
     ptrdiff_t chunk, chunks;
     char *x;
@@ -152,13 +152,14 @@ static void step_matrix(matrix_task *task, int num_threads)
     fo_parallel_for(task->chunks, n_threads, update_chunks, task);
 }
 
-void fo_step_orthogonal(fo_optimizer *it, int form, int num_threads)
+void fo_step_orthogonal(fo_optimizer *it, int num_threads)
 {
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
         const fo_array *array = &it->work.arrays[k];
-        if (array->size == 0)
+        if (array->size == 0 || array->layout == FO_ABSENT)
             continue;
-        matrix_task task = {.it = it, .array = array, .form = form, .step = it->step};
+        matrix_task task = {.it = it, .array = array, .step = it->groups[array->group].step};
+        task.form = it->form | task.step.modified;
         task.kernels = fo_kernels_of(it->rule, array->dtype)->orthogonal;
         task.size = array->rows * array->columns;
         memcpy(task.step.coef, array->own->coef, sizeof task.step.coef);

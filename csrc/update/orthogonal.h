@@ -29,6 +29,6 @@ struct fo_orthogonal_kernels {
 /* Columns in a block of those that are transposed: a block of rows and columns has to stay in the cache. */
 enum { TRANSPOSED = 32 };
 
-void fo_step_orthogonal(fo_optimizer *it, int form, int num_threads);
+void fo_step_orthogonal(fo_optimizer *it, int num_threads);
 
 #endif

@@ -60,6 +60,11 @@
 #define OWN_WEIGHT_DECAY 0
 #endif
 
+/* Of sums during the step: bits 1 << FO_SUM_name of those that add nothing where the gradient is zero. */
+#ifndef SUMS_OF_GRADIENTS
+#define SUMS_OF_GRADIENTS 0
+#endif
+
 /* Those of COEF that decay the parameter, whose effect float32 may have to put off: X(name), factors that it is
  * multiplied by, of which all but one are 1; X(name, rate): amounts, of which it loses name * rate times itself. */
 #ifndef DECAY_FACTORS

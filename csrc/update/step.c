@@ -15,14 +15,15 @@
 typedef struct {
     const fo_work *work;
     const fo_rule *rule;
-    const fo_step *step;
-    int form;                    /* or FO_INITIALISE, FO_FLUSH */
+    const fo_group *groups;
+    int form;                    /* the options, or FO_INITIALISE, FO_FLUSH; a group's step adds FO_MODIFIED */
     int only_reads;              /* state stays as it is */
 } update_task;
 
 /* Entries [lo, hi) through views: a gradient with strides, or one to be expanded with zeros, is brought into the cache,
  * and reduced slots are decoded unless the kernel does so itself. With by_rows it counts rows. */
-static void run_on_views(const update_task *it, const fo_array *array, fo_kernel *kernel, ptrdiff_t lo, ptrdiff_t hi)
+static void run_on_views(const update_task *it, const fo_array *array, const fo_step *step, fo_kernel *kernel,
+                         ptrdiff_t lo, ptrdiff_t hi)
 {
     double buffer[FO_GRADIENT_BUFFER];
     fo_scratch scratch;
@@ -34,38 +35,39 @@ static void run_on_views(const update_task *it, const fo_array *array, fo_kernel
         fo_array view = decodes ? fo_load_view(it->rule, array, start, n, &scratch)
                                 : fo_view_from(it->rule, array, start);
         view.grad = fo_dense_gradient(array, start, start + n, buffer);
-        kernel(&view, it->step, 0, n / unit);
+        kernel(&view, step, 0, n / unit);
         if (decodes && !it->only_reads)
-            fo_store_view(array, &view, n, it->step->t);
+            fo_store_view(array, &view, n, step->t);
     }
 }
 
 /* The same with copies of the entries that a sparse gradient touches at its positions [lo, hi). */
-static void run_on_copies(const update_task *it, const fo_array *array, fo_kernel *kernel, ptrdiff_t lo, ptrdiff_t hi)
+static void run_on_copies(const update_task *it, const fo_array *array, const fo_step *step, fo_kernel *kernel,
+                          ptrdiff_t lo, ptrdiff_t hi)
 {
     fo_gathered_entries room;
     const ptrdiff_t unit = it->work->by_rows ? array->row_width : 1, stop = fo_first_touched(array, hi);
     for (ptrdiff_t start = fo_first_touched(array, lo), n; start < stop; start += n) {
         const fo_array view = fo_gather_entries(it->rule, array, start, stop, &room, &n);
-        kernel(&view, it->step, 0, n / unit);
-        fo_scatter_entries(it->rule, array, &view, n, it->step->t, &room);
+        kernel(&view, step, 0, n / unit);
+        fo_scatter_entries(it->rule, array, &view, n, step->t, &room);
     }
 }
 
 /* Fills slots from the parameters: those that kernels can reach, then each of the others in views without the rest. */
-static void initialise(const update_task *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
+static void initialise(const fo_rule *rule, const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
-    fo_kernel *kernel = fo_kernels_of(it->rule, array->dtype)->initialise;
+    fo_kernel *kernel = fo_kernels_of(rule, array->dtype)->initialise;
     fo_array rest = *array;
-    kernel(array, it->step, lo, hi);
+    kernel(array, step, lo, hi);
     if (!array->reduced)
         return;
     memset(rest.state, 0, sizeof rest.state);
     for (ptrdiff_t start = lo, n; start < hi; start += n) {
         fo_scratch scratch;
         n = hi - start < FO_VIEW_ENTRIES ? hi - start : FO_VIEW_ENTRIES;
-        const fo_array view = fo_load_view(it->rule, &rest, start, n, &scratch);
-        kernel(&view, it->step, 0, n);
+        const fo_array view = fo_load_view(rule, &rest, start, n, &scratch);
+        kernel(&view, step, 0, n);
         fo_store_view(array, &view, n, 0);
     }
 }
@@ -78,9 +80,13 @@ static ptrdiff_t units_of(const fo_work *work, const fo_array *array, int form)
 {
     if (form == FO_FLUSH)
         return array->last_step ? array->size / array->row_width : 0;
-    if (form != FO_INITIALISE && is_sparse(array))
+    if (form == FO_INITIALISE)
+        return array->size;
+    if (array->layout == FO_ABSENT)
+        return 0;
+    if (is_sparse(array))
         return array->at.n;
-    return form != FO_INITIALISE && work->by_rows ? array->size / array->row_width : array->size;
+    return work->by_rows ? array->size / array->row_width : array->size;
 }
 
 /* Units in a block: FO_BLOCK_BYTES of consecutive parameters, or as many separate places, each of which costs
@@ -131,40 +137,39 @@ static int is_inside(const update_task *it, const fo_array *array, ptrdiff_t lo,
 }
 #endif
 
-static void run_step(const update_task *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
+static void run_step(const update_task *it, const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
     const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
+    const int form = it->form | step->modified;
     if (array->reduced && is_sparse(array))
-        run_on_copies(it, array, kernels->dense[it->form], lo, hi);
+        run_on_copies(it, array, step, kernels->dense[form], lo, hi);
     else if (array->reduced && it->work->by_rows)
-        run_on_views(it, array, kernels->dense[it->form], lo * array->row_width, hi * array->row_width);
+        run_on_views(it, array, step, kernels->dense[form], lo * array->row_width, hi * array->row_width);
     else if (array->layout == FO_ROWS)
-        kernels->rows[it->form](array, it->step, lo, hi);
+        kernels->rows[form](array, step, lo, hi);
     else if (array->layout == FO_ELEMENTS) {
         const fo_array sorted = array->at.workspace ? fo_partition(array, lo, hi) : *array;
-        kernels->elements[it->form](&sorted, it->step, lo, hi);
+        kernels->elements[form](&sorted, step, lo, hi);
     } else if (!it->work->by_rows && (array->layout == FO_EXPANDED || array->grad_strides.ndim != 0))
-        run_on_views(it, array, kernels->dense[it->form], lo, hi);
+        run_on_views(it, array, step, kernels->dense[form], lo, hi);
     else
-        kernels->dense[it->form](array, it->step, lo, hi);
+        kernels->dense[form](array, step, lo, hi);
 }
 
-static void run_kernel(const update_task *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
+static void run_kernel(const update_task *it, const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
     const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
     assert(is_inside(it, array, lo, hi));
     if (it->form == FO_INITIALISE)
-        initialise(it, array, lo, hi);
+        initialise(it->rule, array, step, lo, hi);
     else if (it->form == FO_FLUSH)
-        kernels->flush(array, it->step, lo, hi);
+        kernels->flush(array, step, lo, hi);
     else if (it->rule->adjust) {
-        update_task own = *it;       /* with the scalars of this array */
-        fo_step step = *it->step;
-        memcpy(step.coef, array->own->coef, sizeof step.coef);
-        own.step = &step;
-        run_step(&own, array, lo, hi);
+        fo_step own = *step;         /* with the scalars of this array */
+        memcpy(own.coef, array->own->coef, sizeof own.coef);
+        run_step(it, array, &own, lo, hi);
     } else
-        run_step(it, array, lo, hi);
+        run_step(it, array, step, lo, hi);
 }
 
 /* Blocks [lo, hi) of the work list: the arrays they fall into, and the units of each. */
@@ -180,13 +185,13 @@ static void update_blocks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
         const ptrdiff_t per_block = units_per_block(work, array, it->form);
         const ptrdiff_t start = lo > first ? (lo - first) * per_block : 0;
         const ptrdiff_t stop = hi < last ? (hi - first) * per_block : units_of(work, array, it->form);
-        run_kernel(it, array, start, stop);
+        run_kernel(it, array, &it->groups[array->group].step, start, stop);
     }
 }
 
-void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads)
+void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads)
 {
-    const update_task it = {work, rule, step, form, 0};
+    const update_task it = {work, rule, groups, form, 0};
     fo_parallel_for(work->first_block[work->n_arrays], num_threads, update_blocks, &it);
 }
 
@@ -195,18 +200,15 @@ void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step
 /* One chunk of the sums before a step. */
 static void measure_chunk(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const void *context)
 {
-    update_task it = *(const update_task *)context;
-    it.step = step;
-    it.only_reads = 1;
-    run_on_views(&it, array, fo_kernels_of(it.rule, array->dtype)->measure[it.form], lo, hi);
+    const update_task *it = context;
+    fo_kernel *kernel = fo_kernels_of(it->rule, array->dtype)->measure[it->form | step->modified];
+    run_on_views(it, array, step, kernel, lo, hi);
 }
 
 /* One chunk of a step that sums. */
 static void update_chunk(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const void *context)
 {
-    update_task it = *(const update_task *)context;
-    it.step = step;
-    run_kernel(&it, array, lo, hi);
+    run_kernel(context, array, step, lo, hi);
 }
 
 /* Where an array keeps its n-th sum of the last step. */
@@ -226,12 +228,15 @@ static fo_sum without_overflow(fo_sum sum)
     return sum;
 }
 
+/* Those of an array without a gradient stay as they are, as what they are of does; but sums of gradients are none. */
 static void keep_sums(const fo_optimizer *it)
 {
+    const fo_rule *rule = it->rule;
     for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k) {
         const fo_array *array = &it->work.arrays[k];
-        for (int n = 0; n < it->rule->sums_during; ++n)
-            *kept_sum(it->rule, array, n) = without_overflow(array->own->sums.sum[it->rule->sums_before + n]);
+        for (int n = 0; n < rule->sums_during; ++n)
+            if (array->layout != FO_ABSENT || rule->sums_of_gradients >> (rule->sums_before + n) & 1)
+                *kept_sum(rule, array, n) = without_overflow(array->own->sums.sum[rule->sums_before + n]);
     }
 }
 
@@ -255,25 +260,37 @@ static int is_modified(const fo_step *step)
     return step->grad_scale != 1.0 || step->l2 != 0.0 || step->decay.factor != 1.0 || step->clip_value != HUGE_VAL;
 }
 
-static int form_of(const fo_optimizer *it) { return is_modified(&it->step) ? it->form | FO_MODIFIED : it->form; }
-
 void fo_start_carried(const fo_rule *rule, double *carried)
 {
     memset(carried, 0, FO_N_CARRIED * sizeof *carried);
     rule->start(carried);
 }
 
-int fo_carries(const fo_optimizer *it) { return it->rule->carry[0] || it->rule->has_decay || it->weight_decay != 0; }
+int fo_carries(const fo_optimizer *it)
+{
+    int carries = it->rule->carry[0] || it->rule->has_decay;
+    for (ptrdiff_t k = 0; k < it->n_groups; ++k)
+        carries |= it->groups[k].weight_decay != 0;
+    return carries;
+}
 
 /* The scalars of the rule, and weight decay of either kind. */
-static void set_scalars(fo_optimizer *it, const fo_inputs *in, double *carried)
+static void set_scalars(const fo_optimizer *it, fo_group *group, const fo_inputs *in, double *carried)
 {
-    const double own = it->rule->prepare(in, carried, it->step.coef);
-    const double decay = it->rule->own_weight_decay ? 0.0 : it->weight_decay;
+    fo_step *step = &group->step;
+    const double own = it->rule->prepare(in, carried, step->coef);
+    const double decay = it->rule->own_weight_decay ? 0.0 : group->weight_decay;
     const double factor = it->decoupled ? 1.0 - in->learning_rate * decay : 1.0;
-    it->step.l2 = it->decoupled ? 0.0 : decay;
-    it->step.decay = fo_decay_of(factor, in->t, &carried[FO_OWED_DECAY]);
-    it->step.own_decay = fo_decay_of(own, in->t, &carried[FO_OWED_OWN_DECAY]);
+    step->l2 = it->decoupled ? 0.0 : decay;
+    step->decay = fo_decay_of(factor, in->t, &carried[FO_OWED_DECAY]);
+    step->own_decay = fo_decay_of(own, in->t, &carried[FO_OWED_OWN_DECAY]);
+    step->modified = is_modified(step) ? FO_MODIFIED : 0;
+}
+
+static void set_grad_scale(fo_optimizer *it, double scale)
+{
+    for (ptrdiff_t k = 0; k < it->n_groups; ++k)
+        it->groups[k].step.grad_scale = scale;
 }
 
 int fo_couples(const fo_rule *rule) { return rule->sums_before > 0 || rule->sums_during > 0 || rule->orthogonalises; }
@@ -284,32 +301,39 @@ int fo_needs_sums(const fo_optimizer *it)
     return stats || fo_couples(it->rule);
 }
 
-void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
+static fo_inputs inputs_of(const fo_optimizer *it, const fo_group *group, int64_t t, const fo_sums *sums)
 {
-    const fo_inputs in = {it->hyper, learning_rate, t, it->sign * it->value, NULL};
-    set_scalars(it, &in, carried);
+    return (fo_inputs){group->hyper, group->learning_rate, t, it->sign * it->value, sums};
+}
+
+void fo_prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried)
+{
+    const fo_inputs in = inputs_of(it, group, t, NULL);
+    set_scalars(it, group, &in, carried);
 }
 
 /* The sums of the rule before the step; returns whether all gradients are finite, if that is wanted. Nothing but
  * scalars is written. */
-static int measure_before(fo_optimizer *it, double learning_rate, int want_finite, int num_threads)
+static int measure_before(fo_optimizer *it, int want_finite, int num_threads)
 {
-    double carried[FO_N_CARRIED];
-    memcpy(carried, it->carried, sizeof carried);
-    fo_prepare_scalars(it, learning_rate, it->t + 1, carried);
+    for (ptrdiff_t k = 0; k < it->n_groups; ++k) {
+        double carried[FO_N_CARRIED];
+        memcpy(carried, it->groups[k].carried, sizeof carried);
+        fo_prepare_scalars(it, &it->groups[k], it->t + 1, carried);
+    }
     if (it->rule->by_lines)
-        return fo_measure_lines(it, form_of(it), want_finite, num_threads).probe == 0;
-    const update_task task = {&it->work, it->rule, &it->step, form_of(it), 0};
-    const fo_sum_pass pass = {&it->work,   &it->step,     0,     0,          it->rule->sums_before,
+        return fo_measure_lines(it, want_finite, num_threads).probe == 0;
+    const update_task task = {&it->work, it->rule, it->groups, it->form, 1};
+    const fo_sum_pass pass = {&it->work,   it->groups,    0,     0,          it->rule->sums_before,
                               want_finite, measure_chunk, &task, it->partial};
     return fo_sum_arrays(&pass, num_threads).probe == 0;
 }
 
-int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
+int fo_check_gradient(fo_optimizer *it, int num_threads)
 {
     const int want_norm = it->clip_norm != HUGE_VAL, before = it->rule->sums_before > 0;
     const int want_finite = it->nonfinite != FO_PROPAGATE;
-    it->step.grad_scale = it->sign;
+    set_grad_scale(it, it->sign);
     if (want_finite && it->rule->uses_value && !IS_FINITE(it->value))
         return 0;
     if (want_norm || (want_finite && !before)) {   /* else the pass of the rule's own sums tells */
@@ -319,44 +343,57 @@ int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
         if (want_norm) {
             it->norm = found.norm;
             if (!(it->norm <= it->clip_norm))
-                it->step.grad_scale = it->sign * (it->clip_norm / it->norm);
+                set_grad_scale(it, it->sign * (it->clip_norm / it->norm));
         }
     }
-    return !before || measure_before(it, learning_rate, want_finite && !want_norm, num_threads);
+    return !before || measure_before(it, want_finite && !want_norm, num_threads);
 }
 
-void fo_prepare(fo_optimizer *it, double learning_rate)
+/* The scalars of one array, from those of its group. An array without a gradient keeps the numbers that it has. */
+static void adjust_array(const fo_optimizer *it, const fo_array *array)
+{
+    const fo_group *group = &it->groups[array->group];
+    const fo_inputs in = inputs_of(it, group, it->t + 1, &it->total);
+    if (array->layout == FO_ABSENT)
+        return;
+    memcpy(array->own->coef, group->step.coef, sizeof group->step.coef);
+    it->rule->adjust(&in, array, array->own->coef);
+}
+
+void fo_prepare(fo_optimizer *it)
 {
     const fo_rule *rule = it->rule;
-    const fo_inputs in = {it->hyper, learning_rate, it->t + 1, it->sign * it->value, &it->total};
     if (rule->sums_before > 0 || rule->sums_during > 0)
         gather_sums(it);
-    set_scalars(it, &in, it->carried);
-    for (ptrdiff_t k = 0; rule->adjust && k < it->work.n_arrays; ++k) {
-        double *coef = it->work.arrays[k].own->coef;
-        memcpy(coef, it->step.coef, sizeof it->step.coef);
-        rule->adjust(&in, &it->work.arrays[k], coef);
+    for (ptrdiff_t k = 0; k < it->n_groups; ++k) {
+        fo_group *group = &it->groups[k];
+        const fo_inputs in = inputs_of(it, group, it->t + 1, &it->total);
+        set_scalars(it, group, &in, group->carried);
     }
+    for (ptrdiff_t k = 0; rule->adjust && k < it->work.n_arrays; ++k)
+        adjust_array(it, &it->work.arrays[k]);
 }
 
 void fo_apply(fo_optimizer *it, int num_threads)
 {
-    it->step.t = ++it->t;
+    ++it->t;
+    for (ptrdiff_t k = 0; k < it->n_groups; ++k)
+        it->groups[k].step.t = it->t;    /* here: between the parts of a step there may be a flush */
     if (it->rule->by_lines) {
-        fo_step_lines(it, form_of(it), num_threads);
+        fo_step_lines(it, num_threads);
         return;
     }
     if (it->rule->orthogonalises) {
-        fo_step_orthogonal(it, form_of(it), num_threads);
+        fo_step_orthogonal(it, num_threads);
         return;
     }
     if (it->rule->sums_during == 0) {
-        fo_update(&it->work, it->rule, form_of(it), &it->step, num_threads);
+        fo_update(&it->work, it->rule, it->form, it->groups, num_threads);
         return;
     }
-    const update_task task = {&it->work, it->rule, &it->step, form_of(it), 0};
-    const fo_sum_pass pass = {&it->work,    &it->step, 0,          it->rule->sums_before, it->rule->sums_during, 0,
-                              update_chunk, &task,     it->partial};
+    const update_task task = {&it->work, it->rule, it->groups, it->form, 0};
+    const fo_sum_pass pass = {&it->work,    it->groups, 0,          it->rule->sums_before, it->rule->sums_during, 0,
+                              update_chunk, &task,      it->partial};
     fo_sum_arrays(&pass, num_threads);
     keep_sums(it);
 }

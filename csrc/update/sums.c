@@ -25,7 +25,7 @@ typedef struct {
 
 static ptrdiff_t entries_of(const fo_sum_pass *pass, const fo_array *array)
 {
-    return pass->values_only ? fo_values_of(array) : array->size;
+    return pass->values_only || array->layout == FO_ABSENT ? fo_values_of(array) : array->size;
 }
 
 static ptrdiff_t blocks_of(const fo_sum_pass *pass, const fo_array *array)
@@ -48,28 +48,33 @@ static ptrdiff_t chunks_of(const chunk_task *it, ptrdiff_t array)
     return (blocks_of(it->pass, &it->pass->work->arrays[array]) + it->chunk_blocks - 1) / it->chunk_blocks;
 }
 
+/* Chunks [lo, hi) of an array, the first of which is counted as `first` over all arrays. */
+static void sum_array(const chunk_task *it, const fo_array *array, ptrdiff_t first, ptrdiff_t lo, ptrdiff_t hi)
+{
+    const fo_sum_pass *pass = it->pass;
+    const ptrdiff_t size = it->chunk_blocks * (FO_BLOCK_BYTES / (ptrdiff_t)fo_itemsize(array->dtype));
+    const ptrdiff_t n_entries = entries_of(pass, array);
+    fo_lanes lanes;
+    fo_step step = pass->groups[array->group].step;
+    step.lanes = &lanes;
+    for (ptrdiff_t chunk = lo; chunk < hi; ++chunk) {
+        const ptrdiff_t start = chunk * size, stop = start + size < n_entries ? start + size : n_entries;
+        fo_start_lanes(&lanes, pass->first, pass->n_sums, pass->wants_probe);
+        pass->task(array, &step, start, stop, pass->context);
+        pass->partial[first + chunk] = fo_total_lanes(&lanes, pass->first, pass->n_sums, array->dtype);
+    }
+}
+
 /* Chunks [lo, hi), counted over all arrays. */
 static void sum_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
     const chunk_task *it = context;
-    const fo_sum_pass *pass = it->pass;
-    fo_lanes lanes;
-    fo_step step = *pass->step;
+    const fo_work *work = it->pass->work;
     ptrdiff_t first = 0;
-    step.lanes = &lanes;
-    for (ptrdiff_t k = 0; k < pass->work->n_arrays; ++k) {
-        const fo_array *array = &pass->work->arrays[k];
-        const ptrdiff_t n = chunks_of(it, k), n_entries = entries_of(pass, array);
-        const ptrdiff_t size = it->chunk_blocks * (FO_BLOCK_BYTES / (ptrdiff_t)fo_itemsize(array->dtype));
-        const ptrdiff_t from = lo > first ? lo : first, to = hi < first + n ? hi : first + n;
-        for (ptrdiff_t chunk = from; chunk < to; ++chunk) {
-            const ptrdiff_t start = (chunk - first) * size;
-            const ptrdiff_t stop = start + size < n_entries ? start + size : n_entries;
-            fo_start_lanes(&lanes, pass->first, pass->n_sums, pass->wants_probe);
-            pass->task(array, &step, start, stop, pass->context);
-            pass->partial[chunk] = fo_total_lanes(&lanes, pass->first, pass->n_sums, array->dtype);
-        }
-        first += n;
+    for (ptrdiff_t k = 0, n; k < work->n_arrays && first < hi; ++k, first += n) {
+        n = chunks_of(it, k);
+        if (lo < first + n)
+            sum_array(it, &work->arrays[k], first, lo > first ? lo - first : 0, hi < first + n ? hi - first : n);
     }
 }
 

@@ -17,7 +17,7 @@ typedef void fo_sum_chunk(const fo_array *array, const fo_step *step, ptrdiff_t 
 /* One pass over the entries of all arrays, or over the values that their gradients have. */
 typedef struct {
     const fo_work *work;
-    const fo_step *step;
+    const fo_group *groups;
     int values_only;
     int first, n_sums;           /* which of fo_sums are taken */
     int wants_probe;             /* fo_sums.probe is, too */
@@ -47,6 +47,8 @@ static inline fo_sums fo_add_sums(fo_sums a, fo_sums b)
 /* The values that a gradient has: of a sparse one those of its positions. */
 static inline ptrdiff_t fo_values_of(const fo_array *array)
 {
+    if (array->layout == FO_ABSENT)
+        return 0;
     return array->layout == FO_DENSE ? array->size : array->at.n * array->at.width;
 }
 

@@ -20,7 +20,7 @@ from .files import contents_of, fits_optimizer, read
 
 KINDS_OF_OPTIMIZERS = (Optimizer, FiniteSumMethod)
 # What files of versions before 0.2 do not have.
-OPTIONAL = {"schedule": schedules.check}
+OPTIONAL = {"schedule": schedules.check, "own_schedules": schedules.check_each}
 CLASSES = {cls.__name__: cls for cls in (OPTIMIZERS | FINITE_SUM_METHODS).values()}
 
 
@@ -45,8 +45,14 @@ def tree_of(result):
         "history": dict(result["history"]),
         "optimizer": optimizer._snapshot(),
         "schedule": schedules.tree_of(optimizer._values["learning_rate"]),
+        "own_schedules": [schedules.tree_of(values["learning_rate"]) for values in optimizer._values_of_arrays()],
         **{name: result[name] for name in saved_results.PLAIN},
     }
+
+
+def flat_keys(keys):
+    """The keys of arrays one by one: those of a dict, or the indices of a list."""
+    return keys if isinstance(keys, tuple) else range(keys or 1)
 
 
 def flat(structured, keys):
@@ -111,12 +117,17 @@ def load_result(path: StrPath | BinaryIO, method: Callable[[Any], Any] | None = 
         validation.function("method", method)
     tree = read(path, "result")
     with contents_of(path):
-        saved = {"schedule": None, **saved_runs.record(_schema(tree), optional=OPTIONAL)("result", tree)}
+        saved = {
+            "schedule": None,
+            "own_schedules": [],
+            **saved_runs.record(_schema(tree), optional=OPTIONAL)("result", tree),
+        }
         params, keys = saved.pop("params"), saved.pop("keys")
         jac = [_together(each) for each in saved["jac"]]
         cls = CLASSES.get(saved.pop("class"))
         if method is None:
-            optimizer = _made_again(cls, saved["schedule"], saved["optimizer"], in_structure(params, keys))
+            rates = saved["schedule"], saved["own_schedules"]
+            optimizer = _made_again(cls, *rates, saved["optimizer"], params, keys)
     if method is not None:
         own = in_structure(params, keys)
         optimizer = validation.made_optimizer(method(own), in_structure(params, keys), KINDS_OF_OPTIMIZERS)
@@ -145,14 +156,18 @@ def _schema(tree):
     }
 
 
-def _made_again(cls, schedule, saved, params):
+def _made_again(cls, schedule, own_schedules, saved, params, keys):
     """The optimizer of the parameters with its state; None where it cannot be known how it was made."""
     rate = saved_runs.entries("result['optimizer']", saved, ("learning_rate",))["learning_rate"]
     rate = schedule if rate is None else rate
-    if cls is None or rate is None:
+    groups = saved_results.scheduled_groups(saved, own_schedules, flat_keys(keys))
+    if cls is None or rate is None or groups is None:
         return None
     values = {} if cls in FINITE_SUM_METHODS.values() else saved.get("hyperparameters")
-    optimizer = cls(params, learning_rate=rate, **saved_runs.a_dict("result['optimizer']['hyperparameters']", values))
+    values = saved_runs.a_dict("result['optimizer']['hyperparameters']", values) | (
+        {"groups": groups} if groups else {}
+    )
+    optimizer = cls(in_structure(params, keys), learning_rate=rate, **values)
     optimizer._load(saved, ())
     return optimizer
 
@@ -162,6 +177,8 @@ def _made_again(cls, schedule, saved, params):
 
 def _parts(gradient):
     """A gradient as a tree."""
+    if gradient is None:
+        return {"kind": "none"}
     if isinstance(gradient, RowSparse):
         parts = {"indices": gradient.indices, "rows": gradient.rows, "unique": gradient.unique}
         return {"kind": "rows", **parts}
@@ -178,6 +195,8 @@ def _parts(gradient):
 
 def _together(parts):
     """The opposite."""
+    if parts["kind"] == "none":
+        return None
     if parts["kind"] == "dense":
         return parts["values"]
     if parts["kind"] == "rows":

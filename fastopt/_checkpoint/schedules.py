@@ -19,6 +19,12 @@ def tree_of(rate):
     return {"class": type(rate).__name__, "parameters": parameters}
 
 
+def check_each(name, trees):
+    """The schedules of a list of trees, one for each array."""
+    trees = saved_results.list_of_at_most(name, trees, saved_runs.MOST)
+    return [check(f"{name}[{k}]", tree) for k, tree in enumerate(trees)]
+
+
 def check(name, tree):
     """The schedule of a tree; None of None."""
     if tree is None:

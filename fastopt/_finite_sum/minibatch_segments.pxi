@@ -101,14 +101,15 @@ cdef class MinibatchSegments:
         """Memory for the largest batch."""
         cdef Py_ssize_t n_outputs = self.objective.it.n_outputs, n_features = self.objective.it.n_features
         cdef Py_ssize_t n_samples = self.segment.batch_size, size = self.optimizer.it.work.arrays[0].size
-        cdef Py_ssize_t n_columns = min(most_entries, n_features) + 1
+        cdef Py_ssize_t n_labels, n_columns = min(most_entries, n_features) + 1
         cdef fo_array largest
         if n_columns > FO_MOST_COLUMNS:
             _validation.sparse_gradients.refuse_batch(n_samples, FO_MOST_COLUMNS)
         dtype = self.objective.samples.own.dtype
         index_dtype = np.int64 if self.objective.it.format == FO_CSR64 else np.int32
         worker.derivative = self.allocate(n_samples * n_outputs, dtype)
-        worker.label, worker.weight = self.allocate(n_samples, dtype), self.allocate(n_samples, dtype)
+        n_labels = n_samples * self.objective.it.n_labels
+        worker.label, worker.weight = self.allocate(n_labels, dtype), self.allocate(n_labels, dtype)
         worker.partial = <fo_sums *>self.allocate((FO_MAX_CHUNKS + 1) * sizeof(fo_sums), np.uint8)
         if not self.is_sparse():
             worker.gradient = self.allocate(size, dtype)
@@ -133,8 +134,9 @@ cdef class MinibatchSegments:
         cdef bint l1_will_do = self.penalty.l1 == 0 or exact
         return (self.optimizer._penalty == "proximal" and self.optimizer.it.form == 0 and self.segment.batch_size == 1
                 and self.objective.it.n_outputs == 1 and l1_will_do
-                and self.optimizer.it.clip_norm == INFINITY and self.optimizer.it.step.clip_value == INFINITY
-                and self.optimizer.it.weight_decay == 0 and self.optimizer.it.sign == 1
+                and self.optimizer.it.clip_norm == INFINITY
+                and self.optimizer.it.groups[0].step.clip_value == INFINITY
+                and self.optimizer.it.groups[0].weight_decay == 0 and self.optimizer.it.sign == 1
                 and self.optimizer.it.nonfinite == FO_RAISE)
 
     cdef bint worth_pipelining(self, int num_threads):
@@ -232,10 +234,11 @@ cdef class MinibatchSegments:
         if not self.segment.single_sample_sgd:
             engine.it.norm = self.workers[last].optimizer.norm
             if self.segment.n_workers == 1:
-                engine.it.carried = self.workers[0].optimizer.carried
+                engine.it.groups[0].carried = self.workers[0].group.carried
             elif carries(&engine.it):  # none of the workers has made the last step for certain
                 for k in range(n_done):
-                    prepare_scalars(&engine.it, rates[k + 1], start + k + 1, engine.it.carried)
+                    engine.it.groups[0].learning_rate = rates[k + 1]
+                    prepare_scalars(&engine.it, &engine.it.groups[0], start + k + 1, engine.it.groups[0].carried)
         return 0
 
     cdef Py_ssize_t extend_tables(self, rates) except -1:

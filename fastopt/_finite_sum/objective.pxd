@@ -20,6 +20,7 @@ cdef class FiniteSum:
     cdef fo_objective it
     cdef Samples samples              # None until all is bound
     cdef object labels, weights       # frozen
+    cdef object linear_part           # frozen, or None
     cdef readonly double l2, l1
     cdef readonly bint fit_intercept
     cdef readonly Py_ssize_t n_outputs, n_samples, n_features, n_parameters

@@ -33,21 +33,30 @@ class FiniteSum:
         self,
         samples: Samples,
         loss: tuple[str, float, int],
-        labels: Array,
-        weights: Array,
+        arrays: list[Array],
         penalties: tuple[float, float, bool],
     ) -> None: ...
     @property
     def X(self) -> AnySamples: ...
     @property
+    def linear(self) -> Array | None: ...
+    @property
     def dtype(self) -> np.dtype[Any]: ...
     @property
     def _samples(self) -> Samples: ...
     @property
-    def _bound(self) -> tuple[Array, Array]: ...
+    def _bound(self) -> tuple[Array, ...]: ...
     def _check_initialised(self) -> int: ...
     def _check_memory(self) -> int: ...
     def _evaluate(
+        self,
+        w: Array,
+        index: npt.NDArray[np.int64] | None,
+        want_gradient: bool,
+        num_threads: int,
+        derivatives: npt.NDArray[Any] | None = None,
+    ) -> tuple[float, npt.NDArray[np.float64] | None]: ...
+    def _sum(
         self,
         w: Array,
         index: npt.NDArray[np.int64] | None,

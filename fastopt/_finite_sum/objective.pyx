@@ -113,7 +113,7 @@ def faults(X, int num_threads):
 cdef class FiniteSum:
     """Binds validated data to a loss; base class of the objectives."""
 
-    def _bind(self, Samples samples not None, loss, labels, weights, penalties):
+    def _bind(self, Samples samples not None, loss, arrays, penalties):
         """Take the data.
 
         Parameters
@@ -121,8 +121,9 @@ cdef class FiniteSum:
         samples : Samples
         loss : tuple
             Its name, its own parameter and the number of outputs.
-        labels, weights : ndarray
-            In the dtype of the samples; frozen.
+        arrays : list of ndarrays
+            In the dtype of the samples; frozen: labels, a vector or with a column for each output; weights; and, if
+            there is a linear part, its entry for each parameter.
         penalties : tuple
             `l2`, `l1`, and whether there is an intercept, which has none.
         """
@@ -130,20 +131,29 @@ cdef class FiniteSum:
         cdef Py_ssize_t n_outputs = outputs
         cdef double loss_parameter = parameter, l2 = penalties[0], l1 = penalties[1]
         cdef bint fit_intercept = penalties[2]
-        for array in (labels, weights):
-            _validation.objectives.label_layout(array, samples.own, is_frozen(array))
+        labels, weights, *more = arrays
+        linear = more[0] if more else None
+        n_samples, n_features = samples.it.n_samples, samples.it.n_features
+        cdef Py_ssize_t n_parameters = (n_features + fit_intercept) * n_outputs
+        cdef Py_ssize_t n_labels = 1 if name in FOLLOW_LABELS else n_outputs
+        bound = {"labels": (labels, n_samples * n_labels), "weights": (weights, n_samples)}
+        if linear is not None:
+            bound["the linear part"] = linear, n_parameters
+        for what, (array, size) in bound.items():
+            _validation.objectives.frozen_layout(what, array, size, samples.own.dtype, is_frozen(array))
         if name in FOLLOW_LABELS:
             _validation.objectives.class_range(labels, n_outputs)
         if self.samples is not None:              # after all code of a subclass, which may have called this method
             _validation.optimizers.refuse_second_init(type(self).__name__)
         self.it = samples.it
         self.it.loss, self.it.loss_parameter = find_loss(name.encode()), loss_parameter
-        self.it.n_outputs, self.it.intercept = n_outputs, fit_intercept
+        self.it.n_outputs, self.it.n_labels, self.it.intercept = n_outputs, n_labels, fit_intercept
         self.it.label, self.it.weight = cnp.PyArray_DATA(<cnp.ndarray?>labels), cnp.PyArray_DATA(<cnp.ndarray?>weights)
+        self.it.linear = NULL if linear is None else cnp.PyArray_DATA(<cnp.ndarray?>linear)
         self.n_outputs, self.l2, self.l1, self.fit_intercept = n_outputs, l2, l1, fit_intercept
         self.labels, self.weights = base_view(labels), base_view(weights)
-        self.n_samples, self.n_features = self.it.n_samples, self.it.n_features
-        self.n_parameters = (self.n_features + self.fit_intercept) * self.n_outputs
+        self.linear_part = None if linear is None else base_view(linear)
+        self.n_samples, self.n_features, self.n_parameters = n_samples, n_features, n_parameters
         self.samples = samples                    # last: with samples all else is there
 
     @property
@@ -153,8 +163,15 @@ cdef class FiniteSum:
 
     @property
     def _bound(self):
-        """Labels and weights."""
-        return base_view(self.labels), base_view(self.weights)
+        """Labels, weights and, if there is one, the linear part."""
+        bound = self.labels, self.weights, self.linear_part
+        return tuple([base_view(array) for array in bound if array is not None])
+
+    @property
+    def linear(self):
+        """What is added to the objective as ``linear @ x``, in its dtype and read-only, or None."""
+        self._check_initialised()
+        return None if self.linear_part is None else base_view(self.linear_part)
 
     @property
     def dtype(self):
@@ -189,7 +206,14 @@ cdef class FiniteSum:
 
     def _evaluate(self, cnp.ndarray w not None, cnp.ndarray index, bint want_gradient, int num_threads,
                   cnp.ndarray derivatives=None):
-        """Mean loss and, if it is wanted, its gradient in float64; without penalties."""
+        """Mean loss and, if it is wanted, its gradient in float64; without penalties and the linear part."""
+        total, gradient = self._sum(w, index, want_gradient, num_threads, derivatives)
+        n = self.n_samples if index is None else len(index)
+        return total / n, None if gradient is None else gradient / n
+
+    def _sum(self, cnp.ndarray w not None, cnp.ndarray index, bint want_gradient, int num_threads,
+             cnp.ndarray derivatives=None):
+        """The sums of which `_evaluate` returns the means."""
         self._check_initialised()
         cdef fo_batch batch = self.batch(index)
         cdef double total
@@ -216,10 +240,7 @@ cdef class FiniteSum:
                 total = evaluate(&self.it, cnp.PyArray_DATA(w), batch, derivative, gradient, max(num_threads, 1))
         finally:
             pins.release()
-        if workspace is None:
-            return total / batch.n, None
-        mean = workspace[: cnp.PyArray_SIZE(w)] / batch.n
-        return total / batch.n, mean
+        return total, None if workspace is None else workspace[: cnp.PyArray_SIZE(w)]
 
     def _largest_norm(self, int num_threads):
         """The largest weight * (|x|^2, and 1 for an intercept) of a sample."""

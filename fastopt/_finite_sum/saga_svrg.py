@@ -25,11 +25,8 @@ class AutomaticRate(LearningRate):
     def __init__(self, default):
         super().__init__(default, "(0, inf)")
 
-    def check(self, value):
-        return None if value is None else super().check(value)
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        _validation.optimizers.refuse_finite_sum_assignment(self.name)
+    def check(self, value, name=None):
+        return None if value is None else super().check(value, name)
 
 
 class FiniteSumMethod(KnownAttributes):
@@ -63,9 +60,19 @@ class FiniteSumMethod(KnownAttributes):
         self.step_count = self.skipped_steps = 0
         self.state, self._epoch_rate = {}, math.nan
 
+    def _assign(self, declared, value):
+        _validation.optimizers.refuse_finite_sum_assignment(declared.name)
+
     @property
     def _flat_params(self):
         return (self.params,)
+
+    def _values_of_arrays(self):
+        return [self._values]
+
+    @property
+    def _rates(self):
+        return [self._values["learning_rate"]]
 
     @property
     def _last_rate(self):

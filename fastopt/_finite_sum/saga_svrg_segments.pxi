@@ -34,7 +34,7 @@ cdef class SagaSvrgSegments:
         self.mean_gradient = sealed(np.zeros_like(param))
         it.poll, it.objective, it.updates_memory = &poll.it, &objective.it, method.updates_memory
         it.learning_rate, it.l2, it.l1 = NAN, objective.l2, objective.l1
-        it.param, it.workspace = data_of(param), data_of(self.keep(np.empty(2 * objective.it.n_outputs, param.dtype)))
+        it.param, it.workspace = data_of(param), data_of(self.keep(np.empty(3 * objective.it.n_outputs, param.dtype)))
         it.gradient_memory = data_of(self.keep(base_view(self.gradient_memory)))
         it.mean_gradient = data_of(self.keep(base_view(self.mean_gradient)))
         it.n_updates = <int32_t *>data_of(self.keep(np.zeros(objective.it.n_features, np.int32)))
@@ -76,7 +76,10 @@ cdef class SagaSvrgSegments:
         self.check_param()
         loss, gradient = self.objective._evaluate(self.param.view, None, True, num_threads, self.gradient_memory)
         with np.errstate(over="ignore"):
-            self.mean_gradient[...] = gradient
+            mean = self.mean_gradient.reshape(-1)
+            mean[...] = gradient
+            if self.objective.linear_part is not None:
+                mean += self.objective.linear_part
         return loss
 
     def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, double loss):

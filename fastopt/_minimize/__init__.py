@@ -66,7 +66,8 @@ def minimize(
     x0 : array_like, or dict or list of arrays
         Starting point: of shape (n,) as in SciPy, of more dimensions, or several arrays. `fun`, `jac`, callbacks and
         the result have its structure. float32 stays float32 if all arrays have it, everything else becomes float64.
-        Never written. For built-in objectives of shape (n,).
+        Never written. For built-in objectives of shape (n,), or with several outputs (n_features, n_outputs), and one
+        more row if there are intercepts.
     args : tuple, optional
         Further arguments of `fun` and `jac`.
     method : str, Optimizer class, Optimizer, callable or None, optional
@@ -267,7 +268,7 @@ def minimize(
     chosen = Method(method, remaining)
     params = chosen.parameters(x0, fun.dtype if built_in else None)
     if built_in:
-        if not params.is_vector:
+        if not params.is_vector and (params.keys is not None or not fun._is_matrix(params.shapes[0])):
             starting_points.refuse_dimensions(x0, params.keys, " for a built-in objective")
         checks.objective_arguments(fun, params.start, jac, args, data, n_samples)
         n_samples = fun.n_samples

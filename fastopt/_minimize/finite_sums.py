@@ -59,6 +59,14 @@ class FiniteSumRun(Run):
         self.longest_segment = 1 if every_x else self.epochs_in_c.length
         self.most_at_once = 1 if self.callback is not None else self.longest_segment
 
+    def begin_anew(self):
+        """Prepare the segments again, as a resumed run does: the caller's code has set a number of the optimizer."""
+        self.epochs_in_c.flush()
+        stop_wanted = self.epochs_in_c.poll.stop_wanted
+        self.begin()
+        self.epochs_in_c.poll.stop_wanted = stop_wanted
+        self.epochs_in_c.start()
+
     def go_to_start(self):
         super().go_to_start()
         self.epochs_in_c.check_memory()
@@ -120,6 +128,8 @@ class FiniteSumRun(Run):
     def segment(self, k, n, flush):
         """Run batches from the k-th of the epoch on, and count; returns how many, and the status if the run ends."""
         self.consistent = False
+        if self.epochs_in_c.is_outdated():
+            self.begin_anew()
         loss_before = self.loss_sum
         # The losses of an epoch are summed in one order wherever its segments end. Single batches have a sum each, for
         # callbacks.
@@ -151,14 +161,14 @@ class FiniteSumRun(Run):
         return super().shown_x()
 
     def shown_value(self):
-        """The loss of the last batch, before its step, and the penalties after it."""
+        """The loss of the last batch, before its step, and penalties and linear part after it."""
         self.epochs_in_c.flush()
-        return self.last_value + self.objective._penalty(self.x)
+        return self.last_value + self.objective._added_value(self.x)
 
     def epoch_loss(self):
-        """Mean loss of the epoch's batches, and the penalties at its end."""
+        """Mean loss of the epoch's batches, and penalties and linear part at its end."""
         mean = self.loss_sum / self.weight_sum if self.weight_sum else math.nan
-        return mean + self.objective._penalty(self.x)
+        return mean + self.objective._added_value(self.x)
 
     def validated(self, answer):
         with _threads.threads(self.epochs_in_c.threads):
@@ -171,7 +181,8 @@ class FiniteSumRun(Run):
     def at_end(self, x, last_gradient, status):
         self.evaluate.count(1)
         with _threads.threads(self.epochs_in_c.threads):
-            return self.objective.value_and_gradient(x)
+            value, gradient = self.objective.value_and_gradient(x)
+        return value, self.params.structured(gradient)
 
     def snapshot(self):
         return {**super().snapshot(), "segments": self.epochs_in_c.snapshot()}

@@ -35,8 +35,8 @@ class MinibatchEpochs:
         per_sample = objective.n_features if self.entries is None else max(1, self.entries.mean())
         self.kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
         self.segment_independent = self.kind == "none"  # results are the same bits wherever segments end
-        # A closed form of several steps would leave the bounds between them.
-        self.dense = self.exact() or (self.kind == "closed_form" and bounded)
+        # A closed form of several steps would leave the bounds between them. A linear part moves all parameters.
+        self.dense = self.exact() or (self.kind == "closed_form" and bounded) or objective.linear is not None
         self.check_storage()
         per_batch = per_sample * objective.n_outputs * batches.size
         if self.entries is None or self.dense:
@@ -44,6 +44,15 @@ class MinibatchEpochs:
         self.length = max(1, int(max(SEGMENT_ENTRIES, objective.n_features) / per_batch))
         self.poll = epochs.InterruptPoll(max(1, int(POLL_ENTRIES / per_batch)))
         self.rate_before = optimizer._last_rate
+        self.numbers = self.numbers_now()
+
+    def numbers_now(self):
+        """The hyper-parameters that the segments were made for; the learning rate they are told."""
+        return {name: value for name, value in self.optimizer._values.items() if name != "learning_rate"}
+
+    def is_outdated(self):
+        """Whether a hyper-parameter has been set since."""
+        return self.numbers != self.numbers_now()
 
     def check_storage(self):
         """Refuse state in fewer bits where more than one step at a time, or a penalty, gets at it."""
@@ -63,7 +72,7 @@ class MinibatchEpochs:
         """Find the rate of the last step of an optimizer whose state was loaded, as far as it can be known."""
         rate, t = self.optimizer._values["learning_rate"], self.optimizer.step_count
         if math.isnan(self.rate_before) and t > 0:
-            self.rate_before = self.optimizer._rate_at(t - 1) if callable(rate) else rate
+            self.rate_before = self.optimizer._rate_at(rate, t - 1) if callable(rate) else rate
 
     def begin_epoch(self):
         """Nothing to prepare."""

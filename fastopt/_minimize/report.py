@@ -82,6 +82,8 @@ class History:
 
 def gradient_norm(gradient):
     """Euclidean norm, of a list or dict over all of it; duplicates in a sparse gradient count one by one."""
+    if gradient is None:
+        return 0.0
     if hasattr(gradient, "tocoo"):
         values = gradient.tocoo().data
     elif isinstance(gradient, (dict, list)):

@@ -217,9 +217,9 @@ class Run(SavedRun, StartedRun, EndedRun):
         monitored = loss if self.validation is None else self.history.last()["validation"]
         self.nepoch += 1
         self.in_epoch, self.loss_sum, self.weight_sum = False, 0.0, 0.0
-        rate = self.optimizer.learning_rate
-        if hasattr(rate, "update"):
-            rate.update(monitored)
+        for rate in self.optimizer._rates:
+            if hasattr(rate, "update"):
+                rate.update(monitored)
         if finite:
             np.copyto(self.finite_x, solution)
             best = math.inf if self.best_x is None else self.sense * self.best_loss

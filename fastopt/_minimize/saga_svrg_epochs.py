@@ -34,6 +34,10 @@ class SagaSvrgEpochs:
         method._bind(self.segments.gradient_memory, self.segments.mean_gradient)
         self.remembers = method.step_count > 0
 
+    def is_outdated(self):
+        """Never: hyper-parameters are fixed during a run."""
+        return False
+
     def check_memory(self):
         """Find out whether a gradient memory that an optimizer brings is that of these samples.
 
@@ -41,10 +45,12 @@ class SagaSvrgEpochs:
         astray for ever.
         """
         if self.remembers and self.method.updates_memory:
-            memory, mean = self.segments.gradient_memory, self.segments.mean_gradient
+            memory, mean = self.segments.gradient_memory, self.segments.mean_gradient.reshape(-1)
             samples = self.objective._samples.own
+            linear = 0.0 if self.objective.linear is None else self.objective.linear
             with np.errstate(all="ignore"):
-                expected, size = self.mean_of(samples, memory), self.mean_of(abs(samples), np.abs(memory))
+                expected = self.mean_of(samples, memory) + linear
+                size = self.mean_of(abs(samples), np.abs(memory)) + np.abs(linear)
                 close = np.abs(mean - expected) <= np.sqrt(np.finfo(mean.dtype).eps) * size
             self.remembers = bool(memory.any() and close.all())
 

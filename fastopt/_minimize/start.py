@@ -59,6 +59,8 @@ def is_stationary(x, gradient, bounds, sense, slack=0.0):
 
     `slack` is what the absolute value of an entry of the gradient must exceed before the entry moves: an array, or 0.
     """
+    if gradient is None:
+        return True  # of an array that stays as it is
     if type(gradient) is not np.ndarray:
         values = getattr(gradient, "rows", getattr(gradient, "data", None))  # of a RowSparse or a sparse array
         return isinstance(values, np.ndarray) and values.dtype == x.dtype and not values.any()

@@ -101,7 +101,7 @@ class Parameters:
         return self.together([view.astype(own.dtype, copy=False) for view, own in parts])
 
     def each_of(self, structured):
-        """The arrays in the structure of x0 one by one."""
+        """The arrays in the structure of x0 one by one; of gradients None where there is none."""
         return [structured] if self.keys is None else flat_gradients(structured, self.keys)
 
     def flat(self, structured):
@@ -131,7 +131,8 @@ class Parameters:
 
     def _of_user(self, given, _):
         """The user's gradient in dtype and shapes of the parameters where that can be, and in memory of its own."""
-        gradients = [as_gradient(each, own) for each, own in zip(self.each_of(given), self.own, strict=True)]
+        parts = zip(self.each_of(given), self.own, strict=True)
+        gradients = [None if each is None else as_gradient(each, own) for each, own in parts]
         for k, each in enumerate(gradients):  # the gradient of a.b is b, a, and a step overwrites both
             if type(each) is np.ndarray and each.base is not None and self._holds(each):
                 gradients[k] = each.copy()

@@ -13,24 +13,31 @@ from .text import shown
 
 
 def flat_gradients(grad, keys):
-    """Return gradients in the order of the parameters, from a structure that must mirror theirs."""
-    return flat_like_parameters("grad", grad, keys)
+    """Return gradients in the order of the parameters, from a structure that mirrors theirs.
+
+    That of a parameter which a step leaves alone is None, or a dict has no such key.
+    """
+    return flat_like_parameters("grad", grad, keys, may_lack=True)
 
 
-def flat_like_parameters(name, value, keys, each="arrays"):
-    """Return what an argument has for each parameter, in their order, from a structure that must mirror theirs."""
+def flat_like_parameters(name, value, keys, each="arrays", may_lack=False):
+    """Return what an argument has for each parameter, in their order, from a structure that must mirror theirs.
+
+    A dict that `may_lack` keys has None for these.
+    """
     if isinstance(keys, tuple):
         if not isinstance(value, dict):
             advice = remedy("pass", conversions.as_container(name, value) if isinstance(value, Mapping) else None)
             raise TypeError(f"`{name}` must be a dict like the parameters, got {type(value).__name__}{advice}.")
-        missing = [key for key in keys if key not in value]
-        if missing or len(value) != len(keys):
-            extra = [key for key in value if key not in keys]
+        if len(value) == len(keys) and all([key in value for key in keys]):
+            return [value[key] for key in keys]
+        missing, extra = [key for key in keys if key not in value], [key for key in value if key not in keys]
+        if extra or not may_lack:
             raise ValueError(
                 f"`{name}` must have the keys of the parameters, "
                 f"got missing {shown(missing)} and unknown {shown(extra)}."
             )
-        return [value[key] for key in keys]
+        return [value.get(key) for key in keys]
     if not isinstance(value, (list, tuple)):
         advice = conversions.as_container(name, value)
         if advice is None and keys == 1 and isinstance(value, np.ndarray):

@@ -48,6 +48,11 @@ def loss_over(objective, X, y):
         raise ValueError(
             f"`validation` must have {objective.n_features} features, like the samples of `fun`, got {loss.n_features}."
         )
+    if loss.n_outputs != objective.n_outputs:
+        raise ValueError(
+            f"`validation` must have labels for {objective.n_outputs} outputs, like those of `fun`, "
+            f"got {loss.n_outputs}."
+        )
     return loss
 
 

@@ -10,6 +10,7 @@ from . import conversions
 from .conversions import is_masked, remedy
 from .parameters import is_native
 from .scalars import real
+from .text import shown
 
 
 def samples(X):
@@ -165,7 +166,37 @@ def _finite(name, is_finite):
 
 
 def vector(name, values, n):
-    """Return labels or weights as a float64 array of length n."""
+    """Return a float64 array of length n, with an entry for each sample; a column is taken, too."""
+    array = _numbers(name, values)
+    if array.shape == (n, 1):
+        array = np.asarray(array).reshape(n)
+    if array.shape != (n,):
+        raise ValueError(f"`{name}` must have shape ({n},), one entry for each sample, got {array.shape}.")
+    return _in_float64(name, array)
+
+
+def labels(y, n, takes_targets):
+    """Return labels as a float64 array: of length n, or of shape (n, k) for k targets, where the loss takes these."""
+    array = _numbers("y", y)
+    if not takes_targets or array.shape == (n, 1):
+        return vector("y", y, n)
+    if array.shape != (n,) and (array.ndim != 2 or len(array) != n or array.shape[1] == 0):
+        shapes = f"({n},), one entry for each sample, or ({n}, k) for k targets"
+        raise ValueError(f"`y` must have shape {shapes}, got {array.shape}.")
+    return _in_float64("y", array)
+
+
+def linear(values, n_rows, n_outputs):
+    """Return the linear part as a float64 vector of the length of the parameters."""
+    array = _numbers("linear", values)
+    n = n_rows * n_outputs
+    if array.shape != (n,) and (n_outputs == 1 or array.shape != (n_rows, n_outputs)):
+        raise ValueError(f"`linear` must have shape ({n},), like the parameters, got {array.shape}.")
+    return _in_float64("linear", np.asarray(array).reshape(n))
+
+
+def _numbers(name, values):
+    """Return an array of real numbers, of any shape."""
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError):
@@ -175,15 +206,17 @@ def vector(name, values, n):
         plain = array.ndim and array.dtype != object and not is_masked(values)
         got = f"dtype {array.dtype}" if plain else type(values).__name__
         if name == "y" and conversions.has_masked_entries(values):
-            advice = "; leave such samples out: keep = ~np.ma.getmaskarray(y); X, y = X[keep], y[keep].data"
+            mask = "np.ma.getmaskarray(y)" + (".any(axis=1)" if array.ndim == 2 else "")
+            advice = f"; leave such samples out: keep = ~{mask}; X, y = X[keep], y[keep].data"
         else:
             advice = remedy("pass", _numbers_for(name, values, array))
         raise TypeError(f"`{name}` must be an array of real numbers, got {got}{advice}.")
-    if array.shape == (n, 1):
-        array = np.asarray(array).reshape(n)
-    if array.shape != (n,):
-        raise ValueError(f"`{name}` must have shape ({n},), one entry for each sample, got {array.shape}.")
-    array = array.astype(np.float64)
+    return array
+
+
+def _in_float64(name, array):
+    """Return a copy in float64 and C order, if all entries are finite."""
+    array = np.array(array, np.float64, order="C")
     _finite(name, np.isfinite(array).all())
     return array
 
@@ -216,11 +249,11 @@ def own_layout(array, size, dtype):
         )
 
 
-def label_layout(array, X, is_frozen):
-    """Check labels or weights that C is given."""
-    own_layout(array, X.shape[0], X.dtype)
+def frozen_layout(what, array, size, dtype, is_frozen):
+    """Check labels, weights or a linear part that C is given."""
+    own_layout(array, size, dtype)
     if not is_frozen:
-        raise ValueError("labels and weights must be frozen, got an array that can be written to.")
+        raise ValueError(f"{what} must be frozen, got an array that can be written to.")
 
 
 def index_layout(index, n):
@@ -254,6 +287,21 @@ def counts(y):
     return y
 
 
+def positive(y, loss):
+    """Return labels that are positive."""
+    if (y <= 0).any():
+        raise ValueError(f"`y` must be above 0 for {loss}, got {y.min()}.")
+    return y
+
+
+def tweedie_power(power):
+    """Return the power of a Tweedie deviance; no distribution has one in (0, 1)."""
+    power = real("power", power, "(-inf, inf)")
+    if 0 < power < 1:
+        raise ValueError(f"`power` must be at most 0 or at least 1, got {power}.")
+    return power
+
+
 def classes(y, n_classes):
     """Return class numbers, and how many classes there are."""
     if (y < 0).any() or (y != np.floor(y)).any():
@@ -275,17 +323,25 @@ def _some(y, allowed):
     return ", ".join(str(each) for each in np.unique(y[~np.isin(y, allowed)])[:3])
 
 
-def weights(values, n):
-    """Return sample weights divided by their mean."""
+def weights(values, n, scale):
+    """Return sample weights as `weight_scale` wants them, what they were divided by, and their sum before."""
+    if scale is not None and not (isinstance(scale, str) and scale == "mean"):
+        raise ValueError(f'`weight_scale` must be "mean" or None, got {shown(scale)}.')
     if values is None:
-        return np.ones(n)
+        return np.ones(n), 1.0, float(n)
     array = vector("sample_weight", values, n)
     if not array.any():
         raise ValueError("`sample_weight` must be positive for at least one sample, got 0.0 for all.")
     if (array < 0).any():
         raise ValueError(f"`sample_weight` must be at least 0, got {array.min()}; leave such samples out.")
-    array = array / array.max()  # so that their sum cannot overflow
-    return array / array.mean()
+    with np.errstate(over="ignore"):
+        total = float(array.sum())
+    if scale is None:
+        return array, 1.0, total
+    largest = array.max()
+    array = array / largest  # so that their sum cannot overflow
+    mean = array.mean()
+    return array / mean, float(largest * mean), total
 
 
 def strength(name, value):
@@ -297,10 +353,10 @@ def parameters(x, objective):
     array = _array("x", x)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"`x` must be an array of real numbers, got {array.dtype}.")
-    if array.shape != (objective.n_parameters,):
+    if array.shape != (objective.n_parameters,) and not objective._is_matrix(array.shape):
         raise ValueError(f"`x` must have shape ({objective.n_parameters},), {describe(objective)}, got {array.shape}.")
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array, objective.dtype)
+        return np.ascontiguousarray(array, objective.dtype).reshape(objective.n_parameters)
 
 
 def _array(name, value, kind="numbers"):
@@ -313,7 +369,8 @@ def _array(name, value, kind="numbers"):
 def describe(objective):
     """Describe in words what the length of the parameters consists of."""
     rows = f"{objective.n_features} features" + (" and an intercept" if objective.fit_intercept else "")
-    return rows if objective.n_outputs == 1 else f"({rows}) x {objective.n_outputs} classes"
+    outputs = "targets" if objective._takes_targets else "classes"
+    return rows if objective.n_outputs == 1 else f"({rows}) x {objective.n_outputs} {outputs}"
 
 
 def result_dtype(x):

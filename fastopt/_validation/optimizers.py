@@ -58,19 +58,17 @@ def refuse_uninitialised(name):
 
 
 def refuse_assignment(name, new=None):
-    """Raise for an assignment to a hyper-parameter other than the learning rate.
+    """Raise for an assignment to a hyper-parameter that decides which state there is, or how arrays are updated.
 
     `new` is the call that makes an optimizer with the value, if it needs other state arrays than the optimizer has.
     """
-    if name == "num_threads":
-        advice = "make a new optimizer with the state: new.load_state_dict(opt.state_dict())"
-    elif new is not None:
+    if new is not None:
         advice = f"make a new optimizer, as the state differs: opt = {new}"
     else:
         set_it = f"state['hyperparameters']['{name}'] = value"
         advice = f"load it: state = opt.state_dict(); {set_it}; opt.load_state_dict(state)"
     raise AttributeError(
-        f"`{name}` is fixed when the optimizer is made; only `learning_rate` can be set. "
+        f"`{name}` is fixed when the optimizer is made, as it decides how arrays are updated. "
         f"To go on with another value, {advice}."
     )
 
@@ -81,18 +79,19 @@ def refuse_finite_sum_assignment(name):
 
 
 def refuse_concurrent_use(call):
-    """Raise for a call that begins while a step, save or load of the same optimizer is under way."""
+    """Raise for a call, or an attribute that is set, while a step, save or load of the same optimizer is under way."""
+    deed = "called" if call.endswith(")") else "set"
     raise RuntimeError(
-        f"{call} must not be called while another step, save or load of this optimizer is under way; "
+        f"{call} must not be {deed} while another step, save or load of this optimizer is under way; "
         "use one optimizer per thread, or a lock."
     )
 
 
-def learning_rate(value, interval):
+def learning_rate(value, interval, name="learning_rate"):
     """Return a learning rate as a float, or the callable that gives it for a step number."""
     if callable(value):
         return value
-    return real("learning_rate", value, interval, "a real number or a callable t -> float")
+    return real(name, value, interval, "a real number or a callable t -> float")
 
 
 def scheduled_rate(value, interval, t):

@@ -39,6 +39,20 @@ def complete_result(result, optimizers):
         raise ValueError(f"`optimizer` must be a whole result of fastopt.minimize, got none of its {shown(missing)}.")
 
 
+def scheduled_groups(saved, schedules, keys):
+    """The arrays whose learning rates were schedules, of a state dictionary of which nothing is known yet.
+
+    Returns them as `groups` with these schedules, of which there is one, or None, for each array; None if one is not
+    known.
+    """
+    groups = saved.get("groups")
+    records = [each for each in groups if isinstance(each, dict)] if isinstance(groups, list) else []
+    arrays = [each.get("array") for each in records if each.get("learning_rate", 0.0) is None]
+    if not all(type(k) is int and 0 <= k < min(len(schedules), len(keys)) and schedules[k] is not None for k in arrays):
+        return None
+    return {keys[k]: {"learning_rate": schedules[k]} for k in arrays}
+
+
 def refuse_unused(name):
     """Raise for the optimizer of a run, if there was none."""
     raise ValueError(
@@ -121,7 +135,7 @@ def _gradient(name, value, param):
             "rows": saved_runs.array(param.dtype, (None, *param.shape[1:]))}  # fmt: skip
     sparse = {"kind": text, "format": text, "matrix": flag, "shape": _shape_of(param), "coords": _list_of(_indices),
               "values": saved_runs.array(param.dtype, (None,))}  # fmt: skip
-    schemas = {"dense": dense, "rows": rows, "sparse": sparse}
+    schemas = {"dense": dense, "rows": rows, "sparse": sparse, "none": {"kind": text}}
     if not isinstance(kind, str) or kind not in schemas:
         raise ValueError(f"`{name}['kind']` must be one of {', '.join(schemas)}, got {shown(kind)}.")
     return saved_runs.record(schemas[kind])(name, value)

@@ -10,6 +10,9 @@ MOST_STEPS = 2**53  # up to here float64 represents every integer
 # What float32 arrays are still to decay, by weight decay and by decay of the rule: among `carry` if it is not 0.
 OWED = ("owed_decay", "owed_own_decay")
 
+#: Entries that state dictionaries of versions before 0.2 lack -> what stands for them.
+ADDED = {"groups": []}
+
 
 def check_entries(given, own):
     """Check that a state dictionary fits an optimizer whose own one is `own`; nothing is copied."""
@@ -31,10 +34,12 @@ def check_entries(given, own):
         state_arrays(slot, given["state"][slot], [(array.shape, array.dtype) for array in arrays])
     for key in ("step_count", "skipped_steps"):
         integer(f"state_dict[{key!r}]", given[key], 0, MOST_STEPS)
-    for name, value in given["carry"].items():
-        real(f"state_dict['carry'][{name!r}]", value, "(-inf, inf)")
-    for name in OWED:
-        real(f"state_dict['carry'][{name!r}]", owed.get(name, 0.0), "[-1e-6, 1e-6]")
+    _check_carry("state_dict['carry']", owed)
+
+
+def _check_carry(name, carry):
+    for key, value in carry.items():
+        real(f"{name}[{key!r}]", value, "[-1e-6, 1e-6]" if key in OWED else "(-inf, inf)")
 
 
 def _without_owed(state_dict):
@@ -84,10 +89,13 @@ def no_last_steps(given):
 
 
 def plain(given):
-    """The same state dictionary with arrays of no subclass: another class may say of itself what is not so."""
+    """The same state dictionary with arrays of no subclass: another class may say of itself what is not so.
+
+    Entries that one of a former version lacks are added.
+    """
     if not isinstance(given, dict) or not isinstance(given.get("state"), dict):
         return given
-    given = given | {"state": {name: _plain_arrays(arrays) for name, arrays in given["state"].items()}}
+    given = ADDED | given | {"state": {name: _plain_arrays(arrays) for name, arrays in given["state"].items()}}
     if "last_steps" in given:
         given["last_steps"] = _plain_arrays(given["last_steps"])
     return given
@@ -117,6 +125,12 @@ def learning_rate_state(given, own, learning_rate):
 
     Both must be numbers, both schedules without state, or both schedules with it.
     """
+    _same_kind("state_dict['learning_rate']", given, own)
+    if given["learning_rate"] is not None:
+        real("state_dict['learning_rate']", given["learning_rate"], learning_rate.interval)
+
+
+def _same_kind(name, given, own):
     kinds = [
         "a number"
         if each["learning_rate"] is not None
@@ -127,11 +141,44 @@ def learning_rate_state(given, own, learning_rate):
     ]
     if kinds[0] != kinds[1]:
         raise ValueError(
-            f"`state_dict['learning_rate']` must be {kinds[1]} like the optimizer's, got {kinds[0]}; "
+            f"`{name}` must be {kinds[1]} like the optimizer's, got {kinds[0]}; "
             "make the optimizer with the learning rate that the saved one had."
         )
-    if given["learning_rate"] is not None:
-        real("state_dict['learning_rate']", given["learning_rate"], learning_rate.interval)
+
+
+def groups(given, own, n):
+    """Check what a state dictionary has of the n arrays that may differ from the optimizer, but for their numbers."""
+    if not isinstance(given, (list, tuple)):
+        raise ValueError(f"`state_dict['groups']` must be a list, got {shown(given)}.")
+    for k, record in enumerate(given):
+        _check_group(f"state_dict['groups'][{k}]", record, own["carry"], n)
+    arrays = [record["array"] for record in given]
+    if len({*arrays}) != len(arrays):
+        raise ValueError(f"`state_dict['groups']` must have each array once, got {shown(arrays)}.")
+    rates = [
+        {record["array"]: record for record in records if "learning_rate" in record}
+        for records in (given, own["groups"])
+    ]
+    number = {"learning_rate": 0.0, "schedule": None}  # what an array without a learning rate of its own goes with
+    for k in {*rates[0], *rates[1]}:
+        _same_kind(f"state_dict['groups'] for array {k}", rates[0].get(k, number), rates[1].get(k, number))
+
+
+def _check_group(name, record, carry, n):
+    needed, rate = {"array", "hyperparameters", "carry"}, {"learning_rate", "schedule"}
+    if not isinstance(record, dict) or {*record} - rate != needed or {*record} & rate not in (set(), rate):
+        raise ValueError(
+            f"`{name}` must have the entries 'array', 'carry' and 'hyperparameters', and both or none of "
+            f"'learning_rate' and 'schedule', got {shown(record)}."
+        )
+    if n == 0:
+        raise ValueError(f"`{name}` must be left out for a single array, got {shown(record)}.")
+    integer(f"{name}['array']", record["array"], 0, n - 1)
+    for key in ("hyperparameters", "carry"):
+        fits = isinstance(record[key], dict) and (key != "carry" or {*record[key]} - {*OWED} == {*carry} - {*OWED})
+        if not fits:
+            raise ValueError(f"`{name}[{key!r}]` must be a dict like the optimizer's, got {shown(record[key])}.")
+    _check_carry(f"{name}['carry']", record["carry"])
 
 
 def unchanged_layout(copies):

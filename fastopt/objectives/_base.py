@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .. import _rebuilding, _threads
@@ -19,7 +21,11 @@ l2, l1 : float, default=0.0
 fit_intercept : bool, default=False
     Whether the last entry of `x` is added to every margin.
 sample_weight : array_like of shape (n_samples,), optional
-    At least 0, not all of them 0; divided by their mean. A sample of weight 0 counts as left out."""
+    At least 0, not all of them 0. A sample of weight 0 counts as left out.
+weight_scale : {"mean", None}, default="mean"
+    What `sample_weight` is divided by: its mean, or nothing.
+linear : array_like, optional
+    Added to the objective as ``linear @ x``; of the shape of `x`."""
 
 COMMON_X = """\
 X : ndarray or scipy.sparse CSR matrix of shape (n_samples, n_features)
@@ -37,8 +43,8 @@ def _restored(cls, data, settings, attributes):
     """An objective from what a copy or a pickle holds."""
     objective = cls.__new__(cls)
     objective.__dict__.update(attributes)
-    X, labels, weights = data
-    objective._bind_data(_samples(_rebuilding.readable(X)), frozen(labels), frozen(weights), *settings)
+    X, *arrays = data
+    objective._bind_data(_samples(_rebuilding.readable(X)), [frozen(each) for each in arrays], *settings)
     return objective
 
 
@@ -56,14 +62,34 @@ def _samples(X):
     return samples
 
 
+class Weighting(NamedTuple):
+    """What was made of the sample weights.
+
+    Attributes
+    ----------
+    scale : str or None
+        What they were divided by.
+    unit : float
+        The same as a number.
+    total : float
+        Their sum as they were given.
+    """
+
+    scale: str | None
+    unit: float
+    total: float
+
+
 class Objective(finite_sum.FiniteSum):
     """Mean loss of a linear model over samples, with penalties: a function for `fastopt.minimize`.
 
     Base class of the losses in `fastopt.objectives`. With margins ``z = X @ w`` (plus the intercept) it is the mean
-    of ``sample_weight * loss(z, y)``, plus ``l2 / 2 * |w|**2 + l1 * |w|_1``.
+    of ``sample_weight * loss(z, y)``, plus ``l2 / 2 * |w|**2 + l1 * |w|_1 + linear @ x``.
     """
 
     loss = None
+    _own = ()  # names of the loss's own parameters
+    _takes_targets = True  # whether `y` may have several columns
     curvature = np.inf
     """Largest second derivative of the loss by a margin."""
 
@@ -80,22 +106,27 @@ class Objective(finite_sum.FiniteSum):
         l1: float = 0.0,
         fit_intercept: bool = False,
         sample_weight: ArrayLike | None = None,
+        weight_scale: str | None = "mean",
+        linear: ArrayLike | None = None,
     ) -> None:
         if self.loss is None:
             refuse_base_class(type(self).__name__, "a loss", "fastopt.objectives.Logistic")
         samples = _samples(X)
         n_samples, dtype = samples.own.shape[0], samples.own.dtype
-        labels, n_outputs = self._labels(validation.vector("y", y, n_samples))
-        weights = validation.weights(sample_weight, n_samples)
+        labels, n_outputs = self._labels(validation.labels(y, n_samples, self._takes_targets))
+        weights, unit, total = validation.weights(sample_weight, n_samples, weight_scale)
         penalties = validation.strength("l2", l2), validation.strength("l1", l1), flag("fit_intercept", fit_intercept)
-        labels, weights = (
-            frozen(validation.in_dtype(name, each, dtype)) for name, each in (("y", labels), ("sample_weight", weights))
-        )
-        self._bind_data(samples, labels, weights, n_outputs, penalties)
+        rows = samples.own.shape[1] + penalties[-1]
+        arrays = {"y": labels, "sample_weight": weights}
+        if linear is not None:
+            arrays["linear"] = validation.linear(linear, rows, n_outputs)
+        arrays = [frozen(validation.in_dtype(name, each, dtype)) for name, each in arrays.items()]
+        self._bind_data(samples, arrays, n_outputs, penalties)
+        self._weighting = Weighting(weight_scale, unit, total)
 
-    def _bind_data(self, samples, labels, weights, n_outputs, penalties):
-        """Bind the data for the C kernels."""
-        self._bind(samples, (self.loss, self._loss_parameter(), n_outputs), labels, weights, penalties)
+    def _bind_data(self, samples, arrays, n_outputs, penalties):
+        """Bind the data for the C kernels: samples, labels, weights and, if there is one, the linear part."""
+        self._bind(samples, (self.loss, self._loss_parameter(), n_outputs), arrays, penalties)
 
     def __reduce__(self):
         self._check_memory()
@@ -111,7 +142,11 @@ class Objective(finite_sum.FiniteSum):
 
     def _labels(self, y):
         """The labels in the form that the loss needs, and the number of outputs."""
-        return y, 1
+        return self._checked(y), 1 if y.ndim == 1 else y.shape[1]
+
+    def _checked(self, y):
+        """The labels of a loss of one margin, if it takes them."""
+        return y
 
     def _loss_parameter(self):
         """The loss's own parameter, 0 if it has none."""
@@ -120,7 +155,7 @@ class Objective(finite_sum.FiniteSum):
     def __call__(self, x: ArrayLike, idx: ArrayLike | None = None) -> float:
         """Return the value at x, over the samples `idx` if they are given."""
         w, index = self._parameters(x), self._index(idx)
-        return self._evaluate(w, index, False, _threads.resolve(None))[0] + self._penalty(w)
+        return self._evaluate(w, index, False, _threads.resolve(None))[0] + self._added_value(w)
 
     def gradient(self, x: ArrayLike, idx: ArrayLike | None = None) -> Array:
         """Return the gradient at x.
@@ -128,14 +163,16 @@ class Objective(finite_sum.FiniteSum):
         Parameters
         ----------
         x : array_like of shape (n_parameters,)
-            The parameters; converted to the dtype of `X`.
+            The parameters; converted to the dtype of `X`. With several outputs also the same as a matrix, of shape
+            (n_features, n_outputs), and one more row if there are intercepts.
         idx : array_like of int, optional
             Samples to take the mean over, repeats allowed; by default all.
 
         Returns
         -------
-        ndarray of shape (n_parameters,)
-            float32 for float32 `x`, else float64. Where an entry of `x` is 0, that of ``l1 * |w|_1`` counts as 0.
+        ndarray
+            Of the shape of `x`; float32 for float32 `x`, else float64. Where an entry of `x` is 0, that of
+            ``l1 * |w|_1`` counts as 0.
         """
         return self.value_and_gradient(x, idx)[1]
 
@@ -144,11 +181,28 @@ class Objective(finite_sum.FiniteSum):
         w, index = self._parameters(x), self._index(idx)
         value, gradient = self._evaluate(w, index, True, _threads.resolve(None))
         with np.errstate(over="ignore", invalid="ignore"):
-            self._add_penalty_gradient(w, gradient)
-            return value + self._penalty(w), gradient.astype(validation.result_dtype(x), copy=False)
+            self._add_to_gradient(w, gradient)
+            return value + self._added_value(w), self._like(x, gradient)
+
+    def sums(self, x: ArrayLike, idx: ArrayLike | None = None) -> tuple[float, Array]:
+        """Return the sum of ``sample_weight * loss`` over samples and its gradient at x; arguments as for `gradient`.
+
+        The weights are those that were given, whatever `weight_scale` says, or 1 if none were. Nothing is divided, and
+        neither penalties nor the linear part are in it: sums over parts of the samples, also those that other objects
+        hold, add up. With ``weight_scale="mean"``, the objective is ``sums(x)[0] / total_weight`` and these.
+        """
+        w, index = self._parameters(x), self._index(idx)
+        value, gradient = self._sum(w, index, True, _threads.resolve(None))
+        unit = self._weighting.unit
+        with np.errstate(over="ignore", invalid="ignore"):
+            return value * unit, self._like(x, gradient * unit)
+
+    def _like(self, x, gradient):
+        """A gradient in the shape of x, and in its dtype if that is one of ours."""
+        return gradient.astype(validation.result_dtype(x), copy=False).reshape(np.shape(x))
 
     def decision_function(self, x: ArrayLike, X: Samples = None) -> Array:
-        """Return the margins of the objective's samples or of those in `X`: shape (n,), for classes (n, n_outputs)."""
+        """Return the margins of the objective's samples or of those in `X`: shape (n,), of several outputs (n, k)."""
         X = self._own_samples() if X is None else validation.other_samples(X, self)
         w = self._parameters(x).reshape(-1, self.n_outputs)
         margins = np.asarray(X @ w[: self.n_features])
@@ -163,6 +217,21 @@ class Objective(finite_sum.FiniteSum):
             return np.inf
         return self.curvature * self._largest_norm(_threads.resolve(None)) + self.l2
 
+    @property
+    def weight_scale(self) -> str | None:
+        """What the sample weights were divided by."""
+        return self._known_weighting.scale
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the sample weights that were given; their number if none were."""
+        return self._known_weighting.total
+
+    @property
+    def _known_weighting(self):
+        self._check_initialised()
+        return self._weighting
+
     def _own_samples(self):
         self._check_memory()
         return self._samples.own
@@ -171,6 +240,10 @@ class Objective(finite_sum.FiniteSum):
         self._check_initialised()
         return validation.parameters(x, self)
 
+    def _is_matrix(self, shape):
+        """Whether this is the shape of the parameters of several outputs as a matrix, a column for each."""
+        return self.n_outputs > 1 and shape == (self.n_features + self.fit_intercept, self.n_outputs)
+
     def _index(self, idx):
         return None if idx is None else validation.sample_index(idx, self.n_samples)
 
@@ -178,16 +251,24 @@ class Objective(finite_sum.FiniteSum):
         """The entries of the parameters that are penalised: all but the intercepts."""
         return x[: self.n_features * self.n_outputs]
 
+    def _added_value(self, x):
+        """What is added to the mean loss: the penalties and the linear part."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            linear = 0.0 if self.linear is None else float(np.multiply(self.linear, x, dtype=np.float64).sum())
+            return self._penalty(x) + linear
+
     def _penalty(self, x):
         if self.l1 == 0 and self.l2 == 0:
             return 0.0
         w = self._penalised(x)
-        with np.errstate(over="ignore", invalid="ignore"):
-            squares = float(np.square(w, dtype=np.float64).sum())
-            return self.l2 / 2 * squares + self.l1 * float(np.abs(w).sum(dtype=np.float64))
+        squares = float(np.square(w, dtype=np.float64).sum())
+        return self.l2 / 2 * squares + self.l1 * float(np.abs(w).sum(dtype=np.float64))
 
-    def _add_penalty_gradient(self, x, gradient):
+    def _add_to_gradient(self, x, gradient):
+        """Add the gradient of what is added to the mean loss."""
         w, g = self._penalised(x), self._penalised(gradient)
+        if self.linear is not None:
+            gradient += self.linear
         if self.l2:
             g += self.l2 * w
         if self.l1:
@@ -196,6 +277,9 @@ class Objective(finite_sum.FiniteSum):
     def __repr__(self):
         shape = f"{self.n_samples:,} x {self.n_features:,}"
         kind = "dense" if isinstance(self._samples.own, np.ndarray) else "sparse"
-        changed = [f"{name}={getattr(self, name)!r}" for name in ("l2", "l1", "fit_intercept") if getattr(self, name)]
+        changed = [*self._own, *(name for name in ("l2", "l1", "fit_intercept") if getattr(self, name))]
+        changed += ["weight_scale"] if self.weight_scale is None else []
+        changed = [f"{name}={getattr(self, name)!r}" for name in changed]
+        changed += [] if self.linear is None else ["linear=..."]
         settings = f"({', '.join(changed)})" if changed else ""
         return f"<{type(self).__name__}{settings}: {shape} {self.dtype} samples, {kind}>"

@@ -18,7 +18,7 @@ class Huber(Objective):
     Parameters
     ----------
     <common X>
-    y : array_like of shape (n_samples,)
+    y : array_like of shape (n_samples,) or (n_samples, k)
         Finite real numbers.
     delta : float, default=1.0
         Where the loss turns from a square to a line, in (0, inf).
@@ -39,6 +39,7 @@ class Huber(Objective):
 
     loss = "huber"
     curvature = 1.0
+    _own = ("delta",)
 
     def __init__(
         self,
@@ -50,9 +51,12 @@ class Huber(Objective):
         l1: float = 0.0,
         fit_intercept: bool = False,
         sample_weight: ArrayLike | None = None,
+        weight_scale: str | None = "mean",
+        linear: ArrayLike | None = None,
     ) -> None:
         self._delta = real("delta", delta, "(0, inf)")
-        super().__init__(X, y, l2=l2, l1=l1, fit_intercept=fit_intercept, sample_weight=sample_weight)
+        common = {"l2": l2, "l1": l1, "fit_intercept": fit_intercept, "sample_weight": sample_weight}
+        super().__init__(X, y, **common, weight_scale=weight_scale, linear=linear)
 
     @property
     def delta(self) -> float:

@@ -13,7 +13,7 @@ class LeastSquares(Objective):
     Parameters
     ----------
     <common X>
-    y : array_like of shape (n_samples,)
+    y : array_like of shape (n_samples,) or (n_samples, k)
         Finite real numbers.
     <common parameters>
 

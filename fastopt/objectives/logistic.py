@@ -14,7 +14,7 @@ class Logistic(Objective):
     Parameters
     ----------
     <common X>
-    y : array_like of shape (n_samples,)
+    y : array_like of shape (n_samples,) or (n_samples, k)
         Labels in {-1, 1}, or in {0, 1}, which stands for the same. Of two others, such as words,
         ``np.unique(y, return_inverse=True)[1]`` makes these.
     <common parameters>
@@ -40,5 +40,5 @@ class Logistic(Objective):
     loss = "logistic"
     curvature = 0.25
 
-    def _labels(self, y):
-        return validation.binary_labels(y), 1
+    def _checked(self, y):
+        return validation.binary_labels(y)

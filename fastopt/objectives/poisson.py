@@ -14,7 +14,7 @@ class Poisson(Objective):
     Parameters
     ----------
     <common X>
-    y : array_like of shape (n_samples,)
+    y : array_like of shape (n_samples,) or (n_samples, k)
         At least 0.
     <common parameters>
 
@@ -35,5 +35,5 @@ class Poisson(Objective):
 
     loss = "poisson"
 
-    def _labels(self, y):
-        return validation.counts(y), 1
+    def _checked(self, y):
+        return validation.counts(y)

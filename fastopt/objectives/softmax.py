@@ -42,6 +42,7 @@ class Softmax(Objective):
 
     loss = "softmax"
     curvature = 0.5
+    _takes_targets = False
 
     def __init__(
         self,
@@ -53,9 +54,12 @@ class Softmax(Objective):
         l1: float = 0.0,
         fit_intercept: bool = False,
         sample_weight: ArrayLike | None = None,
+        weight_scale: str | None = "mean",
+        linear: ArrayLike | None = None,
     ) -> None:
         self._known_n_classes = None if n_classes is None else integer("n_classes", n_classes, 2)
-        super().__init__(X, y, l2=l2, l1=l1, fit_intercept=fit_intercept, sample_weight=sample_weight)
+        common = {"l2": l2, "l1": l1, "fit_intercept": fit_intercept, "sample_weight": sample_weight}
+        super().__init__(X, y, **common, weight_scale=weight_scale, linear=linear)
 
     @property
     def n_classes(self) -> int:

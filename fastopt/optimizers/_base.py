@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,16 @@ from .. import _core, _rebuilding, _threads, _validation
 from .._docstrings import insert_common
 from .._memory import base_view
 from .._types import Structure
+from . import _groups as grouping
+from ._groups import Groups
 from ._hyperparameters import Choice, Count, Flag, KnownAttributes, Real, ThreadCount, declare
 from ._state import allocate
 from ._storage import STATE_DTYPES, check_storages, decoded, state_note, stored_alike
 
 STATE_FORMAT = 1
+
+# Hyper-parameters that a state dictionary has elsewhere, or not.
+SAVED_APART = ("learning_rate", "num_threads", "groups")
 
 COMMON_PARAMETERS = """\
 weight_decay : float, default={weight_decay}
@@ -38,7 +44,10 @@ state_dtype : {{None, "float32", "bfloat16", "log8"}}
 state_seed : int, default=0
     Seed of the rounding of such state, in [0, 2**63).
 num_threads : int, optional
-    Most threads to use; by default what `fastopt.get_num_threads` says. Results do not depend on it."""
+    Most threads to use; by default what `fastopt.get_num_threads` says. Results do not depend on it.
+groups : dict, optional
+    Other numbers for some of several arrays: ``{{key: {{"weight_decay": 0.0}}}}``, by their keys in a dict or indices
+{own_numbers}"""
 
 
 # How "lazy" and "exact" compare, by what the rule does where the gradient is zero.
@@ -67,15 +76,28 @@ def sparse_note(rule, values):
     return note
 
 
+def own_numbers_note(cls):
+    """What a docstring says about the numbers that arrays may have for themselves."""
+    own = [f"`{name}`" for name, each in cls._declared.items() if each.is_number and not each.joint]
+    text = (
+        f"in a list, any of {', '.join(own[:-1])} and {own[-1]}. ``opt.groups[key].weight_decay = 0.0`` sets one later."
+    )
+    return textwrap.fill(text, 112, initial_indent="    ", subsequent_indent="    ")
+
+
 SMALL_DECAY = "\n    In float32 what is too small for one step is added up and takes effect in later ones."
 
 
 def common_parameters(cls):
     """What the docstring of a class says about the hyper-parameters that every optimizer has."""
     defaults = {name: each.default for name, each in cls._declared.items()}
-    notes = {"sparse": sparse_note(cls.rule, defaults), "coupled_decay": cls._coupled_decay}
-    notes["state_dtype"] = state_note(cls.rule)
-    notes["decoupled_decay"] = f"{cls._decoupled_decay}{SMALL_DECAY}"
+    notes = {
+        "sparse": sparse_note(cls.rule, defaults),
+        "coupled_decay": cls._coupled_decay,
+        "decoupled_decay": f"{cls._decoupled_decay}{SMALL_DECAY}",
+        "state_dtype": state_note(cls.rule),
+        "own_numbers": own_numbers_note(cls),
+    }
     if cls._no_decoupled_decay is not None:
         notes["decoupled_decay"] = f"Must be False for {cls.__name__}, {cls._no_decoupled_decay[0]}."
     return COMMON_PARAMETERS.format(**defaults | notes)
@@ -107,12 +129,13 @@ class Optimizer(KnownAttributes, _core.Engine):
     decoupled_weight_decay = Flag(False, keyword_only=True)
     maximize = Flag(False, keyword_only=True)
     clip_value = Real(None, "(0, inf)", keyword_only=True)
-    clip_norm = Real(None, "(0, inf)", keyword_only=True)
+    clip_norm = Real(None, "(0, inf)", keyword_only=True, joint=True)
     nonfinite = Choice("propagate", "skip", "raise", keyword_only=True)
     sparse = Choice("lazy", "exact", keyword_only=True)
     state_dtype = Choice(None, *STATE_DTYPES, keyword_only=True)
-    state_seed = Count(0, 0, 2**63 - 1, keyword_only=True)
+    state_seed = Count(0, 0, 2**63 - 1, keyword_only=True, joint=True)
     num_threads = ThreadCount(None, keyword_only=True)
+    groups = Groups()
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -124,6 +147,7 @@ class Optimizer(KnownAttributes, _core.Engine):
             _validation.optimizers.refuse_base_class(type(self).__name__)
         values = self._validated(args, hyperparameters)
         arrays, keys = _validation.parameters.flat_parameters(params, type(self).__name__)
+        values["groups"] = grouping.checked(type(self), values, keys)
         if _core.takes_matrices(self.rule):
             from .. import _blas  # noqa: F401 - here, as it brings scipy.linalg with it
 
@@ -131,14 +155,14 @@ class Optimizer(KnownAttributes, _core.Engine):
         check_storages(self, arrays, keys, values)
         storages = _core.slot_storages(self.rule, values)
         slots = allocate([base_view(array) for array in arrays], _core.slot_shapes(self.rule, values), storages)
-        self._bind(self.rule, arrays, keys, slots, values)
+        self._bind(self.rule, arrays, keys, slots, values, grouping.own_of_arrays(values, keys))
         self._values = values
         if not all(_core.rule_slots(self.rule, values).values()):
             self._initialise()
 
     @classmethod
     def _validated(cls, args, hyperparameters):
-        """Hyper-parameters of a call, complete and checked, by name."""
+        """Hyper-parameters of a call, complete and checked, by name; but for `groups`, which need the parameters."""
         for name in hyperparameters:
             if name not in cls._declared:
                 _validation.optimizers.refuse_unknown_argument(cls.__name__, name, [*cls._declared])
@@ -148,6 +172,17 @@ class Optimizer(KnownAttributes, _core.Engine):
         values = {name: each.check(given.get(name, each.default)) for name, each in cls._declared.items()}
         cls._check_together(values)
         return values
+
+    def _assign(self, declared, value):
+        """Set a hyper-parameter from the next step on, or say why that cannot be."""
+        if declared.is_number:
+            grouping.assign(self, declared, value)
+        else:
+            self._refuse_assignment(declared.name, value)
+
+    def _refuse_assignment(self, name, value):
+        new = None if self._state_fits(name, value) else f"{type(self).__name__}(params, {name}={value!r})"
+        _validation.optimizers.refuse_assignment(name, new)
 
     def _state_fits(self, name, value):
         """Whether the state could be gone on with if a hyper-parameter had another value; so if it can have no such."""
@@ -174,16 +209,21 @@ class Optimizer(KnownAttributes, _core.Engine):
     def _check_combination(values):
         """Raise for combinations of hyper-parameters that are the subclass's own."""
 
-    def _rate_at(self, t):
+    def _rate_at(self, schedule, t):
         """The scheduled learning rate of the step that follows t completed ones."""
-        declared = self._declared["learning_rate"]
-        return _validation.optimizers.scheduled_rate(self._values["learning_rate"](t), declared.interval, t)
+        return _validation.optimizers.scheduled_rate(schedule(t), self._declared["learning_rate"].interval, t)
 
     def _rates_from(self, t, n):
         """The scheduled learning rates of n steps, the first of which follows t completed ones."""
         schedule, interval = self._values["learning_rate"], self._declared["learning_rate"].interval
         rates = [schedule(t + k) for k in range(n)]  # a list: a generator would change StopIteration
         return _validation.optimizers.scheduled_rates(rates, interval, t)
+
+    @property
+    def _rates(self):
+        """The learning rates of all arrays, each once."""
+        rates = [self._values["learning_rate"], *(each["learning_rate"] for each in self._values_of_arrays())]
+        return [*{id(rate): rate for rate in rates}.values()]
 
     @property
     def _uses_value(self):
@@ -237,12 +277,20 @@ class Optimizer(KnownAttributes, _core.Engine):
         with self._claim("solution()"):
             self._check_params()
             self._flush_claimed()
-            slots = self._slots_by_name()
-            per_array = [{name: arrays[k] for name, arrays in slots.items()} for k in range(len(self._flat_params))]
-            return self._structured(tuple(map(self._read_off, self._flat_params, per_array)))
+            parts = zip(self._flat_params, self._state_of_arrays(), self._values_of_arrays(), strict=True)
+            return self._structured(tuple([self._read_off(*part) for part in parts]))
 
-    def _read_off(self, param, state):
-        """What to use after training in the place of one parameter with its state; a new array."""
+    def _state_of_arrays(self):
+        """Per array, its state by slot name."""
+        slots = self._slots_by_name()
+        return [{name: arrays[k] for name, arrays in slots.items()} for k in range(len(self._flat_params))]
+
+    def _values_of_arrays(self):
+        """Per array, its hyper-parameters by name."""
+        return [self._values | own for own in grouping.own_of_arrays(self._values, self._keys)]
+
+    def _read_off(self, param, state, values):
+        """What to use after training in the place of one parameter with its state and hyper-parameters; a new array."""
         return np.array(param)
 
     @property
@@ -257,17 +305,14 @@ class Optimizer(KnownAttributes, _core.Engine):
 
     def _snapshot(self):
         """The state dictionary with the state arrays themselves in it, not copies."""
-        rate = self._values["learning_rate"]
         return {
             "format": STATE_FORMAT,
             "optimizer": type(self).__name__,
             "step_count": self.step_count,
             "skipped_steps": self.skipped_steps,
-            "learning_rate": None if callable(rate) else rate,
-            "schedule": rate.state_dict() if hasattr(rate, "state_dict") else None,
-            "hyperparameters": {
-                name: value for name, value in self._values.items() if name not in ("learning_rate", "num_threads")
-            },
+            **grouping.saved_rate(self._values["learning_rate"]),
+            "hyperparameters": {name: value for name, value in self._values.items() if name not in SAVED_APART},
+            "groups": grouping.snapshot(self),
             "carry": self._carry,
             "last_steps": list(self._last_steps),
             "state": {name: list(arrays) for name, arrays in self._slots_by_name().items()},
@@ -319,17 +364,19 @@ class Optimizer(KnownAttributes, _core.Engine):
         own, state_dict = self._snapshot(), stored_alike(self, _validation.state_dicts.plain(state_dict))
         _validation.state_dicts.check_entries(state_dict, own)
         _validation.state_dicts.learning_rate_state(state_dict, own, self._declared["learning_rate"])
+        n = len(self._flat_params)
+        _validation.state_dicts.groups(state_dict["groups"], own, 0 if self._keys is None else n)
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
         values = self._validated((), kept | state_dict["hyperparameters"])
         _validation.state_dicts.same_slots(_core.rule_slots(self.rule, values), own["state"])
-        schedule = None
         if state_dict["learning_rate"] is not None:
             values["learning_rate"] = float(state_dict["learning_rate"])
-        elif state_dict["schedule"] is not None:
-            schedule = values["learning_rate"]
+        values["groups"] = grouping.loaded(type(self), values, state_dict["groups"], self._values, self._keys)
         for name, arrays in own["state"].items():
             copies = (*copies, *zip(arrays, state_dict["state"][name], strict=True))
-        self._take_over(values, copies, dict(state_dict), state_dict["last_steps"], schedule)
+        saved = state_dict | {"carry_of_arrays": grouping.carry_of_arrays(state_dict, n)}
+        schedules = grouping.loaded_schedules(values, state_dict, self._keys)
+        self._take_over(values, grouping.own_of_arrays(values, self._keys), copies, saved, schedules)
 
     def __reduce__(self):
         with self._claim("__reduce__()"):
@@ -348,8 +395,10 @@ class Optimizer(KnownAttributes, _core.Engine):
         changed = [
             f"{name}={value!r}"
             for name, value in self._values.items()
-            if name == "learning_rate" or value != self._declared[name].default
+            if name == "learning_rate" or (name != "groups" and value != self._declared[name].default)
         ]
+        if self._values["groups"]:
+            changed.append(f"groups={self.groups!r}")
         count = f"{len(arrays)} array{'s' if len(arrays) > 1 else ''}"
         return (
             f"<{type(self).__name__}({', '.join(changed)}): {size:,} {dtypes} parameters in {count}, "

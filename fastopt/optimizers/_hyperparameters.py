@@ -1,7 +1,7 @@
 """Declarations of hyper-parameters: default, range and place in the signature, each stated once.
 
 A class body lists its hyper-parameters as these descriptors. `declare` makes the signature from them; `Optimizer` the
-validation, the read-only attributes, the repr and the state dictionary.
+validation, the attributes, of which numbers can be set, the repr and the state dictionary.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _is_ours(cls):
 
 
 class Hyperparameter:
-    """A named value of an optimizer, fixed at construction.
+    """A named value of an optimizer.
 
     Parameters
     ----------
@@ -63,7 +63,18 @@ class Hyperparameter:
         Default in the signature.
     keyword_only : bool
         Whether it must be named in calls.
+
+    Attributes
+    ----------
+    is_number : bool
+        Whether it can be set between steps, and be another one for some arrays.
+    joint : bool
+        Whether such a number belongs to all arrays together, and is none of some arrays alone.
+    initial : bool
+        Whether such a number only says what the state begins with, so that setting it later would do nothing.
     """
+
+    is_number = joint = initial = False
 
     def __init__(self, default, *, keyword_only=False):
         self.default = default
@@ -76,64 +87,67 @@ class Hyperparameter:
         return self if instance is None else instance._values[self.name]
 
     def __set__(self, instance: Any, value: Any) -> None:
-        fits = instance._state_fits(self.name, value)
-        new = None if fits else f"{type(instance).__name__}(params, {self.name}={value!r})"
-        _validation.optimizers.refuse_assignment(self.name, new)
+        instance._assign(self, value)
 
     def parameter(self):
         """Its place in a signature."""
         kind = inspect.Parameter.KEYWORD_ONLY if self.keyword_only else inspect.Parameter.POSITIONAL_OR_KEYWORD
         return inspect.Parameter(self.name, kind, default=self.default)
 
-    def check(self, value):
-        """Return the value in its proper type, or raise."""
+    def check(self, value, name=None):
+        """Return the value in its proper type, or raise; messages have the name, by default that of the declaration."""
         raise NotImplementedError
 
 
-class Real(Hyperparameter):
+class Number(Hyperparameter):
+    """A number, which can be set between steps; see `Hyperparameter` for `joint` and `initial`."""
+
+    is_number = True
+
+    def __init__(self, default, *, keyword_only=False, joint=False, initial=False):
+        super().__init__(default, keyword_only=keyword_only)
+        self.joint, self.initial = joint, initial
+
+
+class Real(Number):
     """A real number in an interval such as "[0, 1)"; None is allowed if it is the default."""
 
-    def __init__(self, default, interval, *, keyword_only=False):
-        super().__init__(default, keyword_only=keyword_only)
+    def __init__(self, default, interval, **kind):
+        super().__init__(default, **kind)
         self.interval = interval
 
-    def check(self, value):
+    def check(self, value, name=None):
         if value is None and self.default is None:
             return None
-        return _validation.scalars.real(self.name, value, self.interval)
+        return _validation.scalars.real(name or self.name, value, self.interval)
 
 
 class LearningRate(Real):
-    """The learning rate: a number or a callable t -> number; the one value that can be set later."""
+    """The learning rate: a number or a callable t -> number."""
 
-    def __init__(self, default, interval="[0, inf)"):
-        super().__init__(default, interval)
+    def __init__(self, default, interval="[0, inf)", **kind):
+        super().__init__(default, interval, **kind)
 
-    def __set__(self, instance: Any, value: Any) -> None:
-        value = self.check(value)
-        instance._values[self.name] = value
-        instance._set_rate(value)
-
-    def check(self, value):
-        return _validation.optimizers.learning_rate(value, self.interval)
+    def check(self, value, name=None):
+        return _validation.optimizers.learning_rate(value, self.interval, name or self.name)
 
 
 class Flag(Hyperparameter):
     """True or False."""
 
-    def check(self, value):
-        return _validation.scalars.flag(self.name, value)
+    def check(self, value, name=None):
+        return _validation.scalars.flag(name or self.name, value)
 
 
-class Count(Hyperparameter):
+class Count(Number):
     """An integer from `minimum` to `maximum`."""
 
-    def __init__(self, default, minimum, maximum, *, keyword_only=False):
-        super().__init__(default, keyword_only=keyword_only)
+    def __init__(self, default, minimum, maximum, **kind):
+        super().__init__(default, **kind)
         self.minimum, self.maximum = minimum, maximum
 
-    def check(self, value):
-        return _validation.scalars.count(self.name, value, self.minimum, self.maximum)
+    def check(self, value, name=None):
+        return _validation.scalars.count(name or self.name, value, self.minimum, self.maximum)
 
 
 class Choice(Hyperparameter):
@@ -143,14 +157,17 @@ class Choice(Hyperparameter):
         super().__init__(allowed[0], keyword_only=keyword_only)
         self.allowed = allowed
 
-    def check(self, value):
+    def check(self, value, name=None):
         if value is None and self.default is None:
             return None
-        return _validation.scalars.choice(self.name, value, self.allowed)
+        return _validation.scalars.choice(name or self.name, value, self.allowed)
 
 
-class ThreadCount(Hyperparameter):
+class ThreadCount(Number):
     """A positive number of threads, or None."""
 
-    def check(self, value):
+    def __init__(self, default, *, keyword_only=False):
+        super().__init__(default, keyword_only=keyword_only, joint=True)
+
+    def check(self, value, name=None):
         return _validation.machine.num_threads(value)

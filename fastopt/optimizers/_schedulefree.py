@@ -8,10 +8,10 @@ from ._base import Optimizer
 class ScheduleFree(Optimizer):
     """Base of the rules whose parameters are y = beta_1 x + (1 - beta_1) z, with the average x to be read off."""
 
-    def _read_off(self, param, state):
+    def _read_off(self, param, state, values):
         with np.errstate(all="ignore"):  # of parameters that have overflowed
             x = np.subtract(param, state["z"], out=np.empty_like(param))  # an array of no dimension stays one
-            x /= self.beta_1
+            x /= values["beta_1"]
             x += state["z"]
         return x
 
@@ -20,11 +20,16 @@ class ScheduleFree(Optimizer):
 
         An average of points inside the bounds is inside, to rounding; a state that was loaded need not be.
         """
-        averaged = self._carry["averaged"]
-        share = 1.0 / averaged if averaged > 0 else 0.0
-        zs = self._slots_by_name()["z"]
-        for y, z, projection in zip(self._flat_params, zs, projections, strict=True):
-            x = self._read_off(y, {"z": z})
+        parts = (
+            self._flat_params,
+            self._state_of_arrays(),
+            self._values_of_arrays(),
+            self._carry_of_arrays,
+            projections,
+        )
+        for y, state, values, carry, projection in zip(*parts, strict=True):
+            x, z, beta_1 = self._read_off(y, state, values), state["z"], values["beta_1"]
+            share = 1.0 / carry["averaged"] if carry["averaged"] > 0 else 0.0
             inside = z.copy()
             projection.project(inside)
             with np.errstate(all="ignore"):
@@ -32,6 +37,6 @@ class ScheduleFree(Optimizer):
                 of_average = share * moved
                 averaged_inside = np.add(x, of_average, out=np.empty_like(x))
                 projection.project(averaged_inside)
-                y += self.beta_1 * (averaged_inside - x) + (1.0 - self.beta_1) * moved
+                y += beta_1 * (averaged_inside - x) + (1.0 - beta_1) * moved
             z[...] = inside
             projection.project(y)

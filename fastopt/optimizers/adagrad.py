@@ -48,6 +48,6 @@ class Adagrad(Optimizer):
     rule = "adagrad"
     _penalty = "flow"
     learning_rate = LearningRate(0.01)
-    initial_accumulator_value = Real(0.1, "[0, inf)")
+    initial_accumulator_value = Real(0.1, "[0, inf)", initial=True)
     epsilon = Real(1e-7, "[0, inf)")
     epsilon_root = Real(0.0, "[0, inf)")

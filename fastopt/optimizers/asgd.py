@@ -55,7 +55,7 @@ class ASGD(Optimizer):
     alpha = Real(0.75, "[0, inf)")
     t0 = Real(1e6, "[0, inf)")
 
-    def _read_off(self, param, state):
+    def _read_off(self, param, state, values):
         return np.array(state["average"])
 
     def _project(self, projections):

@@ -60,4 +60,4 @@ class COCOB(Optimizer):
     _no_decoupled_decay = ("whose parameters are recomputed from its state", "use `weight_decay` alone")
     learning_rate = LearningRate(1.0)
     alpha = Real(100.0, "[0, inf)")
-    epsilon = Real(1e-8, "[0, inf)")
+    epsilon = Real(1e-8, "[0, inf)", initial=True)

@@ -66,13 +66,13 @@ class DoG(Optimizer):
 
     rule = "dog"
     learning_rate = LearningRate(1.0)
-    reps_rel = Real(1e-6, "(0, inf)")
+    reps_rel = Real(1e-6, "(0, inf)", initial=True)
     epsilon = Real(1e-8, "(0, inf)")
     layerwise = Flag(False)
     averaging = Flag(True)
     gamma = Real(8.0, "[0, inf)")
 
-    def _read_off(self, param, state):
+    def _read_off(self, param, state, values):
         """What to use after training in the place of one parameter with its state; a new array."""
         return np.array(state["average"] if self.averaging else param)
 

@@ -64,7 +64,7 @@ class FTRL(Optimizer):
     _no_decoupled_decay = ("whose parameters are recomputed from its state", "use `l2`")
     _penalty = "closed_form"
     learning_rate = LearningRate(0.001, "(0, inf)")
-    initial_accumulator_value = Real(0.1, "[0, inf)")
+    initial_accumulator_value = Real(0.1, "[0, inf)", initial=True)
     l1 = Real(0.0, "[0, inf)")
     l2 = Real(0.0, "[0, inf)")
     beta = Real(0.0, "[0, inf)")

@@ -60,5 +60,5 @@ class MoMo(Optimizer):
     _coupled_decay = "the parameter is divided by\n    ``1 + learning_rate * weight_decay``, as in the formula."
     _no_decoupled_decay = ("whose weight decay is a step of its own", "use `weight_decay` alone")
     learning_rate = LearningRate(1.0)
-    beta = Real(0.9, "[0, 1)")
-    lower_bound = Real(0.0, "(-inf, inf)")
+    beta = Real(0.9, "[0, 1)", joint=True)
+    lower_bound = Real(0.0, "(-inf, inf)", joint=True)

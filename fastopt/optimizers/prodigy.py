@@ -77,14 +77,14 @@ class Prodigy(Optimizer):
 
     rule = "prodigy"
     _decoupled_decay = r"Multiply the parameter by :math:`1 - \eta_t \cdot` `weight_decay` before the update instead."
-    learning_rate = LearningRate(1.0)
-    beta_1 = Real(0.9, "[0, 1)")
-    beta_2 = Real(0.999, "[0, 1)")
-    beta_3 = Real(None, "[0, 1)")
+    learning_rate = LearningRate(1.0, joint=True)
+    beta_1 = Real(0.9, "[0, 1)", joint=True)
+    beta_2 = Real(0.999, "[0, 1)", joint=True)
+    beta_3 = Real(None, "[0, 1)", joint=True)
     epsilon = Real(1e-8, "[0, inf)")
-    d0 = Real(1e-6, "(0, inf)")
-    d_coef = Real(1.0, "(0, inf)")
-    growth_rate = Real(float("inf"), "[1, inf]")
+    d0 = Real(1e-6, "(0, inf)", joint=True, initial=True)
+    d_coef = Real(1.0, "(0, inf)", joint=True)
+    growth_rate = Real(float("inf"), "[1, inf]", joint=True)
     use_bias_correction = Flag(False)
     safeguard_warmup = Flag(False)
     decoupled_weight_decay = Flag(True, keyword_only=True)

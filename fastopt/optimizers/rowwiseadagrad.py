@@ -52,5 +52,5 @@ class RowwiseAdagrad(Optimizer):
 
     rule = "rowwiseadagrad"
     learning_rate = LearningRate(0.01)
-    initial_accumulator_value = Real(0.0, "[0, inf)")
+    initial_accumulator_value = Real(0.0, "[0, inf)", initial=True)
     epsilon = Real(1e-8, "[0, inf)")

@@ -56,5 +56,5 @@ class Yogi(Optimizer):
     beta_1 = Real(0.9, "[0, 1)")
     beta_2 = Real(0.999, "[0, 1)")
     epsilon = Real(1e-3, "[0, inf)")
-    initial_accumulator_value = Real(1e-6, "[0, inf)")
+    initial_accumulator_value = Real(1e-6, "[0, inf)", initial=True)
     bias_correction = Flag(False)

@@ -291,7 +291,7 @@ def test_changed_entries_name_file_and_field(path):
         ("keys", ["a", "a"], "`result['keys']` must be a list of different strings and integers, got ['a', 'a']"),
         ("x", [np.ones(2)], "`result['x'][0]` must be a float64 array of shape (3,), got float64 (2,)"),
         ("params", [np.ones(3, int)], "`result['params'][0]` must be a float32 or float64 array, got array([1, 1, 1])"),
-        ("jac", [{"kind": "csr"}], "`result['jac'][0]['kind']` must be one of dense, rows, sparse, got 'csr'"),
+        ("jac", [{"kind": "csr"}], "`result['jac'][0]['kind']` must be one of dense, rows, sparse, none, got 'csr'"),
         ("history", {}, "`result['history']` must have the entries"),
         ("schedule", {"class": "eval", "parameters": {}}, "`result['schedule']['class']` must be one of 'constant', "),
         ("schedule", {"class": "constant", "parameters": {}}, "must have the entries ['lr'"),

@@ -90,7 +90,13 @@ LOSSES = {
     "Hinge": lambda rng, n: rng.choice([-1.0, 1.0], n),
     "SquaredHinge": lambda rng, n: rng.choice([-1.0, 1.0], n),
     "Huber": lambda rng, n: rng.choice([-1.0, 1.0], n),
+    "ModifiedHuber": lambda rng, n: rng.choice([-1.0, 1.0], n),
+    "EpsilonInsensitive": lambda rng, n: rng.choice([-1.0, 1.0], n),
+    "SquaredEpsilonInsensitive": lambda rng, n: rng.choice([-1.0, 1.0], n),
+    "Quantile": lambda rng, n: rng.choice([-1.0, 1.0], n),
     "Poisson": lambda rng, n: rng.integers(0, 5, n).astype(float),
+    "Gamma": lambda rng, n: rng.uniform(0.5, 2.0, n),
+    "Tweedie": lambda rng, n: rng.integers(0, 5, n).astype(float),
     "Softmax": lambda rng, n: np.arange(n) % 3,
 }
 

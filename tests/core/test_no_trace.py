@@ -23,6 +23,7 @@ MODES = ["lazy", "exact"]
 REFUSALS = STEPS | CALLS
 MODULES = (
     _validation.gradients,
+    _validation.groups,
     _validation.optimizers,
     _validation.parameters,
     _validation.scalars,
@@ -94,7 +95,7 @@ def refuse(refusal, opt, at, folder):
     """The exception of a call, which must be refused."""
     try:
         refusal.call(opt, at, folder)
-    except (TypeError, ValueError, IndexError, AttributeError, RuntimeError, FloatingPointError, OSError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, FloatingPointError, OSError) as error:
         return error
     pytest.fail("was not refused")
 

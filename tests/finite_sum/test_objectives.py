@@ -32,7 +32,7 @@ EVERY_LOSS = pytest.mark.parametrize("loss", LOSSES)
 EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES)
 EVERY_LAYOUT = pytest.mark.parametrize("layout", LAYOUTS)
 WITH_INTERCEPT = pytest.mark.parametrize("fit_intercept", [False, True], ids=["", "intercept"])
-BINARY = ["logistic", "hinge", "squared_hinge"]
+BINARY = ["logistic", "hinge", "squared_hinge", "modified_huber"]
 SMOOTH = [name for name, case in LOSSES.items() if np.isfinite(case.curvature)]
 
 
@@ -145,7 +145,7 @@ def test_penalties_leave_the_intercept_alone(loss):
     case = LOSSES[loss]
     X, y = make_data(loss, 20, 5, "float64", "dense", seed=7)
     x = make_parameters(case, 5, "float64", True, seed=7)
-    x[-case.n_outputs :] = 5.0
+    x[-case.n_outputs :] = 2.0
     w = x[: -case.n_outputs]
     assert (w == 0).any()
     plain = make_objective(case, X, y, fit_intercept=True)
@@ -390,15 +390,24 @@ def test_nan_in_parameters_is_passed_on(loss):
 
 MARGINS = [0.0, 1e-8, 0.5, 1.0, 2.0, 10.0, 30.0, 40.0, 88.0, 89.0, 104.0, 500.0, 700.0, 750.0, 1000.0, 1e4]
 MARGINS = np.array([-z for z in MARGINS] + MARGINS)
-LABELS = {"poisson": [0, 3, 7], "least_squares": [-2, 0, 0.5], "huber": [-2, 0, 0.5], "huber_narrow": [0]}
+LABELS = {
+    **{name: [-2, 0, 0.5] for name in ("least_squares", "huber", "quantile", "epsilon_insensitive")},
+    "squared_epsilon_insensitive": [-2, 0],
+    "huber_narrow": [0],
+    "poisson": [0, 3, 7],
+    "gamma": [0.5, 3],
+    "tweedie": [0, 0.5, 3],
+    "tweedie_normal": [-2, 0, 3],
+    "tweedie_inverse_gaussian": [0.5, 3],
+}
 
 
 @pytest.mark.parametrize("layout", ["dense", "csr32"])
 @EVERY_DTYPE
-@pytest.mark.parametrize("loss", [name for name, case in LOSSES.items() if case.n_outputs == 1])
+@pytest.mark.parametrize("loss", [*(name for name, case in LOSSES.items() if case.n_outputs == 1), "tweedie_normal"])
 def test_margins_of_any_size(loss, dtype, layout):
     """Sample by sample: no overflow where there is none in the result, and the exact limits."""
-    case, X = LOSSES[loss], MARGINS.astype(dtype)[:, None]
+    case, X = LOSSES.get(loss, finite_sums.TWEEDIE_NORMAL), MARGINS.astype(dtype)[:, None]
     for label in LABELS.get(loss, [-1, 1]):
         y = np.full(len(X), label)
         objective = make_objective(case, finite_sums.as_layout(X, layout), y)
@@ -968,6 +977,105 @@ def test_values_of_metrics(layout):
         metrics.mean_poisson_deviance(counts, np.exp(z), sample_weight=weight) / 2,
         rtol=1e-9,
     )
+
+
+@pytest.mark.parametrize("power", [-1.0, 0.0, 1.0, 1.5, 1.9, 2.0, 2.5, 3.0])
+def test_values_of_deviances(power):
+    """Half of scikit-learn's, up to what does not depend on the parameters; Poisson and Gamma are of these."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    X, y = standardised("load_diabetes")
+    y, weight, rng = y / 100, make_weights(len(y), 33), np.random.default_rng(33)
+    points = 0.1 * rng.standard_normal((2, X.shape[1]))
+
+    def half_deviance(x):
+        return metrics.mean_tweedie_deviance(y, np.exp(X @ x), sample_weight=weight, power=power) / 2
+
+    same = {1.0: objectives.Poisson, 2.0: objectives.Gamma}.get(power)
+    for make in [lambda: objectives.Tweedie(X, y, power=power, sample_weight=weight)] + (
+        [lambda: same(X, y, sample_weight=weight)] if same else []
+    ):
+        first, second = (make()(x) for x in points)
+        expected = half_deviance(points[0]) - half_deviance(points[1])
+        np.testing.assert_allclose(first - second, expected, rtol=1e-10, atol=1e-13)
+
+
+def test_poisson_and_gamma_are_tweedie():
+    X, y = standardised("load_diabetes")
+    x = 0.1 * np.random.default_rng(34).standard_normal(X.shape[1])
+    for power, cls in ((1.0, objectives.Poisson), (2.0, objectives.Gamma)):
+        value, gradient = objectives.Tweedie(X, y, power=power).value_and_gradient(x)
+        np.testing.assert_allclose(value, cls(X, y)(x), rtol=1e-14)
+        np.testing.assert_allclose(gradient, cls(X, y).gradient(x), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("layout", ["dense", "csr32"])
+def test_gamma_regressor(layout):
+    X, y = standardised("load_diabetes")
+    model = in_sklearn("linear_model", "GammaRegressor", alpha=0.1, solver="newton-cholesky", tol=1e-10).fit(X, y)
+    objective = objectives.Gamma(finite_sums.as_layout(X, layout), y, l2=0.1, fit_intercept=True)
+    np.testing.assert_allclose(best(objective).x, coefficients(model), atol=1e-6)
+
+
+@pytest.mark.parametrize("power", [1.5, 3.0])
+def test_tweedie_regressor(power):
+    X, y = standardised("load_diabetes")
+    y = y / 100
+    model = in_sklearn(
+        "linear_model", "TweedieRegressor", power=power, alpha=0.1, link="log", solver="newton-cholesky", tol=1e-10
+    ).fit(X, y)
+    objective = objectives.Tweedie(X, y, power=power, l2=0.1, fit_intercept=True)
+    np.testing.assert_allclose(best(objective).x, coefficients(model), atol=1e-6)
+
+
+def test_squared_epsilon_insensitive_of_linear_svr():
+    X, y = standardised("load_diabetes")
+    l2, y = 0.1, (y - y.mean()) / y.std()
+    model = in_sklearn(
+        "svm", "LinearSVR", C=1 / (l2 * len(y)), epsilon=0.3, loss="squared_epsilon_insensitive", dual=False,
+        fit_intercept=False, tol=1e-10, max_iter=100_000,
+    ).fit(X, y)  # fmt: skip
+    objective = objectives.SquaredEpsilonInsensitive(X, y, epsilon=0.3, l2=l2)
+    np.testing.assert_allclose(best(objective).x, coefficients(model), atol=1e-5)
+
+
+@pytest.mark.parametrize("q", [0.1, 0.5, 0.8])
+def test_quantile_regressor(q):
+    """Its solution, of a linear program, is a minimum: no step from it leads below."""
+    X, y = standardised("load_diabetes")
+    model = in_sklearn("linear_model", "QuantileRegressor", quantile=q, alpha=0.5).fit(X, y)
+    objective = objectives.Quantile(X, y, q=q, l1=0.5, fit_intercept=True)
+    x, rng = coefficients(model), np.random.default_rng(35)
+    metrics = pytest.importorskip("sklearn.metrics")
+    loss = metrics.mean_pinball_loss(y, model.predict(X), alpha=q)
+    np.testing.assert_allclose(objective(x), loss + 0.5 * np.abs(model.coef_).sum(), rtol=1e-12)
+    for size in (1e-3, 0.1, 1.0):
+        assert all(objective(x + size * rng.standard_normal(len(x))) >= objective(x) for _ in range(20))
+
+
+@pytest.mark.parametrize(
+    "name, keywords, labels",
+    [
+        ("ModifiedHuber", {}, "signs"),
+        ("Hinge", {}, "signs"),
+        ("SquaredHinge", {}, "signs"),
+        ("EpsilonInsensitive", {"epsilon": 0.2}, "reals"),
+        ("SquaredEpsilonInsensitive", {"epsilon": 0.2}, "reals"),
+    ],
+)
+def test_losses_of_sgd(name, keywords, labels):
+    """Sample by sample, what scikit-learn's SGDClassifier and SGDRegressor have by the same name."""
+    module = pytest.importorskip("sklearn.linear_model._sgd_fast")
+    theirs = getattr(module, name, None)
+    if theirs is None:
+        pytest.skip("scikit-learn has moved it")
+    theirs, rng = theirs(*keywords.values()), np.random.default_rng(36)
+    z = rng.standard_normal(200) * 2
+    y = rng.choice([-1.0, 1.0], 200) if labels == "signs" else rng.standard_normal(200)
+    objective = getattr(objectives, name)(z[:, None], y, **keywords)
+    for i in range(200):
+        value, slope = objective.value_and_gradient([1.0], [i])
+        np.testing.assert_allclose(value, theirs.py_loss(z[i], y[i]), rtol=1e-13)
+        np.testing.assert_allclose(slope[0], theirs.py_dloss(z[i], y[i]) * z[i], rtol=1e-13)
 
 
 @pytest.mark.parametrize("layout", ["dense", "csr32"])

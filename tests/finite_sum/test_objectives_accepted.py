@@ -199,7 +199,7 @@ def test_loss_that_overflows_in_a_sample_of_weight_zero(loss, layout, dtype):
     x = make_parameters(case, D, dtype, False, seed=7) * np.array(1e10, dtype)
     x = np.where(np.arange(x.size) < case.n_outputs, x + np.array(1e10, dtype), np.array(0, dtype))
     for each in (None, [5], [6, 5]):
-        if each is None and loss == "poisson":
+        if each is None and case.class_name in ("Poisson", "Gamma", "Tweedie"):
             continue  # the other samples overflow, too
         value, gradient = objective.value_and_gradient(x, each)
         assert np.isfinite(value) and np.isfinite(gradient).all()

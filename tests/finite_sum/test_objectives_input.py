@@ -18,10 +18,15 @@ from fastopt import objectives
 
 N, D = 12, 3
 SAMPLES = np.random.default_rng(40).standard_normal((N, D))
-LABELS = np.tile([1.0, 0.0], N // 2)  # good for every loss
+LABELS = np.tile([1.0, 0.0], N // 2)
 CLASSES = [getattr(objectives, name) for name in objectives.__all__]
 EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES)
 EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES)
+
+
+def labels_of(cls):
+    """Labels that a loss takes."""
+    return LABELS + 1.0 if cls is objectives.Gamma else LABELS
 
 
 def says(name, *parts):
@@ -51,8 +56,7 @@ def entry(X, at, value):
 
 
 def test_names():
-    names = ["Hinge", "Huber", "LeastSquares", "Logistic", "Poisson", "Softmax", "SquaredHinge"]
-    assert sorted(objectives.__all__) == names == sorted({case.class_name for case in LOSSES.values()})
+    assert sorted(objectives.__all__) == objectives.__all__ == sorted({case.class_name for case in LOSSES.values()})
 
 
 # --- X ---------------------------------------------------------------------------------------------------
@@ -154,9 +158,9 @@ def test_bad_samples(case):
 @EVERY_CLASS
 def test_every_class_looks_at_its_samples(cls):
     with pytest.raises(ValueError, match=says("X", "finite", "NaN")):
-        cls(entry(SAMPLES, (3, 0), np.nan), LABELS)
+        cls(entry(SAMPLES, (3, 0), np.nan), labels_of(cls))
     with pytest.raises(TypeError, match=says("X", "tocsr")):
-        cls(csr().tocsc(), LABELS)
+        cls(csr().tocsc(), labels_of(cls))
 
 
 @pytest.mark.parametrize("hidden", [np.nan, 0.0], ids=["NaN", "zero"])
@@ -170,8 +174,9 @@ def test_masked_samples(hidden):
 
 # --- labels ----------------------------------------------------------------------------------------------
 
-BINARY = ["Logistic", "Hinge", "SquaredHinge"]
-REAL = ["LeastSquares", "Huber"]
+BINARY = ["Logistic", "Hinge", "ModifiedHuber", "SquaredHinge"]
+SQUARES = ["LeastSquares", "Huber", "SquaredEpsilonInsensitive"]
+REAL = [*SQUARES, "Quantile", "EpsilonInsensitive"]
 EITHER = ("{-1, 1}", "{0, 1}")
 # What is wrong -> the classes that refuse it, one label instead of the first, and parts of the message.
 BAD_LABELS = {
@@ -179,7 +184,9 @@ BAD_LABELS = {
     "-1 among 0 and 1": (BINARY, -1.0, *EITHER, "0"),
     "a half": (BINARY, 0.5, *EITHER, "0.5"),
     "nearly 1": (BINARY, 1 + 1e-9, *EITHER),
-    "negative count": (["Poisson"], -0.5, "at least 0", "-0.5"),
+    "negative count": (["Poisson", "Tweedie"], -0.5, "at least 0", "-0.5"),
+    "zero": (["Gamma"], 0.0, "above 0", "Gamma", "0.0"),
+    "negative number": (["Gamma"], -0.5, "above 0", "Gamma", "-0.5"),
     "negative class": (["Softmax"], -1.0, "0, 1, 2", "-1"),
     "half a class": (["Softmax"], 1.5, "0, 1, 2", "1.5"),
     "class beyond float32": (["Softmax"], 2.0**24, "2**24", "16777216"),
@@ -197,7 +204,8 @@ BAD_LABELS = {
 def test_bad_labels(name, case, dtype):
     _, label, *parts = case
     with pytest.raises(ValueError, match=says("y", *parts)):
-        getattr(objectives, name)(SAMPLES.astype(dtype), entry(LABELS, 0, label))
+        cls = getattr(objectives, name)
+        cls(SAMPLES.astype(dtype), entry(labels_of(cls), 0, label))
 
 
 @EVERY_CLASS
@@ -294,7 +302,7 @@ def test_bad_number_of_classes(n_classes, exception, parts):
 )
 def test_bad_weights(cls, weight, exception, parts):
     with pytest.raises(exception, match=says("sample_weight", *parts)):
-        cls(SAMPLES, LABELS, sample_weight=weight)
+        cls(SAMPLES, labels_of(cls), sample_weight=weight)
 
 
 def test_weights_in_a_column_are_those_in_a_row():
@@ -321,7 +329,7 @@ STRENGTHS = [
 @pytest.mark.parametrize("name", ["l1", "l2"])
 def test_bad_penalties(cls, name, value, exception, constraint):
     with pytest.raises(exception, match=says(name, constraint, "got")):
-        cls(SAMPLES, LABELS, **{name: value})
+        cls(SAMPLES, labels_of(cls), **{name: value})
 
 
 @pytest.mark.parametrize(
@@ -334,18 +342,66 @@ def test_bad_delta(value, exception, constraint):
         objectives.Huber(SAMPLES, LABELS, delta=value)
 
 
+@pytest.mark.parametrize(
+    "value, exception, constraint",
+    [
+        (0, ValueError, "(0, 1)"),
+        (1, ValueError, "(0, 1)"),
+        (np.nan, ValueError, "(0, 1)"),
+        ("1", TypeError, "real number"),
+    ],
+)
+def test_bad_quantile(value, exception, constraint):
+    with pytest.raises(exception, match=says("q", constraint, "got")):
+        objectives.Quantile(SAMPLES, LABELS, q=value)
+
+
+@pytest.mark.parametrize("value, exception, constraint", STRENGTHS, ids=repr)
+@pytest.mark.parametrize("name", ["EpsilonInsensitive", "SquaredEpsilonInsensitive"])
+def test_bad_epsilon(name, value, exception, constraint):
+    with pytest.raises(exception, match=says("epsilon", constraint, "got")):
+        getattr(objectives, name)(SAMPLES, LABELS, epsilon=value)
+
+
+@pytest.mark.parametrize(
+    "value, exception, parts",
+    [
+        (0.5, ValueError, ["at most 0 or at least 1", "got 0.5"]),
+        (np.nextafter(1.0, 0.0), ValueError, ["at most 0 or at least 1"]),
+        (np.inf, ValueError, ["(-inf, inf)"]),
+        (np.nan, ValueError, ["(-inf, inf)"]),
+        ("1", TypeError, ["real number"]),
+    ],
+)
+def test_bad_power(value, exception, parts):
+    with pytest.raises(exception, match=says("power", *parts)):
+        objectives.Tweedie(SAMPLES, LABELS, power=value)
+
+
+@pytest.mark.parametrize(
+    "power, least", [(-1.0, None), (0.0, None), (1.0, 0.0), (1.99, 0.0), (2.0, "above"), (3.5, "above")]
+)
+def test_labels_that_a_power_takes(power, least):
+    good = {None: -2.0, 0.0: 0.0, "above": 1e-300}[least]
+    objectives.Tweedie(SAMPLES, entry(LABELS + 1, 0, good), power=power)
+    if least is not None:
+        bad, words = (-1e-300, "at least 0") if least == 0.0 else (0.0, "above 0 for Tweedie of this power")
+        with pytest.raises(ValueError, match=says("y", words, bad)):
+            objectives.Tweedie(SAMPLES, entry(LABELS + 1, 0, bad), power=power)
+
+
 @EVERY_CLASS
 @pytest.mark.parametrize("value", [0, 1, None, "yes", 1.0, np.ones(1, bool)], ids=repr)
 def test_bad_flag(cls, value):
     with pytest.raises(TypeError, match=says("fit_intercept", "True or False", f"got {value!r}")):
-        cls(SAMPLES, LABELS, fit_intercept=value)
+        cls(SAMPLES, labels_of(cls), fit_intercept=value)
 
 
 @EVERY_CLASS
 def test_options_have_names(cls):
     for arguments, keywords in [((0.1,), {}), ((), {"alpha": 0.1}), ((), {"intercept": True})]:
         with pytest.raises(TypeError, match="argument"):
-            cls(SAMPLES, LABELS, *arguments, **keywords)
+            cls(SAMPLES, labels_of(cls), *arguments, **keywords)
     with pytest.raises(TypeError, match="argument"):
         cls(SAMPLES)
 
@@ -371,7 +427,7 @@ EVERY_METHOD = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize("fit_intercept", [False, True], ids=["", "intercept"])
 @EVERY_CLASS
 def test_parameters_of_the_wrong_shape(cls, fit_intercept, method):
-    objective = cls(csr(), LABELS, fit_intercept=fit_intercept)
+    objective = cls(csr(), labels_of(cls), fit_intercept=fit_intercept)
     n = (D + fit_intercept) * (2 if cls is objectives.Softmax else 1)
     x = np.ones(n)
     before = evaluation_bits(objective, x)
@@ -430,7 +486,7 @@ def test_bad_sample_numbers(case, method):
 @pytest.mark.parametrize("own", [SAMPLES, csr()], ids=["dense", "CSR"])
 @EVERY_CLASS
 def test_decision_function_of_other_features(cls, own):
-    objective = cls(own, LABELS)
+    objective = cls(own, labels_of(cls))
     x = np.ones(objective.n_parameters)
     for X in (SAMPLES[:, :2], np.ones((4, D + 1)), SAMPLES[0], csr()[:, :2], np.float64(1.0)):
         with pytest.raises(ValueError, match=says("X", "(n, 3)", f"got {np.shape(X)}")):
@@ -440,7 +496,7 @@ def test_decision_function_of_other_features(cls, own):
 @EVERY_DTYPE
 @pytest.mark.parametrize("size", [1e30, 1e300])
 @pytest.mark.parametrize("layout", ["dense", "csr32"])
-@pytest.mark.parametrize("name", [*REAL, "SquaredHinge", "Poisson"])
+@pytest.mark.parametrize("name", [*SQUARES, "SquaredHinge", "Poisson"])
 def test_overflow_is_infinite(name, layout, size, dtype):
     """A line search may go far too far: it must see inf or NaN, or a huge number, but no warning."""
     X = finite_sums.as_layout(np.abs(SAMPLES).astype(dtype), layout)

@@ -10,7 +10,7 @@ from liars import hostile_generator, lying_array, lying_sparse, sparse_like
 import fastopt
 
 CLASS_LABELS = ("Softmax",)
-SIGNS = ("Logistic", "Hinge", "SquaredHinge")
+SIGNS = ("Logistic", "Hinge", "ModifiedHuber", "SquaredHinge")
 
 
 def labels(seq, name, n):
@@ -18,7 +18,7 @@ def labels(seq, name, n):
         return seq.numbers.integers(0, 3, n)
     if name in SIGNS:
         return seq.numbers.choice([-1.0, 1.0], n)
-    return seq.numbers.poisson(1.5, n).astype(float)
+    return seq.numbers.poisson(1.5, n) + (1.0 if name == "Gamma" else 0.0)
 
 
 def samples(seq, n, n_features, odd=0.0, kinds=("dense", "csr", "csr")):

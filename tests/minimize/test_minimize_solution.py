@@ -276,7 +276,7 @@ def test_after_an_overflow_it_is_the_solution_of_the_last_epoch(method):
 class Overflowing(fastopt.SGD):
     """Its solution overflows before its parameters do."""
 
-    def _read_off(self, param, state):
+    def _read_off(self, param, state, values):
         return np.full(param.shape, np.inf) if self.step_count > 15 else param + 1.0
 
 

@@ -297,8 +297,8 @@ REFUSED = {
     ),
     "built-in, lengths": (
         LOGISTIC, (X, Y[:3] > 0), ValueError,
-        "`validation` must be (X, y) as Logistic takes them: `y` must have shape (60,), one entry for each sample, got "
-        "(3,).",
+        "`validation` must be (X, y) as Logistic takes them: `y` must have shape (60,), one entry for each sample, or "
+        "(60, k) for k targets, got (3,).",
     ),
     "built-in, type": (
         LOGISTIC, (X.astype(int), Y > 0), TypeError, "`validation` must be (X, y) as Logistic takes them: `X` must be ",

@@ -157,7 +157,7 @@ def test_sparse_gradients(name, mode):
 class WithReadOff(fastopt.RMSprop):
     """A rule whose state decays where the gradient is zero, with a solution made of that state."""
 
-    def _read_off(self, param, state):
+    def _read_off(self, param, state, values):
         return state["mean_square"].copy()
 
 

@@ -84,7 +84,9 @@ def test_gradient_that_does_not_fit(cls, binding, rng):
     opt, twin = (cls(give(*(each.copy() for each in start)), clip_norm=1.0) for _ in range(2))
     opt.step(give(*grads))
     twin.step(give(*grads))
-    for make, exception, message in FAULTS.values():
+    for fault, (make, exception, message) in FAULTS.items():
+        if fault == "None" and binding != "alone":
+            continue  # test_absent_gradients.py
         with refused(opt, exception, beginning(f"{name} {message}")):
             opt.step(give(grads[0], make(second(opt.params))))
     assert opt.last_grad_norm == twin.last_grad_norm
@@ -102,11 +104,6 @@ STRUCTURES = {
     "too few": ([ONE, 2 * ONE], [ONE], "must have 2 arrays like the parameters, got 1."),
     "too many": ([ONE], [ONE, ONE, ONE], "must have 1 arrays like the parameters, got 3."),
     "a list for a dict": ({"w": ONE}, [ONE], "must be a dict like the parameters, got list."),
-    "a key missing": (
-        {"w": ONE, "b": 2 * ONE},
-        {"w": ONE},
-        "must have the keys of the parameters, got missing ['b'] and unknown [].",
-    ),
     "a key too many": (
         {"w": ONE},
         {"w": ONE, "c": ONE},

@@ -117,11 +117,12 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
         {FO_DENSE, plain, 1}, {FO_DENSE, strided, 1}, {FO_EXPANDED, plain, 1}, {FO_EXPANDED, plain, WIDTH},
         {FO_ROWS, plain, WIDTH}, {FO_ELEMENTS, plain, 1}};
     ptrdiff_t first_block[2];
-    double carry[FO_MAX_CARRY + 1] = {0};
+    double carry[FO_N_CARRIED];
     const int coupled = fo_couples(rule);
+    fo_group group = {.weight_decay = 0.01, .learning_rate = 0.1, .step = {.clip_value = 0.5}};
     fo_optimizer it = {
-        .rule = rule, .work = {array, first_block, 1, rule->by_rows}, .step = {.clip_value = 0.5}, .form = form,
-        .sign = 1.0, .clip_norm = 0.5, .weight_decay = 0.01, .nonfinite = FO_RAISE, .value = 1.0};
+        .rule = rule, .work = {array, first_block, 1, rule->by_rows}, .groups = &group, .n_groups = 1, .form = form,
+        .sign = 1.0, .clip_norm = 0.5, .nonfinite = FO_RAISE, .value = 1.0};
     int32_t index[TOUCHED];
     int64_t *last_step = allocate(SIZE, sizeof *last_step);
     void *grad = numbers(2 * SIZE, array->dtype);
@@ -132,15 +133,15 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
     it.lines = rule->by_lines ? fo_bind_lines(&it.work, workspace) : NULL;
     it.orthogonal = rule->orthogonalises ? fo_bind_orthogonal(&it.work, room) : NULL;
     for (int k = 0; rule->hyper[k]; ++k)
-        it.hyper[k] = strcmp(rule->hyper[k], "ns_steps") == 0 ? 2.0 : 0.5;
+        group.hyper[k] = strcmp(rule->hyper[k], "ns_steps") == 0 ? 2.0 : 0.5;
     for (int k = 0; k < TOUCHED; ++k)
         index[k] = 2 * k;
     array->own = coupled ? &own : NULL;
-    rule->start(carry);
-    memcpy(it.carried, carry, sizeof it.carried);
-    fo_prepare_scalars(&it, 0.1, 1, carry);
+    fo_start_carried(rule, carry);
+    memcpy(group.carried, carry, sizeof group.carried);
+    fo_prepare_scalars(&it, &group, 1, carry);
     fo_plan(&it.work, FO_INITIALISE);
-    fo_update(&it.work, rule, FO_INITIALISE, &it.step, n_threads);
+    fo_update(&it.work, rule, FO_INITIALISE, &group, n_threads);
     for (size_t k = 0; k < sizeof gradients / sizeof gradients[0]; ++k) {
         if (coupled && (gradients[k].layout == FO_ROWS || gradients[k].layout == FO_ELEMENTS))
             continue;                /* such a rule is given sparse gradients among zeros */
@@ -151,17 +152,17 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
         array->grad = grad;
         array->at = (fo_positions){index, 0, TOUCHED, gradients[k].width, NULL};
         fo_plan(&it.work, form);
-        if (!fo_check_gradient(&it, 0.1, n_threads))
+        if (!fo_check_gradient(&it, n_threads))
             same("", "?", 1, "a gradient that is finite");
-        fo_prepare(&it, 0.1);
+        fo_prepare(&it);
         fo_apply(&it, n_threads);
     }
     *norm = it.norm;
     if (!rule->by_rows && !rule->by_lines) {   /* such rules have no state that lags */
         array->last_step = last_step;
-        it.step.t = 10;
+        group.step.t = 10;
         fo_plan(&it.work, FO_FLUSH);
-        fo_update(&it.work, rule, FO_FLUSH, &it.step, n_threads);
+        fo_update(&it.work, rule, FO_FLUSH, &group, n_threads);
         array->last_step = NULL;
     }
     array->own = NULL;
@@ -212,8 +213,8 @@ static fo_objective new_objective(const fo_loss *loss, int dtype, int sparse)
     for (int k = 0; k <= SAMPLES; ++k)
         indptr[k] = ENTRIES_EACH * k;
     const fo_objective objective = {
-        .n_samples = SAMPLES, .n_features = FEATURES, .n_outputs = several ? OUTPUTS : 1, .dtype = dtype,
-        .format = sparse ? FO_CSR32 : FO_DENSE_SAMPLES, .intercept = 1, .data = numbers(n_values, dtype), .sample_stride = FEATURES,
+        .n_samples = SAMPLES, .n_features = FEATURES, .n_outputs = several ? OUTPUTS : 1, .n_labels = 1,
+        .dtype = dtype, .format = sparse ? FO_CSR32 : FO_DENSE_SAMPLES, .intercept = 1, .data = numbers(n_values, dtype), .sample_stride = FEATURES,
         .indices = columns, .indptr = indptr, .label = allocate(SAMPLES, fo_itemsize(dtype)),
         .weight = numbers(SAMPLES, dtype), .loss = loss, .loss_parameter = 1.0};
     return objective;
@@ -251,8 +252,9 @@ static void *run_epoch(const fo_objective *it, const fo_rule *sgd, int n_threads
     fo_array array = {.size = (ptrdiff_t)n, .dtype = it->dtype, .param = numbers(n, it->dtype), .row_width = 1};
     const fo_penalty penalty = {.kind = FO_NO_PENALTY, .n_columns = FEATURES, .width = it->n_outputs,
                                 .dtype = it->dtype, .param = array.param};
+    fo_group group = {.step = {.clip_value = __builtin_inf()}};
     const fo_optimizer optimizer = {
-        .rule = sgd, .work = {&array, first_block, 1, 0}, .step = {.clip_value = __builtin_inf()}, .sign = 1.0,
+        .rule = sgd, .work = {&array, first_block, 1, 0}, .groups = &group, .n_groups = 1, .sign = 1.0,
         .clip_norm = __builtin_inf(), .nonfinite = FO_RAISE};
     const int sparse = it->format != FO_DENSE_SAMPLES, pipelined = sparse && n_threads > 1;
     const fo_segment segment = {
