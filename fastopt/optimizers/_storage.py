@@ -89,7 +89,7 @@ def state_note(rule):
                   for kind in ("moment", "second moment", "whole")}  # fmt: skip
     moments, seconds, whole = by_content.values()
     if not moments and not seconds:
-        return "Store the state in fewer bits; it must be None here, where all state has to be exact."
+        return "Store the state in fewer bits. It must be None here, where all state has to be exact."
     text = "Store the state in fewer bits than the parameters have. "
     text += '"float32" is for float64 parameters, "bfloat16" and "log8" (8-bit logarithms) are for float32. '
     if moments and seconds:

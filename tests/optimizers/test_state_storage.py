@@ -320,7 +320,7 @@ def test_rules_whose_state_is_exact(cls):
     message = f"`state_dtype` must be None for {cls.__name__}, whose state has to be exact, got 'log8'; leave it out."
     with pytest.raises(ValueError, match=exactly(message)):
         cls(np.ones((3, 2), np.float32), state_dtype="log8")
-    assert "it must be None here" in cls.__doc__
+    assert "It must be None here" in cls.__doc__
 
 
 def test_a_slot_that_is_not_there():
