@@ -66,6 +66,26 @@ typedef struct {
     double coef[FO_MAX_COEFS];   /* its scalars of the step, if the rule adjusts them; else those of fo_step hold */
 } fo_own;
 
+/* How a slot lies in memory: see update/storage.h. */
+typedef enum { FO_AS_PARAMETER, FO_FLOAT32, FO_BFLOAT16, FO_LOG8, FO_N_STORAGES } fo_storage;
+
+/* A slot in fewer bits than its parameter has. */
+typedef struct {
+    fo_storage storage;          /* FO_AS_PARAMETER: there is no such slot, and nothing below */
+    ptrdiff_t size;              /* entries */
+    void *memory;                /* a code for each; the caller's */
+    uint16_t *offsets;           /* of FO_LOG8, for each block of entries; in the same memory */
+} fo_codes;
+
+/* The slots of an array that are stored in fewer bits ("reduced"), and what their rounding depends on. Apart, as most
+ * arrays have none. */
+typedef struct {
+    fo_storage asked;            /* each slot is stored as fo_storage_for says of this and of what it holds */
+    fo_codes codes[FO_MAX_SLOTS];
+    int64_t seed, number;        /* of the array among those of its optimizer */
+    ptrdiff_t origin;            /* of entry 0 in the array that this one is a part of */
+} fo_reduced;
+
 /* One parameter array with its gradient and its state. `param` and each `state[k]` are C-contiguous, of `size` entries
  * of `dtype`, disjoint, and belong to the caller; kernels write them, and last_step, and nothing else. `layout`,
  * `grad`, `grad_strides` and `at` are bound anew for each step. */
@@ -79,7 +99,9 @@ typedef struct {
     fo_positions at;             /* of a sparse gradient */
     int64_t *last_step;          /* NULL, or for each row the step with which its state is up to date; written */
     ptrdiff_t row_width;         /* entries of the parameter in a row: size / row_width entries of last_step */
-    void *state[FO_MAX_SLOTS];   /* NULL for a slot that the rule's options leave out; of the sizes of fo_per */
+    void *state[FO_MAX_SLOTS];   /* of the sizes of fo_per; NULL for slots that options leave out, and reduced ones */
+    const fo_reduced *reduced;   /* NULL unless there are such slots */
+    ptrdiff_t first;             /* of a view: the entry of the array that it begins with; else 0 */
     ptrdiff_t rows, columns;     /* of its matrices, the last two axes; a vector is one row */
     int is_matrix;               /* or a stack of them: it has two axes at least */
     int group;                   /* its index among the groups of the optimizer */
@@ -156,6 +178,10 @@ typedef struct {
  * parameter. Decides how a sparse gradient can mean the same as a dense one. */
 typedef enum { FO_MOVES, FO_STAYS, FO_DECAYS } fo_zero_gradient;
 
+/* What a slot holds, which says how it may be stored: what has to be exact, a moment, or a second moment, which is
+ * never negative and needs few digits. */
+typedef enum { FO_WHOLE, FO_MOMENT, FO_SECOND_MOMENT } fo_content;
+
 /* What a slot has one number for: a row is all that one index of the first axis selects; the rows of matrices are those
  * of the last two axes. A sum of the last step has the three of fo_sum. Numbers of whole arrays are double. */
 typedef enum {
@@ -191,6 +217,7 @@ typedef struct {
     const char *const *options;  /* names of hyper-parameters; one that is non-zero sets its form bit */
     const char *const *carry;    /* names of the scalars that pass from step to step */
     const fo_slot *slots;
+    const fo_content *content;   /* of each slot */
     int own_weight_decay;        /* it decays the parameter itself, and fo_step's l2 and decay are not used */
     int has_decay;               /* its scalars have a decay of the parameter, be it weight decay or another */
     int sums_before, sums_during;   /* how many sums over arrays; those before the step come first */
@@ -229,10 +256,19 @@ int fo_variant_index(int dtype);                             /* in a kernel tabl
 enum { FO_INITIALISE = -1, FO_FLUSH = -2 };                  /* in the place of a form */
 ptrdiff_t fo_plan(const fo_work *work, int form);
 void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads);
-/* An array from an entry on, without a gradient. */
-fo_array fo_view_from(const fo_rule *rule, const fo_array *array, ptrdiff_t entry);
 /* Whether the step of each entry depends on all others of its array. */
 int fo_couples(const fo_rule *rule);
+
+/* update/storage.c: an array from an entry on, without a gradient. */
+fo_array fo_view_from(const fo_rule *rule, const fo_array *array, ptrdiff_t entry);
+/* The bytes that codes of 8 bits take, with their offsets; the codes that lie in such memory; and a whole slot in the
+ * dtype of its parameter and back, rounded as before the first step. */
+size_t fo_log8_bytes(ptrdiff_t size);
+fo_codes fo_codes_at(fo_storage storage, ptrdiff_t size, void *memory);
+void fo_decode_slot(const fo_array *array, int slot, void *values);
+void fo_encode_slot(const fo_array *array, int slot, const void *values);
+/* Entries at a time that pass through the cache: rows of a rule that takes whole rows have no more. */
+enum { FO_VIEW_ENTRIES = 1024 };
 
 /* update/strided_gradient.c: address of entry lo of [lo, hi) of the gradient as the parameter sees it. A contiguous
  * gradient is used in place; one with strides is gathered and a sparse one expanded with zeros into `buffer` (of

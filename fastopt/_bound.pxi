@@ -20,13 +20,18 @@ cdef inline bint fits(cnp.ndarray g, Held held) noexcept:
             and cnp.PyArray_SAMESHAPE(g, held.view) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array))
 
 
-cdef void *state_data(cnp.ndarray state, cnp.ndarray param, fo_per per) except? NULL:
+cdef void *state_data(cnp.ndarray state, cnp.ndarray param, fo_per per, object storage) except? NULL:
     """The memory of a state array, which has numbers for entries, rows, columns or the whole of its parameter."""
-    shape, dtype = slot_layout(param, PER[per])
+    shape, dtype = slot_layout(param, PER[per], storage)
     if not (is_sealed(state) and cnp.PyArray_ISCARRAY(state) and (<object>state).shape == shape
             and (<object>state).dtype == dtype):
         raise ValueError("state arrays that go with the parameters are needed, got others.")
     return cnp.PyArray_DATA(state)
+
+
+cdef bint has_slot(const fo_array *array, Py_ssize_t slot) noexcept:
+    is_reduced = array.reduced != NULL and array.reduced.codes[slot].storage != FO_AS_PARAMETER
+    return is_reduced or array.state[slot] != NULL
 
 
 cdef void *zeroed(size_t nbytes) except NULL:
@@ -56,10 +61,11 @@ cdef class Bound:
         PyMem_Free(self.it.orthogonal)
         PyMem_Free(self.it.partial)
         PyMem_Free(self.own_of_arrays)
+        PyMem_Free(self.reduced_of_arrays)
         PyMem_Free(self.owned)
 
-    def _bind_arrays(self, str rule, tuple arrays, keys, dict slots):
-        """Take validated parameters and their state arrays by slot name."""
+    def _bind_arrays(self, str rule, tuple arrays, keys, dict slots, str state_dtype):
+        """Take validated parameters and their state arrays by slot name, stored as `state_dtype` says."""
         cdef Py_ssize_t k, n = len(arrays)
         if self.arrays is not None:
             _validation.optimizers.refuse_second_init(type(self).__name__)
@@ -77,8 +83,13 @@ cdef class Bound:
             self.own_of_arrays = <fo_own *>PyMem_Calloc(max(n, 1), sizeof(fo_own))
             if not self.own_of_arrays:
                 raise MemoryError()
+        if state_dtype is not None:
+            self.reduced_of_arrays = <fo_reduced *>PyMem_Calloc(max(n, 1), sizeof(fo_reduced))
+            if not self.reduced_of_arrays:
+                raise MemoryError()
+        self.ascending = state_dtype == "log8"
         for k in range(n):
-            self._bind_array(k, found, slots)
+            self._bind_array(k, found, slots, state_dtype)
         self.own([(<Held>held).view for held in self.held] + [array for each in self.slots for array in each])
         self.it.work.n_arrays, self.it.work.by_rows = n, found.by_rows
         if found.by_lines:
@@ -89,8 +100,11 @@ cdef class Bound:
             self.it.orthogonal = fo_bind_orthogonal(&self.it.work, zeroed(fo_orthogonal_workspace(&self.it.work)))
         self.it.rule = found                  # last: with a rule all else is there
 
-    cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots) except -1:
+    cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots, str state_dtype) except -1:
         cdef fo_array *bound = &self.it.work.arrays[k]
+        cdef fo_reduced *reduced = NULL if self.reduced_of_arrays == NULL else &self.reduced_of_arrays[k]
+        cdef fo_storage storage
+        cdef void *memory
         cdef cnp.ndarray param = (<Held>self.held[k]).view
         cdef Py_ssize_t slot = 0
         bound.size = cnp.PyArray_SIZE(param)
@@ -103,15 +117,38 @@ cdef class Bound:
         while rule.slots[slot].name != NULL:
             arrays = slots.get(rule.slots[slot].name.decode())
             if arrays is not None:
-                bound.state[slot] = state_data(arrays[k], param, rule.slots[slot].per)
+                name = storage_name(rule, slot, state_dtype)
+                memory, storage = state_data(arrays[k], param, rule.slots[slot].per, name), storage_of(param, name)
+                if storage == FO_AS_PARAMETER:
+                    bound.state[slot] = memory
+                else:
+                    reduced.codes[slot] = fo_codes_at(storage, bound.size, memory)
+                    reduced.asked, reduced.number, bound.reduced = STORAGE[state_dtype], k, reduced
             slot += 1
         bound.row_width = 1
         if cnp.PyArray_NDIM(param) > 1 and bound.size > 0:
             bound.row_width = bound.size // cnp.PyArray_DIM(param, 0)
+        if bound.reduced != NULL and rule.by_rows and bound.row_width > LONGEST_ROW:
+            raise ValueError("rows are too long for state in fewer bits.")
         bound.is_matrix = cnp.PyArray_NDIM(param) > 1
         bound.rows = cnp.PyArray_DIM(param, cnp.PyArray_NDIM(param) - 2) if bound.is_matrix else 1
         bound.columns = cnp.PyArray_DIM(param, cnp.PyArray_NDIM(param) - 1) if cnp.PyArray_NDIM(param) > 0 else 1
         return 0
+
+    def _set_places(self, list places not None):
+        """Say what arrays the parameters are parts of: the number of the array and its entry, for each.
+
+        The rounding of state in fewer bits depends on it: parts that begin with a multiple of 256 give the bits of the
+        whole.
+        """
+        cdef Py_ssize_t k, origin
+        cdef int64_t number
+        if self.reduced_of_arrays == NULL:
+            return
+        for k, (number, origin) in zip(range(self.it.work.n_arrays), places, strict=True):
+            if origin % GROUP_ENTRIES != 0:
+                raise ValueError(f"parts must begin with a multiple of {GROUP_ENTRIES} entries, got {origin}.")
+            self.reduced_of_arrays[k].number, self.reduced_of_arrays[k].origin = number, origin
 
     cdef int own(self, list arrays) except -1:
         """Note the memory of parameters and state: disjoint ranges, sorted for a search by halves."""
@@ -243,7 +280,7 @@ cdef class Bound:
         cdef Held held = <Held>self.held[k]
         cdef cnp.ndarray param = held.view, index, values
         cdef Py_ssize_t width, n_positions
-        cdef bint in_order, sorted_already
+        cdef bint in_order, ascending, sorted_already
         if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array):
             _validation.parameters.refuse_read_only(label("params", self.keys, k))
         if self.coalescers[k] is None:
@@ -256,8 +293,9 @@ cdef class Bound:
         index, values, width, promised = sparse_gradients.positions_and_values(name, parts, param, coalescer)
         n_positions = bound.size // width if width else cnp.PyArray_DIM(param, 0)
         in_order = self.exact and (on_zero == FO_MOVES or (on_zero == FO_DECAYS and width != bound.row_width))
+        ascending = in_order or (self.ascending and bound.reduced != NULL)
         index, values, sorted_already = coalescer.distinct(
-            index, values, n_positions, promised, in_order, self._allowed_threads
+            index, values, n_positions, promised, ascending, self._allowed_threads
         )
         if self.it.work.by_rows and width != bound.row_width and bound.size > 0:
             index, values = sparse_gradients.whole_rows(index, values, bound.row_width)
@@ -274,16 +312,21 @@ cdef class Bound:
             if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
                 self.missing_steps[k] = sealed(np.full(self.n_rows(k), self.it.t, np.int64))
         bound.at.workspace = NULL
-        if bound.layout == FO_ELEMENTS and not sorted_already:
+        if bound.layout == FO_ELEMENTS and not sorted_already and bound.reduced == NULL:
             workspace = coalescer.workspace(fo_partition_workspace(bound))
             bound.at.workspace = NULL if workspace is None else cnp.PyArray_DATA(<cnp.ndarray>workspace)
         self.gradients[k] = index, values
         return 0
 
     cdef fo_zero_gradient on_zero_gradient(self, Py_ssize_t k) noexcept:
-        """What a step does to entries of array k with a zero gradient; weight decay moves them."""
+        """What a step does to entries of array k with a zero gradient; weight decay moves them.
+
+        State that only decays counts as moved where its codes are rounded in each step.
+        """
         decay = self.it.groups[self.it.work.arrays[k].group].weight_decay
         moves = decay != 0 or fo_couples(self.it.rule)
+        if self.it.work.arrays[k].reduced != NULL and self.it.rule.zero_gradient(self.it.form) == FO_DECAYS:
+            return FO_MOVES
         return FO_MOVES if moves else self.it.rule.zero_gradient(self.it.form)
 
     cdef int keep_last_steps(self, Py_ssize_t k, object last_step) except -1:
@@ -361,7 +404,7 @@ cdef class Bound:
         cdef Py_ssize_t slot = 0
         while self.it.rule.slots[slot].name != NULL:
             options = self.it.rule.slots[slot].options
-            if (options & form == options) != (self.it.work.arrays[0].state[slot] != NULL):
+            if (options & form == options) != has_slot(&self.it.work.arrays[0], slot):
                 _validation.state_dicts.refuse_slots(self.it.rule.slots[slot].name.decode())
             slot += 1
         return 0

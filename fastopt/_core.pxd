@@ -5,8 +5,8 @@ from libc.stdint cimport int64_t, uintptr_t
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
-from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_group, fo_loss, fo_objective, fo_optimizer, fo_own, fo_rule,
-                     fo_saga_svrg, fo_segment, fo_task, fo_worker, fo_zero_gradient)
+from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_group, fo_loss, fo_objective, fo_optimizer, fo_own, fo_reduced,
+                     fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
@@ -36,6 +36,8 @@ ctypedef struct memory_range:
 cdef class Bound:
     cdef fo_optimizer it              # its rule is NULL until all is bound
     cdef fo_own *own_of_arrays        # n_arrays of them, or NULL
+    cdef fo_reduced *reduced_of_arrays  # n_arrays of them, or NULL
+    cdef bint ascending               # some slots have codes in blocks, to which sparse gradients must come in order
     cdef memory_range *owned          # n_owned, sorted, disjoint
     cdef Py_ssize_t n_owned
     cdef tuple arrays                 # the bound parameters, flat: the caller's own arrays
@@ -54,7 +56,7 @@ cdef class Bound:
     cdef int own(self, list arrays) except -1
     cdef Py_ssize_t n_rows(self, Py_ssize_t k) noexcept
     cdef int check_slots(self, int form) except -1
-    cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots) except -1
+    cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots, str state_dtype) except -1
     cdef int check_initialised(self) except -1
     cdef int bind_gradients(self, object grad) except -1
     cdef int let_go(self) except -1

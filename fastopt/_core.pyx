@@ -2,8 +2,8 @@
 
 No maths and no messages here: kernels are in csrc/, what users read is in _validation/. An `Engine` holds
 the bound arrays and reads their memory; it owns the argument block, not the arrays. Parts of this module:
-_tables.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is what a step works on, _groups.pxi
-the hyper-parameters that it works with.
+_tables.pxi, _storage.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is what a step works
+on, _groups.pxi the hyper-parameters that it works with.
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
@@ -31,6 +31,7 @@ cdef Py_ssize_t NOGIL_BYTES = 16 * 1024
 
 
 include "_tables.pxi"
+include "_storage.pxi"
 include "_exports.pxi"
 include "_bound.pxi"
 include "_groups.pxi"
@@ -48,7 +49,7 @@ cdef class Engine(Grouped):
     def _bind(self, str rule, tuple arrays, keys, dict slots, dict values, list own_of_arrays):
         """Take validated parameters, their state arrays by slot name, and validated hyper-parameters."""
         cdef double[FO_N_CARRIED] carried
-        self._bind_arrays(rule, arrays, keys, slots)
+        self._bind_arrays(rule, arrays, keys, slots, values["state_dtype"])
         self.bytes = fo_plan(&self.it.work, 0)  # of dense gradients, and of the pass that fills the state
         fo_start_carried(self.it.rule, carried)
         carry = self.carry_of(carried)

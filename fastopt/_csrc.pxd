@@ -13,6 +13,23 @@ cdef extern from "fastopt.h" nogil:
         FO_INITIALISE
         FO_FLUSH
         FO_MAX_CHUNKS
+        FO_VIEW_ENTRIES
+
+    ctypedef enum fo_storage:
+        FO_AS_PARAMETER
+        FO_FLOAT32
+        FO_BFLOAT16
+        FO_LOG8
+
+    ctypedef struct fo_codes:
+        fo_storage storage
+
+    ctypedef struct fo_reduced:
+        fo_storage asked
+        fo_codes codes[FO_MAX_SLOTS]
+        int64_t seed
+        int64_t number
+        Py_ssize_t origin
 
     ctypedef enum fo_layout:
         FO_DENSE
@@ -52,6 +69,7 @@ cdef extern from "fastopt.h" nogil:
         int64_t *last_step
         Py_ssize_t row_width
         void *state[FO_MAX_SLOTS]
+        const fo_reduced *reduced
         Py_ssize_t rows
         Py_ssize_t columns
         int is_matrix
@@ -87,6 +105,11 @@ cdef extern from "fastopt.h" nogil:
         FO_PER_MATRIX_ROW
         FO_PER_MATRIX_COLUMN
 
+    ctypedef enum fo_content:
+        FO_WHOLE
+        FO_MOMENT
+        FO_SECOND_MOMENT
+
     ctypedef struct fo_slot:
         const char *name
         int options
@@ -112,6 +135,7 @@ cdef extern from "fastopt.h" nogil:
         const char *const *options
         const char *const *carry
         const fo_slot *slots
+        const fo_content *content
         int own_weight_decay
         int sums_before
         int sums_during
@@ -165,6 +189,10 @@ cdef extern from "fastopt.h" nogil:
     void fo_prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried)
     void fo_apply(fo_optimizer *it, int num_threads)
     size_t fo_partition_workspace(const fo_array *array)
+    size_t fo_log8_bytes(Py_ssize_t size)
+    fo_codes fo_codes_at(fo_storage storage, Py_ssize_t size, void *memory)
+    void fo_decode_slot(const fo_array *array, int slot, void *values)
+    void fo_encode_slot(const fo_array *array, int slot, const void *values)
     size_t fo_lines_workspace(const fo_work *work)
     fo_lines *fo_bind_lines(const fo_work *work, void *workspace)
     size_t fo_orthogonal_workspace(const fo_work *work)
@@ -182,6 +210,12 @@ cdef extern from "fastopt.h" nogil:
     void fo_advise_huge_pages(void *start, size_t bytes)
     void fo_bandwidth_pass(const void *read, void *const *readwrite, int n, Py_ssize_t bytes, int num_threads)
 
+
+cdef extern from "update/codes.h" nogil:
+    enum:
+        FO_GROUP_ENTRIES
+
+    fo_storage fo_storage_for(fo_storage asked, fo_content content)
 
 cdef extern from "core/blas.h" nogil:
     ctypedef struct fo_blas_f32:

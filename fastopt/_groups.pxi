@@ -103,9 +103,12 @@ cdef class Grouped(Bound):
 
     cdef int take_values(self, dict values) except -1:
         """Those that hold for all arrays."""
+        cdef Py_ssize_t k
         cdef int form = form_of(self.it.rule, values)
         self.check_slots(form)
         self.it.form = form
+        for k in range(self.it.work.n_arrays if self.reduced_of_arrays != NULL else 0):
+            self.reduced_of_arrays[k].seed = values["state_seed"]
         limit = values["clip_norm"]
         self.it.clip_norm = INFINITY if limit is None else limit
         self.it.decoupled = values["decoupled_weight_decay"]

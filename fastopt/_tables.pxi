@@ -94,18 +94,21 @@ cdef dict PER = {FO_PER_ENTRY: "entry", FO_PER_ROW: "row", FO_PER_ARRAY: "array"
                  FO_PER_MATRIX_ROW: "matrix row", FO_PER_MATRIX_COLUMN: "matrix column"}
 
 
-def slot_layout(cnp.ndarray param not None, str per not None):
-    """Shape and dtype of a slot of a parameter, by what it has numbers for: see `slot_shapes`.
+def slot_layout(cnp.ndarray param not None, str per not None, storage=None):
+    """Shape and dtype of a slot of a parameter, by what it has numbers for, see `slot_shapes`, and its storage.
 
     Rows and columns without entries have no numbers: there may be any number of them.
     """
+    cdef fo_storage reduced = storage_of(param, storage)
+    if reduced != FO_AS_PARAMETER:
+        return codes_layout(param, reduced)
     shape = (<object>param).shape
     if per in ("array", "sum"):
         return (() if per == "array" else (3,)), np.dtype(np.float64)
     if per != "entry" and cnp.PyArray_SIZE(param) == 0:
         return (0,), (<object>param).dtype
-    shapes = {"entry": shape, "row": shape[:1], "matrix row": shape[:-1]}
-    return shapes[per] if per in shapes else shape[: max(len(shape) - 2, 0)] + shape[-1:], (<object>param).dtype
+    shapes = {"entry": shape, "row": shape[:1], "matrix row": shape[: max(len(shape) - 1, 0)]}
+    return shapes[per] if per in shapes else shape[: max(len(shape) - 2, 0)] + shape[max(len(shape) - 1, 0) :], (<object>param).dtype
 
 
 def slot_shapes(str rule, dict values):

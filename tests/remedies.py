@@ -444,6 +444,23 @@ OPTIMIZERS = {
         again=False,
     ),
     "opt.rule": Row(X + "opt = SGD(x)", "opt.rule = 'adam'", "opt.rule == 'adam'", "opt = Adam(x)", again=False),
+    "state_dtype of exact state": Row(
+        "x = np.ones((3, 2), np.float32)", "opt = Adafactor(x, state_dtype='log8')", "opt.state_dtype is None",
+        "opt = Adafactor(x)", again=False,
+    ),
+    "state_dtype of float64": Row(
+        X, "opt = Adam(x, state_dtype='bfloat16')", "opt.state['m'].dtype == np.float32",
+        "opt = Adam(x, state_dtype='float32')", again=False,
+    ),
+    "state_dtype of long rows": Row(
+        "x = np.ones((2, 1025), np.float32)", "opt = RowwiseAdam(x, state_dtype='bfloat16')",
+        "opt.state['m'].shape == (2, 1025)", "opt = RowwiseAdam(x)", again=False,
+    ),
+    "state_dtype in epochs": Row(
+        "f = LeastSquares(np.eye(2, dtype=np.float32), np.ones(2, np.float32), l2=0.1); x = np.zeros(2, np.float32)",
+        "res = minimize(f, x, method='adagrad', options={'state_dtype': 'bfloat16'})",
+        "res.optimizer.state_dtype is None", "res = minimize(f, x, method='adagrad')", again=False,
+    ),
     "SAGA's rate": Row(
         "f = LeastSquares(np.eye(2), [1.0, 2]); res = minimize(f, [0.0, 0.0], method='saga')",
         "res.optimizer.learning_rate = 0.5", "res.optimizer.learning_rate == 0.5",

@@ -45,15 +45,11 @@ static fo_array weights_of(const fo_minibatch *it, fo_array array)
 static fo_array intercepts_of(const fo_minibatch *it, fo_array array)
 {
     const ptrdiff_t n = array.layout == FO_DENSE ? it->objective->n_features : it->touched->n;
-    const size_t offset = weights_size(it->objective) * it->itemsize;
-    array.grad = (const char *)array.grad + fo_rows_size(it, n);
-    array.param = fo_param_of(it) + offset;
-    for (int k = 0; k < FO_MAX_SLOTS; ++k)
-        if (array.state[k])
-            array.state[k] = (char *)array.state[k] + offset;
-    array.size -= (ptrdiff_t)weights_size(it->objective);
-    array.layout = FO_DENSE;
-    return array;
+    const ptrdiff_t first = (ptrdiff_t)weights_size(it->objective);
+    fo_array intercepts = fo_view_from(it->segment->optimizer->rule, &array, first);
+    intercepts.grad = (const char *)array.grad + fo_rows_size(it, n);
+    intercepts.size -= first;
+    return intercepts;
 }
 
 /* FO_CLOSED_FORM penalises in the rule itself, so the intercepts need a step of their own. */

@@ -6,6 +6,8 @@
 #define HYPER(X) X(beta_1) X(beta_2) X(epsilon) X(epsilon_root)
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(step_size) X(epsilon) X(epsilon_root)
 #define SLOTS(X) X(m, always, 0) X(s, always, 0)
+#define MOMENTS(X) X(m)
+#define SECOND_MOMENTS(X) X(s)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

@@ -5,6 +5,7 @@
 #define HYPER(X) X(rho) X(epsilon)
 #define COEF(X) X(learning_rate) X(rho) X(one_minus_rho) X(epsilon)
 #define SLOTS(X) X(accumulator, always, 0) X(delta_accumulator, always, 0)
+#define SECOND_MOMENTS(X) X(accumulator) X(delta_accumulator)
 #define ZERO_GRADIENT(form) FO_DECAYS
 #define ZERO_GRADIENT_FACTOR rho
 #include "update/rule.h"

@@ -5,6 +5,7 @@
 #define HYPER(X) X(initial_accumulator_value) X(epsilon) X(epsilon_root)
 #define COEF(X) X(learning_rate) X(epsilon) X(epsilon_root) X(initial)
 #define SLOTS(X) X(accumulator, always, c->initial)
+#define SECOND_MOMENTS(X) X(accumulator)
 #define ZERO_GRADIENT(form) FO_STAYS
 #include "update/rule.h"
 

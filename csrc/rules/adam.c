@@ -8,6 +8,8 @@
 #define OPTIONS(X) X(amsgrad)
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(step_size) X(epsilon) X(epsilon_root)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0) X(v_max, amsgrad, 0)
+#define MOMENTS(X) X(m) X(v_max)
+#define SECOND_MOMENTS(X) X(v)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

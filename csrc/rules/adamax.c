@@ -6,6 +6,7 @@
 #define HYPER(X) X(beta_1) X(beta_2) X(epsilon) X(epsilon_max)
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(step_size) X(epsilon) X(epsilon_max)
 #define SLOTS(X) X(m, always, 0) X(u, always, 0)
+#define MOMENTS(X) X(m) X(u)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

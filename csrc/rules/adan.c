@@ -12,6 +12,8 @@
     X(m_rate) X(d_rate) X(epsilon) X(before) X(after)
 #define DECAY_FACTORS(X) X(before) X(after)
 #define SLOTS(X) X(m, always, 0) X(d, always, 0) X(v, always, 0) X(prev_grad, always, 0)
+#define MOMENTS(X) X(m) X(d) X(prev_grad)
+#define SECOND_MOMENTS(X) X(v)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

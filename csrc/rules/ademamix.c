@@ -9,6 +9,8 @@
     X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(beta_3) X(one_minus_beta_3) \
     X(m_rate) X(slow_rate) X(epsilon) X(epsilon_root)
 #define SLOTS(X) X(m, always, 0) X(m_slow, always, 0) X(v, always, 0)
+#define MOMENTS(X) X(m) X(m_slow)
+#define SECOND_MOMENTS(X) X(v)
 #include "update/rule.h"
 
 /* beta_3 of a step: exp(log b1 log b3 / ((1 - done) log b3 + done log b1)), at most b3; `done` is t / warmup_steps. */

@@ -9,6 +9,7 @@
 #define SLOTS(X) \
     X(z, always, -p * (SQRT(c->initial) * c->inverse_rate + c->constant_term) - c->l1 * SIGN(p)) \
     X(n, always, c->initial)
+#define MOMENTS(X) X(n)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

@@ -8,6 +8,8 @@
     X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(m_scale) X(epsilon) X(decay) X(decay_factor) X(rate)
 #define DECAY_FACTORS(X) X(decay_factor)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0)
+#define MOMENTS(X) X(m)
+#define SECOND_MOMENTS(X) X(v)
 #define SUMS(X) X(p_squares, before, array) X(u_squares, before, array)
 #define OWN_WEIGHT_DECAY 1
 #define ADJUSTS

@@ -7,6 +7,7 @@
 #define OPTIONS(X) X(nesterov)
 #define COEF(X) X(momentum) X(rate) X(decay)
 #define SLOTS(X) X(velocity, always, 0)
+#define MOMENTS(X) X(velocity)
 #define SUMS(X) X(p_squares, before, array) X(g_squares, before, array)
 #define OWN_WEIGHT_DECAY 1
 #define ADJUSTS

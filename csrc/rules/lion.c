@@ -5,6 +5,7 @@
 #define HYPER(X) X(beta_1) X(beta_2)
 #define COEF(X) X(learning_rate) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2)
 #define SLOTS(X) X(m, always, 0)
+#define MOMENTS(X) X(m)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

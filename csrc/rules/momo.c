@@ -9,6 +9,7 @@
 #define COEF(X) X(beta) X(one_minus_beta) X(rate) X(decay_factor)
 #define DECAY_FACTORS(X) X(decay_factor)
 #define SLOTS(X) X(m, always, 0)
+#define MOMENTS(X) X(m)
 #define SUMS(X) X(g_dot_p, before, array) X(m_dot_p, before, array) X(m_squares, before, array)
 #define OWN_WEIGHT_DECAY 1
 #define USES_VALUE 1

@@ -8,6 +8,7 @@
 #define COEF(X) \
     X(momentum) X(one_minus_momentum) X(of_g) X(of_m) X(rate) X(ns_steps) X(ns_a) X(ns_b) X(ns_c) X(epsilon)
 #define SLOTS(X) X(m, always, 0)
+#define MOMENTS(X) X(m)
 #define ADJUSTS
 #define ORTHOGONALISES 1
 #include "update/rule.h"

@@ -9,6 +9,8 @@
 #define CARRY(X) X(mu_product, 1.0)
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(m_rate) X(grad_rate) X(epsilon)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0)
+#define MOMENTS(X) X(m)
+#define SECOND_MOMENTS(X) X(v)
 #include "update/rule.h"
 
 static double momentum_at(const hyper *h, int64_t t)

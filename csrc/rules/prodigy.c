@@ -13,6 +13,8 @@
 #define DECAY_FACTORS(X) X(decay_factor)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0) X(s, always, 0)
 #define KEPT(X) X(p0, always, p)
+#define MOMENTS(X) X(m) X(s)
+#define SECOND_MOMENTS(X) X(v)
 #define SUMS(X) X(progress, during, array) X(s_norm, during, array)
 #define SUMS_OF_GRADIENTS (1 << FO_SUM_progress)
 #define OWN_WEIGHT_DECAY 1

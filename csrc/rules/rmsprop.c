@@ -7,6 +7,8 @@
 #define OPTIONS(X) X(momentum) X(centered)
 #define COEF(X) X(rho) X(one_minus_rho) X(epsilon) X(epsilon_root) X(momentum) X(grad_rate) X(velocity_rate)
 #define SLOTS(X) X(mean_square, always, 0) X(mean_grad, centered, 0) X(velocity, momentum, 0)
+#define MOMENTS(X) X(mean_grad) X(velocity)
+#define SECOND_MOMENTS(X) X(mean_square)
 #define ZERO_GRADIENT(form) ((form) & momentum ? FO_MOVES : FO_DECAYS)
 #define ZERO_GRADIENT_FACTOR rho
 #include "update/rule.h"

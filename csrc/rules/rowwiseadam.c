@@ -7,6 +7,7 @@
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(step_size) X(epsilon)
 #define SLOTS(X) X(m, always, 0)
 #define ROW_SLOTS(X) X(v, always, 0)
+#define MOMENTS(X) X(m)
 #define SUMS(X) X(g_squares, before, row)
 #include "update/rule.h"
 

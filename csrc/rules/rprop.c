@@ -6,6 +6,7 @@
 #define HYPER(X) X(eta_minus) X(eta_plus) X(step_min) X(step_max)
 #define COEF(X) X(eta_minus) X(eta_plus) X(step_min) X(step_max) X(initial)
 #define SLOTS(X) X(prev_grad, always, 0) X(step_size, always, c->initial)
+#define MOMENTS(X) X(prev_grad) X(step_size)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

@@ -13,6 +13,7 @@
     X(beta_2) X(one_minus_beta_2) X(epsilon) X(share) X(y_rate) X(z_rate) X(l2) X(decay)
 #define DECAY_AMOUNTS(X) X(decay, z_rate)
 #define SLOTS(X) X(z, always, p) X(v, always, 0)
+#define SECOND_MOMENTS(X) X(v)
 #include "update/rule.h"
 #include "rules/schedule_free.h"
 

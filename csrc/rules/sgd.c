@@ -8,6 +8,7 @@
 #define OPTIONS(X) X(momentum) X(nesterov)
 #define COEF(X) X(momentum) X(grad_rate) X(velocity_rate)
 #define SLOTS(X) X(velocity, momentum, 0)
+#define MOMENTS(X) X(velocity)
 #define ZERO_GRADIENT(form) ((form) & momentum ? FO_MOVES : FO_STAYS)
 #include "update/rule.h"
 

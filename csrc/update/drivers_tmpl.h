@@ -10,67 +10,104 @@
  * those during it. The loops add them, LANES entries at a time, so that sums lie side by side in registers. A rule with
  * sums over lines of matrices has other kernels: see lines_tmpl.h. One that makes directions orthogonal has more of
  * them: see orthogonal_tmpl.h. */
+#include "update/codes_tmpl.h"
 #include "update/products_tmpl.h"
 #include "update/streams_tmpl.h"
 #include "update/sums_tmpl.h"
 #include RULE_FILE            /* FN(update), which takes FN(coefs); with sums FN(measure), and FN(adjust_row) */
 
 #define HAS(options) ((form & (options)) == (options))
+#define STORED(slot, asked) fo_storage_for(asked, content[FO_SLOT_##slot])   /* a constant where `asked` is one */
 #define BIND(slot, options, initial) \
-    state_t *FO_RESTRICT slot##_ = stream.slot; (void)slot##_;
-#define LOAD(slot, options, initial) real slot = HAS(options) ? LOAD_STATE(slot##_[i]) : 0; (void)slot;
-#define SAVE(slot, options, initial) if (HAS(options)) slot##_[i] = SAVE_STATE(slot);
-#define START(slot, options, initial) if (stream.slot) stream.slot[i] = SAVE_STATE((real)(initial));
+    real *FO_RESTRICT slot##_ = stream.slot; \
+    (void)slot##_;
+#define BIND_CODES(slot, options, initial) \
+    float *FO_RESTRICT slot##_32 = asked == FO_FLOAT32 ? group->slot##_codes : NULL; \
+    uint16_t *FO_RESTRICT slot##_16 = asked == FO_BFLOAT16 || asked == FO_LOG8 ? group->slot##_codes : NULL; \
+    const uint32_t slot##_random = asked == FO_AS_PARAMETER ? 0 : group->slot##_random; \
+    (void)slot##_32, (void)slot##_16, (void)slot##_random;
+#define LOAD(slot, options, initial) real slot = HAS(options) ? slot##_[i] : 0; (void)slot;
+#define LOAD_CODED(slot, options, initial) \
+    real slot = !HAS(options) ? 0 \
+              : STORED(slot, asked) == FO_FLOAT32 ? (real)slot##_32[i] \
+              : STORED(slot, asked) == FO_BFLOAT16 ? FN(value)((uint32_t)slot##_16[i] << 16) : slot##_[i]; \
+    (void)slot;
+#define SAVE(slot, options, initial) if (HAS(options)) slot##_[i] = slot;
+#define SAVE_CODED(slot, options, initial) \
+    if (HAS(options) && STORED(slot, asked) == FO_FLOAT32) \
+        slot##_32[i] = (float)slot; \
+    else if (HAS(options) && STORED(slot, asked) == FO_BFLOAT16) \
+        slot##_16[i] = FN(bfloat16)(slot, slot##_random + fo_weyl[i]); \
+    else if (HAS(options)) \
+        slot##_[i] = slot;
+#define GROUP_FIELD(slot, options, initial) void *slot##_codes; uint32_t slot##_random;
+#define START(slot, options, initial) if (stream.slot) stream.slot[i] = (real)(initial);
 #define START_ROWS(slot, options, initial) \
     if (array->state[FO_SLOT_##slot]) \
         for (ptrdiff_t row = (lo + array->row_width - 1) / array->row_width; row * array->row_width < hi; ++row) \
-            ((state_t *)array->state[FO_SLOT_##slot])[row] = SAVE_STATE((real)(initial));
+            ((real *)array->state[FO_SLOT_##slot])[row] = (real)(initial);
 #define START_ARRAY(slot, options, initial) \
     if (array->state[FO_SLOT_##slot] && lo == 0) \
         *(double *)array->state[FO_SLOT_##slot] = (double)(initial);
 #define ARGUMENT(slot, options, initial) , &slot
 #define VALUE(slot, options, initial) , slot
-#define COLUMN_VALUE(slot) , LOAD_STATE(stream.slot[i])
+#define COLUMN_VALUE(slot) , stream.slot[i]
 #define ADD_DURING(name, when, over) FO_DURING(when, over, ADD_PRODUCT(name, k))
 
 #if N_BEFORE + N_ROW_SUMS > 0
 #include "update/measure_tmpl.h"
 #endif
 
-/* The update of the entries [first, first + count); the first one is in lane 0 of what is summed of them. */
+/* Where the codes of a group of entries begin, and the random bits of the first. */
+typedef struct {
+    SLOTS(GROUP_FIELD) char end;
+} FN(group);
+
+/* The update of the entries [first, first + count); the first one is in lane 0 of what is summed of them. `group` has
+ * those slots that are reduced, as `asked` for; it may be NULL without any. */
 FO_INLINE void FN(update_entries)(FN(streams) stream, ptrdiff_t first, ptrdiff_t count, const FN(coefs) *c,
-                                  const FN(modifiers) *modifiers, FN(lanes) *lanes, const int form)
+                                  const FN(modifiers) *modifiers, FN(lanes) *lanes, const FN(group) *group,
+                                  const fo_storage asked, const int form)
 {
     real *FO_RESTRICT p_ = stream.p;
     const real *FO_RESTRICT g_ = stream.g;
     const FN(coefs) coefs_here = *c;     /* registers, not memory that the stores might alias */
     ENTRY_SLOTS(BIND)
-    (void)lanes;
+    SLOTS(BIND_CODES)
+    (void)lanes, (void)group, (void)asked;
     FO_SIMD
     for (ptrdiff_t k = 0; k < count; ++k) {
         const ptrdiff_t i = first + k;
         real p = p_[i], g = g_[i];
         FN(factors) factors;
         (void)factors;
-        ENTRY_SLOTS(LOAD)
+        SLOTS(LOAD_CODED)
+        KEPT(LOAD)
         if (form & FO_MODIFIED)
             g = FN(modify)(&p, g, modifiers);
         FN(update)(&p, g SLOTS(ARGUMENT) KEPT(VALUE) MATRIX_COLUMN_SLOTS(COLUMN_VALUE) FACTORS_ARGUMENT, &coefs_here,
                    form);
         p_[i] = p;
-        SLOTS(SAVE)
+        SLOTS(SAVE_CODED)
         SUMS(ADD_DURING)
     }
 }
 
 /* The update of `count` consecutive entries; `lanes` are of the sums during it, and may be NULL without any. */
-FO_INLINE void FN(update_range)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c, const FN(modifiers) *modifiers,
-                                FN(lanes) *lanes, const int form)
+FO_INLINE void FN(update_group)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c, const FN(modifiers) *modifiers,
+                                FN(lanes) *lanes, const FN(group) *group, const fo_storage asked, const int form)
 {
     ptrdiff_t i = 0;
     for (; N_DURING > 0 && i + LANES <= count; i += LANES)
-        FN(update_entries)(stream, i, LANES, c, modifiers, lanes, form);
-    FN(update_entries)(stream, i, count - i, c, modifiers, lanes, form);
+        FN(update_entries)(stream, i, LANES, c, modifiers, lanes, group, asked, form);
+    FN(update_entries)(stream, i, count - i, c, modifiers, lanes, group, asked, form);
+}
+
+/* The same where no slot is reduced. */
+FO_INLINE void FN(update_range)(FN(streams) stream, ptrdiff_t count, const FN(coefs) *c, const FN(modifiers) *modifiers,
+                                FN(lanes) *lanes, const int form)
+{
+    FN(update_group)(stream, count, c, modifiers, lanes, NULL, FO_AS_PARAMETER, form);
 }
 
 static void FN(initialise)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
@@ -97,23 +134,32 @@ static const fo_rule_kernels FN(kernels) = {FN(initialise), NULL, NULL, NULL, NU
 #define ELEMENTS_LOOP FN(rows)
 #define FLUSH NULL
 #else
+#include "update/reduced_tmpl.h"
 #include "update/touched_tmpl.h"
 #define DENSE_LOOP FN(dense)
 #define ELEMENTS_LOOP FN(elements)
 #define FLUSH FN(flush)
 
-FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
+FO_INLINE void FN(dense_range)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, FN(lanes) *lanes,
+                               const int form)
 {
     const FN(coefs) c = FN(round)(step);
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
-    const FN(streams) stream = FN(advance)(FN(streams_of)(array), lo, lo);
+    if ((0 SLOTS(COUNT_CODED)) > 0 && array->reduced)
+        FN(dense_reduced)(array, step, lo, hi, lanes, form);
+    else
+        FN(update_range)(FN(advance)(FN(streams_of)(array), lo, lo), hi - lo, &c, &modifiers, lanes, form);
+}
+
+FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
+{
 #if N_DURING > 0
     FN(lanes) lanes = {0};
     FN(load_lanes)(&lanes, step->lanes, FO_WHEN_during);
-    FN(update_range)(stream, hi - lo, &c, &modifiers, &lanes, form);
+    FN(dense_range)(array, step, lo, hi, &lanes, form);
     FN(save_lanes)(&lanes, step->lanes, FO_WHEN_during);
 #else
-    FN(update_range)(stream, hi - lo, &c, &modifiers, NULL, form);
+    FN(dense_range)(array, step, lo, hi, NULL, form);
 #endif
 }
 #endif
@@ -159,6 +205,13 @@ static const fo_rule_kernels FN(kernels) = {
 #undef ARGUMENT
 #undef VALUE
 #undef COLUMN_VALUE
+#undef CODED
+#undef COUNT_CODED
+#undef STORED
+#undef BIND_CODES
+#undef LOAD_CODED
+#undef SAVE_CODED
+#undef GROUP_FIELD
 #undef ADD_DURING
 #undef ADD_PRODUCT
 #undef FACTORS_ARGUMENT

@@ -13,10 +13,15 @@
 #error "a rule may have two options: more forms are wanted here"
 #endif
 
+#include "update/codes.h"
 #include "update/lines.h"
 #include "update/orthogonal.h"
 #include "update/positions.h"
-#include "update/storage.h"
+#define FO_AS_MOMENT(name) [FO_SLOT_##name] = FO_MOMENT,
+#define FO_AS_SECOND_MOMENT(name) [FO_SLOT_##name] = FO_SECOND_MOMENT,
+static const fo_content content[] = {MOMENTS(FO_AS_MOMENT)
+                                         SECOND_MOMENTS(FO_AS_SECOND_MOMENT)[FO_MAX_SLOTS] = FO_WHOLE};
+
 #define FO_TEMPLATE "update/drivers_tmpl.h"
 #include "core/variants.h"
 
@@ -55,6 +60,10 @@ _Static_assert(!BY_LINES || (N_DURING == 0 && !BY_ROWS),
                "a rule with sums over lines has none over rows or during steps");
 _Static_assert(!BY_ROWS || N_BEFORE + N_DURING == 0, "a rule has sums over rows or over arrays");
 
+_Static_assert((0 MOMENTS(FO_COUNT_LINE_SLOT) SECOND_MOMENTS(FO_COUNT_LINE_SLOT)) == 0 || !BY_LINES,
+               "a rule with sums over lines has no slots that are stored in fewer bits: its loops know of no views");
+_Static_assert((0 SECOND_MOMENTS(FO_COUNT_LINE_SLOT)) == 0 || !BY_ROWS,
+               "blocks of a second moment end in the middle of a row");
 _Static_assert(!ORTHOGONALISES || (FO_N_SUMS == 0 && !BY_ROWS), "a rule has sums, or makes directions orthogonal");
 
 static void start_carry(double *values)
@@ -157,6 +166,7 @@ const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
     .options = option_names,
     .carry = carry_names,
     .slots = slots,
+    .content = content,
     .own_weight_decay = OWN_WEIGHT_DECAY,
     .has_decay = (0 DECAY_FACTORS(FO_COUNT) DECAY_AMOUNTS(FO_COUNT_DECAY)) > 0,
     .sums_before = N_BEFORE,

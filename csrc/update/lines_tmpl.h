@@ -5,8 +5,8 @@
  * from the mean of its sum, and adjust_line() for the scalars of a row of a matrix. */
 
 #define OVER_LINES(name, when, over) FO_LINE(when, over, FO_SUM_##name)
-#define COLUMNS_FROM(slot) stream.slot = (const state_t *)array->state[FO_SLOT_##slot] + first_column;
-#define SLOT_OF(slot) (state_t *)array->state[FO_SLOT_##slot]
+#define COLUMNS_FROM(slot) stream.slot = (const real *)array->state[FO_SLOT_##slot] + first_column;
+#define SLOT_OF(slot) (real *)array->state[FO_SLOT_##slot]
 
 /* The entries of a row from a column on, with a gradient that is gathered into the buffer if need be. */
 FO_INLINE FN(streams) FN(streams_at)(const fo_array *array, ptrdiff_t row, ptrdiff_t column, ptrdiff_t n, void *buffer)
@@ -32,8 +32,8 @@ FO_INLINE void FN(tile_row)(const fo_tile *tile, const fo_step *step, ptrdiff_t 
     FN(lanes) lanes = {0};
     FN(load_lanes)(&lanes, step->lanes, when);
     if (pass != FO_MEASURE && array->is_matrix) {
-        const state_t *slot = MATRIX_ROW_SLOTS(SLOT_OF);
-        FN(adjust_line)(LOAD_STATE(slot[row]), (real)lines->means[row / array->rows], &c);
+        const real *slot = MATRIX_ROW_SLOTS(SLOT_OF);
+        FN(adjust_line)(slot[row], (real)lines->means[row / array->rows], &c);
     }
     for (ptrdiff_t column = tile->column, n; column < tile->column_end; column += n) {
         n = tile->column_end - column < FO_GRADIENT_BUFFER ? tile->column_end - column : FO_GRADIENT_BUFFER;
@@ -75,12 +75,12 @@ FO_INLINE void FN(tile)(const fo_tile *tile, const fo_step *step, const fo_tile_
 static void FN(fold_rows)(const fo_array *array, const fo_lines *lines, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
     const FN(coefs) c = FN(round)(step);
-    state_t *slot = MATRIX_ROW_SLOTS(SLOT_OF);
+    real *slot = MATRIX_ROW_SLOTS(SLOT_OF);
     for (ptrdiff_t row = lo; row < hi; ++row) {
         double sum = 0.0;
         for (ptrdiff_t k = 0; k < lines->segments; ++k)
             sum += lines->row_sums[row * lines->segments + k];
-        slot[row] = SAVE_STATE(FN(update_line)((real)(sum / (double)array->columns), LOAD_STATE(slot[row]), &c));
+        slot[row] = FN(update_line)((real)(sum / (double)array->columns), slot[row], &c);
     }
 }
 
@@ -102,7 +102,7 @@ FO_INLINE void FN(fold_columns)(const fo_array *array, const fo_lines *lines, co
 {
     double buffer[FO_GRADIENT_BUFFER], sum[FO_GRADIENT_BUFFER];
     const FN(coefs) c = FN(round)(step);
-    state_t *slot = MATRIX_COLUMN_SLOTS(SLOT_OF);
+    real *slot = MATRIX_COLUMN_SLOTS(SLOT_OF);
     memset(sum, 0, (size_t)(hi - lo) * sizeof *sum);
     if (lines->column_sums)
         FN(add_bands)(array, lines, lo, hi, sum);
@@ -115,18 +115,18 @@ FO_INLINE void FN(fold_columns)(const fo_array *array, const fo_lines *lines, co
         FN(measure_range)(stream, hi - lo, &c, &modifiers, &unused, 1, FO_WHEN_before, form);
     }
     for (ptrdiff_t k = lo; k < hi; ++k)
-        slot[k] = SAVE_STATE(FN(update_line)((real)(sum[k - lo] / (double)array->rows), LOAD_STATE(slot[k]), &c));
+        slot[k] = FN(update_line)((real)(sum[k - lo] / (double)array->rows), slot[k], &c);
 }
 
 static void FN(take_means)(const fo_array *array, const fo_lines *lines, const fo_step *step, ptrdiff_t lo,
                            ptrdiff_t hi)
 {
-    const state_t *slot = MATRIX_ROW_SLOTS(SLOT_OF);
+    const real *slot = MATRIX_ROW_SLOTS(SLOT_OF);
     (void)step;
     for (ptrdiff_t matrix = lo; matrix < hi; ++matrix) {
         double sum = 0.0;
         for (ptrdiff_t row = 0; row < array->rows; ++row)
-            sum += LOAD_STATE(slot[matrix * array->rows + row]);
+            sum += slot[matrix * array->rows + row];
         lines->means[matrix] = sum / (double)array->rows;
     }
 }

@@ -1,7 +1,7 @@
 /* measure_tmpl.h -- the sums of a rule that are not taken during its step: one read of parameters, gradient and state,
  * in which nothing is written. */
 
-#define LOAD_AT(slot, options, initial) real slot = HAS(options) ? LOAD_STATE(stream.slot[i]) : 0; (void)slot;
+#define LOAD_AT(slot, options, initial) real slot = HAS(options) ? stream.slot[i] : 0; (void)slot;
 #define ADD_IN_PASS(name, when, over) \
     if (pass == FO_WHEN_##when) \
         ADD_PRODUCT(name, k)

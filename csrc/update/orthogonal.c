@@ -2,6 +2,7 @@
  * other. */
 #include <string.h>
 #include "update/orthogonal.h"
+#include "update/storage.h"
 #include "update/sums.h"
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -72,7 +73,9 @@ static void direct_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
     const matrix_task *task = context;
     const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(task->array->dtype);
+    const ptrdiff_t most = task->array->reduced ? FO_VIEW_ENTRIES : FO_GRADIENT_BUFFER;
     double buffer[FO_GRADIENT_BUFFER];
+    fo_scratch scratch;
     fo_step step = task->step;
     fo_lanes lanes;
     step.lanes = &lanes;
@@ -80,10 +83,11 @@ static void direct_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
         const ptrdiff_t start = chunk_at(task, k, &size), stop = start + size;
         fo_start_lanes(&lanes, 0, 1, 0);
         for (ptrdiff_t at = start, n; at < stop; at += n) {
-            n = stop - at < FO_GRADIENT_BUFFER ? stop - at : FO_GRADIENT_BUFFER;
-            fo_array view = fo_view_from(task->it->rule, task->array, task->first + at);
+            n = stop - at < most ? stop - at : most;
+            fo_array view = fo_load_view(task->it->rule, task->array, task->first + at, n, &scratch);
             view.grad = fo_dense_gradient(task->array, task->first + at, task->first + at + n, buffer);
             task->kernels->direct[task->form](&view, &step, n, task->x + at * itemsize);
+            fo_store_view(task->array, &view, n, step.t);
         }
         task->it->partial[k] = fo_total_lanes(&lanes, 0, 1, task->array->dtype);
     }
@@ -104,15 +108,20 @@ static void update_chunks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
     const matrix_task *task = context;
     const fo_rule_kernels *kernels = fo_kernels_of(task->it->rule, task->array->dtype);
+    const ptrdiff_t most = task->array->reduced ? FO_VIEW_ENTRIES : FO_GRADIENT_BUFFER;
+    fo_scratch scratch;
     fo_step step = task->step;
     step.clip_value = HUGE_VAL;
     step.grad_scale = 1.0;
     step.l2 = 0.0;
-    for (ptrdiff_t k = lo, n; k < hi; ++k) {
-        const ptrdiff_t start = chunk_at(task, k, &n);
-        fo_array view = fo_view_from(task->it->rule, task->array, task->first + start);
-        view.grad = task->x + start * (ptrdiff_t)fo_itemsize(task->array->dtype);
-        kernels->dense[task->form](&view, &step, 0, n);
+    for (ptrdiff_t k = lo, size; k < hi; ++k) {
+        const ptrdiff_t start = chunk_at(task, k, &size), stop = start + size;
+        for (ptrdiff_t at = start, n; at < stop; at += n) {
+            n = stop - at < most ? stop - at : most;
+            fo_array view = fo_load_view(task->it->rule, task->array, task->first + at, n, &scratch);
+            view.grad = task->x + at * (ptrdiff_t)fo_itemsize(task->array->dtype);
+            kernels->dense[task->form](&view, &step, 0, n);
+        }
     }
 }
 

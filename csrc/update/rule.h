@@ -30,6 +30,12 @@
 #ifndef KEPT                     /* slots that steps only read */
 #define KEPT(X)
 #endif
+#ifndef MOMENTS                  /* X(name): slots that may be stored in fewer bits */
+#define MOMENTS(X)
+#endif
+#ifndef SECOND_MOMENTS           /* the same of numbers that are never negative and need few digits */
+#define SECOND_MOMENTS(X)
+#endif
 #ifndef ROW_SLOTS                /* slots with a number for each row */
 #define ROW_SLOTS(X)
 #endif

@@ -8,6 +8,7 @@
 #include "update/lines.h"
 #include "update/orthogonal.h"
 #include "update/positions.h"
+#include "update/storage.h"
 #include "update/sums.h"
 
 /* What all threads of a pass share. */
@@ -16,33 +17,58 @@ typedef struct {
     const fo_rule *rule;
     const fo_group *groups;
     int form;                    /* the options, or FO_INITIALISE, FO_FLUSH; a group's step adds FO_MODIFIED */
+    int only_reads;              /* state stays as it is */
 } update_task;
 
-fo_array fo_view_from(const fo_rule *rule, const fo_array *array, ptrdiff_t entry)
-{
-    const ptrdiff_t offset = entry * (ptrdiff_t)fo_itemsize(array->dtype);
-    fo_array view = *array;
-    view.layout = FO_DENSE;
-    view.grad = NULL;
-    view.grad_strides.ndim = 0;
-    view.param = (char *)array->param + offset;
-    for (int k = 0; rule->slots[k].name; ++k)
-        if (array->state[k] && rule->slots[k].per == FO_PER_ENTRY)
-            view.state[k] = (char *)array->state[k] + offset;
-    return view;
-}
-
-/* A gradient with strides, or one to be expanded with zeros, a buffer at a time: it is brought into the cache and the
- * entries are visited from there, through a view of the array that starts at them. */
-static void run_buffered(const fo_rule *rule, const fo_array *array, const fo_step *step, fo_kernel *kernel,
+/* Entries [lo, hi) through views: a gradient with strides, or one to be expanded with zeros, is brought into the cache,
+ * and reduced slots are decoded unless the kernel does so itself. With by_rows it counts rows. */
+static void run_on_views(const update_task *it, const fo_array *array, const fo_step *step, fo_kernel *kernel,
                          ptrdiff_t lo, ptrdiff_t hi)
 {
     double buffer[FO_GRADIENT_BUFFER];
+    fo_scratch scratch;
+    const ptrdiff_t unit = it->work->by_rows ? array->row_width : 1;
+    const int decodes = array->reduced && (it->only_reads || it->work->by_rows);
+    const ptrdiff_t most = (decodes ? FO_VIEW_ENTRIES : FO_GRADIENT_BUFFER) / unit * unit;
     for (ptrdiff_t start = lo, n; start < hi; start += n) {
-        n = hi - start < FO_GRADIENT_BUFFER ? hi - start : FO_GRADIENT_BUFFER;
-        fo_array view = fo_view_from(rule, array, start);
+        n = hi - start < most ? hi - start : most;
+        fo_array view = decodes ? fo_load_view(it->rule, array, start, n, &scratch)
+                                : fo_view_from(it->rule, array, start);
         view.grad = fo_dense_gradient(array, start, start + n, buffer);
+        kernel(&view, step, 0, n / unit);
+        if (decodes && !it->only_reads)
+            fo_store_view(array, &view, n, step->t);
+    }
+}
+
+/* The same with copies of the entries that a sparse gradient touches at its positions [lo, hi). */
+static void run_on_copies(const update_task *it, const fo_array *array, const fo_step *step, fo_kernel *kernel,
+                          ptrdiff_t lo, ptrdiff_t hi)
+{
+    fo_gathered_entries room;
+    const ptrdiff_t unit = it->work->by_rows ? array->row_width : 1, stop = fo_first_touched(array, hi);
+    for (ptrdiff_t start = fo_first_touched(array, lo), n; start < stop; start += n) {
+        const fo_array view = fo_gather_entries(it->rule, array, start, stop, &room, &n);
+        kernel(&view, step, 0, n / unit);
+        fo_scatter_entries(it->rule, array, &view, n, step->t, &room);
+    }
+}
+
+/* Fills slots from the parameters: those that kernels can reach, then each of the others in views without the rest. */
+static void initialise(const fo_rule *rule, const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
+{
+    fo_kernel *kernel = fo_kernels_of(rule, array->dtype)->initialise;
+    fo_array rest = *array;
+    kernel(array, step, lo, hi);
+    if (!array->reduced)
+        return;
+    memset(rest.state, 0, sizeof rest.state);
+    for (ptrdiff_t start = lo, n; start < hi; start += n) {
+        fo_scratch scratch;
+        n = hi - start < FO_VIEW_ENTRIES ? hi - start : FO_VIEW_ENTRIES;
+        const fo_array view = fo_load_view(rule, &rest, start, n, &scratch);
         kernel(&view, step, 0, n);
+        fo_store_view(array, &view, n, 0);
     }
 }
 
@@ -115,13 +141,17 @@ static void run_step(const update_task *it, const fo_array *array, const fo_step
 {
     const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
     const int form = it->form | step->modified;
-    if (array->layout == FO_ROWS)
+    if (array->reduced && is_sparse(array))
+        run_on_copies(it, array, step, kernels->dense[form], lo, hi);
+    else if (array->reduced && it->work->by_rows)
+        run_on_views(it, array, step, kernels->dense[form], lo * array->row_width, hi * array->row_width);
+    else if (array->layout == FO_ROWS)
         kernels->rows[form](array, step, lo, hi);
     else if (array->layout == FO_ELEMENTS) {
         const fo_array sorted = array->at.workspace ? fo_partition(array, lo, hi) : *array;
         kernels->elements[form](&sorted, step, lo, hi);
     } else if (!it->work->by_rows && (array->layout == FO_EXPANDED || array->grad_strides.ndim != 0))
-        run_buffered(it->rule, array, step, kernels->dense[form], lo, hi);
+        run_on_views(it, array, step, kernels->dense[form], lo, hi);
     else
         kernels->dense[form](array, step, lo, hi);
 }
@@ -131,7 +161,7 @@ static void run_kernel(const update_task *it, const fo_array *array, const fo_st
     const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
     assert(is_inside(it, array, lo, hi));
     if (it->form == FO_INITIALISE)
-        kernels->initialise(array, step, lo, hi);
+        initialise(it->rule, array, step, lo, hi);
     else if (it->form == FO_FLUSH)
         kernels->flush(array, step, lo, hi);
     else if (it->rule->adjust) {
@@ -161,7 +191,7 @@ static void update_blocks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 
 void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads)
 {
-    const update_task it = {work, rule, groups, form};
+    const update_task it = {work, rule, groups, form, 0};
     fo_parallel_for(work->first_block[work->n_arrays], num_threads, update_blocks, &it);
 }
 
@@ -172,7 +202,7 @@ static void measure_chunk(const fo_array *array, const fo_step *step, ptrdiff_t 
 {
     const update_task *it = context;
     fo_kernel *kernel = fo_kernels_of(it->rule, array->dtype)->measure[it->form | step->modified];
-    run_buffered(it->rule, array, step, kernel, lo, hi);
+    run_on_views(it, array, step, kernel, lo, hi);
 }
 
 /* One chunk of a step that sums. */
@@ -293,7 +323,7 @@ static int measure_before(fo_optimizer *it, int want_finite, int num_threads)
     }
     if (it->rule->by_lines)
         return fo_measure_lines(it, want_finite, num_threads).probe == 0;
-    const update_task task = {&it->work, it->rule, it->groups, it->form};
+    const update_task task = {&it->work, it->rule, it->groups, it->form, 1};
     const fo_sum_pass pass = {&it->work,   it->groups,    0,     0,          it->rule->sums_before,
                               want_finite, measure_chunk, &task, it->partial};
     return fo_sum_arrays(&pass, num_threads).probe == 0;
@@ -361,7 +391,7 @@ void fo_apply(fo_optimizer *it, int num_threads)
         fo_update(&it->work, it->rule, it->form, it->groups, num_threads);
         return;
     }
-    const update_task task = {&it->work, it->rule, it->groups, it->form};
+    const update_task task = {&it->work, it->rule, it->groups, it->form, 0};
     const fo_sum_pass pass = {&it->work,    it->groups, 0,          it->rule->sums_before, it->rule->sums_during, 0,
                               update_chunk, &task,      it->partial};
     fo_sum_arrays(&pass, num_threads);

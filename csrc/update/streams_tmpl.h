@@ -2,8 +2,8 @@
  * parameter, its gradient and its state begin; with the changes to a gradient that come before every rule. */
 
 #define FIELD(f) real f;
-#define STREAM(slot, options, initial) state_t *slot;
-#define COLUMN_STREAM(slot) const state_t *slot;
+#define STREAM(slot, options, initial) real *slot;
+#define COLUMN_STREAM(slot) const real *slot;
 /* The scalars of a step, rounded to the dtype: those of the rule, and those that come before it. */
 typedef struct {
     COEF(FIELD)
@@ -24,7 +24,7 @@ typedef struct {
 #define ROUND(f) (real)exact.f,
 #define ROUND_FACTOR(f) rounded.f = FN(decay_factor)(exact.f, step->own_decay);
 #define ROUND_DECAY(f, rate) rounded.f = FN(decay_amount)(exact.f, step->own_decay);
-#define FROM_ARRAY(slot, options, initial) stream.slot = (state_t *)array->state[FO_SLOT_##slot];
+#define FROM_ARRAY(slot, options, initial) stream.slot = (real *)array->state[FO_SLOT_##slot];
 #define ADVANCE(slot, options, initial) if (stream.slot) stream.slot += entries;
 #define NO_COLUMNS(slot) stream.slot = NULL;
 #define ADVANCE_COLUMNS(slot) if (stream.slot) stream.slot += entries;

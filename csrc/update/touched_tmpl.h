@@ -4,9 +4,9 @@
 #define DECAY(slot, options, initial) \
     if (stream.slot) \
         for (ptrdiff_t i = 0; i < count; ++i) \
-            stream.slot[i] = SAVE_STATE(LOAD_STATE(stream.slot[i]) * factor);
+            stream.slot[i] *= factor;
 #define STAGE(slot, options, initial) \
-    state_t slot##_stage[ELEMENTS_STAGED]; staged.slot = all.slot ? slot##_stage : NULL;
+    real slot##_stage[ELEMENTS_STAGED]; staged.slot = all.slot ? slot##_stage : NULL;
 #define GATHER(slot, options, initial) if (HAS(options)) staged.slot[k] = all.slot[entry];
 #define SCATTER(slot, options, initial) if (HAS(options)) all.slot[entry] = staged.slot[k];
 #define PREFETCH_ROW(slot, options, initial) if (HAS(options)) prefetch_row(all.slot + entry, nbytes);

@@ -9,10 +9,10 @@
 #endif
 
 #define TOTAL_OF_ROW(name, when, over) sum.name = fo_total(lanes.sum[FO_SUM_##name], FN(scaled));
-#define ROW_ARGUMENT(slot, options, initial) , (state_t *)array->state[FO_SLOT_##slot] + row
+#define ROW_ARGUMENT(slot, options, initial) , (real *)array->state[FO_SLOT_##slot] + row
 #define PREFETCH_ROW(slot, options, initial) if (HAS(options)) prefetch_row(all.slot + entry, nbytes);
 #define PREFETCH_NUMBER(slot, options, initial) \
-    if (HAS(options)) prefetch_row((state_t *)array->state[FO_SLOT_##slot] + row, sizeof(state_t));
+    if (HAS(options)) prefetch_row((real *)array->state[FO_SLOT_##slot] + row, sizeof(real));
 
 /* The scalars of a row, from its sums. */
 FO_INLINE FN(coefs) FN(coefs_of_row)(const fo_array *array, ptrdiff_t row, FN(lanes) lanes, const FN(coefs) *c)

@@ -9,6 +9,7 @@ from .._finite_sum import epochs
 from .._finite_sum.plan import Penalty, Plan
 from .._validation import minimize as validation
 from .._validation import saved_runs
+from .._validation.storages import refuse_in_epochs
 from .segments import POLL_ENTRIES, STATUS, int64
 
 # Entries of samples in a segment: about 20 ms of work.
@@ -36,6 +37,7 @@ class MinibatchEpochs:
         self.segment_independent = self.kind == "none"  # results are the same bits wherever segments end
         # A closed form of several steps would leave the bounds between them. A linear part moves all parameters.
         self.dense = self.exact() or (self.kind == "closed_form" and bounded) or objective.linear is not None
+        self.check_storage()
         per_batch = per_sample * objective.n_outputs * batches.size
         if self.entries is None or self.dense:
             per_batch += objective.n_parameters
@@ -51,6 +53,17 @@ class MinibatchEpochs:
     def is_outdated(self):
         """Whether a hyper-parameter has been set since."""
         return self.numbers != self.numbers_now()
+
+    def check_storage(self):
+        """Refuse state in fewer bits where more than one step at a time, or a penalty, gets at it."""
+        storages = _core.slot_storages(self.optimizer.rule, self.optimizer._values)
+        owner, state_dtype = type(self.optimizer).__name__, self.optimizer.state_dtype
+        if storages and self.hogwild:
+            refuse_in_epochs(owner, state_dtype, "with lock-free threads, which do not share codes")
+        if storages and self.kind == "flow":
+            refuse_in_epochs(owner, state_dtype, "with penalties, which depend on its accumulator")
+        if "log8" in storages.values() and self.entries is not None and not self.dense:
+            refuse_in_epochs(owner, state_dtype, "of CSR samples, whose columns come in no order")
 
     def check_memory(self):
         """Nothing is known of the samples."""

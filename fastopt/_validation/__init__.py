@@ -27,6 +27,7 @@ from . import (
     sparse_gradients,
     starting_points,
     state_dicts,
+    storages,
     text,
 )
 
@@ -53,5 +54,6 @@ __all__ = [
     "sparse_gradients",
     "starting_points",
     "state_dicts",
+    "storages",
     "text",
 ]

@@ -31,7 +31,7 @@ def check_entries(given, own):
                 f"`state_dict[{key!r}]` must have the entries {list(own[key])!r}, {_difference(given[key], own[key])}."
             )
     for slot, arrays in own["state"].items():
-        _check_state_arrays(slot, given["state"][slot], arrays)
+        state_arrays(slot, given["state"][slot], [(array.shape, array.dtype) for array in arrays])
     for key in ("step_count", "skipped_steps"):
         integer(f"state_dict[{key!r}]", given[key], 0, MOST_STEPS)
     _check_carry("state_dict['carry']", owed)
@@ -193,11 +193,12 @@ def unchanged_layout(copies):
             )
 
 
-def _check_state_arrays(slot, given, own):
+def state_arrays(slot, given, layouts):
+    """Check the arrays that a state dictionary has for a slot; a layout is the shape and the dtype of one."""
     name = f"`state_dict['state'][{slot!r}]`"
-    if not isinstance(given, (list, tuple)) or len(given) != len(own):
-        raise ValueError(f"{name} must be a list of {len(own)} arrays, got {type(given).__name__}.")
-    for k, (array, mine) in enumerate(zip(given, own, strict=True)):
-        if not isinstance(array, np.ndarray) or array.dtype != mine.dtype or array.shape != mine.shape:
+    if not isinstance(given, (list, tuple)) or len(given) != len(layouts):
+        raise ValueError(f"{name} must be a list of {len(layouts)} arrays, got {type(given).__name__}.")
+    for k, (array, (shape, dtype)) in enumerate(zip(given, layouts, strict=True)):
+        if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
             got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-            raise ValueError(f"{name}[{k}] must be a {mine.dtype} array of shape {mine.shape}, got {got}.")
+            raise ValueError(f"{name}[{k}] must be a {dtype} array of shape {shape}, got {got}.")

@@ -13,8 +13,9 @@ from .._types import Structure
 from . import _groups as grouping
 from ._common_parameters import common_parameters
 from ._groups import Groups
-from ._hyperparameters import Choice, Flag, KnownAttributes, Real, ThreadCount, declare
+from ._hyperparameters import Choice, Count, Flag, KnownAttributes, Real, ThreadCount, declare
 from ._state import allocate
+from ._storage import STATE_DTYPES, check_storages, decoded, stored_alike
 
 STATE_FORMAT = 1
 
@@ -51,6 +52,8 @@ class Optimizer(KnownAttributes, _core.Engine):
     clip_norm = Real(None, "(0, inf)", keyword_only=True, joint=True)
     nonfinite = Choice("propagate", "skip", "raise", keyword_only=True)
     sparse = Choice("lazy", "exact", keyword_only=True)
+    state_dtype = Choice(None, *STATE_DTYPES, keyword_only=True)
+    state_seed = Count(0, 0, 2**63 - 1, keyword_only=True, joint=True)
     num_threads = ThreadCount(None, keyword_only=True)
     groups = Groups()
 
@@ -69,7 +72,9 @@ class Optimizer(KnownAttributes, _core.Engine):
             from .. import _blas  # noqa: F401 - here, as it brings scipy.linalg with it
 
             _validation.parameters.check_matrices(arrays, keys, type(self).__name__, self._takes_vectors)
-        slots = allocate([base_view(array) for array in arrays], _core.slot_shapes(self.rule, values))
+        check_storages(self, arrays, keys, values)
+        storages = _core.slot_storages(self.rule, values)
+        slots = allocate([base_view(array) for array in arrays], _core.slot_shapes(self.rule, values), storages)
         self._bind(self.rule, arrays, keys, slots, values, grouping.own_of_arrays(values, keys))
         self._values = values
         if not all(_core.rule_slots(self.rule, values).values()):
@@ -108,6 +113,8 @@ class Optimizer(KnownAttributes, _core.Engine):
         try:
             self._check_together(values)
         except ValueError:
+            return False
+        if _core.slot_storages(self.rule, values) != _core.slot_storages(self.rule, self._values):
             return False
         return list(_core.rule_slots(self.rule, values)) == list(self._slots_by_name())
 
@@ -150,10 +157,15 @@ class Optimizer(KnownAttributes, _core.Engine):
     def state(self) -> dict[str, Structure]:
         """Slot name -> state in the structure of the parameters: writable views, zero-copy.
 
-        With ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now.
+        Slots that `state_dtype` stores in fewer bits are read-only float32 copies of what they are now. With
+        ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now.
         """
         self._flush()
-        return {name: self._structured(arrays) for name, arrays in self._slots_by_name().items()}
+        storages = _core.slot_storages(self.rule, self._values)
+        return {
+            name: self._structured(decoded(self._flat_params, arrays, storages[name]) if name in storages else arrays)
+            for name, arrays in self._slots_by_name().items()
+        }
 
     def _slots_by_name(self):
         return dict(zip(_core.rule_slots(self.rule, self._values), self._slot_arrays, strict=True))
@@ -269,7 +281,7 @@ class Optimizer(KnownAttributes, _core.Engine):
 
         The caller has claimed the optimizer.
         """
-        own, state_dict = self._snapshot(), _validation.state_dicts.plain(state_dict)
+        own, state_dict = self._snapshot(), stored_alike(self, _validation.state_dicts.plain(state_dict))
         _validation.state_dicts.check_entries(state_dict, own)
         _validation.state_dicts.learning_rate_state(state_dict, own, self._declared["learning_rate"])
         n = len(self._flat_params)

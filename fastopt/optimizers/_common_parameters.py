@@ -3,6 +3,7 @@
 import textwrap
 
 from .. import _core
+from ._storage import state_note
 
 COMMON_PARAMETERS = """\
 weight_decay : float, default={weight_decay}
@@ -21,6 +22,10 @@ nonfinite : {{"propagate", "skip", "raise"}}
 sparse : {{"lazy", "exact"}}
     What a sparse gradient does to entries that it does not touch: nothing, nor to their state, or what zeros
     in a dense gradient would do. {sparse}
+state_dtype : {{None, "float32", "bfloat16", "log8"}}
+    {state_dtype}
+state_seed : int, default=0
+    Seed of the rounding of such state, in [0, 2**63).
 num_threads : int, optional
     Most threads to use; by default what `fastopt.get_num_threads` says. Results do not depend on it.
 groups : dict, optional
@@ -73,6 +78,7 @@ def common_parameters(cls):
         "sparse": sparse_note(cls.rule, defaults),
         "coupled_decay": cls._coupled_decay,
         "decoupled_decay": f"{cls._decoupled_decay}{SMALL_DECAY}",
+        "state_dtype": state_note(cls.rule),
         "own_numbers": own_numbers_note(cls),
     }
     if cls._no_decoupled_decay is not None:

@@ -151,13 +151,15 @@ class Count(Number):
 
 
 class Choice(Hyperparameter):
-    """One of several strings, the first of which is the default."""
+    """One of several strings, the first of which is the default; or of None, if it is, and strings."""
 
     def __init__(self, *allowed, keyword_only=False):
         super().__init__(allowed[0], keyword_only=keyword_only)
         self.allowed = allowed
 
     def check(self, value, name=None):
+        if value is None and self.default is None:
+            return None
         return _validation.scalars.choice(name or self.name, value, self.allowed)
 
 

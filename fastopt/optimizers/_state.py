@@ -18,23 +18,26 @@ STAGGER = 12 * ALIGNMENT
 STAGGER_FROM = 64 * 1024
 
 
-def allocate(arrays, slots):
-    """Return slot name -> tuple of zeroed arrays that go with `arrays`; `slots` is what `_core.slot_shapes` gives.
+def allocate(arrays, slots, storages):
+    """Return slot name -> tuple of zeroed arrays that go with `arrays`.
+
+    `slots` is what `_core.slot_shapes` gives, and `storages` what `storages_of` does.
 
     All are 64-byte aligned views of one block of zero pages, which the operating system provides when the
     first step touches them, close to the thread that touches them.
     """
-    needed = sum(_size(array, per) + ALIGNMENT + PAGE * (_size(array, per) >= STAGGER_FROM)
-                 for array in arrays for per in slots.values())  # fmt: skip
+    layouts = [[_core.slot_layout(array, per, storages.get(name)) for name, per in slots.items()] for array in arrays]
+    sizes = [_size(*layout) for each in layouts for layout in each]
+    needed = sum(size + ALIGNMENT + PAGE * (size >= STAGGER_FROM) for size in sizes)
     block = np.zeros(needed + ALIGNMENT, np.uint8)
     _core.advise_huge_pages(block)
     start = block.ctypes.data
     at = start + -start % ALIGNMENT
     made = {name: [] for name in slots}
-    for array in arrays:
+    for array, each in zip(arrays, layouts, strict=True):
         into_page = array.ctypes.data // ALIGNMENT * ALIGNMENT
-        for name, per in slots.items():
-            (shape, dtype), size = _core.slot_layout(array, per), _size(array, per)
+        for name, (shape, dtype) in zip(slots, each, strict=True):
+            size = _size(shape, dtype)
             if size >= STAGGER_FROM:
                 into_page += STAGGER
                 at += (into_page - at) % PAGE
@@ -44,6 +47,5 @@ def allocate(arrays, slots):
     return {name: tuple(views) for name, views in made.items()}
 
 
-def _size(array, per):
-    shape, dtype = _core.slot_layout(array, per)
+def _size(shape, dtype):
     return math.prod(shape) * dtype.itemsize
