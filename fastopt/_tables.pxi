@@ -103,12 +103,13 @@ def slot_layout(cnp.ndarray param not None, str per not None, storage=None):
     if reduced != FO_AS_PARAMETER:
         return codes_layout(param, reduced)
     shape = (<object>param).shape
+    last = max(len(shape) - 1, 0)
     if per in ("array", "sum"):
         return (() if per == "array" else (3,)), np.dtype(np.float64)
     if per != "entry" and cnp.PyArray_SIZE(param) == 0:
         return (0,), (<object>param).dtype
-    shapes = {"entry": shape, "row": shape[:1], "matrix row": shape[: max(len(shape) - 1, 0)]}
-    return shapes[per] if per in shapes else shape[: max(len(shape) - 2, 0)] + shape[max(len(shape) - 1, 0) :], (<object>param).dtype
+    shapes = {"entry": shape, "row": shape[:1], "matrix row": shape[:last]}
+    return shapes[per] if per in shapes else shape[: max(last - 1, 0)] + shape[last:], (<object>param).dtype
 
 
 def slot_shapes(str rule, dict values):
