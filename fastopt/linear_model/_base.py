@@ -97,6 +97,9 @@ one of weight 0 counts as left out. The losses are those of `fastopt.objectives`
 X is used in place if it is a C-contiguous array or a CSR matrix of float32 or float64, whose dtype the coefficients
 have; else it is converted. "lbfgs", "saga" and "svrg" work on a copy in which equal samples are one."""
 
+# What a fit leaves only with some settings.
+OF_SOME_FITS = ("epsilon_", "validation_curve_")
+
 # How X is read: in place where that is possible.
 READ = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}
 
@@ -147,7 +150,9 @@ class LinearModel(BaseEstimator):
 
     def _fit(self, X, targets, weights, settings, form, labels=None):
         """Fit all targets, and set the attributes."""
-        problem = Problem(X, targets, weights, form, settings, self._loss_parameters(targets, weights, settings, False))
+        for name in OF_SOME_FITS:
+            vars(self).pop(name, None)
+        problem = Problem(X, targets, weights, form, settings, self._loss_numbers(targets, weights, settings, False))
         starts = form.zeros()
         if settings.warm_start and hasattr(self, "coef_"):
             starts = self._parameters(form, "warm_start=True")
@@ -168,7 +173,7 @@ class LinearModel(BaseEstimator):
     def _partial_fit(self, X, targets, weights, settings, form):
         """Make the steps of a chunk with each target's optimizer."""
         X, targets, weights = _samples.without_zero_weights(X, targets, weights)
-        problem = Problem(X, targets, weights, form, settings, self._loss_parameters(targets, weights, settings, True))
+        problem = Problem(X, targets, weights, form, settings, self._loss_numbers(targets, weights, settings, True))
         starts = self._parameters(form, "partial_fit") if hasattr(self, "coef_") else form.zeros()
         former = getattr(self, "_optimizers", [None] * form.n_objectives)
         averages = copy.deepcopy(getattr(self, "_averages", [None] * form.n_objectives))
@@ -195,16 +200,16 @@ class LinearModel(BaseEstimator):
         self._optimizers, self._averages = optimizers, averages
         return self
 
-    def _loss_parameters(self, targets, weights, settings, goes_on):
-        """The loss's own number for each target; what was made from the first chunk is kept for others."""
-        if settings.loss.parameter is None:
+    def _loss_numbers(self, targets, weights, settings, goes_on):
+        """The number that the loss has, for each target; what was made from the first chunk is kept for others."""
+        if settings.loss.number is None:
             return None
-        former = getattr(self, "loss_parameter_", None)
-        if settings.loss_parameter is not None:
-            self.loss_parameter_ = np.full(targets.shape[1], settings.loss_parameter)
-        elif not goes_on or former is None or len(former) != targets.shape[1]:
-            self.loss_parameter_ = np.array([settings.loss.default(y, weights) for y in targets.T])
-        return self.loss_parameter_
+        if settings.loss_number is not None:
+            return np.full(targets.shape[1], settings.loss_number)
+        former = getattr(self, "epsilon_", None)
+        if not goes_on or former is None or len(former) != targets.shape[1]:
+            self.epsilon_ = np.array([settings.loss.number.default(y, weights) for y in targets.T])
+        return self.epsilon_
 
     def _saved(self):
         """The estimator as a tree for `fastopt.save`."""

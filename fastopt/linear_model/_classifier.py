@@ -16,7 +16,7 @@ from ._losses import CLASSIFICATION
 def has_probabilities(estimator):
     """Whether the loss has probabilities."""
     row = CLASSIFICATION.get(estimator.loss)
-    return row is None or row.probability is not None
+    return row is None or row.probabilities is not None
 
 
 class LinearClassifier(ClassifierMixin, LinearModel):
@@ -24,9 +24,9 @@ class LinearClassifier(ClassifierMixin, LinearModel):
 
     Parameters
     ----------
-    loss : {"log_loss", "hinge", "squared_hinge"}, default="log_loss"
-        Logistic regression, of more than two classes all at once (softmax), or a support vector machine, of more than
-        two classes each against the rest.
+    loss : {"log_loss", "hinge", "squared_hinge", "modified_huber"}, default="log_loss"
+        Logistic regression, of more than two classes all at once (softmax); or a support vector machine, or a smooth
+        loss that outliers do not dominate, of more than two classes each against the rest.
     <common parameters>
     class_weight : dict, "balanced" or None, default=None
         Factors of the sample weights: class -> weight, 1 for others. "balanced": inversely proportional to the number
@@ -188,7 +188,10 @@ class LinearClassifier(ClassifierMixin, LinearModel):
 
     @available_if(has_probabilities)
     def predict_proba(self, X):
-        """Return the probability of each class; only for ``loss="log_loss"``.
+        """Return the probability of each class; only for the losses "log_loss" and "modified_huber".
+
+        Those of "modified_huber" are ``(z + 1) / 2``, limited to [0, 1], of the margin z; of more than two classes
+        divided by their sum, or all the same where that is 0 (Zadrozny & Elkan 2002).
 
         Parameters
         ----------
@@ -200,13 +203,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`; the sum of a row is 1.
         """
-        margins = self._margins(X)
-        if margins.shape[1] == 1:
-            second = self._losses[self.loss].probability(margins)
-            return np.hstack([1 - second, second])
-        margins -= margins.max(axis=1, keepdims=True)
-        np.exp(margins, out=margins)
-        return margins / margins.sum(axis=1, keepdims=True)
+        return self._losses[self.loss].probabilities(self._margins(X))
 
     @available_if(has_probabilities)
     def predict_log_proba(self, X):

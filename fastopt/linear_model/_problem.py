@@ -60,8 +60,8 @@ class Problem(NamedTuple):
     weights : ndarray or None
     form : Form
     settings : Settings
-    loss_parameters : ndarray or None
-        The loss's own number for each target, if it has one.
+    loss_numbers : ndarray or None
+        The number that the loss has, for each target, if it has one.
     """
 
     X: Any
@@ -69,7 +69,7 @@ class Problem(NamedTuple):
     weights: Any
     form: Form
     settings: Any
-    loss_parameters: Any = None
+    loss_numbers: Any = None
 
     def over(self, X, targets, weights):
         """The same over other samples."""
@@ -79,8 +79,8 @@ class Problem(NamedTuple):
         """The objective of the k-th target."""
         settings = self.settings
         cls, arguments = settings.loss.objective, {}
-        if self.loss_parameters is not None:
-            arguments[settings.loss.parameter] = self.loss_parameters[k]
+        if self.loss_numbers is not None:
+            arguments[settings.loss.number.argument] = self.loss_numbers[k]
         if self.form.n_outputs > 1:
             cls, arguments["n_classes"] = settings.loss.multinomial, self.form.n_outputs
         l2, l1 = (settings.l2, settings.l1) if penalised else (0.0, 0.0)

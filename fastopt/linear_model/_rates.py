@@ -32,8 +32,8 @@ def learning_rate(solver, problem, objective, k):
 def smoothness(problem, k):
     """Mean and largest Lipschitz constant of the gradients of single samples, or of what stands for them."""
     settings, y, weights = problem.settings, problem.targets[:, k], problem.weights
-    loss = settings.loss
-    curvature = loss.multinomial.curvature if problem.form.n_outputs > 1 else loss.curvatures(y)
+    loss, number = settings.loss, None if problem.loss_numbers is None else problem.loss_numbers[k]
+    curvature = loss.multinomial.curvature if problem.form.n_outputs > 1 else loss.curvatures(y, number)
     each = (row_norms(problem.X, squared=True).astype(np.float64) + problem.form.fit_intercept) * curvature
     if weights is not None:
         each *= weights / np.mean(weights, dtype=np.float64)
