@@ -108,7 +108,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         """
         with unchanged_on_failure(self):
             settings = self._settings()
-            X, y, weights = self._checked(X, y, sample_weight, reset=True)
+            X, y, weights = self._checked(X, y, sample_weight, chunk=False)
             check_classification_targets(y)
             encoder = LabelEncoder().fit(y)
             validation.at_least_two_classes(encoder.classes_)
@@ -136,7 +136,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         classes : array_like of shape (n_classes,), optional
             All classes that there are; needed in the first call.
         sample_weight : array_like of shape (n_samples,), optional
-            At least 0; by default 1. The weights of a chunk are divided by their mean.
+            At least 0; by default 1. They are factors of the loss as they are: 2 counts twice in every chunk.
 
         Returns
         -------
@@ -146,7 +146,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         with unchanged_on_failure(self):
             settings = self._settings()
             validation.no_balance(self.class_weight)
-            X, y, weights = self._checked(X, y, sample_weight, reset=not hasattr(self, "coef_"))
+            X, y, weights = self._checked(X, y, sample_weight, chunk=True)
             _check_partial_fit_first_call(self, classes)
             validation.at_least_two_classes(self.classes_)
             validation.known_classes(y, self.classes_)
@@ -230,7 +230,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
 
     def _targets(self, labels, form):
         """Of class numbers: themselves for all classes at once, else -1 and 1, for the second class or for each one."""
-        if form.n_outputs > 1:
+        if form.multinomial:
             return labels[:, None]
         positive = np.arange(form.n_objectives) if form.n_objectives > 1 else [1]
         return np.where(labels[:, None] == positive, 1, -1)

@@ -90,13 +90,13 @@ def moments(X, weights, centred):
     return means, np.where(negligible, 0.0, variances)
 
 
-def run(problem, k, x0, report):
-    """Minimize over the k-th target from x0; returns the parameters, the values of the iterations, and whether it ended
+def run(problem, x0, report):
+    """Minimize from x0; returns the parameters, the values of the iterations, and whether it ended
     before all iterations were used up.
     """
     settings = problem.settings
     smooth = problem._replace(settings=settings._replace(l1=0.0))
-    function = InScaledColumns(smooth.objective(k), problem.weights, settings.l1)
+    function = InScaledColumns(smooth.objective(), problem.weights, settings.l1)
     start, curve = function.start(x0), []
 
     def note(intermediate_result):

@@ -52,7 +52,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
     -----
     <common notes>
 
-    Several targets are fitted one after the other, with the same order of the samples.
+    Several targets are each fitted as if alone, with the same order of the samples; where that is the same to rounding,
+    in one pass over the samples.
 
     Examples
     --------
@@ -114,7 +115,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         """
         with unchanged_on_failure(self):
             settings = self._settings()
-            X, targets, weights = self._samples(X, y, sample_weight, settings, True)
+            X, targets, weights = self._samples(X, y, sample_weight, settings, chunk=False)
             X, targets, weights = _samples.without_zero_weights(X, targets, weights)
             form = self._form(X, settings, 1, targets.shape[1])
             return self._fit(X, targets, weights, settings, form)
@@ -133,7 +134,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         y : array_like of shape (n_samples,) or (n_samples, n_targets)
             Their targets, as for `fit`.
         sample_weight : array_like of shape (n_samples,), optional
-            At least 0; by default 1. The weights of a chunk are divided by their mean.
+            At least 0; by default 1. They are factors of the loss as they are: 2 counts twice in every chunk.
 
         Returns
         -------
@@ -142,7 +143,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         """
         with unchanged_on_failure(self):
             settings = self._settings()
-            X, targets, weights = self._samples(X, y, sample_weight, settings, not hasattr(self, "coef_"))
+            X, targets, weights = self._samples(X, y, sample_weight, settings, chunk=True)
             form = self._form(X, settings, 1, targets.shape[1])
             return self._partial_fit(X, targets, weights, settings, form)
 
@@ -163,9 +164,9 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         margins = margins[:, 0] if self.coef_.ndim == 1 else margins
         return margins if mean is None else mean(margins)
 
-    def _samples(self, X, y, sample_weight, settings, reset):
+    def _samples(self, X, y, sample_weight, settings, chunk):
         """X, a column for each target, and the weights."""
-        X, y, weights = self._checked(X, y, sample_weight, reset, multi_output=True, y_numeric=True)
+        X, y, weights = self._checked(X, y, sample_weight, chunk, multi_output=True, y_numeric=True)
         if y.ndim == 2 and not self.__sklearn_tags__().target_tags.multi_output and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         validation.targets_in_domain(y, self._domain(settings), settings.loss_name)
