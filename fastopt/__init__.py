@@ -28,9 +28,10 @@ from ._checkpoint import CheckpointError as CheckpointError
 from ._checkpoint import load as load
 from ._checkpoint import load_result as load_result
 from ._checkpoint import save as save
-from ._finite_sum.saga_svrg import FINITE_SUM_METHODS as FINITE_SUM_METHODS
+from ._finite_sum.methods import FINITE_SUM_METHODS as FINITE_SUM_METHODS
 from ._finite_sum.saga_svrg import SAGA as SAGA
 from ._finite_sum.saga_svrg import SVRG as SVRG
+from ._finite_sum.vw import VW as VW
 from ._info import show_versions as show_versions
 from ._minimize import minimize as minimize
 from ._minimize import scipy_method as scipy_method
@@ -50,6 +51,7 @@ if not _TYPE_CHECKING:
         "RowSparse",
         "SAGA",
         "SVRG",
+        "VW",
         "__version__",
         "get_num_threads",
         "load",

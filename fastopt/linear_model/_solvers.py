@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._finite_sum.saga_svrg import FINITE_SUM_METHODS
+from .._finite_sum.methods import FINITE_SUM_METHODS
 from .._minimize import minimize, stopping
 from .._validation import linear_model as validation
 from ..optimizers import OPTIMIZERS
