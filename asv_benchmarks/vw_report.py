@@ -4,8 +4,8 @@
 
 Prints two Markdown tables. *Losses*: the mean loss of the predictions of one pass over the data sets of scikit-learn,
 each made before its step, raw and with standardised columns, and that of Adagrad over single samples with the best of
-seven learning rates. *Times*: nanoseconds for each entry of a sample, in a pass over samples that are in memory here, and
-over Vowpal Wabbit's binary cache file there, which a second thread reads; medians of interleaved turns.
+seven learning rates. *Times*: nanoseconds for each entry of a sample, in a pass over samples that are in memory here,
+and over Vowpal Wabbit's binary cache file there, which a second thread reads; medians of interleaved turns.
 """
 
 import os
@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse
 import vowpalwabbit
+from peers_page import table
 from sklearn import datasets
 from timing import interleaved
-from peers_page import table
 
 import fastopt
 from fastopt import minimize, objectives
@@ -117,7 +117,11 @@ def times():
         y = np.sign(X @ np.random.default_rng(1).standard_normal(X.shape[1]) + 1e-9)
         entries = X.nnz if scipy.sparse.issparse(X) else X.size
         with tempfile.TemporaryDirectory() as folder:
-            runs = {"vw": pass_of_ours(X, y, "vw"), "sgd": pass_of_ours(X, y, "sgd"), "theirs": pass_of_vw(X, y, folder)}
+            runs = {
+                "vw": pass_of_ours(X, y, "vw"),
+                "sgd": pass_of_ours(X, y, "sgd"),
+                "theirs": pass_of_vw(X, y, folder),
+            }
             seconds = interleaved(runs, ROUNDS, 0.2)
         cost = {each: 1e9 * value / entries for each, value in seconds.items()}
         ratio = seconds["theirs"] / seconds["vw"]

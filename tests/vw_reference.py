@@ -111,8 +111,8 @@ EXACT = [name for name in FLOWS if not name.startswith("tweedie")]
 class Reference:
     """The update on a finite sum of one output (reference_epochs.Sum).
 
-    `flow` is a row of FLOWS. `adaptive` has sums of squared gradients, in units in which features are at most 1; `scale`
-    is s, and `weight_sum` and `norm_sum` are t and N of "Normalized online learning".
+    `flow` is a row of FLOWS. `adaptive` has sums of squared gradients, in units in which features are at most 1;
+    `scale` is s, and `weight_sum` and `norm_sum` are t and N of "Normalized online learning".
     """
 
     def __init__(self, f, flow, x, learning_rate=0.5):

@@ -20,10 +20,7 @@ FO_INLINE double decayed(double u) { return u * mean_decay(u); }
 FO_INLINE double log_of_sum(double sum, double x) { return x > -0.5 && x < 1.0 ? log1p_of_unit(x) : logarithm(sum); }
 
 /* A move of r towards zero by some distance, at most to zero. */
-FO_INLINE double towards_zero(double r, double distance)
-{
-    return r > 0 ? -MIN(r, distance) : MIN(0.0 - r, distance);
-}
+FO_INLINE double towards_zero(double r, double distance) { return r > 0 ? -MIN(r, distance) : MIN(0.0 - r, distance); }
 
 /* How far a margin goes in the loss slack^2, whose slack it is that shrinks; 0 where there is none. */
 FO_INLINE double square_closes(double slack, double time) { return slack > 0 ? slack * decayed(2.0 * time) : 0.0; }

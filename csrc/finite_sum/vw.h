@@ -20,19 +20,18 @@
 
 /* A segment. All arrays are the caller's; entries are of the objective's dtype, if no other is said. */
 typedef struct {
-    const fo_objective *objective;   /* of one margin a label, without a linear part */
-    fo_batch samples;            /* of the segment, one step each */
-    double learning_rate, l2, l1;   /* eta; of the objective */
+    const fo_objective *objective;       /* of one margin a label, without a linear part */
+    fo_batch samples;                    /* of the segment, one step each */
+    double learning_rate, l2, l1;        /* eta; of the objective */
     void *param, *accumulator, *scale;   /* w, a and s: like the parameters; written */
-    double *weight_sum, *norm_sum;   /* T and Z: n_outputs; written */
-    double *rate_sum;            /* n_outputs, written: eta k, summed over the steps since the last flush */
-    double *last_rate_sum;       /* n_features x n_outputs, written: that at the last update of each; or NULL: no l2, l1 */
-    void *workspace;             /* 3 n_outputs, as for sample_loss_tmpl.h, and a direction for each feature and for the
-                                  * intercept */
+    double *weight_sum, *norm_sum;       /* T and Z: n_outputs; written */
+    double *rate_sum;                    /* n_outputs, written: eta k, summed over the steps since the last flush */
+    double *last_rate_sum;               /* n_features x n_outputs, written: that at the last update of each; or NULL */
+    void *workspace;                     /* that of sample_loss_tmpl.h, then n_features + 1 directions */
     fo_interrupt_poll *poll;
-    double loss;                 /* sum over the steps, added to what was there */
-    ptrdiff_t n_done;            /* steps */
-    fo_segment_end end;          /* written at the end, like n_done */
+    double loss;                         /* sum over the steps, added to what was there */
+    ptrdiff_t n_done;                    /* steps */
+    fo_segment_end end;                  /* written at the end, like n_done */
 } fo_vw;
 
 void fo_run_vw(fo_vw *it);

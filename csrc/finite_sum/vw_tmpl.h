@@ -155,8 +155,8 @@ FO_INLINE void FN(step)(fo_vw *it, fo_sample sample, ptrdiff_t number, ptrdiff_t
     const real weighted_square = (real)MIN(d * d / weight, MOST(real));
     const ptrdiff_t intercept = objective->n_features * width;
     FN(sums) sums = format == FO_DENSE_SAMPLES && width == 1
-                        ? FN(measure_dense)(at, sample.data, sample.n, weighted_square)
-                        : FN(measure_columns)(at, sample, weighted_square, format);
+                      ? FN(measure_dense)(at, sample.data, sample.n, weighted_square)
+                      : FN(measure_columns)(at, sample, weighted_square, format);
     if (objective->intercept)
         at.directions[sample.n] = FN(measure_one)(at, intercept, 1, weighted_square, &sums);
     it->weight_sum[k] += weight;

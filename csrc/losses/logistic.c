@@ -18,8 +18,8 @@ FO_INLINE point FN(point)(double z, double y, double parameter)
 /* From so near, four or five are enough. */
 enum { FN(MOST_ITERATIONS) = 50 };
 
-/* The change of m = y z solves a change + b (exp(change) - 1) = a time, with b / a = exp(m) and the larger of both 1: one
- * of the two bounds below is near, and Newton's method from above, on a convex function, comes down to the root. In
+/* The change of m = y z solves a change + b (exp(change) - 1) = a time, with b / a = exp(m) and the larger of both 1:
+ * one of the two bounds below is near, and Newton's method from above, on a convex function, comes down to the root. In
  * Karampatziakis & Langford it is written with Lambert's W, whose argument overflows. */
 FO_INLINE double FN(invariant)(double z, double y, double time, double parameter)
 {

@@ -25,7 +25,7 @@ FO_INLINE double FN(exponentials)(const real *z, ptrdiff_t n_outputs, ptrdiff_t 
 }
 
 static double FN(labels)(const fo_objective *it, const void *margins, const void *labels, const void *weights,
-                          ptrdiff_t n, void *derivatives)
+                         ptrdiff_t n, void *derivatives)
 {
     const real *label = labels, *weight = weights;
     const ptrdiff_t n_outputs = it->n_outputs;

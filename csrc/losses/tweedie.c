@@ -31,7 +31,7 @@ FO_INLINE double FN(invariant)(double z, double y, double time, double p)
 {
     const double bound = y > 0 ? logarithm(y) - z : -MIN(time * FN(point)(z, y, p).derivative, FO_LONGEST_TIME);
     double low = MIN(bound, 0.0), high = MAX(bound, 0.0), change = 0.0;
-    for (int k = 0; k < FN(MOST_ITERATIONS) && low < high; ++k) {
+    for (int k = 0; k < FN(MOST_ITERATIONS) &&low < high; ++k) {
         const double derivative = FN(point)(z + change, y, p).derivative, excess = change + time * derivative;
         const double second = (2.0 - p) * derivative + y * exponential((1.0 - p) * (z + change));
         const double step = excess / (1.0 + time * second), newton = change - step;

@@ -7,9 +7,9 @@ from typing_extensions import disjoint_base
 
 from .._core import Engine
 from .._types import Array
+from .method import FiniteSumMethod
 from .objective import FiniteSum
 from .plan import Penalty, Plan
-from .method import FiniteSumMethod
 
 PENALTIES: dict[str, int]
 COMPLETE: int

@@ -36,7 +36,7 @@ class FiniteSumMethod(KnownAttributes):
     """
 
     rate_share = None  # the automatic learning rate, times the largest smoothness of a sample, where there is one
-    former_names = {}  # of the state, in checkpoints of versions before 0.2 -> present ones
+    former_names = None  # of the state, in checkpoints of versions before 0.2 -> present ones
     _abstract = True  # in the classes that are no methods themselves
     _uses_value = False
     learning_rate = AutomaticRate(None)
@@ -174,7 +174,7 @@ class FiniteSumMethod(KnownAttributes):
                 "optimizer": functools.partial(choice, allowed=(type(self).__name__,)),
                 "step_count": functools.partial(integer, minimum=steps[0], maximum=steps[1]),
                 "learning_rate": saved_runs.optional(saved_runs.number("(0, inf)")),
-                "state": saved_runs.record(self._state_schema(*shape), self.former_names),
+                "state": saved_runs.record(self._state_schema(*shape), self.former_names or {}),
             },
             optional={"schedule": saved_runs.optional(saved_runs.a_dict)},
         )

@@ -6,11 +6,15 @@ from .._validation import saved_runs
 from .method import FiniteSumMethod
 
 
+#: Names of the state in checkpoints of versions before 0.2 -> present names.
+FORMER_NAMES = {"table": "gradient_memory", "mean": "mean_gradient"}
+
+
 class VarianceReduced(FiniteSumMethod):
     """Base of both."""
 
     updates_memory = None
-    former_names = {"table": "gradient_memory", "mean": "mean_gradient"}
+    former_names = FORMER_NAMES
     _abstract = True
 
     def _state_schema(self, n_samples, n_outputs):

@@ -23,8 +23,8 @@ class VW(FiniteSumMethod):
 
     where the sums in :math:`k` are over the samples so far, and :math:`m` is how far the margin goes along
     :math:`\dot z = -\ell'(z, y)` from :math:`z` in the time :math:`\eta h \sum_i r_i x_i^2`: the limit of many short
-    steps, which does not go past the minimum of the sample's loss. Samples whose derivative is 0 change nothing. Columns
-    of X that are multiplied by constants give the same predictions.
+    steps, which does not go past the minimum of the sample's loss. Samples whose derivative is 0 change nothing.
+    Columns of X that are multiplied by constants give the same predictions.
 
     Parameters
     ----------

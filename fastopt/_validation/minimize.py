@@ -201,8 +201,8 @@ def vw_objective(objective):
         )
     if not objective._takes_targets:
         raise ValueError(
-            f"`fun` must have one margin a label for VW, got {type(objective).__name__}; pass Logistic with a column of "
-            'labels for each class, such as y[:, None] == classes, or another `method`, such as "saga".'
+            f"`fun` must have one margin a label for VW, got {type(objective).__name__}; pass Logistic with a column "
+            'of labels for each class, such as y[:, None] == classes, or another `method`, such as "saga".'
         )
 
 

@@ -347,7 +347,9 @@ def test_refusals():
     p = problem("logistic")
     with pytest.raises(ValueError, match="`batch_size` must be 1 for VW, got 2"):
         run(p, batch_size=2)
-    message = '`parallel` must be "batch" for VW, got "hogwild"; leave the option out, or pass another `method`, such as '
+    message = (
+        '`parallel` must be "batch" for VW, got "hogwild"; leave the option out, or pass another `method`, such as '
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         run(p, {"parallel": "hogwild"})
     softmax = problem("softmax")
