@@ -696,6 +696,20 @@ MINIMIZE = {
         "minimize(f, np.zeros(2), method='lars', options={'parallel': 'hogwild', 'epochs': 1})", "res.nit == 1",
         "res = minimize(f, np.zeros(2), method='lars', options={'epochs': 1})", again=False,
     ),
+    "hogwild with single samples": Row(
+        DATA + "f = LeastSquares(X, y)",
+        "minimize(f, np.zeros(2), method='vw', options={'parallel': 'hogwild', 'epochs': 1})", "res.nit == 3",
+        "res = minimize(f, np.zeros(2), method='vw', options={'epochs': 1})", again=False,
+    ),
+    "several margins a label": Row(
+        "X, y, classes = np.eye(3), np.arange(3), np.arange(3); f = Softmax(X, y)",
+        "minimize(f, np.zeros((3, 3)), method='vw', options={'epochs': 1})", "res.nit == 3",
+        "f = Logistic(X, y[:, None] == classes)",
+    ),
+    "a linear part and single samples": Row(
+        DATA + "f = LeastSquares(X, y, linear=np.ones(2))", "minimize(f, np.zeros(2), method='vw')", "res.nepoch > 0",
+        "res = minimize(f, np.zeros(2), method='adagrad')", again=False,
+    ),
     "a vector to start from for Muon": Row(
         "def f(x): return float(x @ x), 2 * x", "minimize(f, np.ones(2), jac=True, method=MatricesOnly)", "res.success",
         "res = minimize(f, np.ones(2), jac=True, method='adamw')", again=False,
