@@ -703,7 +703,7 @@ MINIMIZE = {
     ),
     "several margins a label": Row(
         "X, y, classes = np.eye(3), np.arange(3), np.arange(3); f = Softmax(X, y)",
-        "minimize(f, np.zeros((3, 3)), method='vw', options={'epochs': 1})", "res.nit == 3",
+        "res = minimize(f, np.zeros((3, 3)), method='vw', options={'epochs': 1})", "res.nit == 3",
         "f = Logistic(X, y[:, None] == classes)",
     ),
     "a linear part and single samples": Row(
