@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 /* Most slots, hyper-parameters, scalars, carried scalars and sums of a rule; most dimensions of an array; the streams
- * of memory that an update goes through beside the gradient: the parameter, and slots of its size. */
+ * of memory that an update goes through beside the gradient: the parameter, and slots of its size. Most dtypes. */
 enum { FO_MAX_SLOTS = 7, FO_MAX_HYPER = 12, FO_MAX_COEFS = 12, FO_MAX_CARRY = 4, FO_MAX_SUMS = 3, FO_MAX_DIMS = 64 };
-enum { FO_MAX_STREAMS = 6 };
+enum { FO_MAX_STREAMS = 6, FO_MAX_DTYPES = 2 };
 
 /* --- sums ------------------------------------------------------------------------------------------------------- */
 
@@ -27,6 +27,9 @@ typedef struct {
     fo_sum sum[FO_MAX_SUMS];
     double probe;                /* 0 if every gradient was finite, else NaN */
 } fo_sums;
+
+/* update/catch_up.h: the steps that rows may have missed. */
+typedef struct fo_history fo_history;
 
 /* update/products.h: the sums of a chunk while they are taken. */
 typedef struct fo_lanes fo_lanes;
@@ -74,7 +77,8 @@ typedef struct {
     const void *grad;            /* read only; may not overlap param or state */
     fo_strides grad_strides;     /* of a dense gradient */
     fo_positions at;             /* of a sparse gradient */
-    int64_t *last_step;          /* NULL, or for each row the step with which its state is up to date; written */
+    int64_t *last_step;          /* NULL, or for each row the step with which it is up to date; written */
+    const fo_history *history;   /* what rows that are behind have missed; NULL: their state alone decays */
     ptrdiff_t row_width;         /* entries of the parameter in a row: size / row_width entries of last_step */
     void *state[FO_MAX_SLOTS];   /* NULL for a slot that the rule's options leave out; of the sizes of fo_per */
     ptrdiff_t rows, columns;     /* of its matrices, the last two axes; a vector is one row */
@@ -122,7 +126,11 @@ typedef struct fo_orthogonal fo_orthogonal;
 /* The kernels of a rule for one instruction set and dtype. */
 typedef struct {
     fo_kernel *initialise;       /* fills the state from the parameters */
-    fo_kernel *flush;            /* [lo, hi) of last_step: lagged updates of their state, up to step t */
+    fo_kernel *const *flush;     /* [lo, hi) of last_step: these rows up to step t; by form / 2, like the next */
+    fo_kernel *const *catch_up;  /* [lo, hi) are positions of rows that are behind */
+    size_t past_bytes;           /* FO_FADES: of the scalars of one step, and what puts those of a step at a place */
+    void (*remember)(const fo_step *step, void *past, ptrdiff_t place);
+    void (*rest_map)(const fo_step *step, double *map);   /* factor and addend of the parameter and each slot */
     fo_kernel *const *dense;     /* indexed by form, like the next two */
     fo_kernel *const *rows;      /* [lo, hi) are positions of the gradient */
     fo_kernel *const *elements;
@@ -134,6 +142,10 @@ typedef struct {
 /* What a step with a zero gradient does: nothing; it only multiplies the state by a factor; or it moves the
  * parameter. Decides how a sparse gradient can mean the same as a dense one. */
 typedef enum { FO_MOVES, FO_STAYS, FO_DECAYS } fo_zero_gradient;
+
+/* How entries catch up with many steps of zero gradients: not at all, by one linear map, or by few of these steps,
+ * after which the parameter and each slot are multiplied. See update/catch_up.h. */
+typedef enum { FO_NO_REST, FO_LINEAR, FO_FADES } fo_rest;
 
 /* What a slot has one number for: a row is all that one index of the first axis selects; the rows of matrices are those
  * of the last two axes. A sum of the last step has the three of fo_sum. Numbers of whole arrays are double. */
@@ -182,6 +194,9 @@ typedef struct {
     /* Or NULL: those once more, from the sums between. Needs adjust. */
     void (*settle)(const double *hyper, const fo_array *array, double *coef);
     fo_zero_gradient (*zero_gradient)(int form);
+    fo_rest rest;                /* without l2, which makes most rules FO_NO_REST */
+    int rests_with_l2;           /* but not this one */
+    double (*rest_ratio)(const double *hyper, int form);   /* FO_FADES: of a step's terms to those before it */
     const fo_rule_kernels *const *kernels;   /* [instruction set][dtype] */
 } fo_rule;
 
@@ -202,7 +217,7 @@ int fo_variant_index(int dtype);                             /* in a kernel tabl
 
 /* update/step.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for the
  * gradients that are bound, and must be called first; it returns the bytes of work. */
-enum { FO_INITIALISE = -1, FO_FLUSH = -2 };                  /* in the place of a form */
+enum { FO_INITIALISE = -1, FO_FLUSH = -2, FO_CATCH_UP = -3 };   /* in the place of a form */
 ptrdiff_t fo_plan(const fo_work *work, int form);
 void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_step *step, int num_threads);
 /* An array from an entry on, without a gradient. */
@@ -220,6 +235,15 @@ const void *fo_dense_gradient(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi,
  * does not; and a view of the array whose positions [lo, hi) and their gradients lie in that workspace, sorted. */
 size_t fo_partition_workspace(const fo_array *array);
 fo_array fo_partition(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi);
+
+/* update/catch_up.c: the bytes of one map, and of the scalars of one step in a dtype, or 0; a history without steps;
+ * and one with one more, of an optimizer with these hyper-parameters. There must be memory for it. */
+size_t fo_map_bytes(const fo_rule *rule);
+size_t fo_past_bytes(const fo_rule *rule, int dtype);
+void fo_forget_steps(fo_history *history);
+void fo_remember_step(fo_history *history, const fo_step *step, const double *hyper);
+/* Those of n rows that are behind t, each once: their number; last_step is complemented for them. */
+ptrdiff_t fo_claim_rows(const fo_array *array, const void *index, int index64, ptrdiff_t n, int64_t t, int64_t *behind);
 
 /* update/sums.c: the most parts that a sum over all arrays is taken in, and one more for each array. */
 enum { FO_MAX_CHUNKS = 1024 };
@@ -257,6 +281,7 @@ typedef struct {
     double norm;                 /* of the last gradient, with clip_norm; fo_check_gradient writes it */
     double value;                /* of the objective at this step, for rules that use it; the caller sets it */
     fo_sums total;               /* of all arrays: what fo_inputs points to */
+    fo_history *history;         /* NULL unless steps are deferred; fo_apply adds steps while rows are behind */
 } fo_optimizer;
 
 /* update/gradient_norm.c: norm and finiteness of all gradients, in one read. */

@@ -47,7 +47,7 @@ cdef class Bound:
 
     def __cinit__(self):
         self.it.work.n_arrays = 0
-        self.pins = Pins()
+        self.pins, self.history = Pins(), History()
 
     def __dealloc__(self):
         PyMem_Free(self.it.work.arrays)
@@ -201,7 +201,7 @@ cdef class Bound:
             self.pins.release()
         for k in range(self.it.work.n_arrays):
             self.gradients[k] = None
-            if self.exact:
+            if self.lags():
                 self.missing_steps[k] = None
         return 0
 
@@ -241,7 +241,7 @@ cdef class Bound:
         cdef Held held = <Held>self.held[k]
         cdef cnp.ndarray param = held.view, index, values
         cdef Py_ssize_t width, n_positions
-        cdef bint in_order, sorted_already
+        cdef bint in_order, sorted_already, deferred = self.it.history != NULL and on_zero != FO_STAYS
         if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array):
             _validation.parameters.refuse_read_only(label("params", self.keys, k))
         if self.coalescers[k] is None:
@@ -257,7 +257,7 @@ cdef class Bound:
         index, values, sorted_already = coalescer.distinct(
             index, values, n_positions, promised, in_order, self._allowed_threads
         )
-        if self.it.work.by_rows and width != bound.row_width and bound.size > 0:
+        if (self.it.work.by_rows or deferred) and width != bound.row_width and bound.size > 0:
             index, values = sparse_gradients.whole_rows(index, values, bound.row_width)
             width, sorted_already = bound.row_width, True
         bound.grad = cnp.PyArray_DATA(values)
@@ -269,7 +269,7 @@ cdef class Bound:
             bound.layout = FO_EXPANDED
         else:
             bound.layout = FO_ELEMENTS if width == 1 else FO_ROWS
-            if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
+            if (deferred or (self.exact and on_zero == FO_DECAYS)) and bound.last_step == NULL:
                 self.missing_steps[k] = sealed(np.full(self.n_rows(k), self.it.t, np.int64))
         bound.at.workspace = NULL
         if bound.layout == FO_ELEMENTS and not sorted_already:
@@ -277,6 +277,18 @@ cdef class Bound:
             bound.at.workspace = NULL if workspace is None else cnp.PyArray_DATA(<cnp.ndarray>workspace)
         self.gradients[k] = index, values
         return 0
+
+    cdef void defer(self, bint flag) noexcept:
+        """Whether rows that gradients leave out catch up later with the steps that they have missed."""
+        cdef Py_ssize_t k
+        self.history.bind(&self.it.work, self.it.rule, self.it.form)
+        self.it.history = &self.history.it if flag else NULL
+        for k in range(self.it.work.n_arrays):
+            self.it.work.arrays[k].history = self.it.history
+
+    cdef bint lags(self) noexcept:
+        """Whether rows may be behind: they, or their state alone."""
+        return self.exact or self.it.history != NULL
 
     cdef fo_zero_gradient on_zero_gradient(self) noexcept:
         """What this optimizer does to entries with a zero gradient; weight decay moves them."""
@@ -330,6 +342,11 @@ cdef class Bound:
         return tuple([tuple([base_view(array) for array in arrays]) for arrays in self.slots])
 
     @property
+    def _parameter_keys(self):
+        """None for one array; a tuple of the keys of a dict; or the length of a list."""
+        return self.keys
+
+    @property
     def _flat_params(self):
         self.check_initialised()
         return self.arrays
@@ -339,6 +356,13 @@ cdef class Bound:
         """Per parameter, the step that the state of each position is up to date with; None: all of it is."""
         self.check_initialised()
         return [None if each is None else base_view(each) for each in self.last_steps]
+
+    @property
+    def _rows_behind(self):
+        """How many rows, of all parameters, `catch_up` would change."""
+        if self.it.history == NULL:
+            return 0
+        return sum([np.count_nonzero(each < self.it.t) for each in self.last_steps if each is not None])
 
     @property
     def _n_rows(self):

@@ -5,8 +5,8 @@ from libc.stdint cimport int64_t, uintptr_t
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
-from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_loss, fo_objective, fo_optimizer, fo_own, fo_rule, fo_saga_svrg,
-                     fo_segment, fo_task, fo_worker, fo_zero_gradient)
+from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_history, fo_loss, fo_objective, fo_optimizer, fo_own, fo_rule,
+                     fo_saga_svrg, fo_segment, fo_task, fo_work, fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
@@ -21,6 +21,7 @@ cdef double evaluate(const fo_objective *objective, const void *w, fo_batch batc
                      int num_threads) noexcept nogil
 cdef void run_segment(const fo_segment *segment, fo_worker *workers) noexcept nogil
 cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads) noexcept nogil
+cdef void forget_steps(fo_history *history) noexcept nogil
 cdef void prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried) noexcept nogil
 cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil
 cdef void flush_saga_svrg(fo_saga_svrg *it) noexcept nogil
@@ -30,6 +31,17 @@ cdef void flush_saga_svrg(fo_saga_svrg *it) noexcept nogil
 ctypedef struct memory_range:
     uintptr_t start
     uintptr_t stop
+
+
+# Steps since all rows were up to date.
+cdef class History:
+    cdef fo_history it
+    cdef Py_ssize_t most              # steps, before all rows catch up
+    cdef bint dtype_used[2]           # of parameters, by FO_MAX_DTYPES
+
+    cdef void bind(self, const fo_work *work, const fo_rule *rule, int form) noexcept
+    cdef bint is_full(self) noexcept
+    cdef int reserve(self, Py_ssize_t n_steps) except -1
 
 
 cdef class Bound:
@@ -48,6 +60,7 @@ cdef class Bound:
     cdef Pins pins                    # while C works
     cdef bint must_pin                # Python code has run since the gradients of a step were looked at
     cdef bint exact                   # sparse="exact"
+    cdef History history              # with sparse="deferred", to which `it` and its arrays then point
     cdef object keys                  # None: one array; a tuple of dict keys; or the length of a list
 
     cdef int own(self, list arrays) except -1
@@ -64,6 +77,8 @@ cdef class Bound:
     cdef object taken(self, Py_ssize_t k, object grad)
     cdef int bind_gradient(self, Py_ssize_t k) except -1
     cdef int bind_sparse_gradient(self, Py_ssize_t k) except -1
+    cdef void defer(self, bint flag) noexcept
+    cdef bint lags(self) noexcept
     cdef fo_zero_gradient on_zero_gradient(self) noexcept
     cdef bint reaches_owned(self, cnp.ndarray grad) noexcept
     cdef int keep_last_steps(self, Py_ssize_t k, object last_step) except -1
@@ -86,6 +101,9 @@ cdef class Engine(Bound):
     cdef int keep_missing_steps(self) except -1
     cdef void prepare_apart(self, double rate, int64_t t) noexcept
     cdef int flush(self) except -1
+    cdef int make_room(self) except -1
+    cdef int settle(self) except -1
+    cdef int pin_params(self) except -1
     cdef int apply(self, double rate) except -1
     cdef int threads(self) except -1
     cdef int check_gradient(self, double rate, int n_threads) except -1

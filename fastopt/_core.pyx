@@ -5,7 +5,7 @@ the bound arrays and reads their memory; it owns the argument block, not the arr
 _tables.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is what a step works on.
 """
 
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject_GenericSetAttr
 from libc.limits cimport INT_MAX
 from libc.math cimport INFINITY, NAN
@@ -30,6 +30,7 @@ cdef Py_ssize_t NOGIL_BYTES = 16 * 1024
 
 include "_tables.pxi"
 include "_exports.pxi"
+include "_history.pxi"
 include "_bound.pxi"
 
 
@@ -66,6 +67,7 @@ cdef class Engine(Bound):
         self.it.decoupled = values["decoupled_weight_decay"]
         self.it.sign = -1.0 if values["maximize"] else 1.0
         self.exact = values["sparse"] == "exact" or fo_couples(self.it.rule)
+        self.defer(values["sparse"] == "deferred")
         self.it.nonfinite = {"propagate": FO_PROPAGATE, "skip": FO_SKIP, "raise": FO_RAISE}[values["nonfinite"]]
         self._set_rate(values["learning_rate"])
 
@@ -146,13 +148,14 @@ cdef class Engine(Bound):
         cdef int n_threads
         self.plan()
         n_threads = self.threads()
-        if self.bytes > NOGIL_BYTES or self.sparse_plan or self.exact or self.must_pin:
+        if self.bytes > NOGIL_BYTES or self.sparse_plan or self.lags() or self.must_pin:
             self.pin_all()
         if not self.check_gradient(rate, n_threads):
             self.skipped += 1
             return 0
+        self.make_room()
         fo_prepare(&self.it, rate)
-        if self.exact:
+        if self.lags():
             self.flush_dense()
             self.keep_missing_steps()
         if self.bytes > NOGIL_BYTES:
@@ -204,6 +207,33 @@ cdef class Engine(Bound):
         self.bytes = fo_plan(&self.it.work, FO_FLUSH)
         self.run(FO_FLUSH, self.threads())
         self.bytes = fo_plan(&self.it.work, self.it.form)
+        fo_forget_steps(&self.history.it)
+        return 0
+
+    cdef int settle(self) except -1:
+        """Leave no row behind, until the next sparse step, for other C code that makes steps."""
+        cdef Py_ssize_t k
+        if self.it.history != NULL and not all([last_step is None for last_step in self.last_steps]):
+            self.flush()
+            for k in range(self.it.work.n_arrays):
+                self.keep_last_steps(k, None)
+        return 0
+
+    cdef int make_room(self) except -1:
+        """Memory to remember one more step; once there are as many as rows may be behind by, all catch up."""
+        if self.it.history != NULL:
+            if self.history.is_full():
+                self.flush()
+            self.history.reserve(1)
+        return 0
+
+    cdef int pin_params(self) except -1:
+        """Before parameters are written outside a step; the caller lets go of them."""
+        cdef Py_ssize_t k
+        self.pin_all()
+        for k in range(self.it.work.n_arrays):
+            if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>(<Held>self.held[k]).array):
+                _validation.parameters.refuse_read_only(label("params", self.keys, k))
         return 0
 
     def _flush(self):
@@ -217,11 +247,51 @@ cdef class Engine(Bound):
         finally:
             self.release()
 
+    def _catch_up_all(self):
+        """Bring all rows up to date, with deferred steps; the optimizer is claimed."""
+        if self.it.history != NULL:
+            self._flush_claimed()
+
     def _flush_claimed(self):
-        """The same for a caller that has claimed the optimizer."""
+        """Bring the state up to date for a caller that has claimed the optimizer."""
         if not all([last_step is None for last_step in self.last_steps]):
-            self.prepare_apart(NAN, self.it.t + 1)
-            self.flush()
+            try:
+                if self.it.history != NULL:
+                    self.pin_params()
+                self.prepare_apart(NAN, self.it.t + 1)
+                self.flush()
+            finally:
+                self.pins.release()
+
+    def _catch_up_rows(self, list rows not None):
+        """Bring some rows up to date: per parameter the rows, checked, or None. The optimizer is claimed.
+
+        With other settings than sparse="deferred" all are.
+        """
+        cdef Py_ssize_t k
+        cdef fo_array *bound
+        cdef cnp.ndarray index, behind
+        if self.it.history == NULL:
+            return
+        room = [None if each is None else np.empty(each.size, np.int64) for each in rows]
+        try:
+            self.pin_params()
+            for k in range(self.it.work.n_arrays):
+                bound = &self.it.work.arrays[k]
+                bound.at.n = 0
+                if rows[k] is not None and bound.last_step != NULL:
+                    index, behind = rows[k], room[k]
+                    bound.at.index, bound.at.index64, bound.at.width = cnp.PyArray_DATA(behind), 1, bound.row_width
+                    bound.at.n = fo_claim_rows(bound, cnp.PyArray_DATA(index), cnp.PyArray_ITEMSIZE(index) == 8,
+                                               cnp.PyArray_SIZE(index), self.it.t, <int64_t *>cnp.PyArray_DATA(behind))
+            self.it.step.t = self.it.t
+            self.bytes = fo_plan(&self.it.work, FO_CATCH_UP)
+            self.run(FO_CATCH_UP, self.threads())
+            for k in range(self.it.work.n_arrays):
+                self.it.work.arrays[k].at.n = 0
+            self.bytes = fo_plan(&self.it.work, self.it.form)
+        finally:
+            self.pins.release()
 
     cdef int check_gradient(self, double rate, int n_threads) except -1:
         """Norm and finiteness of the gradients: sets the clipping scale; 0 if the step is to be skipped."""
@@ -330,6 +400,7 @@ cdef class Engine(Bound):
         for k, last_step in enumerate(last_steps):
             self.keep_last_steps(k, last_step)
         self.it.t, self.skipped, self.it.norm, self.last_rate = step_count, skipped_steps, NAN, NAN
+        fo_forget_steps(&self.history.it)
         for k in range(len(names(self.it.rule.carry))):
             self.it.carried[k] = carried[k]
 

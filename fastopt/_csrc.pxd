@@ -2,8 +2,19 @@
 from libc.stdint cimport int32_t, int64_t
 
 
+cdef extern from "update/catch_up.h" nogil:
+    ctypedef struct fo_history:
+        const fo_rule *rule
+        int form
+        int64_t start
+        Py_ssize_t n, capacity
+        void *past[2]                 # FO_MAX_DTYPES
+        double *maps[2]
+
+
 cdef extern from "fastopt.h" nogil:
     enum:
+        FO_MAX_DTYPES
         FO_MAX_SLOTS
         FO_MAX_HYPER
         FO_MAX_COEFS
@@ -11,6 +22,7 @@ cdef extern from "fastopt.h" nogil:
         FO_MAX_STREAMS
         FO_INITIALISE
         FO_FLUSH
+        FO_CATCH_UP
         FO_MAX_CHUNKS
 
     ctypedef enum fo_layout:
@@ -23,6 +35,11 @@ cdef extern from "fastopt.h" nogil:
         FO_MOVES
         FO_STAYS
         FO_DECAYS
+
+    ctypedef enum fo_rest:
+        FO_NO_REST
+        FO_LINEAR
+        FO_FADES
 
     ctypedef struct fo_positions:
         const void *index
@@ -48,6 +65,7 @@ cdef extern from "fastopt.h" nogil:
         fo_strides grad_strides
         fo_positions at
         int64_t *last_step
+        const fo_history *history
         Py_ssize_t row_width
         void *state[FO_MAX_SLOTS]
         Py_ssize_t rows
@@ -112,6 +130,9 @@ cdef extern from "fastopt.h" nogil:
         void (*start)(double *carry)
         void (*adjust)(const fo_inputs *inputs, const fo_array *array, double *coef)
         fo_zero_gradient (*zero_gradient)(int form)
+        fo_rest rest
+        int rests_with_l2
+        double (*rest_ratio)(const double *hyper, int form)
 
     ctypedef enum fo_nonfinite:
         FO_PROPAGATE
@@ -137,6 +158,7 @@ cdef extern from "fastopt.h" nogil:
         double norm
         double value
         fo_sums total
+        fo_history *history
 
     const fo_rule *fo_rules[]
     const fo_rule *fo_find_rule(const char *name)
@@ -156,6 +178,11 @@ cdef extern from "fastopt.h" nogil:
     void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
     void fo_apply(fo_optimizer *it, int num_threads)
     size_t fo_partition_workspace(const fo_array *array)
+    size_t fo_map_bytes(const fo_rule *rule)
+    size_t fo_past_bytes(const fo_rule *rule, int dtype)
+    void fo_forget_steps(fo_history *history)
+    Py_ssize_t fo_claim_rows(const fo_array *array, const void *index, int index64, Py_ssize_t n, int64_t t,
+                             int64_t *behind)
     size_t fo_lines_workspace(const fo_work *work)
     fo_lines *fo_bind_lines(const fo_work *work, void *workspace)
     size_t fo_orthogonal_workspace(const fo_work *work)
@@ -298,6 +325,8 @@ cdef extern from "finite_sum/epoch.h" nogil:
         fo_batch samples
         Py_ssize_t batch_size, n_batches
         const double *learning_rate
+        int64_t *last_step
+        fo_history *history
         int single_sample_sgd, dense_steps, pipelined, l1_at, l2_at, num_threads, n_workers
         double loss
         fo_interrupt_poll *poll

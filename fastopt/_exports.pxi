@@ -35,6 +35,10 @@ cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num
     fo_flush(segment, worker, t, num_threads)
 
 
+cdef void forget_steps(fo_history *history) noexcept nogil:
+    fo_forget_steps(history)
+
+
 cdef void prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried) noexcept nogil:
     fo_prepare_scalars(it, learning_rate, t, carried)
 

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pytest
 from reference import VALUE
 
 import fastopt
@@ -65,6 +66,16 @@ def is_refused(cls, keywords):
     except ValueError:
         return True
     return False
+
+
+#: What sparse gradients mean for entries that they do not touch.
+MODES = ["lazy", "exact", "deferred"]
+
+
+def skip_if_refused(cls, keywords):
+    """Skip a test of hyper-parameters that the class cannot combine."""
+    if is_refused(cls, keywords):
+        pytest.skip("refused: test_validation.py, test_deferred_refusals.py")
 
 
 def couples_entries(cls):

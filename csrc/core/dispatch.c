@@ -48,6 +48,7 @@ static const char *const dtype_names[] = {FO_FOR_EACH_DTYPE(NUMPY_NAME, unused) 
 #define ITEMSIZE(dtype, unused) sizeof(FO_REAL_##dtype),
 static const size_t itemsizes[] = {FO_FOR_EACH_DTYPE(ITEMSIZE, unused)};
 enum { N_DTYPES = sizeof dtype_names / sizeof dtype_names[0] - 1 };
+_Static_assert((int)N_DTYPES == (int)FO_MAX_DTYPES, "change FO_MAX_DTYPES, and digits in update/catch_up.c");
 
 /* The builtin also asks whether the operating system saves the wide registers. */
 static int supports_baseline(void) { return 1; }

@@ -7,6 +7,7 @@
 #define SLOTS(X) X(accumulator, always, 0) X(delta_accumulator, always, 0)
 #define ZERO_GRADIENT(form) FO_DECAYS
 #define ZERO_GRADIENT_FACTOR rho
+#define RESTS_LINEAR
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

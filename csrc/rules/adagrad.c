@@ -6,6 +6,7 @@
 #define COEF(X) X(learning_rate) X(epsilon) X(epsilon_root) X(initial)
 #define SLOTS(X) X(accumulator, always, c->initial)
 #define ZERO_GRADIENT(form) FO_STAYS
+#define RESTS_LINEAR
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

@@ -8,6 +8,8 @@
 #define OPTIONS(X) X(amsgrad)
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(step_size) X(epsilon) X(epsilon_root)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0) X(v_max, amsgrad, 0)
+#define FADES(X) X(m, c->beta_1, 0.0)
+#define RESTS(X) X(v, c->beta_2, 0.0)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)
@@ -20,6 +22,10 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->step_size = step->learning_rate * sqrt(bc2) / bc1;
     c->epsilon = h->epsilon * (h->epsilon_hat ? 1.0 : sqrt(bc2));
     c->epsilon_root = h->epsilon_root * (h->epsilon_hat ? 1.0 : bc2);
+}
+static double rest_ratio(const hyper *h, int form)
+{
+    return (form & amsgrad) || h->beta_1 == 0.0 ? h->beta_1 : h->beta_1 / sqrt(h->beta_2);
 }
 #include "update/export_rule.h"
 #else

@@ -8,6 +8,7 @@
 #define COEF(X) \
     X(learning_rate) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(epsilon) X(bound) X(first)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0)
+#define RESTS_LINEAR
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

@@ -7,6 +7,8 @@
 #define HYPER(X) X(beta_1) X(beta_2) X(epsilon) X(threshold) X(epsilon_hat)
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(step_size) X(adaptive) X(epsilon)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0)
+#define FADES(X) X(m, c->beta_1, 0.0)
+#define RESTS(X) X(v, c->beta_2, 0.0)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)
@@ -22,6 +24,11 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->step_size = step->learning_rate / bc1 * (tractable ? rectified * sqrt(bc2) : 1.0);
     c->adaptive = tractable;
     c->epsilon = tractable ? h->epsilon * (h->epsilon_hat ? 1.0 : sqrt(bc2)) : 1.0;
+}
+static double rest_ratio(const hyper *h, int form)
+{
+    (void)form;
+    return h->beta_1 > 0.0 ? h->beta_1 / sqrt(h->beta_2) : 0.0;
 }
 #include "update/export_rule.h"
 #else

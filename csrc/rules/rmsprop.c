@@ -9,6 +9,7 @@
 #define SLOTS(X) X(mean_square, always, 0) X(mean_grad, centered, 0) X(velocity, momentum, 0)
 #define ZERO_GRADIENT(form) ((form) & momentum ? FO_MOVES : FO_DECAYS)
 #define ZERO_GRADIENT_FACTOR rho
+#define RESTS_LINEAR
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

@@ -12,6 +12,7 @@
 #define COEF(X) \
     X(beta_2) X(one_minus_beta_2) X(epsilon) X(share) X(y_rate) X(z_rate) X(l2) X(decay)
 #define SLOTS(X) X(z, always, p) X(v, always, 0)
+#define RESTS_LINEAR
 #include "update/rule.h"
 #include "rules/schedule_free.h"
 

@@ -9,6 +9,8 @@
 #define COEF(X) X(momentum) X(grad_rate) X(velocity_rate)
 #define SLOTS(X) X(velocity, momentum, 0)
 #define ZERO_GRADIENT(form) ((form) & momentum ? FO_MOVES : FO_STAYS)
+#define RESTS_LINEAR
+#define RESTS_WITH_L2 1
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

@@ -6,6 +6,7 @@
 #define HYPER(X) X(beta_1) X(beta_2) X(epsilon) X(initial_accumulator_value) X(bias_correction)
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(one_minus_beta_2) X(step_size) X(epsilon) X(initial)
 #define SLOTS(X) X(m, always, 0) X(v, always, c->initial)
+#define FADES(X) X(m, c->beta_1, 0.0)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)
@@ -18,6 +19,11 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->step_size = step->learning_rate * sqrt(bc2) / bc1;
     c->epsilon = h->epsilon * sqrt(bc2);
     c->initial = h->initial_accumulator_value;
+}
+static double rest_ratio(const hyper *h, int form)
+{
+    (void)form;
+    return h->beta_1;
 }
 #include "update/export_rule.h"
 #else

@@ -54,6 +54,18 @@
 #define OWN_WEIGHT_DECAY 0
 #endif
 
+/* 1 where steps without a gradient rest like others when l2 * p is the gradient. What they multiply p by beside decay
+ * of the driver, once slots that fade have faded. See catch_up.h. */
+#ifndef RESTS_WITH_L2
+#define RESTS_WITH_L2 0
+#endif
+#ifndef REST_DECAY
+#define REST_DECAY 1
+#endif
+#ifndef RESTS
+#define RESTS(X)
+#endif
+
 /* 1 where directions are made orthogonal, by matrices: see orthogonal_tmpl.h. */
 #ifndef ORTHOGONALISES
 #define ORTHOGONALISES 0

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "fastopt.h"
 #include "core/numerics.h"
+#include "update/catch_up.h"
 #include "update/lines.h"
 #include "update/orthogonal.h"
 #include "update/positions.h"
@@ -14,7 +15,7 @@ typedef struct {
     const fo_work *work;
     const fo_rule *rule;
     const fo_step *step;
-    int form;                    /* or FO_INITIALISE, FO_FLUSH */
+    int form;                    /* or FO_INITIALISE, FO_FLUSH, FO_CATCH_UP */
 } update_task;
 
 fo_array fo_view_from(const fo_rule *rule, const fo_array *array, ptrdiff_t entry)
@@ -46,13 +47,19 @@ static void run_buffered(const update_task *it, const fo_array *array, fo_kernel
 
 static int is_sparse(const fo_array *array) { return array->layout == FO_ROWS || array->layout == FO_ELEMENTS; }
 
+/* Whether units are positions: of a sparse gradient, or of rows that are behind. */
+static int by_position(const fo_array *array, int form)
+{
+    return form == FO_CATCH_UP || (form != FO_INITIALISE && form != FO_FLUSH && is_sparse(array));
+}
+
 /* What [lo, hi) of a kernel counts for this array: entries of the parameter, rows of it (also entries of last_step), or
  * positions. */
 static ptrdiff_t units_of(const fo_work *work, const fo_array *array, int form)
 {
     if (form == FO_FLUSH)
         return array->last_step ? array->size / array->row_width : 0;
-    if (form != FO_INITIALISE && is_sparse(array))
+    if (by_position(array, form))
         return array->at.n;
     return form != FO_INITIALISE && work->by_rows ? array->size / array->row_width : array->size;
 }
@@ -63,7 +70,7 @@ static ptrdiff_t units_per_block(const fo_work *work, const fo_array *array, int
 {
     const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(array->dtype), line = CACHE_LINE;
     ptrdiff_t nbytes = itemsize;
-    if (form != FO_FLUSH && form != FO_INITIALISE && is_sparse(array))
+    if (by_position(array, form))
         nbytes = array->at.width * itemsize < line ? line : array->at.width * itemsize;
     else if (form == FO_FLUSH || (form != FO_INITIALISE && work->by_rows))
         nbytes = array->row_width * itemsize;
@@ -90,9 +97,9 @@ static int is_inside(const update_task *it, const fo_array *array, ptrdiff_t lo,
     const int form = it->form;
     if (lo < 0 || lo > hi || hi > units_of(it->work, array, form))
         return 0;
-    if (form == FO_FLUSH || form == FO_INITIALISE || array->layout == FO_DENSE)
+    if (!by_position(array, form) && (form < 0 || array->layout != FO_EXPANDED))
         return 1;
-    const int all = array->layout == FO_EXPANDED;
+    const int all = form >= 0 && array->layout == FO_EXPANDED;
     const ptrdiff_t first = all ? 0 : lo, last = all ? array->at.n : hi;
     for (ptrdiff_t k = first; k < last; ++k) {
         const ptrdiff_t at = position(&array->at, k);
@@ -122,11 +129,14 @@ static void run_step(const update_task *it, const fo_array *array, ptrdiff_t lo,
 static void run_kernel(const update_task *it, const fo_array *array, ptrdiff_t lo, ptrdiff_t hi)
 {
     const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
+    const int options = array->history ? array->history->form >> 1 : 0;   /* else any will do */
     assert(is_inside(it, array, lo, hi));
     if (it->form == FO_INITIALISE)
         kernels->initialise(array, it->step, lo, hi);
     else if (it->form == FO_FLUSH)
-        kernels->flush(array, it->step, lo, hi);
+        kernels->flush[options](array, it->step, lo, hi);
+    else if (it->form == FO_CATCH_UP)
+        kernels->catch_up[options](array, it->step, lo, hi);
     else if (it->rule->adjust) {
         update_task own = *it;       /* with the scalars of this array */
         fo_step step = *it->step;
@@ -298,9 +308,8 @@ void fo_prepare(fo_optimizer *it, double learning_rate)
     set_weight_decay(it, learning_rate);
 }
 
-void fo_apply(fo_optimizer *it, int num_threads)
+static void apply(fo_optimizer *it, int num_threads)
 {
-    it->step.t = ++it->t;
     if (it->rule->by_lines) {
         fo_step_lines(it, form_of(it), num_threads);
         return;
@@ -318,4 +327,24 @@ void fo_apply(fo_optimizer *it, int num_threads)
                               update_chunk, &task,     it->partial};
     fo_sum_arrays(&pass, num_threads);
     keep_sums(it);
+}
+
+/* Rows that the step has not touched are to make up for it later, if there are any. */
+static void remember(fo_optimizer *it)
+{
+    int behind = 0;
+    for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k)
+        behind = behind || it->work.arrays[k].last_step;
+    if (behind)
+        fo_remember_step(it->history, &it->step, it->hyper);
+    else
+        fo_forget_steps(it->history);
+}
+
+void fo_apply(fo_optimizer *it, int num_threads)
+{
+    it->step.t = ++it->t;
+    apply(it, num_threads);
+    if (it->history)
+        remember(it);
 }

@@ -33,9 +33,12 @@ class MinibatchEpochs:
         self.entries = None if isinstance(own, np.ndarray) else np.diff(own.indptr)
         per_sample = objective.n_features if self.entries is None else max(1, self.entries.mean())
         self.kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
-        self.segment_independent = self.kind == "none"  # results are the same bits wherever segments end
+        exact = self.exact()
+        self.deferred = exact and self.may_defer()
+        # Whether results are the same bits wherever segments end.
+        self.segment_independent = self.kind == "none" and not self.deferred
         # A closed form of several steps would leave the bounds between them.
-        self.dense = self.exact() or (self.kind == "closed_form" and bounded)
+        self.dense = (exact and not self.deferred) or (self.kind == "closed_form" and bounded)
         per_batch = per_sample * objective.n_outputs * batches.size
         if self.entries is None or self.dense:
             per_batch += objective.n_parameters
@@ -95,7 +98,8 @@ class MinibatchEpochs:
     def segments_with(self, dense_steps):
         """The segments with dense steps, or with steps over touched columns only; made when first needed."""
         if dense_steps not in self.segments:
-            plan = Plan(self.batches.size, self.most_entries(), dense_steps, self.threads if self.hogwild else 1)
+            n_workers = self.threads if self.hogwild else 1
+            plan = Plan(self.batches.size, self.most_entries(), dense_steps, n_workers, self.deferred)
             self.segments[dense_steps] = epochs.MinibatchSegments(
                 self.objective, self.optimizer, plan, self.penalty(), self.poll
             )
@@ -110,7 +114,17 @@ class MinibatchEpochs:
         stays = _core.on_zero_gradient(optimizer.rule, values) == "stays" and optimizer.weight_decay == 0
         changed = optimizer.clip_norm is not None or optimizer.clip_value is not None or optimizer.maximize
         same = stays and (self.kind == "none" or (self.kind == "proximal" and not changed))
-        return optimizer.sparse == "exact" and not same
+        return optimizer.sparse != "lazy" and not same
+
+    def may_defer(self):
+        """Whether columns can catch up later instead."""
+        if self.entries is None or self.hogwild or self.kind != "none":
+            return False
+        try:
+            self.optimizer._check_deferrable(self.optimizer._values)
+        except ValueError:
+            return False
+        return True
 
     def most_entries(self):
         """The most entries that the rows of a batch can have."""

@@ -10,6 +10,7 @@ from .. import _core, _rebuilding, _threads, _validation
 from .._docstrings import insert_common
 from .._memory import base_view
 from .._types import Structure
+from ._catching_up import CatchesUp
 from ._hyperparameters import Choice, Flag, KnownAttributes, Real, ThreadCount, declare
 from ._state import allocate
 
@@ -29,9 +30,10 @@ clip_norm : float, optional
 nonfinite : {{"propagate", "skip", "raise"}}
     What to do with a gradient that has NaN or infinite entries: use it, skip the step (it does not
     count), or raise FloatingPointError. The last two read the gradient once more.
-sparse : {{"lazy", "exact"}}
+sparse : {{"lazy", "exact", "deferred"}}
     What a sparse gradient does to entries that it does not touch: nothing, nor to their state, or what zeros
-    in a dense gradient would do. {sparse}
+    in a dense gradient would do; at once, or before such a row is next touched or asked for by `catch_up`.
+    {sparse}
 num_threads : int, optional
     Most threads to use; by default what `fastopt.get_num_threads` says. Results do not depend on it."""
 
@@ -52,24 +54,47 @@ SPARSE_NOTES = {
 }
 
 
-def sparse_note(rule, values):
+# What "deferred" comes to, by how rows make up for steps without a gradient.
+DEFERRED_NOTES = {
+    "linear": "A deferred step has the result of an exact one, to rounding, in time proportional to the gradient.",
+    "fades": (
+        "A deferred step has the result of an exact one, to rounding, in time proportional to the gradient\n"
+        "    and to the steps, up to a limit, for which its rows have rested."
+    ),
+    "stays": "Deferred steps are the same, too, and are refused with weight decay.",
+    None: "Deferred steps are refused, as many steps without a gradient have no short form.",
+}
+
+
+def sparse_note(cls, values):
     """What a docstring says about sparse gradients; momentum, where it is an option, changes it."""
+    rule = cls.rule
     if _core.couples_entries(rule):
-        return SPARSE_NOTES["couples"]
+        return f"{SPARSE_NOTES['couples']}\n    {DEFERRED_NOTES[None]}"
     note = SPARSE_NOTES[_core.on_zero_gradient(rule, values)]
     if "momentum" in values:
         note += "\n    With momentum the two differ, and an exact step is a pass over all entries."
+    rest = _core.rest(rule, values | {"weight_decay": 1.0})
+    if rest["kind"] is None and _core.rest(rule, values | {"weight_decay": 0.0})["kind"] is not None:
+        return f"{note}\n    {DEFERRED_NOTES['stays']}"
+    note += f"\n    {DEFERRED_NOTES[rest['kind']]}"
+    if rest["kind"] is not None and not rest["with_l2"]:
+        note += (
+            "\n    Weight decay must be decoupled then."
+            if cls._may_decouple(values)
+            else "\n    Weight decay is refused then."
+        )
     return note
 
 
 def common_parameters(cls):
     """What the docstring of a class says about the hyper-parameters that every optimizer has."""
     defaults = {name: each.default for name, each in cls._declared.items()}
-    notes = {"sparse": sparse_note(cls.rule, defaults), "coupled_decay": cls._coupled_decay}
+    notes = {"sparse": sparse_note(cls, defaults), "coupled_decay": cls._coupled_decay}
     return COMMON_PARAMETERS.format(**defaults | notes)
 
 
-class Optimizer(KnownAttributes, _core.Engine):
+class Optimizer(KnownAttributes, CatchesUp, _core.Engine):
     """In-place stochastic optimizer of NumPy arrays; the base class of all.
 
     A subclass names its C rule in `rule` and declares its hyper-parameters: see
@@ -95,7 +120,7 @@ class Optimizer(KnownAttributes, _core.Engine):
     clip_value = Real(None, "(0, inf)", keyword_only=True)
     clip_norm = Real(None, "(0, inf)", keyword_only=True)
     nonfinite = Choice("propagate", "skip", "raise", keyword_only=True)
-    sparse = Choice("lazy", "exact", keyword_only=True)
+    sparse = Choice("lazy", "exact", "deferred", keyword_only=True)
     num_threads = ThreadCount(None, keyword_only=True)
 
     def __init_subclass__(cls, **kwargs):
@@ -127,7 +152,7 @@ class Optimizer(KnownAttributes, _core.Engine):
         bound = cls.__signature__.bind(None, *args, **hyperparameters)
         bound.apply_defaults()
         values = {name: each.check(bound.arguments[name]) for name, each in cls._declared.items()}
-        cls._check_combination(values)
+        cls._check_all(values)
         return values
 
     def _state_fits(self, name, value):
@@ -137,14 +162,36 @@ class Optimizer(KnownAttributes, _core.Engine):
         except (TypeError, ValueError):
             return True
         try:
-            self._check_combination(values)
+            self._check_all(values)
         except ValueError:
             return False
         return list(_core.rule_slots(self.rule, values)) == list(self._slots_by_name())
 
+    @classmethod
+    def _check_all(cls, values):
+        """Raise if hyper-parameters that are valid one by one cannot be combined."""
+        cls._check_combination(values)
+        if values["sparse"] == "deferred":
+            cls._check_deferrable(values)
+
+    @classmethod
+    def _check_deferrable(cls, values):
+        """Raise if rows could not make up in bounded time for the steps that they have missed."""
+        rest, may_decouple = _core.rest(cls.rule, values), cls._may_decouple(values)
+        _validation.optimizers.deferrable(cls.__name__, values, rest, may_decouple)
+
+    @classmethod
+    def _may_decouple(cls, values):
+        """Whether the class takes decoupled weight decay."""
+        try:
+            cls._check_combination(values | {"decoupled_weight_decay": True})
+        except ValueError:
+            return False
+        return True
+
     @staticmethod
     def _check_combination(values):
-        """Raise if hyper-parameters that are valid one by one cannot be combined."""
+        """Raise if those of this class cannot be."""
 
     def _rate_at(self, t):
         """The scheduled learning rate of the step that follows t completed ones."""
@@ -169,7 +216,8 @@ class Optimizer(KnownAttributes, _core.Engine):
     def state(self) -> dict[str, Structure]:
         """Slot name -> state in the structure of the parameters: writable views, zero-copy.
 
-        With ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now.
+        With ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now; with
+        ``sparse="deferred"`` these rows and their state are.
         """
         self._flush()
         return {name: self._structured(arrays) for name, arrays in self._slots_by_name().items()}
@@ -223,7 +271,17 @@ class Optimizer(KnownAttributes, _core.Engine):
             projection.project(param)
 
     def _snapshot(self):
-        """The state dictionary with the state arrays themselves in it, not copies."""
+        """The state dictionary with the state arrays themselves in it, not copies; deferred rows catch up first.
+
+        The caller has claimed the optimizer.
+        """
+        self._catch_up_all()
+        snapshot = self._snapshot_as_it_is()
+        if self.sparse == "deferred":
+            snapshot["last_steps"] = [None] * len(snapshot["last_steps"])  # all are up to date
+        return snapshot
+
+    def _snapshot_as_it_is(self):
         rate = self._values["learning_rate"]
         return {
             "format": STATE_FORMAT,
@@ -283,7 +341,7 @@ class Optimizer(KnownAttributes, _core.Engine):
 
         The caller has claimed the optimizer.
         """
-        own, state_dict = self._snapshot(), _validation.state_dicts.plain(state_dict)
+        own, state_dict = self._snapshot_as_it_is(), _validation.state_dicts.plain(state_dict)
         _validation.state_dicts.check_entries(state_dict, own)
         _validation.state_dicts.learning_rate_state(state_dict, own, self._declared["learning_rate"])
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
@@ -318,9 +376,11 @@ class Optimizer(KnownAttributes, _core.Engine):
             if name == "learning_rate" or value != self._declared[name].default
         ]
         count = f"{len(arrays)} array{'s' if len(arrays) > 1 else ''}"
+        n_behind = self._rows_behind
+        behind = f", {n_behind:,} row{'s' if n_behind > 1 else ''} behind" if n_behind else ""
         return (
             f"<{type(self).__name__}({', '.join(changed)}): {size:,} {dtypes} parameters in {count}, "
-            f"step {self.step_count}>"
+            f"step {self.step_count}{behind}>"
         )
 
 
