@@ -13,6 +13,7 @@ import functools
 import importlib.util
 import statistics
 import sys
+import time
 from pathlib import Path
 
 import finite_sum_report
@@ -30,7 +31,10 @@ STEPS_COMPARED, ENTRIES_COMPARED = 3, 1000
 # Of parameters about 0.5 after some steps of 0.001 to 0.01 in float32. torch's SparseAdam adds epsilon before it
 # corrects the bias, which shows where the gradient is near zero.
 TOLERANCE = 5e-6
+# The norm of 5*10^7 normal numbers is 7071.0; torch's in float32 is 7043.0, and the step of its DoG as much longer.
+TOLERANCES = {"dog": 5e-4}
 LEAST_SECONDS = 10e-3  # of a turn
+LEAST_ROUNDS, MOST_SECONDS = 3, 60.0  # fewer rounds than asked for of steps that take seconds
 WARM_UP_TURNS = 2  # of short steps, not counted: threads woken on one core spin there in turns until they are moved
 PAGE_FOLDER = Path(__file__).resolve().parents[1] / "docs" / "performance"
 
@@ -76,17 +80,17 @@ def installed(libraries):
 
 def contenders(problem, threads, libraries):
     """Name -> process of each contender that can do the problem. Ends if one of them computes something else."""
-    started = {
-        name: TellingContender(threads, serve_step, library.__name__, name, problem, threads)
-        for library in libraries
-        for name in library.STEPS
-    }
-    told = {name: each.told() for name, each in started.items()}
+    started, told = {}, {}
+    for library in libraries:
+        for name in library.STEPS:  # one after the other: first steps of all at once would take turns on the cores
+            started[name] = TellingContender(threads, serve_step, library.__name__, name, problem, threads)
+            told[name] = started[name].told()
     for name in [name for name, parameters in told.items() if parameters is None]:
         started.pop(name).close()
+    atol = TOLERANCES.get(problem.method, TOLERANCE)
     for name in started:
         message = f"{name} computes something else than fastopt: {problem.title}"
-        np.testing.assert_allclose(told[name], told[OURS], rtol=0, atol=TOLERANCE, err_msg=message)
+        np.testing.assert_allclose(told[name], told[OURS], rtol=0, atol=atol, err_msg=message)
     return started
 
 
@@ -100,7 +104,10 @@ def measure_step(problem, threads, rounds, libraries):
         each.prepare(LEAST_SECONDS)
     seconds = {name: [] for name in running}
     neighbours = Neighbours([each.process.pid for each in running.values()])
-    for _ in range(rounds):
+    started = time.monotonic()
+    for k in range(rounds):
+        if k >= LEAST_ROUNDS and time.monotonic() - started > MOST_SECONDS:
+            break
         for name, each in running.items():
             each.rest()
             for _ in range(WARM_UP_TURNS if each.repeats > 1 else 0):

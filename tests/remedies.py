@@ -93,7 +93,7 @@ STATEMENTS = re.compile(
     r"(?:; bind the converted array and read the result there:|; make it one first:|; set|load it:"
     r"|as the state differs:|; leave such samples out:|out of the group:) (.+)\.$"
 )
-EXPRESSION = re.compile(r"; (?:pass|take) (?P<code>.+?)(?: for classes| where there is no gradient)?\.$")
+EXPRESSION = re.compile(r"; (?:pass|take) (?P<code>.+?)(?: for classes| for batches| where there is no gradient)?\.$")
 NAME = re.compile(r"^[`']([^`']+)[`']")
 MEANT = re.compile(r"`(\w+)`.*Did you mean [`'](\w+)[`']\?")
 
@@ -631,7 +631,7 @@ MINIMIZE = {
         "res = scipy.optimize.minimize(fun, x0, method=scipy_method(maxiter=1, jac='3-point'))", again=False,
     ),
     "no jac through SciPy": Row(
-        FUN, "scipy.optimize.minimize(fun, x0, method=scipy_method(maxiter=1))", "res.nfev == 7",
+        FUN, "scipy.optimize.minimize(fun, x0, method=scipy_method(maxiter=1))", "res.nfev == 8",
         "res = scipy.optimize.minimize(fun, x0, method=scipy_method(maxiter=1, jac=None))", again=False,
     ),
     "noise": Row(
@@ -703,6 +703,14 @@ MINIMIZE = {
     "tensor on a device as data": Row(
         FUN + WITH_DLPACK + "data[0].device = types.SimpleNamespace(type='cuda'); data[0].detach = lambda: "
         "types.SimpleNamespace(cpu=lambda: DetachedTensor(np.ones(4)))", DATA_CALL, "res.nit == 1",
+    ),
+    "data in a list of batches": Row(
+        FUN + "data = [(np.ones((4, 2)), np.ones(4)), (np.ones((3, 2)), np.ones(3))]",
+        "res = minimize(fun, x0, data=data, batch_size=1, options={'epochs': 1})", "res.nit == 7",
+    ),
+    "data in a tuple of tuples": Row(
+        FUN + "data = ((np.ones((4, 2)), np.ones(4)), (np.ones((3, 2)), np.ones(3)))",
+        "res = minimize(fun, x0, data=data, batch_size=1, options={'epochs': 1})", "res.nit == 7",
     ),
     "data from zip": Row(
         FUN + "X, y = np.ones((4, 2)), np.ones(4); data = zip(X, y)",

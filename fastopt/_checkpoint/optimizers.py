@@ -55,9 +55,10 @@ def save(path: StrPath | BinaryIO, optimizer: Any) -> None:
     machines that share the folder, for an hour. An open file is not replaced but written to once all is known to be
     writable, from a copy in memory.
 
-    In the file are the parameters and what `Optimizer.state_dict` returns, and the entries of a result. A learning-rate
-    schedule and `num_threads` are not; the counters of a schedule that has `state_dict` are. ``numpy.load`` reads the
-    file, as it is an uncompressed archive of arrays without pickle, with a checksum.
+    In the file are the parameters and what `Optimizer.state_dict` returns, and the entries of a result. `num_threads`
+    is not, and a learning-rate schedule only with a result, if it is one of `fastopt.schedules`; the counters of a
+    schedule that has `state_dict` are. ``numpy.load`` reads the file, as it is an uncompressed archive of arrays
+    without pickle, with a checksum.
 
     Examples
     --------

@@ -15,9 +15,12 @@ from .._validation import minimize as validation
 from .._validation import saved_results, saved_runs
 from .._validation.parameters import flat_parameters
 from ..optimizers import OPTIMIZERS, Optimizer
+from . import schedules
 from .files import contents_of, fits_optimizer, read
 
 KINDS_OF_OPTIMIZERS = (Optimizer, FiniteSumMethod)
+# What files of versions before 0.2 do not have.
+OPTIONAL = {"schedule": schedules.check}
 CLASSES = {cls.__name__: cls for cls in (OPTIMIZERS | FINITE_SUM_METHODS).values()}
 
 
@@ -41,6 +44,7 @@ def tree_of(result):
         "jac": [] if result["jac"] is None else [_parts(each) for each in flat(result["jac"], keys)],
         "history": dict(result["history"]),
         "optimizer": optimizer._snapshot(),
+        "schedule": schedules.tree_of(optimizer._values["learning_rate"]),
         **{name: result[name] for name in saved_results.PLAIN},
     }
 
@@ -61,7 +65,8 @@ def load_result(path: StrPath | BinaryIO, method: Callable[[Any], Any] | None = 
         The file. What is open for reading is read from its position to its end.
     method : callable, optional
         Makes the optimizer of the parameters, in their structure: a class, or a function as `minimize` takes it.
-        Needed for a class that is not of fastopt and for a learning rate that was a schedule: neither is in the file.
+        Needed for a class that is not of fastopt, and for a schedule that is not one of `fastopt.schedules`, as those
+        of ``jac="spsa"``: their code is not in the file.
 
     Returns
     -------
@@ -106,11 +111,12 @@ def load_result(path: StrPath | BinaryIO, method: Callable[[Any], Any] | None = 
         validation.function("method", method)
     tree = read(path, "result")
     with contents_of(path):
-        saved = saved_runs.record(_schema(tree))("result", tree)
+        saved = {"schedule": None, **saved_runs.record(_schema(tree), optional=OPTIONAL)("result", tree)}
         params, keys = saved.pop("params"), saved.pop("keys")
         jac = [_together(each) for each in saved["jac"]]
         cls = CLASSES.get(saved.pop("class"))
-        optimizer = _made_again(cls, saved["optimizer"], in_structure(params, keys)) if method is None else None
+        if method is None:
+            optimizer = _made_again(cls, saved["schedule"], saved["optimizer"], in_structure(params, keys))
     if method is not None:
         own = in_structure(params, keys)
         optimizer = validation.made_optimizer(method(own), in_structure(params, keys), KINDS_OF_OPTIMIZERS)
@@ -139,9 +145,10 @@ def _schema(tree):
     }
 
 
-def _made_again(cls, saved, params):
+def _made_again(cls, schedule, saved, params):
     """The optimizer of the parameters with its state; None where it cannot be known how it was made."""
     rate = saved_runs.entries("result['optimizer']", saved, ("learning_rate",))["learning_rate"]
+    rate = schedule if rate is None else rate
     if cls is None or rate is None:
         return None
     values = {} if cls in FINITE_SUM_METHODS.values() else saved.get("hyperparameters")

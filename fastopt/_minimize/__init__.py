@@ -13,15 +13,16 @@ from .._types import ArrayLike, StrPath, Structure
 from .._validation import minimize as checks
 from .._validation import saved_runs, starting_points
 from ..objectives._base import Objective
-from . import arguments, noise, stopping
+from . import arguments, messages, noise, stopping
 from .batches import NoSamples
 from .bounds import Projection
 from .callbacks import callback_of, epoch_callback_of
 from .early_stopping import EarlyStopping
 from .finite_sums import BuiltInEvaluator, FiniteSumRun
 from .held_out import validation_loss
+from .parts import RunParts
 from .report import History, Progress, show
-from .run import Run, RunParts
+from .run import Run
 from .scipy_method import scipy_method
 from .settings import Method, Settings
 from .start import Start, is_returned, verdict
@@ -94,7 +95,8 @@ def minimize(
         with an OptimizeResult with `x`, `fun` (of the iteration's batch, before its step; of a built-in objective with
         the penalties after it), `nit` and `nepoch`; else as ``callback(x)``. Both are given copies of the parameters,
         at which gradients are taken; the optimizer's solution may be another. `x` and `fun` of a result are computed
-        when they are read, or after the call if it is kept. It may raise StopIteration to end the run.
+        when they are read, or after the call if it is kept: with built-in objectives and penalties that is a pass over
+        all of `x`, which ``callback(x)`` takes in every iteration. It may raise StopIteration to end the run.
     options : dict, optional
         Hyper-parameters of the method (`learning_rate` may be a schedule; `reduce_on_plateau` is given the losses
         of the epochs), and:
@@ -216,7 +218,7 @@ def minimize(
     == ======= =====================================================================================================
     0  success the smoothed loss has settled (`tol`, `patience`), or nothing leads downhill from the start
     1  success all iterations, epochs or data are used up; no success if `tol` was given, or the budget was 0
-    2  failure the objective became NaN or infinite; x is the last finite one
+    2  failure the objective is NaN or infinite at `x`, as it became after a step, or was at the start
     3  failure the gradient became NaN or infinite (only with ``nonfinite="raise"``, the default here)
     4  failure the parameters overflowed; x is that of the last epoch before
     5  success `bounds` leave a single point, where the objective is evaluated once
@@ -344,9 +346,9 @@ def _result(run, status, unit, tol):
     x = run.best_x if run.best_x is not None else run.answer(run.solution())
     value, gradient, status = run.evaluated(x, status)
     status, start = verdict(run, status, x, value)
-    message = stopping.message(status, start, unit, run)
+    message = messages.message(status, start, unit, run)
     if is_returned(run, status, value):
-        x, value, gradient, message = run.start.x, run.start.value, None, f"{message} {stopping.RETURNED}"
+        x, value, gradient, message = run.start.x, run.start.value, None, f"{message} {messages.RETURNED}"
     result = OptimizeResult(
         x=run.params.structured(x),
         fun=value,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _checkpoint
-from .._validation import approximations, saved_runs
+from .._validation import approximations, checkpoint_paths, saved_runs
 from .._validation import minimize as validation
 from .._validation import samples as sample_checks
 from .._validation import streams as stream_checks
@@ -116,7 +116,7 @@ def identity(params, optimizer, batches, settings):
 
 def saved_run(path):
     """The checkpoint to resume from, checked as far as is needed to make a run like it."""
-    path = validation.path("resume", path)
+    path = checkpoint_paths.path("resume", path)
     saved = _checkpoint.read(path, "minimize")
     with _checkpoint.contents_of(path):
         saved_runs.entries("checkpoint", saved, ("identity", "run"))

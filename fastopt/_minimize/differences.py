@@ -7,7 +7,7 @@ import numpy as np
 
 from .._validation import approximations as validation
 from .._validation import saved_runs
-from . import precision
+from . import nearby, precision
 from .evaluation import Evaluator
 from .stopping import NONFINITE_LOSS, Stop
 
@@ -48,11 +48,29 @@ class Measured(NamedTuple):
     values: list
 
 
-class Differences(Evaluator):
+class Approximated(Evaluator):
+    """Base: gradients with errors, which may be other than zero at a minimum, and zero elsewhere.
+
+    `seen` are the values that the last differences were made of, `rounding` the relative error of the objective.
+    """
+
+    approximate = True
+    seen, rounding = (), float(np.finfo(np.float64).eps)
+
+    def is_minimum(self, x, batch, value, sense, bounds):
+        unseen = nearby.ROUNDING_ERRORS * self.rounding * abs(value)
+        if any(sense * (other - value) < -unseen for other in self.seen):
+            return False
+        x = np.array(x, np.float64)
+        return nearby.is_minimum(lambda point: self.value(point, batch), x, value, sense, bounds, self.rounding)
+
+
+class Differences(Approximated):
     """Finite differences, forward or central. A step that would leave the bounds is reversed.
 
     Which dtype the objective computes in, whatever type it returns, shows in its values at the first iteration: a
-    coarser dtype holds all of them exactly.
+    coarser dtype holds all of them exactly. Where all differences vanish, steps are those of a coarser dtype, too: the
+    objective may be so large that it changes by less than its rounding error.
     """
 
     def __init__(self, fun, args, x, method, relative_step, bounds):
@@ -73,6 +91,7 @@ class Differences(Evaluator):
         measured = self.measured(x, batch, self.precision or "float64")
         if self.precision is None:
             self.precision, measured = self.in_precision_of_fun(x, batch, measured)
+        self.seen = measured.values
         self.njev += 1
         return measured.value, measured.gradient.astype(self.dtype)
 
@@ -82,10 +101,15 @@ class Differences(Evaluator):
         if len(measured.values) == 1:  # bounds fix all parameters
             return found, measured
         for dtype in precision.COARSER:
-            if not precision.fit(measured.values, dtype):
+            vanish = not measured.gradient.any()
+            if not (vanish or precision.fit(measured.values, dtype)):
                 break
             with_its_steps = self.measured(x, batch, dtype)
-            if not (precision.fit(with_its_steps.values, dtype) and with_its_steps.gradient.any()):
+            if not with_its_steps.gradient.any():
+                continue
+            if precision.fit(with_its_steps.values, dtype):
+                self.rounding = float(np.finfo(dtype).eps)
+            elif not vanish:
                 break
             found, measured = dtype, with_its_steps
         return found, measured
@@ -158,11 +182,13 @@ class _Wrapped(Exception):
     """Takes another exception through code that would catch it."""
 
 
-class ComplexSteps(Evaluator):
+class ComplexSteps(Approximated):
     """``jac="cs"``: imaginary parts at complex points, for objectives that are analytic: exact to rounding.
 
-    The real part of a point is x: no bound is left.
+    The real part of a point is x: no bound is left. At a minimum the gradient is zero but for rounding.
     """
+
+    STEEPEST_AT_MINIMUM = 1e-5
 
     def __init__(self, fun, args, x, relative_step):
         super().__init__(fun, args)
@@ -178,4 +204,9 @@ class ComplexSteps(Evaluator):
             self.nfev += 1
             gradient[k] = validation.imaginary_part(self.fun(point, *batch, *self.args)) / step[k]
         self.njev += 1
+        self.steepest = np.abs(gradient).max(initial=0.0)
         return value, gradient.astype(self.dtype)
+
+    def is_minimum(self, x, batch, value, sense, bounds):
+        flat = self.steepest <= self.STEEPEST_AT_MINIMUM * max(1.0, abs(value))
+        return bool(flat) and super().is_minimum(x, batch, value, sense, bounds)

@@ -16,10 +16,11 @@ from .._validation import saved_runs
 class Evaluator:
     """Base: the user's function, its extra arguments, and how often it was called.
 
-    `at_x` says whether value and gradient of an iteration are those at the parameters themselves.
+    `at_x` says whether value and gradient of an iteration are those at the parameters themselves, `approximate` whether
+    the gradient is made of values; `gain` is the learning rate that goes with the gradients, if one does.
     """
 
-    at_x = True
+    at_x, approximate, gain = True, False, None
 
     in_structure = False  # whether gradients come in the structure of x0, from the user, or as vectors
 
@@ -35,6 +36,10 @@ class Evaluator:
         """Value and gradient at the result, for an objective without samples."""
         value, gradient = self(x, ())
         return validation.scalar(value), gradient
+
+    def is_minimum(self, x, batch, value, sense, bounds):
+        """Whether x is a minimum though its gradient is not exactly zero, because that has errors."""
+        return False
 
     def mark(self):
         """Begin an iteration."""

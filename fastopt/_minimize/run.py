@@ -3,16 +3,13 @@
 Everything that later iterations depend on is in the snapshot of saving.py.
 """
 
-import copy
 import math
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._memory import read_only
 from .._validation import minimize as validation
 from . import stopping
-from .batches import mean_over
+from .ending import EndedRun
 from .interrupts import DeferredInterrupt
 from .report import gradient_norm
 from .saving import SavedRun
@@ -20,66 +17,7 @@ from .start import StartedRun
 from .stopping import BUDGET, Stop
 
 
-class RunParts(NamedTuple):
-    """What a run works with.
-
-    Attributes
-    ----------
-    params : Parameters
-        Those that the optimizer updates in place.
-    evaluate : Evaluator
-        Computes value and gradient on a batch.
-    batches : Batches or NoSamples
-        The batches of an epoch.
-    optimizer : Optimizer or FiniteSumMethod
-        Of the parameters.
-    shared : bool
-        Whether the caller has the optimizer, and may look at it in a callback.
-    rng : numpy.random.Generator
-        Source of all that is random.
-    settings : Settings
-        The options of `minimize`.
-    limit : int
-        Most iterations.
-    identity : dict
-        What a checkpoint and the call that resumes it must have in common.
-    bounds : Projection or None
-    average : Polyak, Ema or None
-        Of the iterates.
-    callback, epoch_callback : callable or None
-        As `callback_of` and `epoch_callback_of` return them.
-    validation : callable or None
-        As `validation_loss` returns it.
-    history : History
-    watch : LossWatch
-        The stopping rule.
-    early_stopping : EarlyStopping or None
-        That of a run with a validation loss.
-    start : Start
-        Where the run starts, which its result is compared with.
-    """
-
-    params: Any
-    evaluate: Any
-    batches: Any
-    optimizer: Any
-    shared: bool
-    rng: np.random.Generator
-    settings: Any
-    limit: int
-    identity: dict
-    bounds: Any
-    average: Any
-    callback: Any
-    epoch_callback: Any
-    validation: Any
-    history: Any
-    watch: Any
-    early_stopping: Any
-    start: Any
-
-
-class Run(SavedRun, StartedRun):
+class Run(SavedRun, StartedRun, EndedRun):
     """The state of one call of `minimize`; `view` is the read-only view of the parameters that is evaluated."""
 
     def __init__(self, parts):
@@ -95,7 +33,7 @@ class Run(SavedRun, StartedRun):
         self.calls_back = self.callback is not None or self.epoch_callback is not None
         self.stopped_by = self.epoch_solution = None
         self.nit = self.nepoch = 0
-        self.saved_nit = None
+        self.saved_nit = self.saved_file = None  # of the last checkpoint of this call
         self.in_epoch = False
         self.consistent = True  # no iteration is half done: after Ctrl-C the state may be saved
         self.overflowed = False  # and x is the solution of an earlier epoch
@@ -108,6 +46,11 @@ class Run(SavedRun, StartedRun):
     def x(self):
         """The parameters as one vector."""
         return self.params.vector
+
+    @property
+    def has_tol(self):
+        """Whether the run ends when a loss has settled."""
+        return self.watch.tol is not None or self.early_stopping is not None
 
     def begin(self):
         """The run begins, and is not gone on with."""
@@ -322,56 +265,3 @@ class Run(SavedRun, StartedRun):
         if not math.isnan(self.optimizer._last_rate):
             rate = self.optimizer._last_rate
         return rate, norm
-
-    def solution(self):
-        """The parameters, or what the optimizer has for a solution instead; rounding must not take it out of bounds."""
-        if self.overflowed or not self.optimizer._reads_off:
-            return self.x
-        solution = self.params.flat(self.optimizer.solution())
-        if self.bounds is not None:
-            self.bounds.project(solution)
-        return solution
-
-    def is_finite(self, solution):
-        """Whether neither the parameters nor the solution that is made of them have overflowed."""
-        return bool(np.isfinite(self.x).all() and (solution is self.x or np.isfinite(solution).all()))
-
-    def answer(self, solution):
-        """The solution, or the average of the parameters; not the average if parameters that overflowed are in it."""
-        if self.average is None:
-            return solution
-        average = self.average.answer(self.x)
-        return average if np.isfinite(average).all() else self.x
-
-    def evaluated(self, x, status):
-        """Value and gradient at the result, and the status: failure where the value is not finite.
-
-        A run without a single iteration ends with its gradient at the start, and may see there that it had no need of
-        any.
-        """
-        view = self.view if x is self.x else read_only(x)
-        gradient = copy.deepcopy(self.last_gradient)  # the objective may fill the same arrays again
-        try:
-            value, gradient = self.at_end(view, gradient, status)
-            finite = math.isfinite(value)
-        except Stop:  # finite differences: the function is not finite at a neighbouring point
-            value, finite = self.evaluate.value(view, ()), False
-        if status in stopping.REGULAR and not finite:
-            status = stopping.NONFINITE_LOSS
-        elif status == BUDGET and self.nit == 0 and self.stationary_for(gradient):
-            self.start.stationary, status = True, stopping.CONVERGED
-        return value, gradient, status
-
-    def at_end(self, x, last_gradient, status):
-        """Value at the result, over all samples if there are any; and the gradient there, or the last one of a step."""
-        if self.batches.n_samples is None and status in stopping.RESUMABLE:
-            value, gradient = self.evaluate.at_end(x, last_gradient)
-            if gradient is last_gradient:
-                return value, gradient
-            return value, copy.deepcopy(self.as_gradient(gradient, self.own))
-        return self.mean_over_all(x), last_gradient
-
-    def mean_over_all(self, x):
-        """The objective at x, over all samples if there are any; if there are none any more, the latest loss."""
-        mean = mean_over(self.batches.all_samples_in_order(), lambda batch: self.evaluate.value(x, batch))
-        return self.history.latest_loss() if self.batches.used_up and math.isnan(mean) else mean

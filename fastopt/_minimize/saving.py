@@ -1,9 +1,10 @@
 """Checkpoints of a run: what is in them, how that is checked, and how a run goes on from one."""
 
 import math
+import os
 
 from .. import _checkpoint
-from .._validation import saved_runs
+from .._validation import checkpoint_paths, saved_runs
 from .._validation.scalars import flag
 from . import stopping
 from .early_stopping import EarlyStopping
@@ -15,14 +16,28 @@ FORMER_NAMES = {"stretches": "segments"}
 ADDED = {"early_stopping": None, "start": None}
 
 
+def state_of_file(path):
+    """What is another if a file has been replaced or written to; None if there is no file."""
+    try:
+        file = os.stat(path)
+    except OSError:
+        return None
+    return file.st_ino, file.st_size, file.st_mtime_ns
+
+
 class SavedRun:
     """The part of a run that writes and reads its checkpoints: all that changes, in the attributes of `Run`."""
 
     def save(self):
         """Write a checkpoint, if one is wanted; not when parameters have overflowed: an earlier one is of more use."""
-        if self.settings.checkpoint is not None:
-            _checkpoint.write(self.settings.checkpoint, "minimize", {"identity": self.identity, "run": self.snapshot()})
-            self.saved_nit = self.nit
+        path = self.settings.checkpoint
+        if path is None:
+            return
+        mine, self.saved_file = self.saved_file, None  # not known again before the new one is there
+        if mine is not None and state_of_file(path) not in (mine, None):
+            checkpoint_paths.warn_shared(path)
+        _checkpoint.write(path, "minimize", {"identity": self.identity, "run": self.snapshot()})
+        self.saved_nit, self.saved_file = self.nit, state_of_file(path)
 
     def snapshot(self):
         """All that changes during a run, as a tree of plain values and arrays."""

@@ -7,6 +7,7 @@ import math
 from .._finite_sum.saga_svrg import FINITE_SUM_METHODS, FiniteSumMethod
 from .._validation import minimize as validation
 from .._validation.approximations import real_numbers
+from .._validation.checkpoint_paths import checkpoint_path
 from .._validation.optimizers import optimizer_name, refuse_base_class
 from .._validation.scalars import choice, count, flag, real
 from ..optimizers import OPTIMIZERS, Optimizer
@@ -33,7 +34,7 @@ class Settings:
     patience: int | None = option(None, count, minimum=1)
     disp: bool = option(False, lambda name, value: bool(value))
     progress: bool = option(False, flag)
-    checkpoint: str | None = option(None, validation.checkpoint_path)
+    checkpoint: str | None = option(None, checkpoint_path)
     checkpoint_every: int = option(1, count, minimum=1)
     spsa_step: float | None = option(None, real, interval="(0, inf)")
     finite_diff_rel_step: float | None = option(None, real_numbers)
@@ -116,7 +117,8 @@ class Method:
         self.name = getattr(kind, "__name__", type(kind).__name__)
         declared = method._declared if self.is_class else {}
         self.hyperparameters = {name: options.pop(name) for name in [*options] if name in declared}
-        validation.warn_unknown_options([*options], [*declared, *(each.name for each in dataclasses.fields(Settings))])
+        own = [each.name for each in dataclasses.fields(Settings)]
+        validation.warn_unknown_options([*options], [*declared, *own], () if self.made is None else self.made._declared)
 
     @property
     def needs_budget(self):

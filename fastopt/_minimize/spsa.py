@@ -110,7 +110,7 @@ class Spsa(Evaluator):
 
     def __init__(self, fun, args, shift, rng, bounds):
         super().__init__(fun, args)
-        self.given, self.calibrates, self.gain = shift, False, None
+        self.given, self.calibrates = shift, False
         self.shift = USUAL_SHIFT if shift is None else shift
         self.rng, self.bounds = rng, bounds
         self.drawn, self.rise, self.caution, self.alarm = 0, 0.0, 1.0, math.inf

@@ -28,7 +28,7 @@ class Start:
         The objective there, over all samples if there are any; None until it is known. It may be NaN or infinite.
     stationary : bool
         Whether the run has ended there, because no direction leads downhill to first order: the gradient is exactly
-        zero, but for entries that bounds or an l1 penalty keep from moving.
+        zero, but for entries that bounds or an l1 penalty keep from moving, or but for the errors of differences.
     """
 
     def __init__(self, x=None, may_be_returned=False):
@@ -81,7 +81,7 @@ class StartedRun:
         """Take what the first iteration has found; if the start is stationary, end the run before its first step."""
         if self.start.value is None:
             self.start.value = value
-        if not self.stationary_for(gradient):
+        if not self.leads_nowhere(batch, value, gradient):
             return gradient
         gradient = copy.deepcopy(gradient)  # the objective may fill the same arrays again
         if self.stays_stationary(batch, value):
@@ -94,16 +94,21 @@ class StartedRun:
         if not self.evaluate.at_x or self.batches.read_once:
             return False
         if not self.batches.all_at_once:
-            return all(
-                self.stationary_for(self.evaluate_on(each)[1]) for each, _ in self.batches.all_samples_in_order()
-            )
+            batches = (each for each, _ in self.batches.all_samples_in_order())
+            return all(self.leads_nowhere(each, *self.evaluate_on(each)) for each in batches)
         again, gradient = self.evaluate_on(batch)
-        return again == value and self.stationary_for(gradient)
+        return again == value and self.leads_nowhere(batch, again, gradient)
+
+    def leads_nowhere(self, batch, value, gradient):
+        """Whether no direction leads downhill, as far as this gradient and its errors show."""
+        if gradient is None:
+            return False
+        return self.stationary_for(gradient) or self.evaluate.is_minimum(
+            self.view, batch, value, self.sense, self.bounds
+        )
 
     def stationary_for(self, gradient):
         """Whether this gradient leads nowhere downhill from x."""
-        if gradient is None:
-            return False
         gradients = self.params.each_of(gradient)
         projections = self.projections or [None] * len(gradients)
         parts = zip(self.params.own, gradients, projections, strict=True)

@@ -1,4 +1,4 @@
-"""Why a run ends: the statuses with their messages, and the stopping rule."""
+"""Why a run ends: the statuses, of which messages.py says what they mean, and the stopping rule."""
 
 import math
 
@@ -12,38 +12,6 @@ REGULAR = (CONVERGED, BUDGET, FIXED, RISEN)
 
 # A run that ended like this may be resumed, with a larger budget for example.
 RESUMABLE = (*REGULAR, CALLBACK)
-
-REMEDY = "Try a smaller `learning_rate`, `clip_norm` or `clip_value`, or scale the data."
-MESSAGES = {
-    CONVERGED: "Optimization terminated successfully.",
-    BUDGET: "Maximum number of {unit} has been reached.",
-    NONFINITE_LOSS: f"The objective became NaN or infinite in iteration {{nit}}. {REMEDY}",
-    NONFINITE_GRADIENT: f"The gradient became NaN or infinite in iteration {{nit}}. {REMEDY}",
-    NONFINITE_PARAMETERS: f"The parameters overflowed in iteration {{nit}}. {REMEDY}",
-    FIXED: "All parameters are fixed by `bounds`.",
-    RISEN: f"The objective has risen above its value at the start, {{start:.6g}}. {REMEDY}",
-    NO_BETTER: (
-        "The objective is as high as at the start, {start:.6g}. Try a larger `learning_rate` or more iterations, and "
-        "check the gradient."
-    ),
-    CALLBACK: "`{by}` raised `StopIteration`.",
-}
-USED_UP = "The data are used up."
-RETURNED = "The start is returned."
-STATIONARY = "The starting point is stationary: no direction leads downhill from there."
-
-
-def message(status, start, unit, run):
-    """What is said of a run that ended like this.
-
-    `start` is the objective at its start, `unit` that in which its limit of iterations was given.
-    """
-    if status == BUDGET and run.batches.used_up:
-        return USED_UP
-    if status == CONVERGED and run.start.stationary:
-        return STATIONARY
-    unit = unit if run.nit >= run.limit else "epochs"
-    return MESSAGES[status].format(unit=unit, nit=run.nit, start=start, by=run.stopped_by)
 
 
 class Stop(Exception):

@@ -1,9 +1,9 @@
 """Checks of what `minimize` is given, and their messages; fastopt/_validation/__init__.py says in which style."""
 
+import contextlib
 import decimal
 import numbers
 import operator
-import os
 import sys
 import warnings
 from collections.abc import Mapping
@@ -67,6 +67,9 @@ def gradient(value, x):
     """Return what an objective gave as a gradient as an array like x, as SciPy does; other types are left to step()."""
     if isinstance(value, (list, tuple, float, int, np.generic)):
         value = np.array(value, x.dtype, ndmin=min(x.ndim, 1))
+    elif not isinstance(value, np.ndarray) and hasattr(type(value), "__array__"):  # of pandas, JAX, torch and others
+        with contextlib.suppress(Exception):  # each library has its own for what cannot be one
+            value = np.asarray(value)
     return _array_like(value, x) if isinstance(value, np.ndarray) and not is_masked(value) else value
 
 
@@ -242,12 +245,18 @@ def tolerance(value):
     return None if value is None else real("tol", value, "[0, inf)")
 
 
-def warn_unknown_options(given, known):
-    """SciPy's warning, for the caller of minimize(), and what the names may stand for."""
+def warn_unknown_options(given, known, of_optimizer=()):
+    """SciPy's warning, for the caller of minimize(), and what the names may stand for.
+
+    `of_optimizer` are hyper-parameters of an optimizer that goes on with its own.
+    """
     from scipy.optimize import OptimizeWarning
 
     if given:
-        hints = {name: names.hint(name, known).strip() for name in given[:MOST_LISTED]}
+        hints = {
+            name: "Assign it to the optimizer." if name in of_optimizer else names.hint(name, known).strip()
+            for name in given[:MOST_LISTED]
+        }
         listed = [f"{name} ({hint})" if hint else f"{name}" for name, hint in hints.items()]
         rest = ["..."] * (len(given) > MOST_LISTED)
         warn_caller(f"Unknown solver options: {', '.join(listed + rest)}", OptimizeWarning)
@@ -268,24 +277,3 @@ def refuse_constraints():
 def warn_unused_derivative(name):
     """SciPy's warning for a second derivative, which is not used."""
     warn_caller(f"Method does not use Hessian information ({name}).", RuntimeWarning)
-
-
-# --- checkpoints -----------------------------------------------------------------------------------------
-
-
-def checkpoint_path(option, value):
-    """Return a path as a string; its folder must exist."""
-    name = path(option, value)
-    if not name or os.path.isdir(name):
-        raise ValueError(f"`{option}` must be a file, got {shown(name)}.")
-    if not os.path.isdir(os.path.dirname(name) or "."):
-        raise FileNotFoundError(f"`{option}` must be a file in a folder that exists, got {shown(name)}.")
-    return name
-
-
-def path(name, value):
-    """Return a path as a string."""
-    try:
-        return os.fsdecode(value)
-    except TypeError:
-        raise TypeError(f"`{name}` must be a path, got {shown(value)}.") from None

@@ -38,7 +38,7 @@ def _sample_array(name, array):
     if hasattr(array, "tocsr"):
         return _csr(name, array if array.format == "csr" else array.tocsr())
     if not hasattr(array, "shape") or not hasattr(array, "__getitem__"):
-        array = np.asarray(array)
+        array = _of_sequence(name, array)
     if len(array.shape) == 0:
         raise ValueError(f"`{name}` must have samples along its first axis, got {shown(array)}.")
     return array
@@ -49,8 +49,20 @@ def plain_array(name, array):
     if hasattr(array, "iloc"):
         return array.to_numpy()  # its index plays no part
     if isinstance(array, list):
-        return np.asarray(array)
+        return _of_sequence(name, array)
     return _shared(name, array) if hasattr(array, "__dlpack__") and not isinstance(array, np.ndarray) else array
+
+
+def _of_sequence(name, sequence):
+    """Return what NumPy makes of a sequence as an array; of arrays of several shapes it makes none."""
+    try:
+        return np.asarray(sequence)
+    except ValueError:
+        whole = name.partition("[")[0]
+        raise ValueError(
+            f"`{whole}` must hold arrays, got a {type(sequence).__name__} with parts of several shapes for {name}; "
+            f"pass tuple(map(np.concatenate, zip(*{whole}))) for batches."
+        ) from None
 
 
 def _shared(name, tensor):

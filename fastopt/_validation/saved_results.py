@@ -61,6 +61,14 @@ def text(name, value):
     return value
 
 
+def made(name, cls, parameters):
+    """Return what a class makes of saved parameters; it checks them itself."""
+    try:
+        return cls(**parameters)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`{name}` must have parameters of {cls.__name__}: {error}") from None
+
+
 def structure(name, value):
     """A check of the structure of parameters: None for one array, the length of a list, or the list of keys."""
     if isinstance(value, list):

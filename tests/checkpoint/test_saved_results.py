@@ -138,16 +138,64 @@ class Adam(fastopt.Adam):
     """A class of the user's, with the name of one of fastopt."""
 
 
-def test_schedules_and_classes_of_users_need_a_method():
-    rate = schedules.reduce_on_plateau(0.5, factor=0.5, patience=0)
+def own_schedule(t):
+    return 0.5 / (1 + t)
+
+
+SCHEDULES = {
+    "constant": schedules.constant(0.1),
+    "cosine": schedules.cosine_decay(0.1, 30, alpha=0.1),
+    "exponential": schedules.exponential_decay(0.1, 3, 0.5, staircase=True),
+    "inverse": schedules.inverse_time_decay(0.1, 3, 0.5),
+    "one cycle": schedules.one_cycle(0.1, 20, anneal="linear"),
+    "piecewise": schedules.piecewise_constant([2, 5], [0.3, 0.2, 0.1]),
+    "polynomial": schedules.polynomial_decay(0.1, 9, 0.01),
+    "step": schedules.step_decay(0.1, 3, 0.5),
+    "plateau": schedules.reduce_on_plateau(0.5, factor=0.5, patience=0),
+    "warm-up": schedules.warmup(schedules.warmup(schedules.reduce_on_plateau(0.5, patience=0), 2), 3),
+}
+
+
+def test_all_schedules_are_tried():
+    tried = {type(rate).__name__ for rate in SCHEDULES.values()}
+    assert tried == set(schedules.__all__)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_of_the_package_come_back(name):
     options = {"maxiter": 7, "epoch_length": 2}
-    scheduled = minimize(bowl, np.zeros(3), method="adam", jac=True, options=options | {"learning_rate": rate})
-    own = minimize(bowl, np.zeros(3), method=Adam, jac=True, options=options | RATE)
-    made = {
-        "scheduled": (scheduled, lambda x: fastopt.Adam(x, schedules.reduce_on_plateau(0.5, factor=0.5, patience=0))),
-        "own": (own, Adam),
-    }
-    for res, method in made.values():
+    res = minimize(bowl, np.zeros(3), method="adam", jac=True, options=options | {"learning_rate": SCHEDULES[name]})
+    again = saved(res)
+    assert again.optimizer.learning_rate == res.optimizer.learning_rate is not again.optimizer.learning_rate
+    ends = [minimize(bowl, each.x, method=each.optimizer, jac=True, options=options) for each in (res, again)]
+    assert outcome(ends[0]) == outcome(ends[1])
+
+
+def test_result_of_the_default_method_goes_on():
+    res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 50})
+    again = saved(res)
+    assert bits(again.optimizer) == bits(res.optimizer)
+    for each in (res, again):
+        stuck = minimize(bowl, each.x.copy(), method=each.optimizer, jac=True, options={"maxiter": 1})
+        assert stuck.status == 7 and stuck.message.endswith(
+            "assign another to it, such as optimizer.learning_rate = 0.1."
+        )
+        each.optimizer.learning_rate = 0.1
+    ends = [minimize(bowl, each.x, method=each.optimizer, jac=True, options={"maxiter": 5}) for each in (res, again)]
+    assert outcome(ends[0]) == outcome(ends[1]) and ends[0].success
+
+
+def test_schedules_and_classes_of_users_need_a_method():
+    options = {"maxiter": 7, "epoch_length": 2}
+    made = {own_schedule: lambda x: fastopt.Adam(x, own_schedule)}
+    within = schedules.warmup(own_schedule, 3)
+    made[within] = lambda x: fastopt.Adam(x, within)
+    runs = [
+        (minimize(bowl, np.zeros(3), method="adam", jac=True, options=options | {"learning_rate": rate}), method)
+        for rate, method in made.items()
+    ]
+    runs.append((minimize(bowl, np.zeros(3), method=Adam, jac=True, options=options | RATE), Adam))
+    for res, method in runs:
         file = io.BytesIO()
         save(file, res)
         alone = load_result(io.BytesIO(file.getvalue()))
@@ -157,6 +205,17 @@ def test_schedules_and_classes_of_users_need_a_method():
         assert type(again.optimizer) is type(res.optimizer)
         ends = [minimize(bowl, each.x, method=each.optimizer, jac=True, options=options) for each in (res, again)]
         assert outcome(ends[0]) == outcome(ends[1])
+
+
+def test_files_without_a_schedule_load_as_before(path):
+    """As versions wrote them that saved none."""
+    for rate, kind in [(0.1, fastopt.Adam), (SCHEDULES["step"], type(None))]:
+        options = {"maxiter": 3, "learning_rate": rate}
+        save(path, minimize(bowl, np.zeros(3), method="adam", jac=True, options=options))
+        tree = fastopt._checkpoint.read(path, "result")
+        del tree["schedule"]
+        fastopt._checkpoint.write(path, "result", tree)
+        assert type(load_result(path).optimizer) is kind
 
 
 def test_method_that_does_not_fit():
@@ -234,6 +293,10 @@ def test_changed_entries_name_file_and_field(path):
         ("params", [np.ones(3, int)], "`result['params'][0]` must be a float32 or float64 array, got array([1, 1, 1])"),
         ("jac", [{"kind": "csr"}], "`result['jac'][0]['kind']` must be one of dense, rows, sparse, got 'csr'"),
         ("history", {}, "`result['history']` must have the entries"),
+        ("schedule", {"class": "eval", "parameters": {}}, "`result['schedule']['class']` must be one of 'constant', "),
+        ("schedule", {"class": "constant", "parameters": {}}, "must have the entries ['lr'"),
+        ("schedule", {"class": "constant", "parameters": {"lr": -1.0}}, "`result['schedule']` must have parameters of"),
+        ("schedule", {"class": "constant", "parameters": {"lr": 1.0, "x": 1}}, "constant: "),
     ]:
         fastopt._checkpoint.write(path, "result", tree | {field: value})
         with pytest.raises(CheckpointError) as caught:
@@ -266,10 +329,9 @@ def test_schedule_of_saga(path):
     objective = objectives.LeastSquares(np.random.default_rng(0).standard_normal((30, 4)), np.arange(30.0))
     res = minimize(objective, np.zeros(4), method="saga", rng=0, options={"epochs": 3, "learning_rate": rate})
     save(path, res)
-    assert load_result(path).optimizer is None
-    again = load_result(path, lambda x: fastopt.SAGA(x, rate))
-    ends = [minimize(objective, each.x, method=each.optimizer, rng=1, options={"epochs": 3}) for each in (res, again)]
-    assert outcome(ends[0]) == outcome(ends[1])
+    results = res, load_result(path), load_result(path, lambda x: fastopt.SAGA(x, rate))
+    ends = [minimize(objective, each.x, method=each.optimizer, rng=1, options={"epochs": 3}) for each in results]
+    assert outcome(ends[0]) == outcome(ends[1]) == outcome(ends[2])
 
 
 def test_method_that_has_not_run_has_nothing_to_save(path):

@@ -79,7 +79,7 @@ CALLS = {
     "epoch_callback": lambda value: fastopt.minimize(sphere, [0.0], epoch_callback=value),
     "validation": lambda value: fastopt.minimize(sphere, [0.0], validation=value),
     "value of a validation": lambda value: fastopt.minimize(
-        sphere, [0.0], validation=lambda x: value, options={"maxiter": 1}
+        sphere, [1.0], validation=lambda x: value, options={"maxiter": 1}
     ),
     "options": lambda value: fastopt.minimize(sphere, [0.0], options=value),
     "count": lambda value: fastopt.minimize(sphere, [0.0], options={"maxiter": value, "average": "no"}),

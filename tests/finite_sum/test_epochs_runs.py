@@ -182,7 +182,7 @@ def test_parameters_after_an_infinite_loss_are_those_before_the_batch(method, mo
     before = minimize(objective, np.ones(2), method=method, batch_size=1, rng=0,
                       options=options | {"maxiter": int(steps)})  # fmt: skip
     assert (res.status, res.nit, len(heard)) == (2, steps, steps)
-    assert res.message.startswith(f"The objective became NaN or infinite in iteration {steps}.")
+    assert steps == 0 and res.message.startswith("The objective is NaN or infinite at the start.")
     assert res.x.tobytes() == before.x.tobytes() and res.optimizer.step_count == steps
 
 

@@ -1,6 +1,7 @@
 """When minimize writes a checkpoint, and what a run may be resumed from."""
 
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -141,3 +142,31 @@ def test_the_objective_of_the_call_may_have_another_penalty(method, strengths, p
     assert res.status in (1, 6)  # the start was evaluated with the penalty of the first
     assert res.nepoch == 3
     assert np.isfinite(res.x).all()
+
+
+# --- two runs with one path -----------------------------------------------------------------------------------
+
+
+def test_run_that_finds_its_file_replaced_says_so(path):
+    options = {"maxiter": 40, "epoch_length": 10, "checkpoint": path}
+
+    def another_run(state):
+        if state.nepoch == 2:
+            minimize(bowl, np.ones(3), jac=True, method="sgd", options=options | {"learning_rate": 0.1})
+
+    with pytest.warns(
+        RuntimeWarning, match=r"^`checkpoint` must be a path of the run's own: .* has written '"
+    ) as caught:
+        res = minimize(bowl, np.zeros(3), jac=True, epoch_callback=another_run, options=options)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert outcome(res)["x"] == outcome(minimize(bowl, np.zeros(3), jac=True, options={"maxiter": 40}))["x"]
+
+
+def test_run_whose_file_is_moved_away_writes_another(path, tmp_path):
+    options = {"maxiter": 40, "epoch_length": 10, "checkpoint": path}
+
+    def take(state):
+        os.replace(path, tmp_path / f"epoch {state.nepoch}")
+
+    minimize(bowl, np.zeros(3), jac=True, epoch_callback=take, options=options)
+    assert nit_in(tmp_path / "epoch 2") == 20 and nit_in(path) == 40

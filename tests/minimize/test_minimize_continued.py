@@ -227,7 +227,7 @@ def test_objective_of_another_dtype_is_refused():
 
 def test_hyperparameters_are_those_of_the_optimizer():
     opt = Adam(np.zeros(3), learning_rate=0.25)
-    with pytest.warns(OptimizeWarning, match="^Unknown solver options: learning_rate"):
+    with pytest.warns(OptimizeWarning, match=r"options: learning_rate \(Assign it to the optimizer\.\)$"):
         res = minimize(bowl, START, method=opt, jac=True, options={"learning_rate": 0.5, "maxiter": 1})
     assert res.history["learning_rate"].tolist() == [0.25]
 

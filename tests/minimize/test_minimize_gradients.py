@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas
 import pytest
 from helpers import exactly, misaligned
 from minimizing import STEPS
@@ -11,9 +12,20 @@ from scipy import sparse
 from scipy.optimize import rosen, rosen_der
 
 from fastopt import SGD, minimize
+from fastopt._memory import read_only
 from fastopt.objectives import LeastSquares
 
 ONE_STEP = {"maxiter": 1, "learning_rate": 1.0}  # with SGD: the gradient at x0 is x0 - x
+
+
+class OfAnotherLibrary:
+    """An array of another library, which cannot be written to."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return read_only(self.array)
 
 
 def both(fun):
@@ -157,6 +169,9 @@ ROUNDED = {
     "matrix": lambda g: np.asmatrix(g),
     "column of a matrix": lambda g: np.asmatrix(g).T,
     "column of float32 in another order": lambda g: g.astype(np.float32)[::-1, None][::-1],
+    "pandas": lambda g: pandas.Series(g, index=["a", "b", "c"]),
+    "other library": OfAnotherLibrary,
+    "other library in float32": lambda g: OfAnotherLibrary(g.astype(np.float32)),
 }
 
 
@@ -173,6 +188,29 @@ def test_gradient_of_another_form_is_converted(form, dtype):
     res = minimize(bowl_value, x0, jac=lambda x: ROUNDED[form](np.round(x)), options=STEPS)
     assert outcome(res) == expected
     assert res.jac.dtype == dtype and res.jac.shape == (3,)
+
+
+def test_gradients_in_a_structure_are_converted_too():
+    def slopes(x):
+        return {"w": OfAnotherLibrary(2 * x["w"]), "b": pandas.Series(2 * x["b"]).astype(np.float32)}
+
+    x0 = {"w": np.ones((2, 2)), "b": np.array([1.0, 3.0])}
+    res = minimize(lambda x: (x["w"] ** 2).sum() + (x["b"] ** 2).sum(), x0, jac=slopes)
+    assert res.success and res.fun < 1e-9
+
+
+def test_gradient_that_another_library_cannot_give_is_refused_with_its_remedy():
+    class Attached(OfAnotherLibrary):
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("not while gradients are traced")
+
+        def detach(self):
+            return self.array
+
+        numpy = detach
+
+    with pytest.raises(TypeError, match=r"must be a NumPy array, got Attached; pass grad\.detach\(\)\.numpy\(\)\."):
+        minimize(lambda x: 1.0, np.ones(3), jac=lambda x: Attached(x))
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")

@@ -17,9 +17,10 @@ from fastopt import _minimize, minimize, schedules
 from fastopt._minimize import minibatch_epochs, saga_svrg_epochs
 
 FOLDER = os.path.dirname(_minimize.__file__)
-FILES = {os.path.join(FOLDER, name) for name in ("averages.py", "batches.py", "evaluation.py", "finite_sums.py",
-                                                 "minibatch_epochs.py", "report.py", "run.py", "saga_svrg_epochs.py",
-                                                 "saving.py", "start.py", "stopping.py", "structures.py")}  # fmt: skip
+FILES = {os.path.join(FOLDER, name) for name in ("averages.py", "batches.py", "ending.py", "evaluation.py",
+                                                 "finite_sums.py", "minibatch_epochs.py", "report.py", "run.py",
+                                                 "saga_svrg_epochs.py", "saving.py", "start.py", "stopping.py",
+                                                 "structures.py")}  # fmt: skip
 
 
 class At:

@@ -59,29 +59,42 @@ def test_result_can_go_on_to_be_optimized():
     assert res.x.tobytes() == longer.x.tobytes()
 
 
-REMEDY = "Try a smaller `learning_rate`, `clip_norm` or `clip_value`, or scale the data."
+REMEDY = "Try a smaller `learning_rate`, `clip_norm` or `clip_value`, or scale the parameters."
+UNSETTLED = "The loss has not settled within `tol`."
+MAXIMUM = "Maximum number of iterations has been reached."
 ENDS = {
-    "converged": (bowl, dict(tol=0.1), {"maxiter": 10_000}, (0, True, "Optimization terminated successfully.")),
-    "iterations": (bowl, {}, {"maxiter": 3}, (1, True, "Maximum number of iterations has been reached.")),
+    "converged": (
+        bowl,
+        dict(method="adam", tol=0.1),
+        {"maxiter": 10_000},
+        (0, True, "Optimization terminated successfully."),
+    ),
+    "iterations": (bowl, {}, {"maxiter": 3}, (1, True, MAXIMUM)),
     "epochs": (bowl, {}, {"epochs": 3}, (1, True, "Maximum number of epochs has been reached.")),
-    "tol missed": (bowl, dict(tol=0.0), {"maxiter": 3}, (1, False, "Maximum number of iterations has been reached.")),
+    "tol missed": (bowl, dict(tol=0.0), {"maxiter": 3}, (1, False, f"{MAXIMUM} {UNSETTLED}")),
     "loss": (
         lambda x: (math.nan, x),
         {},
         {"maxiter": 3},
-        (2, False, f"The objective became NaN or infinite in iteration 0. {REMEDY}"),
+        (2, False, "The objective is NaN or infinite at the start. Check it at `x0`, and the data."),
     ),
     "gradient": (
         lambda x: (1.0, x * math.inf),
         {},
         {"maxiter": 3},
-        (3, False, f"The gradient became NaN or infinite in iteration 0. {REMEDY}"),
+        (3, False, "The gradient is NaN or infinite at the start. Check it at `x0`, and the data."),
     ),
     "overflow": (
         lambda x: (1.0, np.full(3, -1e150)),
         dict(method="sgd"),
         {"maxiter": 1, "learning_rate": 1e200},
         (4, False, f"The parameters overflowed in iteration 1. {REMEDY}"),
+    ),
+    "later": (
+        lambda x: (1.0 if abs(x).max() < 2 else math.nan, -x),
+        dict(method="sgd"),
+        {"maxiter": 9, "learning_rate": 0.9},
+        (2, False, f"The objective became NaN or infinite in iteration 2. {REMEDY}"),
     ),
     "callback": (bowl, dict(callback=stop_now), {}, (99, False, "`callback` raised `StopIteration`.")),
 }

@@ -194,7 +194,7 @@ def test_without_tolerance_the_budget_is_used_up_with_success():
 def test_tolerance_that_is_not_reached_is_no_success():
     res = minimize(bowl, np.zeros(3), jac=True, tol=1e-9, options=STEPS)
     assert (res.status, res.success, res.nit) == (1, False, 20)
-    assert res.message == "Maximum number of iterations has been reached."
+    assert res.message == "Maximum number of iterations has been reached. The loss has not settled within `tol`."
 
 
 def test_tolerance_that_is_reached_with_the_last_epoch_is_success():
@@ -222,13 +222,18 @@ def spoiled(at, value=None, gradient=None):
     return fun
 
 
+def said_of(what, at):
+    """The beginning of the message about the value or gradient of the at-th iteration."""
+    return f"{what} became NaN or infinite in iteration {at - 1}. Try a smaller" if at > 1 else f"{what} is NaN"
+
+
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("at", [1, 3, 5, 6, 20])
 def test_value_that_is_not_finite_ends_the_run(value, at):
     res = minimize(spoiled(at, value=value), np.zeros(3), method="adam", jac=True, options=STEPS)
     before = minimize(bowl, np.zeros(3), method="adam", jac=True, options=STEPS | {"maxiter": at - 1})
     assert (res.status, res.success, res.nit) == (2, False, at - 1)
-    assert res.message.startswith(f"The objective became NaN or infinite in iteration {at - 1}. Try a smaller")
+    assert res.message.startswith(said_of("The objective", at))
     assert outcome(res)["x"] == outcome(before)["x"]
     assert outcome(res)["history"] == outcome(before)["history"]
     assert res.optimizer.step_count == at - 1
@@ -249,7 +254,7 @@ def test_gradient_that_is_not_finite_ends_the_run(value, at):
     res = minimize(spoiled(at, gradient=gradient), np.zeros(3), method="adam", jac=True, options=STEPS)
     before = minimize(bowl, np.zeros(3), method="adam", jac=True, options=STEPS | {"maxiter": at - 1})
     assert (res.status, res.success, res.nit) == (3, False, at - 1)
-    assert res.message.startswith(f"The gradient became NaN or infinite in iteration {at - 1}. Try a smaller")
+    assert res.message.startswith(said_of("The gradient", at))
     assert outcome(res)["x"] == outcome(before)["x"]
     assert res.optimizer.step_count == at - 1
 

@@ -14,6 +14,7 @@ from fastopt import RowSparse, minimize, objectives, schedules
 RISEN = "The objective has risen above its value at the start, {:.6g}. Try a smaller `learning_rate`, "
 NO_BETTER = "The objective is as high as at the start, {:.6g}. Try a larger `learning_rate` or more iterations, "
 STATIONARY = "The starting point is stationary: no direction leads downhill from there."
+BY_DIFFERENCES = "The starting point is stationary: no direction leads downhill from there, as far as differences show."
 
 
 def wine():
@@ -136,19 +137,70 @@ def test_no_iteration_is_no_success(options):
     [
         dict(fun=bowl, jac=True),
         dict(fun=bowl_value, jac=bowl_slope),
-        dict(fun=lambda x: 1.0),
         dict(fun=lambda x: (1.0, RowSparse([1], np.zeros(1))), jac=True),
         dict(fun=bowl, jac=True, n_samples=5, batch_size=2),
         dict(fun=bowl, jac=True, n_samples=5),
         dict(fun=bowl, jac=True, bounds=[(0, 1), (-2, 2), (0.5, 0.5)]),
     ],
-    ids=["combined", "separate", "differences", "rows", "batches", "one batch", "bounds"],
+    ids=["combined", "separate", "rows", "batches", "one batch", "bounds"],
 )
 def test_exact_optimum_is_success_at_once(form, method, tol):
     res = minimize(x0=CENTRE, **form, method=method, tol=tol, rng=0)
     assert (res.status, res.success, res.nit, res.message) == (0, True, 0, STATIONARY)
     assert res.x.tolist() == CENTRE.tolist()
     assert res.optimizer.step_count == 0
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("method", ["adam", None])
+@pytest.mark.parametrize("jac", [None, "2-point", "3-point", "cs"])
+@pytest.mark.parametrize(
+    ("fun", "optimum", "more"),
+    [
+        (rosen, np.ones(3), {}),
+        (lambda x: 1e6 * rosen(x), np.ones(3), {}),
+        (lambda x: 1e6 + rosen(x), np.ones(3), {}),
+        (lambda x: 1.0 + 0.0 * x[0], CENTRE, {}),
+        (lambda x: ((x - [-1, 0, 1]) ** 2).sum(), np.array([0, 0, 1]), {"bounds": (0, None)}),
+        (lambda x, index: rosen(x) * (1 + index.mean()), np.ones(3), {"n_samples": 5, "batch_size": 2}),
+    ],
+    ids=["rosen", "steep", "high", "constant", "bounds", "samples"],
+)
+def test_exact_optimum_is_one_to_differences_too(fun, optimum, more, jac, method, dtype):
+    """Their gradients there are as large as their errors."""
+    res = minimize(fun, optimum.astype(dtype), method=method, jac=jac, **more)
+    assert (res.status, res.success, res.nit, res.message) == (0, True, 0, BY_DIFFERENCES)
+    assert res.x.tolist() == optimum.tolist()
+
+
+def test_optimum_of_a_function_in_float32_or_to_be_maximized_is_one_to_differences_too():
+    def single(x):
+        return np.float32(1) + ((x.astype(np.float32) - 1) ** 2).sum(dtype=np.float32)
+
+    assert minimize(single, np.ones(3)).message == BY_DIFFERENCES
+    options = {"maximize": True, "maxiter": 100}
+    assert minimize(lambda x: -rosen(x), np.ones(3), method="adam", options=options).message == BY_DIFFERENCES
+    for jac in (None, "3-point", "cs"):  # the other way round it is no optimum
+        res = minimize(lambda x: -rosen(x), np.ones(3), method="adam", jac=jac, options={"maxiter": 100})
+        assert (res.status, res.nit) == (1, 100)
+
+
+@pytest.mark.parametrize("jac", [None, "3-point", "cs"])
+def test_point_near_the_optimum_is_none(jac):
+    res = minimize(rosen, np.ones(3) - 1e-6, jac=jac, options={"maxiter": 200})
+    assert (res.success, res.nit) == (True, 200) and res.fun < rosen(np.ones(3) - 1e-6)
+
+
+def test_kink_with_a_way_down_between_the_axes_is_no_optimum():
+    res = minimize(lambda x: abs(x[0] - x[1]) + 0.1 * (x[0] + x[1]), np.zeros(2), bounds=(-1, 1))
+    assert res.success and res.x == pytest.approx([-1, -1])
+
+
+def test_slope_below_the_rounding_error_of_a_large_value_is_found():
+    """A step of 2**-26 changes the value by less than its rounding error."""
+    for jac in (None, "3-point"):
+        res = minimize(lambda x: ((x - 1e8) ** 2).sum(), np.zeros(3), jac=jac)
+        assert res.success and res.nit == 10_000 and res.fun < 1e-6 * 3e16
 
 
 def test_exact_optimum_of_arrays_in_a_structure():
@@ -376,3 +428,53 @@ def test_value_that_is_not_a_number_at_the_start_ends_no_run_that_does_not_meet_
 def test_rosenbrock(method):
     res = minimize(rosen, np.full(4, 3.0), method=method, jac=rosen_der, options={"learning_rate": 0.01})
     assert res.success and res.fun < rosen(np.full(4, 3.0))
+
+
+# --- what messages advise --------------------------------------------------------------------------------------
+
+
+def test_advice_names_what_the_method_has():
+    objective = objectives.Huber(*wine())
+    res = minimize(objective, np.zeros(13), method="svrg", rng=0, options={"learning_rate": 1e3})
+    assert res.status == 6 and res.message.endswith("Try a smaller `learning_rate`, or scale the data.")
+    res = minimize(lambda x: (x @ x, -2 * x), np.ones(3), jac=True, method="adam", options={"learning_rate": 0.1})
+    names = "`learning_rate`, `clip_norm` or `clip_value`"
+    assert res.status == 6 and res.message.endswith(f"Try a smaller {names}, or scale the parameters.")
+    res = minimize(lambda x: 1.0, np.ones(3), jac="spsa", options={"maxiter": 50})
+    assert res.status == 7 and "Try more iterations, or a larger `spsa_step`; if `x0` or" in res.message
+
+
+@pytest.mark.parametrize(("at", "status"), [(1e90, 7), (1e120, 2), (1e-90, 6)])
+def test_parameters_of_extreme_size_are_to_be_scaled(at, status):
+    """The state of the default method overflows, or its first distance is too large."""
+
+    def fun(x):
+        away = x / at - 1
+        return float(away @ away) * at**2, 2 * away * at
+
+    x0 = np.full(3, 3 * at)
+    res = minimize(fun, x0, jac=True)
+    assert (res.status, res.success) == (status, False) and " scale " in res.message
+
+    def scaled(z):
+        value, gradient = fun(at * z)
+        return value / at**2, gradient / at
+
+    res = minimize(scaled, x0 / at, jac=True)
+    assert res.success and res.x == pytest.approx(np.ones(3), abs=1e-6)
+
+
+def test_loss_that_settles_at_a_high_rate_is_said_to():
+    """The default rate falls over the whole budget: what has settled before is the noise of the steps."""
+    res = minimize(rosen, [-1.2, 1.0], jac=rosen_der, tol=0.1)
+    assert res.status == 0 and res.fun > 1
+    share = res.history["learning_rate"][-1]
+    assert res.message.endswith(f"still {share:.0%} of its first value. With fewer iterations it falls to 0.")
+    again = minimize(rosen, [-1.2, 1.0], jac=rosen_der, options={"maxiter": res.nit})
+    assert again.fun < 1e-3 and "still" not in again.message
+
+
+def test_rate_of_nothing_that_settles_has_not_fallen():
+    options = {"learning_rate": schedules.cosine_decay(0.0, 1000), "maxiter": 1000}
+    res = minimize(bowl, np.zeros(3), jac=True, method="sgd", tol=1e-3, options=options)
+    assert (res.status, res.nit) == (7, 220) and res.message.endswith("such as optimizer.learning_rate = 0.1.")
