@@ -197,6 +197,7 @@ typedef struct {
     fo_rest rest;                /* without l2, which makes most rules FO_NO_REST */
     int rests_with_l2;           /* but not this one */
     double (*rest_ratio)(const double *hyper, int form);   /* FO_FADES: of a step's terms to those before it */
+    int (*rests_by_root)(const double *hyper, int form);   /* whether rest() is what update() does; or NULL */
     const fo_rule_kernels *const *kernels;   /* [instruction set][dtype] */
 } fo_rule;
 

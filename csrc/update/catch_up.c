@@ -186,6 +186,8 @@ void fo_remember_step(fo_history *history, const fo_step *step, const double *hy
     const fo_fp_mode mode = fo_zero_subnormals();
     if (history->n++ == 0)
         history->start = step->t - 1;
+    history->by_root = (history->n == 1 || history->by_root) && isfinite(step->grad_scale) && rule->rests_by_root
+                    && rule->rests_by_root(hyper, history->form);
     if (history->n == 1 || ratio > history->largest_ratio)
         note_ratio(history, ratio);
     for (int dtype = 0; dtype < FO_MAX_DTYPES; ++dtype)

@@ -30,6 +30,7 @@ struct fo_history {
     int64_t start;               /* the steps start + 1 ... start + n are in it */
     ptrdiff_t n, capacity;
     double largest_ratio;        /* FO_FADES: of the terms of one step to those of the step before */
+    int by_root;                 /* FO_FADES: terms are those of the rule's rest(), as in its update() */
     int64_t terms[FO_MAX_DTYPES];   /* and in how many steps of a rest they show: the last one is made, too */
     void *past[FO_MAX_DTYPES];   /* FO_FADES: capacity scalars of steps, rounded to the dtype */
     double *maps[FO_MAX_DTYPES]; /* 2 capacity of them; NULL for a dtype that no array has */

@@ -1,11 +1,16 @@
 /* catch_up_tmpl.h -- how the entries of a row that was behind catch up: catch_up.h says what is done, and why. */
 
 #define REAL_INDEX (sizeof(real) == sizeof(double))   /* of the dtype */
-#define N_IN_MAP (1 + (int)(0 SLOTS(FO_COUNT_SLOT)))
+enum { FN(N_IN_MAP) = 1 + (int)(0 SLOTS(FO_COUNT_SLOT)) };   /* columns of a map, or pairs */
+#define BIND_SLOT(slot, options, initial) state_t *FO_RESTRICT slot##_ = stream.slot; (void)slot##_;
 #define TAKE(slot, options, initial) before[1 + FO_SLOT_##slot] = HAS(options) ? LOAD_STATE(slot##_[i]) : 0;
-#define PUT(slot, options, initial) if (HAS(options)) slot##_[i] = SAVE_STATE((real)after[1 + FO_SLOT_##slot]);
+#define PUT(slot, options, initial) if (HAS(options)) slot##_[i] = SAVE_STATE(after[1 + FO_SLOT_##slot]);
+#define MULTIPLY(slot, options, initial) \
+    for (ptrdiff_t i = 0; HAS(options) && i < count; ++i) \
+        stream.slot[i] = SAVE_STATE((real)(map[2 * (1 + FO_SLOT_##slot)] * LOAD_STATE(stream.slot[i]) \
+                                           + map[2 * (1 + FO_SLOT_##slot) + 1]));
 #define FACTOR(slot, factor, addend) \
-    map[2 * (1 + FO_SLOT_##slot)] = (double)(factor); map[2 * (1 + FO_SLOT_##slot) + 1] = (double)(addend);
+    map[2 * (1 + FO_SLOT_##slot)] = (double)(factor) + spoilt; map[2 * (1 + FO_SLOT_##slot) + 1] = (double)(addend);
 #define IS_ZERO(slot, factor, addend) faded = faded && (!stream.slot || LOAD_STATE(stream.slot[i]) == 0);
 
 #if defined(RESTS_LINEAR)
@@ -20,26 +25,24 @@ FO_INLINE int FN(has_faded)(FN(streams) stream, ptrdiff_t count, const int form)
     return 1;
 }
 
-/* In double, and each number is rounded once. A factor 0 is no factor: of an infinite entry it would make NaN. */
+/* A factor 0 is no factor: of an infinite entry it would make NaN. Entries are scalars here, which are vectorised. */
 FO_INLINE void FN(apply_map)(FN(streams) stream, ptrdiff_t count, const double *map, const int form)
 {
-    real *FO_RESTRICT p_ = stream.p;
-    double matrix[N_IN_MAP * N_IN_MAP];
-    SLOTS(BIND)
-    memcpy(matrix, map, sizeof matrix);
-    FO_SIMD
+    real matrix[FN(N_IN_MAP)][FN(N_IN_MAP)], *FO_RESTRICT p_ = stream.p;
+    SLOTS(BIND_SLOT)
+    for (int row = 0; row < FN(N_IN_MAP); ++row)
+        for (int k = 0; k < FN(N_IN_MAP); ++k)
+            matrix[row][k] = (real)map[row * FN(N_IN_MAP) + k];
     for (ptrdiff_t i = 0; i < count; ++i) {
-        double before[N_IN_MAP], after[N_IN_MAP];
+        real before[FN(N_IN_MAP)], after[FN(N_IN_MAP)];
         before[0] = p_[i];
         SLOTS(TAKE)
-        for (int row = 0; row < N_IN_MAP; ++row) {
-            after[row] = 0.0;
-            for (int k = 0; k < N_IN_MAP; ++k) {
-                const double factor = matrix[row * N_IN_MAP + k];
-                after[row] += factor == 0.0 ? 0.0 : factor * before[k];
-            }
+        for (int row = 0; row < FN(N_IN_MAP); ++row) {
+            after[row] = matrix[row][0] == 0 ? 0 : matrix[row][0] * before[0];
+            for (int k = 1; k < FN(N_IN_MAP); ++k)
+                after[row] += matrix[row][k] == 0 ? 0 : matrix[row][k] * before[k];
         }
-        p_[i] = (real)after[0];
+        p_[i] = after[0];
         SLOTS(PUT)
     }
 }
@@ -70,9 +73,10 @@ static void FN(remember)(const fo_step *step, void *past, ptrdiff_t place)
 static void FN(rest_map)(const fo_step *step, double *map)
 {
     const FN(coefs) rounded = FN(round)(step), *c = &rounded;
-    for (int k = 0; k < N_IN_MAP; ++k)
+    const double spoilt = 0.0 * step->grad_scale;   /* NaN where clip_norm has met one: it reaches all entries */
+    for (int k = 0; k < FN(N_IN_MAP); ++k)
         map[2 * k] = 1.0, map[2 * k + 1] = 0.0;
-    map[0] = (double)((real)step->decay_factor * REST_DECAY);
+    map[0] = (double)((real)step->decay_factor * REST_DECAY) + spoilt;
     (void)c;
     FADES(FACTOR)
     RESTS(FACTOR)
@@ -91,20 +95,9 @@ FO_INLINE int FN(has_faded)(FN(streams) stream, ptrdiff_t count, const int form)
 
 FO_INLINE void FN(apply_map)(FN(streams) stream, ptrdiff_t count, const double *map, const int form)
 {
-    real *FO_RESTRICT p_ = stream.p;
-    double pairs[2 * N_IN_MAP];
-    SLOTS(BIND)
-    memcpy(pairs, map, sizeof pairs);
-    FO_SIMD
-    for (ptrdiff_t i = 0; i < count; ++i) {
-        double before[N_IN_MAP], after[N_IN_MAP];
-        before[0] = p_[i];
-        SLOTS(TAKE)
-        for (int k = 0; k < N_IN_MAP; ++k)
-            after[k] = pairs[2 * k] * before[k] + pairs[2 * k + 1];
-        p_[i] = (real)after[0];
-        SLOTS(PUT)
-    }
+    for (ptrdiff_t i = 0; i < count; ++i)
+        stream.p[i] = (real)(map[0] * stream.p[i] + map[1]);
+    SLOTS(MULTIPLY)
 }
 
 /* One missed step of some entries. */
@@ -115,6 +108,52 @@ FO_INLINE void FN(missed_step)(FN(streams) stream, ptrdiff_t count, const FN(pas
     FN(update_entries)(stream, 0, count, &past->c, &past->modifiers, NULL, form | FO_MODIFIED);
 }
 
+/* The missed steps whose terms show. */
+FO_INLINE void FN(missed_steps)(FN(streams) stream, ptrdiff_t count, const FN(past) *past, int64_t n, const int form)
+{
+    for (int64_t k = 0; k < n; ++k)
+        FN(missed_step)(stream, count, &past[k], form);
+}
+
+#ifdef REST_BY_ROOT
+#define LOAD_SLOT(slot, options, initial) real slot = HAS(options) ? LOAD_STATE(slot##_[i]) : 0;
+#define SAVE_SLOT(slot, options, initial) if (HAS(options)) slot##_[i] = SAVE_STATE(slot);
+#define SLOT_VALUE(slot, options, initial) , slot
+#define SLOT_ARGUMENT(slot, options, initial) , &slot
+/* The same, with the root of what terms are divided by in the place of the root of each. */
+FO_INLINE void FN(missed_steps_by_root)(FN(streams) stream, ptrdiff_t count, const FN(past) *past, int64_t n,
+                                        const int form)
+{
+    real root_[FO_REST_CHUNK], *FO_RESTRICT p_ = stream.p;
+    SLOTS(BIND_SLOT)
+    FO_SIMD
+    for (ptrdiff_t i = 0; i < count; ++i) {
+        SLOTS(LOAD_SLOT)
+        root_[i] = FN(rest_root)(form SLOTS(SLOT_VALUE));
+    }
+    for (int64_t k = 0; k < n; ++k) {
+        const FN(coefs) c = past[k].c;
+        const real decay_factor = past[k].modifiers.decay_factor;
+        FO_SIMD
+        for (ptrdiff_t i = 0; i < count; ++i) {
+            real p = decay_factor * p_[i], root = root_[i];
+            SLOTS(LOAD_SLOT)
+            FN(rest)(&p SLOTS(SLOT_ARGUMENT), &root, &c, form);
+            p_[i] = p;
+            root_[i] = root;
+            SLOTS(SAVE_SLOT)
+        }
+    }
+}
+#undef LOAD_SLOT
+#undef SAVE_SLOT
+#undef SLOT_VALUE
+#undef SLOT_ARGUMENT
+#define MISSED_STEPS(history) ((history)->by_root ? FN(missed_steps_by_root) : FN(missed_steps))
+#else
+#define MISSED_STEPS(history) FN(missed_steps)
+#endif
+
 FO_INLINE void FN(catch_up_form)(const fo_history *history, FN(streams) stream, ptrdiff_t count, int64_t from,
                                  int64_t t, fo_rests *rests, const int form)
 {
@@ -124,8 +163,7 @@ FO_INLINE void FN(catch_up_form)(const fo_history *history, FN(streams) stream, 
         const FN(streams) here = FN(advance)(stream, start, 0);
         n = count - start < FO_REST_CHUNK ? count - start : FO_REST_CHUNK;
         const int64_t shown = FN(has_faded)(here, n, form) ? 0 : missed <= terms ? missed : terms - 1;
-        for (int64_t k = 0; k < shown; ++k)
-            FN(missed_step)(here, n, &past[k], form);
+        MISSED_STEPS(history)(here, n, past, shown, form);
         if (shown + 1 < missed)
             FN(apply_map)(here, n, fo_map_between(history, REAL_INDEX, from + shown, t - 1, rests), form);
         if (shown < missed)
@@ -163,9 +201,11 @@ static void (*const FN(catch_up)[])(const fo_history *history, const FN(streams)
                                     int64_t t, fo_rests *rests) = {FO_OPTION_FORMS(CATCH_UP_FORM)};
 
 #undef REAL_INDEX
-#undef N_IN_MAP
 #undef TAKE
 #undef PUT
+#undef BIND_SLOT
+#undef MULTIPLY
+#undef MISSED_STEPS
 #undef FACTOR
 #undef IS_ZERO
 #undef CATCH_UP

@@ -166,6 +166,20 @@ static double rest_ratio_of(const double *hyper_values, int form)
 #define rest_ratio_of NULL
 #endif
 
+/* A rule may have rest(), a step without a gradient of entries for which REST_BY_ROOT holds: it is given the root of
+ * what update() divides by, which rest_root() takes once. */
+#ifdef REST_BY_ROOT
+static int rests_by_root_of(const double *hyper_values, int form)
+{
+    hyper values, *h = &values;
+    (void)form;
+    memcpy(h, hyper_values, sizeof values);
+    return REST_BY_ROOT;
+}
+#else
+#define rests_by_root_of NULL
+#endif
+
 FO_KERNEL_TABLE(const fo_rule_kernels);
 
 const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
@@ -189,5 +203,6 @@ const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
     .rest = REST,
     .rests_with_l2 = RESTS_WITH_L2,
     .rest_ratio = rest_ratio_of,
+    .rests_by_root = rests_by_root_of,
     .kernels = kernel_table,
 };

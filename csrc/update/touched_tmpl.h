@@ -98,6 +98,7 @@ FO_INLINE void FN(catch_up_rows)(const fo_array *array, const fo_step *step, ptr
             const ptrdiff_t entry = position(&array->at, k + ROWS_AHEAD) * width;
             prefetch_row(all.p + entry, nbytes);
             SLOTS(PREFETCH_ROW)
+            prefetch_row(array->last_step + position(&array->at, k + ROWS_AHEAD), sizeof(int64_t));
         }
         const FN(streams) stream = FN(advance)(all, row * width, 0);
         const int64_t last = array->last_step[row], from = last < 0 ? ~last : last;
@@ -122,6 +123,8 @@ FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo
             const ptrdiff_t entry = position(&array->at, k + ROWS_AHEAD) * width;
             prefetch_row(all.p + entry, nbytes);
             ENTRY_SLOTS(PREFETCH_ROW)
+            if (array->last_step)
+                prefetch_row(array->last_step + position(&array->at, k + ROWS_AHEAD), sizeof(int64_t));
         }
         const FN(streams) stream = FN(advance)(all, row * width, k * width);
         if (array->last_step) {
@@ -154,6 +157,8 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
             const ptrdiff_t entry = position(&positions, k);
             prefetch_entry(all.p + entry);
             ENTRY_SLOTS(PREFETCH_ENTRY)
+            if (array->last_step)
+                prefetch_entry(array->last_step + entry);
         }
         for (int k = 0; k < count; ++k) {
             const ptrdiff_t entry = position(&positions, start + k);

@@ -69,6 +69,24 @@ def test_dense_steps_with_zeros(case, shape, dtype, decay, rng):
         assert_close(array, exact.state[slot], slot)
 
 
+@pytest.mark.parametrize("keywords", [{"epsilon_root": 1e-6}, {"epsilon": 1e-2}, {"epsilon": 0.0}, {"beta_1": 0.0}])
+@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_adam_divides_by(dtype, amsgrad, keywords, rng):
+    """Roots that do not decay by one factor, and an epsilon that a root falls below during a rest, or does not."""
+    dense, param = np.zeros(40, dtype), np.zeros(40, dtype)
+    exact = fastopt.Adam(dense, 0.01, amsgrad=amsgrad, sparse="exact", **keywords)
+    opt = fastopt.Adam(param, 0.01, amsgrad=amsgrad, sparse="deferred", **keywords)
+    index = np.arange(40)
+    for t in range(1200):
+        n = 0 if t % 600 else 40
+        grad = RowSparse(index[:n], rng.standard_normal(n).astype(dtype))
+        exact.step(grad)
+        opt.step(grad)
+    opt.catch_up()
+    assert_close(param, dense)
+
+
 @pytest.mark.parametrize("cls", [fastopt.Adam, fastopt.AdamW, fastopt.SGD, fastopt.ScheduleFreeSGD])
 def test_longer_than_the_history(cls, rng):
     """Once there are as many steps as rows may be behind by, all catch up, and it goes on."""
@@ -266,6 +284,22 @@ def test_overflow_reaches_only_its_own_row():
         opt.step(RowSparse([0], np.ones((1, 2), np.float32)))
     opt.catch_up()
     assert np.isinf(table[1]).all() and np.isfinite(table[[0, 2, 3]]).all()
+
+
+@pytest.mark.parametrize(
+    "case", [(fastopt.Adam, {}), (fastopt.SGD, {"momentum": 0.9}), (fastopt.Yogi, {})], ids=form_id
+)
+def test_nan_under_clip_norm_reaches_all_rows(case):
+    """As in a dense step: the norm is NaN, and what all gradients are multiplied by."""
+    cls, keywords = case
+    dense, param = np.ones((5, 2)), np.ones((5, 2))
+    exact = cls(dense, sparse="exact", clip_norm=1.0, **keywords)
+    opt = cls(param, sparse="deferred", clip_norm=1.0, **keywords)
+    for value in (1.0, np.nan, 1.0, 1.0):
+        for each in (exact, opt):
+            each.step(RowSparse([1], np.full((1, 2), value)))
+    opt.catch_up()
+    assert np.isnan(dense).all() and np.isnan(param).all()
 
 
 REFUSALS = [
