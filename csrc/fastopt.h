@@ -13,6 +13,8 @@
  * of memory that an update goes through beside the gradient: the parameter, and slots of its size. Most dtypes. */
 enum { FO_MAX_SLOTS = 7, FO_MAX_HYPER = 12, FO_MAX_COEFS = 12, FO_MAX_CARRY = 4, FO_MAX_SUMS = 3, FO_MAX_DIMS = 64 };
 enum { FO_MAX_STREAMS = 6, FO_MAX_DTYPES = 2 };
+/* Carried scalars of an optimizer: those of its rule, then what decay is owed to float32 parameters. */
+enum { FO_OWED_DECAY = FO_MAX_CARRY, FO_OWED_OWN_DECAY, FO_N_CARRIED };
 
 /* --- sums ------------------------------------------------------------------------------------------------------- */
 
@@ -98,6 +100,12 @@ typedef struct {
 
 /* --- rules ------------------------------------------------------------------------------------------------------ */
 
+/* Decoupled weight decay: what parameters are multiplied by. See update/decay.h. */
+typedef struct {
+    double factor;               /* in float64 */
+    double due;                  /* in float32, which may not hold it: 1 in one step, and so much more in another */
+} fo_decay;
+
 /* The scalars of one step, common to all arrays, in double; kernels round them once to their dtype. */
 typedef struct {
     double coef[FO_MAX_COEFS];   /* what the rule's prepare made of hyper-parameters and learning rate */
@@ -105,7 +113,8 @@ typedef struct {
     double clip_value;           /* |g| is limited to this first; infinity: no limit */
     double grad_scale;           /* then g is multiplied: norm clipping, and -1 to maximize */
     double l2;                   /* then l2 * p is added to g */
-    double decay_factor;         /* and p is multiplied by this: decoupled weight decay */
+    fo_decay decay;              /* and p is multiplied by this: decoupled weight decay */
+    fo_decay own_decay;          /* the same of a rule that has it among its scalars */
     fo_lanes *lanes;             /* what a kernel that sums adds to */
 } fo_step;
 
@@ -182,14 +191,16 @@ typedef struct {
     const char *const *options;  /* names of hyper-parameters; one that is non-zero sets its form bit */
     const char *const *carry;    /* names of the scalars that pass from step to step */
     const fo_slot *slots;
-    int own_weight_decay;        /* it decays the parameter itself, and fo_step's l2 and decay_factor are not used */
+    int own_weight_decay;        /* it decays the parameter itself, and fo_step's l2 and decay are not used */
+    int has_decay;               /* its scalars have a decay of the parameter, be it weight decay or another */
     int sums_before, sums_during;   /* how many sums over arrays; those before the step come first */
     int by_rows;                 /* it has sums over rows, or slots with a number for each */
     int by_lines;                /* the same of rows and columns of matrices */
     int orthogonalises;          /* its directions, by matrices */
     int uses_value;
     void (*start)(double *carry);    /* writes the first values of carry */
-    void (*prepare)(const fo_inputs *in, double *carry, double *coef);   /* the scalars; updates `carry` */
+    /* The scalars; updates `carry`, and returns the factor by which they decay the parameter: 1 for most rules. */
+    double (*prepare)(const fo_inputs *in, double *carry, double *coef);
     void (*adjust)(const fo_inputs *in, const fo_array *array, double *coef);   /* then those of one array; or NULL */
     /* Or NULL: those once more, from the sums between. Needs adjust. */
     void (*settle)(const double *hyper, const fo_array *array, double *coef);
@@ -267,7 +278,7 @@ typedef struct {
     const fo_rule *rule;
     fo_work work;
     fo_step step;                /* clip_value is set once, the rest by the three parts of a step below */
-    double carried[FO_MAX_CARRY];   /* scalars that pass from step to step; fo_prepare writes them */
+    double carried[FO_N_CARRIED];   /* scalars that pass from step to step; fo_prepare writes them */
     double hyper[FO_MAX_HYPER];  /* in the order of the rule's names; set once, like all down to nonfinite */
     int form;                    /* the options alone; fo_apply adds FO_MODIFIED */
     double sign;                 /* -1 to maximize */
@@ -297,6 +308,9 @@ int fo_needs_sums(const fo_optimizer *it);   /* whether `partial` is used */
 /* Norm and finiteness, and the rule's sums before the step; 0: the gradient is not finite, or the value. */
 int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads);
 void fo_prepare(fo_optimizer *it, double learning_rate);
+/* The first values of what is carried; and whether it is of use, beyond the step itself. */
+void fo_start_carried(const fo_rule *rule, double *carried);
+int fo_carries(const fo_optimizer *it);
 /* The scalars of step t alone, without sums; those in `carried` are updated. */
 void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried);
 void fo_apply(fo_optimizer *it, int num_threads);

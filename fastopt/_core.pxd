@@ -23,6 +23,7 @@ cdef void run_segment(const fo_segment *segment, fo_worker *workers) noexcept no
 cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads) noexcept nogil
 cdef void forget_steps(fo_history *history) noexcept nogil
 cdef void prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried) noexcept nogil
+cdef bint carries(const fo_optimizer *it) noexcept nogil
 cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil
 cdef void flush_saga_svrg(fo_saga_svrg *it) noexcept nogil
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import _validation
 from ._validation.parameters import label
+from ._validation.state_dicts import OWED
 
 from ._csrc cimport *
 from ._memory cimport base_view, inside_its_memory, is_unchanged
@@ -48,7 +49,7 @@ cdef class Engine(Bound):
         self._bind_arrays(rule, arrays, keys, slots)
         self.bytes = fo_plan(&self.it.work, 0)  # of dense gradients, and of the pass that fills the state
         self._set_values(values)
-        self.it.rule.start(self.it.carried)
+        fo_start_carried(self.it.rule, self.it.carried)
 
     def _set_values(self, dict values not None):
         """Copy the validated hyper-parameters to where a step reads them."""
@@ -197,8 +198,8 @@ cdef class Engine(Bound):
 
     cdef void prepare_apart(self, double rate, int64_t t) noexcept:
         """The scalars of a pass that is no step: what steps carry over stays as it is."""
-        cdef double[FO_MAX_CARRY] carried
-        self.it.rule.start(carried)
+        cdef double[FO_N_CARRIED] carried
+        fo_start_carried(self.it.rule, carried)
         fo_prepare_scalars(&self.it, rate, t, carried)
 
     cdef int flush(self) except -1:
@@ -351,10 +352,12 @@ cdef class Engine(Bound):
 
     @property
     def _carry(self):
-        """Scalars that pass from step to step, by name."""
+        """Scalars that pass from step to step, by name; decay that is owed to float32 arrays, unless there is none."""
         cdef Py_ssize_t k
         self.check_initialised()
-        return {name: self.it.carried[k] for k, name in enumerate(names(self.it.rule.carry))}
+        carry = {name: self.it.carried[k] for k, name in enumerate(names(self.it.rule.carry))}
+        owed = {name: self.it.carried[FO_OWED_DECAY + k] for k, name in enumerate(OWED)}
+        return carry | {name: value for name, value in owed.items() if value != 0}
 
     def _take_over(self, dict values, tuple copies, dict saved, last_steps, schedule):
         """Become what was saved: the last part of loading, after all checks and allocations.
@@ -379,7 +382,7 @@ cdef class Engine(Bound):
         """
         self.check_initialised()
         cdef int64_t step_count = saved["step_count"], skipped_steps = saved["skipped_steps"]
-        cdef double[FO_MAX_CARRY] carried
+        cdef double[FO_N_CARRIED] carried
         cdef Py_ssize_t k
         n_rows = [self.n_rows(k) for k in range(self.it.work.n_arrays)]
         _validation.state_dicts.last_steps({"last_steps": last_steps, "step_count": step_count}, n_rows)
@@ -391,6 +394,8 @@ cdef class Engine(Bound):
         last_steps = [None if each is None else sealed(each.copy()) for each in last_steps]
         for k, name in enumerate(names(self.it.rule.carry)):  # before the schedule, which could change the dict
             carried[k] = saved["carry"][name]
+        for k, name in enumerate(OWED):
+            carried[FO_OWED_DECAY + k] = saved["carry"].get(name, 0.0)
         if schedule is not None:
             self._load_schedule(schedule, saved["schedule"], copies)
         for array, source in copies:
@@ -401,8 +406,7 @@ cdef class Engine(Bound):
             self.keep_last_steps(k, last_step)
         self.it.t, self.skipped, self.it.norm, self.last_rate = step_count, skipped_steps, NAN, NAN
         fo_forget_steps(&self.history.it)
-        for k in range(len(names(self.it.rule.carry))):
-            self.it.carried[k] = carried[k]
+        self.it.carried = carried
 
     def _load_schedule(self, schedule, state, tuple copies):
         before = schedule.state_dict()

@@ -18,7 +18,8 @@ cdef extern from "fastopt.h" nogil:
         FO_MAX_SLOTS
         FO_MAX_HYPER
         FO_MAX_COEFS
-        FO_MAX_CARRY
+        FO_OWED_DECAY
+        FO_N_CARRIED
         FO_MAX_STREAMS
         FO_INITIALISE
         FO_FLUSH
@@ -85,7 +86,6 @@ cdef extern from "fastopt.h" nogil:
         double clip_value
         double grad_scale
         double l2
-        double decay_factor
 
     ctypedef enum fo_per:
         FO_PER_ENTRY
@@ -127,7 +127,6 @@ cdef extern from "fastopt.h" nogil:
         int by_lines
         int orthogonalises
         int uses_value
-        void (*start)(double *carry)
         void (*adjust)(const fo_inputs *inputs, const fo_array *array, double *coef)
         fo_zero_gradient (*zero_gradient)(int form)
         fo_rest rest
@@ -144,7 +143,7 @@ cdef extern from "fastopt.h" nogil:
         fo_work work
         fo_step step
         double hyper[FO_MAX_HYPER]
-        double carried[FO_MAX_CARRY]
+        double carried[FO_N_CARRIED]
         int form
         double sign
         double clip_norm
@@ -175,6 +174,8 @@ cdef extern from "fastopt.h" nogil:
     int fo_needs_sums(const fo_optimizer *it)
     int fo_check_gradient(fo_optimizer *it, double learning_rate, int num_threads)
     void fo_prepare(fo_optimizer *it, double learning_rate)
+    void fo_start_carried(const fo_rule *rule, double *carried)
+    int fo_carries(const fo_optimizer *it)
     void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
     void fo_apply(fo_optimizer *it, int num_threads)
     size_t fo_partition_workspace(const fo_array *array)

@@ -43,6 +43,10 @@ cdef void prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, dou
     fo_prepare_scalars(it, learning_rate, t, carried)
 
 
+cdef bint carries(const fo_optimizer *it) noexcept nogil:
+    return fo_carries(it)
+
+
 cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil:
     fo_run_saga_svrg(it)
 

@@ -42,6 +42,11 @@ def rule_hyperparameters(str rule):
     return sorted({*names(found.hyper), *names(found.options)})
 
 
+def rule_options(str rule):
+    """Names of the hyper-parameters that choose the form of the rule's kernels."""
+    return names(find_rule(rule).options)
+
+
 def owns_weight_decay(str rule):
     """Whether the rule applies weight decay itself, which the loops do for all others."""
     return bool(find_rule(rule).own_weight_decay)

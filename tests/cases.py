@@ -1,6 +1,7 @@
 """Shared by all tests: which optimizers there are, and hyper-parameters that reach every form of a rule."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,25 +23,37 @@ class MoMo(fastopt.MoMo):
 # vectors. That it refuses them is tested in test_muon.py.
 fastopt.Muon._takes_vectors = True
 
+RULES = Path(__file__).resolve().parents[1] / "csrc/rules"
 OPTIMIZERS = fastopt.OPTIMIZERS | {"momo": MoMo}
 DTYPES = _core.dtype_names()
 ISAS = [name for name in _core.isa_names() if _core.isa_supported(name)]
 
 
+def settings(cls):
+    """What can be set apart from the rest: the keywords of each value, the fullest form or the default first."""
+    options = {*_core.rule_options(cls.rule)}
+    flags = {name for name, each in cls._declared.items() if isinstance(each, Flag) and not each.keyword_only}
+    momentum = [{"momentum": 0.9}, {"momentum": 0.0}] if "momentum" in cls._declared else []
+    if "nesterov" in flags:
+        momentum = [{"momentum": 0.9, "nesterov": True}, *(each | {"nesterov": False} for each in momentum)]
+    for name in sorted(flags - {"nesterov"}):
+        first = name in options or cls._declared[name].default
+        yield [{name: first}, {name: not first}]
+    if momentum:
+        yield momentum
+
+
 def forms(cls):
-    """Every setting of the flags and of momentum that the class takes, as keyword arguments."""
-    settings = [
-        [(name, value) for value in (False, True)]
-        for name, each in cls._declared.items()
-        if isinstance(each, Flag) and not each.keyword_only
-    ]
-    if "momentum" in cls._declared:
-        settings.append([("momentum", 0.0), ("momentum", 0.9)])
-    for setting in itertools.product(*settings):
-        keywords = dict(setting)
-        if keywords.get("nesterov") and not keywords["momentum"]:
-            continue
-        yield keywords
+    """Keyword arguments that reach every form of the kernels, and every other setting once."""
+    options = {*_core.rule_options(cls.rule)}
+    apart = [*settings(cls)]
+    first = {name: value for setting in apart for name, value in setting[0].items()}
+    choosing = [setting for setting in apart if options & {*setting[0]}]
+    for chosen in itertools.product(*choosing):
+        yield first | {name: value for part in chosen for name, value in part.items()}
+    for setting in apart:
+        if setting not in choosing:
+            yield from (first | other for other in setting[1:])
 
 
 #: Names of those whose solution is an average that they keep, not their parameters.
@@ -85,7 +98,7 @@ def couples_entries(cls):
 
 def couples_arrays(cls):
     """Whether it depends on those of the other arrays, too."""
-    return couples_entries(cls) and cls not in (fastopt.Adafactor, fastopt.LAMB, fastopt.LARS, fastopt.Muon)
+    return "step->sum" in (RULES / f"{cls.rule}.c").read_text()
 
 
 def takes_rows(cls):

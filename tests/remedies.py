@@ -656,6 +656,10 @@ MINIMIZE = {
         "minimize(f, np.zeros(2), method='lars', options={'parallel': 'hogwild', 'epochs': 1})", "res.nit == 1",
         "res = minimize(f, np.zeros(2), method='lars', options={'epochs': 1})", again=False,
     ),
+    "a vector to start from for Muon": Row(
+        "def f(x): return float(x @ x), 2 * x", "minimize(f, np.ones(2), jac=True, method=MatricesOnly)", "res.success",
+        "res = minimize(f, np.ones(2), jac=True, method='adamw')", again=False,
+    ),
     "hogwild without a method": Row(
         DATA + "f = LeastSquares(X, y)", "minimize(f, np.zeros(2), options={'parallel': 'hogwild', 'epochs': 1})",
         "res.nit == 1", "res = minimize(f, np.zeros(2), method='sgd', options={'parallel': 'hogwild', 'epochs': 1})",

@@ -135,7 +135,7 @@ static void bind_touched(const fo_minibatch *it, fo_array *array, ptrdiff_t n)
 static void carry_past_others(const fo_minibatch *it, fo_optimizer *optimizer)
 {
     const ptrdiff_t own = it->number - it->segment->n_workers;
-    if (!optimizer->rule->carry[0])
+    if (!fo_carries(optimizer))
         return;
     for (ptrdiff_t k = own < 0 ? 0 : own + 1; k < it->number; ++k)
         fo_prepare_scalars(optimizer, it->segment->learning_rate[k + 1], it->t - it->number + k + 1,

@@ -7,6 +7,7 @@
 #define HYPER(X) \
     X(beta_2_decay) X(epsilon_1) X(epsilon_2) X(clip_threshold) X(weight_decay) X(decoupled_weight_decay)
 #define COEF(X) X(one_minus_beta_2) X(epsilon_1) X(rate) X(decay) X(decay_factor) X(row_scale)
+#define DECAY_FACTORS(X) X(decay_factor)
 #define SLOTS(X)
 #define MATRIX_ROW_SLOTS(X) X(row_v)
 #define MATRIX_COLUMN_SLOTS(X) X(column_v)

@@ -10,6 +10,7 @@
 #define COEF(X) \
     X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(beta_3) X(one_minus_beta_3) \
     X(m_rate) X(d_rate) X(epsilon) X(before) X(after)
+#define DECAY_FACTORS(X) X(before) X(after)
 #define SLOTS(X) X(m, always, 0) X(d, always, 0) X(v, always, 0) X(prev_grad, always, 0)
 #define FADES(X) X(m, c->beta_1, 0.0) X(d, c->beta_2, 0.0) X(prev_grad, 0.0, 0.0)
 #define RESTS(X) X(v, c->beta_3, 0.0)

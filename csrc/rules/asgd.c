@@ -5,6 +5,7 @@
 #define RULE_FILE "rules/asgd.c"
 #define HYPER(X) X(lambd) X(alpha) X(t0)
 #define COEF(X) X(decay) X(eta) X(mu) X(one_minus_mu)
+#define DECAY_FACTORS(X) X(decay)
 #define SLOTS(X) X(average, always, p)
 #define RESTS_LINEAR
 #define RESTS_WITH_L2 1

@@ -6,6 +6,7 @@
 #define HYPER(X) X(beta_1) X(beta_2) X(epsilon) X(weight_decay) X(decoupled_weight_decay)
 #define COEF(X) \
     X(beta_1) X(one_minus_beta_1) X(beta_2) X(one_minus_beta_2) X(m_scale) X(epsilon) X(decay) X(decay_factor) X(rate)
+#define DECAY_FACTORS(X) X(decay_factor)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0)
 #define SUMS(X) X(p_squares, before, array) X(u_squares, before, array)
 #define OWN_WEIGHT_DECAY 1

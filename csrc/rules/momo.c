@@ -7,6 +7,7 @@
 #define HYPER(X) X(beta) X(lower_bound) X(weight_decay)
 #define CARRY(X) X(mean_value, 0) X(mean_gp, 0)
 #define COEF(X) X(beta) X(one_minus_beta) X(rate) X(decay_factor)
+#define DECAY_FACTORS(X) X(decay_factor)
 #define SLOTS(X) X(m, always, 0)
 #define SUMS(X) X(g_dot_p, before, array) X(m_dot_p, before, array) X(m_squares, before, array)
 #define OWN_WEIGHT_DECAY 1

@@ -10,6 +10,7 @@
     X(weight_decay) X(decoupled_weight_decay)
 #define CARRY(X) X(d, 0) X(d_max, 0) X(numerator, 0) X(rate, 0)
 #define COEF(X) X(beta_1) X(m_gain) X(beta_2) X(v_gain) X(beta_3) X(s_gain) X(epsilon) X(rate) X(l2) X(decay_factor)
+#define DECAY_FACTORS(X) X(decay_factor)
 #define SLOTS(X) X(m, always, 0) X(v, always, 0) X(s, always, 0)
 #define KEPT(X) X(p0, always, p)
 #define SUMS(X) X(progress, during, array) X(s_norm, during, array)

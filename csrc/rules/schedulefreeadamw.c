@@ -11,6 +11,7 @@
 #define CARRY(X) X(averaged, 0.0) X(largest_rate, 0.0)
 #define COEF(X) \
     X(beta_2) X(one_minus_beta_2) X(epsilon) X(share) X(y_rate) X(z_rate) X(l2) X(decay)
+#define DECAY_AMOUNTS(X) X(decay, z_rate)
 #define SLOTS(X) X(z, always, p) X(v, always, 0)
 #define RESTS_LINEAR
 #include "update/rule.h"

@@ -76,7 +76,7 @@ static void FN(rest_map)(const fo_step *step, double *map)
     const double spoilt = 0.0 * step->grad_scale;   /* NaN where clip_norm has met one: it reaches all entries */
     for (int k = 0; k < FN(N_IN_MAP); ++k)
         map[2 * k] = 1.0, map[2 * k + 1] = 0.0;
-    map[0] = (double)((real)step->decay_factor * REST_DECAY) + spoilt;
+    map[0] = (double)(FN(modifiers_of)(step).decay_factor * REST_DECAY) + spoilt;
     (void)c;
     FADES(FACTOR)
     RESTS(FACTOR)

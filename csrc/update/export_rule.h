@@ -35,6 +35,7 @@
 #define FO_MATRIX_ROW_SLOT(name) {#name, 0, FO_PER_MATRIX_ROW, 1, 0},
 #define FO_MATRIX_COLUMN_SLOT(name) {#name, 0, FO_PER_MATRIX_COLUMN, 1, 0},
 #define FO_COUNT_LINE_SLOT(name) +1
+#define FO_COUNT_DECAY(name, rate) +1
 #define FO_KEPT_SUM(name, when, over) FO_DURING(when, over, {#name, 0, FO_SUM_PER_ARRAY, 1, 0}, )
 
 static const char *const hyper_names[] = {HYPER(FO_NAME) NULL};
@@ -78,7 +79,9 @@ static step_inputs inputs_of(const fo_inputs *in, hyper *h, sums *total)
     return step;
 }
 
-static void prepare_step(const fo_inputs *in, double *carry_values, double *coef_values)
+#define FO_TIMES_FACTOR(name) *c.name
+#define FO_TIMES_REST(name, rate) *(1.0 - c.name * c.rate)
+static double prepare_step(const fo_inputs *in, double *carry_values, double *coef_values)
 {
     hyper h;
     coefs c;
@@ -90,6 +93,7 @@ static void prepare_step(const fo_inputs *in, double *carry_values, double *coef
     prepare(&h, &step, &c);
     memcpy(carry_values, &carry, sizeof carry - sizeof carry.end);
     memcpy(coef_values, &c, sizeof c);
+    return 1.0 DECAY_FACTORS(FO_TIMES_FACTOR) DECAY_AMOUNTS(FO_TIMES_REST);
 }
 
 /* A rule with scalars of its own for each array has adjust(hyper, step, sums of the array, its numbers, scalars). */
@@ -189,6 +193,7 @@ const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
     .carry = carry_names,
     .slots = slots,
     .own_weight_decay = OWN_WEIGHT_DECAY,
+    .has_decay = (0 DECAY_FACTORS(FO_COUNT) DECAY_AMOUNTS(FO_COUNT_DECAY)) > 0,
     .sums_before = N_BEFORE,
     .sums_during = N_DURING,
     .by_rows = BY_ROWS,

@@ -66,6 +66,15 @@
 #define RESTS(X)
 #endif
 
+/* Those of COEF that decay the parameter, whose effect float32 may have to put off: X(name), factors that it is
+ * multiplied by, of which all but one are 1; X(name, rate): amounts, of which it loses name * rate times itself. */
+#ifndef DECAY_FACTORS
+#define DECAY_FACTORS(X)
+#endif
+#ifndef DECAY_AMOUNTS
+#define DECAY_AMOUNTS(X)
+#endif
+
 /* 1 where directions are made orthogonal, by matrices: see orthogonal_tmpl.h. */
 #ifndef ORTHOGONALISES
 #define ORTHOGONALISES 0

@@ -5,6 +5,7 @@
 #include "fastopt.h"
 #include "core/numerics.h"
 #include "update/catch_up.h"
+#include "update/decay.h"
 #include "update/lines.h"
 #include "update/orthogonal.h"
 #include "update/positions.h"
@@ -231,16 +232,28 @@ static void gather_sums(fo_optimizer *it)
 
 static int is_modified(const fo_step *step)
 {
-    return step->grad_scale != 1.0 || step->l2 != 0.0 || step->decay_factor != 1.0 || step->clip_value != HUGE_VAL;
+    return step->grad_scale != 1.0 || step->l2 != 0.0 || step->decay.factor != 1.0 || step->clip_value != HUGE_VAL;
 }
 
 static int form_of(const fo_optimizer *it) { return is_modified(&it->step) ? it->form | FO_MODIFIED : it->form; }
 
-static void set_weight_decay(fo_optimizer *it, double learning_rate)
+void fo_start_carried(const fo_rule *rule, double *carried)
 {
+    memset(carried, 0, FO_N_CARRIED * sizeof *carried);
+    rule->start(carried);
+}
+
+int fo_carries(const fo_optimizer *it) { return it->rule->carry[0] || it->rule->has_decay || it->weight_decay != 0; }
+
+/* The scalars of the rule, and weight decay of either kind. */
+static void set_scalars(fo_optimizer *it, const fo_inputs *in, double *carried)
+{
+    const double own = it->rule->prepare(in, carried, it->step.coef);
     const double decay = it->rule->own_weight_decay ? 0.0 : it->weight_decay;
+    const double factor = it->decoupled ? 1.0 - in->learning_rate * decay : 1.0;
     it->step.l2 = it->decoupled ? 0.0 : decay;
-    it->step.decay_factor = it->decoupled ? 1.0 - learning_rate * decay : 1.0;
+    it->step.decay = fo_decay_of(factor, in->t, &carried[FO_OWED_DECAY]);
+    it->step.own_decay = fo_decay_of(own, in->t, &carried[FO_OWED_OWN_DECAY]);
 }
 
 int fo_couples(const fo_rule *rule) { return rule->sums_before > 0 || rule->sums_during > 0 || rule->orthogonalises; }
@@ -254,17 +267,16 @@ int fo_needs_sums(const fo_optimizer *it)
 void fo_prepare_scalars(fo_optimizer *it, double learning_rate, int64_t t, double *carried)
 {
     const fo_inputs in = {it->hyper, learning_rate, t, it->sign * it->value, NULL};
-    it->rule->prepare(&in, carried, it->step.coef);
+    set_scalars(it, &in, carried);
 }
 
 /* The sums of the rule before the step; returns whether all gradients are finite, if that is wanted. Nothing but
  * scalars is written. */
 static int measure_before(fo_optimizer *it, double learning_rate, int want_finite, int num_threads)
 {
-    double carried[FO_MAX_CARRY];
+    double carried[FO_N_CARRIED];
     memcpy(carried, it->carried, sizeof carried);
     fo_prepare_scalars(it, learning_rate, it->t + 1, carried);
-    set_weight_decay(it, learning_rate);
     if (it->rule->by_lines)
         return fo_measure_lines(it, form_of(it), want_finite, num_threads).probe == 0;
     const update_task task = {&it->work, it->rule, &it->step, form_of(it)};
@@ -299,13 +311,12 @@ void fo_prepare(fo_optimizer *it, double learning_rate)
     const fo_inputs in = {it->hyper, learning_rate, it->t + 1, it->sign * it->value, &it->total};
     if (rule->sums_before > 0 || rule->sums_during > 0)
         gather_sums(it);
-    rule->prepare(&in, it->carried, it->step.coef);
+    set_scalars(it, &in, it->carried);
     for (ptrdiff_t k = 0; rule->adjust && k < it->work.n_arrays; ++k) {
         double *coef = it->work.arrays[k].own->coef;
         memcpy(coef, it->step.coef, sizeof it->step.coef);
         rule->adjust(&in, &it->work.arrays[k], coef);
     }
-    set_weight_decay(it, learning_rate);
 }
 
 static void apply(fo_optimizer *it, int num_threads)

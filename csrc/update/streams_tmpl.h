@@ -22,23 +22,39 @@ typedef struct {
 } FN(streams);
 
 #define ROUND(f) (real)exact.f,
+#define ROUND_FACTOR(f) rounded.f = FN(decay_factor)(exact.f, step->own_decay);
+#define ROUND_DECAY(f, rate) rounded.f = FN(decay_amount)(exact.f, step->own_decay);
 #define FROM_ARRAY(slot, options, initial) stream.slot = (state_t *)array->state[FO_SLOT_##slot];
 #define ADVANCE(slot, options, initial) if (stream.slot) stream.slot += entries;
 #define NO_COLUMNS(slot) stream.slot = NULL;
 #define ADVANCE_COLUMNS(slot) if (stream.slot) stream.slot += entries;
 
+/* A factor that decays the parameter, unless it is 1; and an amount of decay. */
+FO_INLINE real FN(decay_factor)(double exact, fo_decay decay)
+{
+    return (real)(sizeof(real) == sizeof(float) && exact != 1 ? decay.due : exact);
+}
+
+FO_INLINE real FN(decay_amount)(double exact, fo_decay decay)
+{
+    const int whole = sizeof(real) != sizeof(float) || decay.due == decay.factor;
+    return (real)(whole ? exact : exact * ((1 - decay.due) / (1 - decay.factor)));
+}
+
 FO_INLINE FN(coefs) FN(round)(const fo_step *step)
 {
     coefs exact;
     memcpy(&exact, step->coef, sizeof exact);
-    const FN(coefs) rounded = {COEF(ROUND)};
+    FN(coefs) rounded = {COEF(ROUND)};
+    DECAY_FACTORS(ROUND_FACTOR)
+    DECAY_AMOUNTS(ROUND_DECAY)
     return rounded;
 }
 
 FO_INLINE FN(modifiers) FN(modifiers_of)(const fo_step *step)
 {
     const FN(modifiers) rounded = {(real)step->clip_value, (real)step->grad_scale, (real)step->l2,
-                                   (real)step->decay_factor};
+                                   FN(decay_factor)(step->decay.factor, step->decay)};
     return rounded;
 }
 
@@ -78,6 +94,8 @@ FO_INLINE real FN(modify)(real *p, real g, const FN(modifiers) *c)
 #undef FIELD
 #undef STREAM
 #undef ROUND
+#undef ROUND_FACTOR
+#undef ROUND_DECAY
 #undef FROM_ARRAY
 #undef ADVANCE
 #undef COLUMN_STREAM

@@ -252,7 +252,7 @@ cdef class MinibatchSegments:
             engine.it.norm = self.workers[last].optimizer.norm
             if self.segment.n_workers == 1:
                 engine.it.carried = self.workers[0].optimizer.carried
-            elif engine.it.rule.carry[0] != NULL:  # none of the workers has made the last step for certain
+            elif carries(&engine.it):  # none of the workers has made the last step for certain
                 for k in range(n_done):
                     prepare_scalars(&engine.it, rates[k + 1], start + k + 1, engine.it.carried)
         return 0

@@ -105,9 +105,10 @@ def minimize(
             The budget; the smaller one counts. If neither is given: 100 epochs over samples, all of an iterator, else
             10,000 iterations.
         epoch_length : int, optional
-            Iterations that count as an epoch. Where there are no samples: by default 100, or a fiftieth of `maxiter` if
-            that is less and `epochs` is not given; a resumed run keeps its own. Of an iterator: by default all of it;
-            its last epoch may be short.
+            Iterations that count as an epoch. Where there are no samples: by default 100, or if that is less and
+            `epochs` is not given, a fifth of `maxiter`; a fiftieth with anything that refers to epochs, such as `tol`,
+            `epoch_callback`, `average` or `checkpoint`; a resumed run keeps its own. Of an iterator: by default all of
+            it; its last epoch may be short.
         patience : int, optional
             Epochs without progress after which `tol` ends the run: by default 10, or half of the epochs in the budget
             if that is less.
@@ -283,7 +284,9 @@ def minimize(
     if saved is not None:
         generator = arguments.resumed_generator(rng, saved["run"]["rng"]["bit_generator"])
     if samples is None:
-        batches = NoSamples(settings.iterations_per_epoch(saved and saved["identity"]))
+        asked = any(each is not None for each in (tol, validation, epoch_callback))
+        length = settings.iterations_per_epoch(asked or chosen.counts_epochs, saved and saved["identity"])
+        batches = NoSamples(length)
     else:
         batches = samples(generator)
     if built_in:

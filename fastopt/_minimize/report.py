@@ -88,10 +88,11 @@ def gradient_norm(gradient):
         return math.hypot(*map(gradient_norm, gradient.values() if isinstance(gradient, dict) else gradient))
     else:
         values = getattr(gradient, "rows", gradient)  # of a RowSparse
+    values = np.ravel(values)
     with np.errstate(over="ignore"):
-        norm = float(np.linalg.norm(np.ravel(values)))
-    largest = float(np.abs(values).max()) if norm == np.inf else np.inf
-    return largest * float(np.linalg.norm(np.ravel(values) / largest)) if largest < np.inf else norm
+        norm = math.sqrt(values.dot(values))
+    largest = float(np.abs(values).max()) if norm == math.inf else math.inf
+    return largest * gradient_norm(values / largest) if largest < math.inf else norm
 
 
 class Progress:

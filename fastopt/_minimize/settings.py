@@ -45,7 +45,8 @@ class Settings:
     MOST_EPOCHS = 100
 
     LONGEST_EPOCH = 100
-    LEAST_EPOCHS = 50
+    LEAST_EPOCHS = 5
+    LEAST_EPOCHS_COUNTED = 50  # where something happens at their ends, or is decided by their number
     MOST_PATIENCE = 10
 
     @classmethod
@@ -58,8 +59,17 @@ class Settings:
                 taken[each.name] = each.metadata["check"](each.name, value)
         return cls(**taken)
 
-    def iterations_per_epoch(self, saved=None):
-        """Iterations that count as an epoch without samples: by default as in the run to resume, else by the budget."""
+    @property
+    def counts_epochs(self):
+        """Whether an option counts epochs, or does something at their ends."""
+        asked = self.return_best or self.progress
+        return asked or any(each is not None for each in (self.patience, self.average, self.checkpoint))
+
+    def iterations_per_epoch(self, counted, saved=None):
+        """Iterations that count as an epoch without samples: by default as in the run to resume, else by the budget.
+
+        An epoch costs as much as several iterations: so there are many in a small budget only if they are `counted`.
+        """
         if self.epoch_length is not None:
             return self.epoch_length
         former = (saved or {}).get("epoch_length")
@@ -67,7 +77,8 @@ class Settings:
             return former
         if self.maxiter is None or self.epochs is not None:
             return self.LONGEST_EPOCH
-        return min(max(self.maxiter // self.LEAST_EPOCHS, 1), self.LONGEST_EPOCH)
+        least = self.LEAST_EPOCHS_COUNTED if counted or self.counts_epochs else self.LEAST_EPOCHS
+        return min(max(self.maxiter // least, 1), self.LONGEST_EPOCH)
 
     def epochs_of_patience(self, limit, batches):
         """Epochs without progress that `tol` waits for: by default no more than half of those in the budget."""
@@ -121,6 +132,14 @@ class Method:
         validation.warn_unknown_options([*options], [*declared, *own], () if self.made is None else self.made._declared)
 
     @property
+    def counts_epochs(self):
+        """Whether the learning rate is told of each epoch, which is not known of what code of the caller will make."""
+        if self.made is None and not self.is_class:
+            return True
+        rate = self.hyperparameters.get("learning_rate") if self.made is None else self.made.learning_rate
+        return hasattr(rate, "update")
+
+    @property
     def needs_budget(self):
         """Whether the learning rate is a function of the number of iterations."""
         return self.untuned and "learning_rate" not in self.hyperparameters
@@ -138,6 +157,8 @@ class Method:
             return validation.made_optimizer(self.make(x), params.structured(params.vector), Optimizer)
         if self.needs_objective:
             return self.make(x, **self.hyperparameters)
+        if not self.make._takes_vectors:
+            validation.matrices(params.own, params.keys, self.name)
         budget = most_iterations if self.needs_budget else None
         chosen = untuned.hyperparameters(params.vector, budget) if self.untuned else {}
         return self.make(x, **{"nonfinite": "raise", **chosen, **self.hyperparameters})

@@ -1,6 +1,7 @@
 """Where a run started, and how its result compares: a run is a success only if it ends below its start."""
 
 import copy
+import functools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from .._memory import read_only
 from .._validation import saved_runs
 from .._validation.scalars import flag
 from . import stopping
-from .stopping import LossWatch, Stop
+from .stopping import Stop, smooth
 
 # Most evaluations at either end of a function with noise.
 MOST_EVALUATIONS = 100
@@ -177,7 +178,4 @@ def _smoothed(run):
     if run.best_x is not None:
         monitored = losses if run.validation is None else run.history.columns["validation"]
         losses = losses[: monitored.index(run.best_loss) + 1]
-    watch = LossWatch(tol=None, patience=1)
-    for loss in losses:
-        watch.update(loss, math.inf)
-    return losses[0], watch.smoothed
+    return losses[0], functools.reduce(smooth, losses, math.nan)

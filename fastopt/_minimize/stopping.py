@@ -28,6 +28,17 @@ NUMBERS = {"smoothed": math.nan, "best": math.inf, "lowest": math.inf, "previous
 COUNTS = ("without_progress", "epochs_level", "epochs_far")
 
 
+# The share of the last loss in the smoothed one.
+WEIGHT = 0.3
+
+
+def smooth(smoothed, loss):
+    """The smoothed loss after one more, which is left out if it is infinite or NaN; it is NaN before the first."""
+    if not math.isfinite(loss):
+        return smoothed
+    return (1 - WEIGHT) * (loss if math.isnan(smoothed) else smoothed) + WEIGHT * loss
+
+
 class LossWatch:
     """The stopping rule: whether the noisy losses of epochs have settled, or risen far above the start.
 
@@ -59,8 +70,6 @@ class LossWatch:
         Largest smoothed loss since it was far above the start, the smallest since then, and epochs since the latter.
     """
 
-    WEIGHT = 0.3
-
     # In a pure noise the smoothed loss is within 1.5 variations of its best most of the time; in a steady rise it is
     # so for an epoch or two.
     NEAR = 1.5
@@ -88,9 +97,9 @@ class LossWatch:
             self.without_progress += 1
             return
         if math.isnan(self.smoothed):
-            self.smoothed = self.previous = loss
-        self.smoothed = (1 - self.WEIGHT) * self.smoothed + self.WEIGHT * loss
-        self.variation = (1 - self.WEIGHT) * self.variation + self.WEIGHT * abs(loss - self.previous)
+            self.previous = loss
+        self.smoothed = smooth(self.smoothed, loss)
+        self.variation = (1 - WEIGHT) * self.variation + WEIGHT * abs(loss - self.previous)
         self.previous = loss
         self.note_progress()
         self.note_level(loss)

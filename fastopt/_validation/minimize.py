@@ -12,6 +12,7 @@ import numpy as np
 
 from . import names
 from .conversions import has_masked_entries, is_masked
+from .parameters import label
 from .scalars import real
 from .starting_points import of_objects
 from .text import shown
@@ -138,6 +139,16 @@ def no_parallel_samples(settings):
     """Refuse lock-free threads for an objective that Python evaluates."""
     if settings.parallel != "batch":
         raise ValueError('`parallel` must be "batch" unless `fun` is an object of fastopt.objectives, got "hogwild".')
+
+
+def matrices(arrays, keys, name):
+    """Refuse a starting point with vectors for an optimizer that takes none."""
+    for k, array in enumerate(arrays):
+        if array.ndim < 2:
+            raise ValueError(
+                f"{label('x0', keys, k)} must be a matrix, or a stack of matrices, as {name} takes no vectors, got "
+                f'shape {array.shape}; pass another `method`, such as "adamw".'
+            )
 
 
 def refuse_parallel_steps(name):

@@ -7,6 +7,8 @@ from .scalars import integer, real
 from .text import shown
 
 MOST_STEPS = 2**53  # up to here float64 represents every integer
+# What float32 arrays are still to decay, by weight decay and by decay of the rule: among `carry` if it is not 0.
+OWED = ("owed_decay", "owed_own_decay")
 
 
 def check_entries(given, own):
@@ -19,6 +21,7 @@ def check_entries(given, own):
     for key in ("format", "optimizer"):
         if type(given[key]) is not type(own[key]) or given[key] != own[key]:
             raise ValueError(f"`state_dict[{key!r}]` must be {own[key]!r}, got {shown(given[key])}.")
+    given, own, owed = *map(_without_owed, (given, own)), given["carry"]
     for key in ("hyperparameters", "carry", "state"):
         if not isinstance(given[key], dict) or set(given[key]) != set(own[key]):
             raise ValueError(
@@ -30,6 +33,15 @@ def check_entries(given, own):
         integer(f"state_dict[{key!r}]", given[key], 0, MOST_STEPS)
     for name, value in given["carry"].items():
         real(f"state_dict['carry'][{name!r}]", value, "(-inf, inf)")
+    for name in OWED:
+        real(f"state_dict['carry'][{name!r}]", owed.get(name, 0.0), "[-1e-6, 1e-6]")
+
+
+def _without_owed(state_dict):
+    carry = state_dict["carry"]
+    if not isinstance(carry, dict):
+        return state_dict
+    return state_dict | {"carry": {name: value for name, value in carry.items() if name not in OWED}}
 
 
 def _difference(given, own):

@@ -20,7 +20,7 @@ COMMON_PARAMETERS = """\
 weight_decay : float, default={weight_decay}
     Strength of weight decay, in [0, inf): {coupled_decay}
 decoupled_weight_decay : bool, default={decoupled_weight_decay}
-    Multiply the parameter by ``1 - learning_rate * weight_decay`` before the update instead.
+    {decoupled_decay}
 maximize : bool, default=False
     Maximize instead of minimize: the sign of the gradient is reversed.
 clip_value : float, optional
@@ -81,16 +81,22 @@ def sparse_note(cls, values):
     if rest["kind"] is not None and not rest["with_l2"]:
         note += (
             "\n    Weight decay must be decoupled then."
-            if cls._may_decouple(values)
+            if cls._no_decoupled_decay is None
             else "\n    Weight decay is refused then."
         )
     return note
+
+
+SMALL_DECAY = "\n    In float32 what is too small for one step is added up and takes effect in later ones."
 
 
 def common_parameters(cls):
     """What the docstring of a class says about the hyper-parameters that every optimizer has."""
     defaults = {name: each.default for name, each in cls._declared.items()}
     notes = {"sparse": sparse_note(cls, defaults), "coupled_decay": cls._coupled_decay}
+    notes["decoupled_decay"] = f"{cls._decoupled_decay}{SMALL_DECAY}"
+    if cls._no_decoupled_decay is not None:
+        notes["decoupled_decay"] = f"Must be False for {cls.__name__}, {cls._no_decoupled_decay[0]}."
     return COMMON_PARAMETERS.format(**defaults | notes)
 
 
@@ -113,6 +119,8 @@ class Optimizer(KnownAttributes, CatchesUp, _core.Engine):
     _takes_vectors = True  # if the rule takes matrices, as those of one row
     _step_gain = 1.0  # how much further than one step a constant gradient moves the parameters; above 1 with momentum
     _coupled_decay = "``weight_decay * p`` is added to the gradient."  # what docstrings say of decay not decoupled
+    _decoupled_decay = "Multiply the parameter by ``1 - learning_rate * weight_decay`` before the update instead."
+    _no_decoupled_decay: tuple[str, str] | None = None  # or why it is refused, and what to do instead
     _penalty = "lagged_gradient"  # how l1 and l2 of an objective are applied: a key of `epochs.PENALTIES`
     weight_decay = Real(0.0, "[0, inf)", keyword_only=True)
     decoupled_weight_decay = Flag(False, keyword_only=True)
@@ -149,10 +157,11 @@ class Optimizer(KnownAttributes, CatchesUp, _core.Engine):
         for name in hyperparameters:
             if name not in cls._declared:
                 _validation.optimizers.refuse_unknown_argument(cls.__name__, name, [*cls._declared])
-        bound = cls.__signature__.bind(None, *args, **hyperparameters)
-        bound.apply_defaults()
-        values = {name: each.check(bound.arguments[name]) for name, each in cls._declared.items()}
-        cls._check_all(values)
+        given = hyperparameters
+        if args:  # else there is nothing to bind, which takes longer than the checks
+            given = cls.__signature__.bind(None, *args, **hyperparameters).arguments
+        values = {name: each.check(given.get(name, each.default)) for name, each in cls._declared.items()}
+        cls._check_together(values)
         return values
 
     def _state_fits(self, name, value):
@@ -162,14 +171,16 @@ class Optimizer(KnownAttributes, CatchesUp, _core.Engine):
         except (TypeError, ValueError):
             return True
         try:
-            self._check_all(values)
+            self._check_together(values)
         except ValueError:
             return False
         return list(_core.rule_slots(self.rule, values)) == list(self._slots_by_name())
 
     @classmethod
-    def _check_all(cls, values):
+    def _check_together(cls, values):
         """Raise if hyper-parameters that are valid one by one cannot be combined."""
+        if cls._no_decoupled_decay is not None:
+            _validation.optimizers.no_decoupled_decay(values, cls.__name__, *cls._no_decoupled_decay)
         cls._check_combination(values)
         if values["sparse"] == "deferred":
             cls._check_deferrable(values)
@@ -177,21 +188,12 @@ class Optimizer(KnownAttributes, CatchesUp, _core.Engine):
     @classmethod
     def _check_deferrable(cls, values):
         """Raise if rows could not make up in bounded time for the steps that they have missed."""
-        rest, may_decouple = _core.rest(cls.rule, values), cls._may_decouple(values)
-        _validation.optimizers.deferrable(cls.__name__, values, rest, may_decouple)
-
-    @classmethod
-    def _may_decouple(cls, values):
-        """Whether the class takes decoupled weight decay."""
-        try:
-            cls._check_combination(values | {"decoupled_weight_decay": True})
-        except ValueError:
-            return False
-        return True
+        may_decouple = cls._no_decoupled_decay is None
+        _validation.optimizers.deferrable(cls.__name__, values, _core.rest(cls.rule, values), may_decouple)
 
     @staticmethod
     def _check_combination(values):
-        """Raise if those of this class cannot be."""
+        """Raise for combinations of hyper-parameters that are the subclass's own."""
 
     def _rate_at(self, t):
         """The scheduled learning rate of the step that follows t completed ones."""

@@ -1,6 +1,5 @@
 """COCOB: hyper-parameters and documentation; the update itself is csrc/rules/cocob.c."""
 
-from .. import _validation
 from ._base import Optimizer
 from ._hyperparameters import LearningRate, Real
 
@@ -58,11 +57,7 @@ class COCOB(Optimizer):
     """
 
     rule = "cocob"
+    _no_decoupled_decay = ("whose parameters are recomputed from its state", "use `weight_decay` alone")
     learning_rate = LearningRate(1.0)
     alpha = Real(100.0, "[0, inf)")
     epsilon = Real(1e-8, "[0, inf)")
-
-    @staticmethod
-    def _check_combination(values):
-        why = "whose parameters are recomputed from its state"
-        _validation.optimizers.no_decoupled_decay(values, "COCOB", why, "use `weight_decay` alone")

@@ -1,6 +1,5 @@
 """FTRL: hyper-parameters and documentation; the update itself is csrc/rules/ftrl.c."""
 
-from .. import _validation
 from ._base import Optimizer
 from ._hyperparameters import LearningRate, Real
 
@@ -62,14 +61,10 @@ class FTRL(Optimizer):
     """
 
     rule = "ftrl"
+    _no_decoupled_decay = ("whose parameters are recomputed from its state", "use `l2`")
     _penalty = "closed_form"
     learning_rate = LearningRate(0.001, "(0, inf)")
     initial_accumulator_value = Real(0.1, "[0, inf)")
     l1 = Real(0.0, "[0, inf)")
     l2 = Real(0.0, "[0, inf)")
     beta = Real(0.0, "[0, inf)")
-
-    @staticmethod
-    def _check_combination(values):
-        why = "whose parameters are recomputed from its state"
-        _validation.optimizers.no_decoupled_decay(values, "FTRL", why, "use `l2`")

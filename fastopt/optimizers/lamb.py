@@ -52,6 +52,7 @@ class LAMB(Optimizer):
     """
 
     rule = "lamb"
+    _coupled_decay = "``weight_decay * p`` is added to the step, before its norm is taken."
     learning_rate = LearningRate(0.001)
     beta_1 = Real(0.9, "[0, 1)")
     beta_2 = Real(0.999, "[0, 1)")

@@ -54,6 +54,8 @@ class LARS(Optimizer):
     """
 
     rule = "lars"
+    _coupled_decay = "``weight_decay * p`` is added to the gradient, and its norm to that of the gradient."
+    _no_decoupled_decay = ("in whose formula it has no place", "use `weight_decay` alone")
     learning_rate = LearningRate(1.0)
     momentum = Real(0.9, "[0, 1)")
     nesterov = Flag(False)
@@ -62,6 +64,4 @@ class LARS(Optimizer):
 
     @staticmethod
     def _check_combination(values):
-        why = "in whose formula it has no place"
-        _validation.optimizers.no_decoupled_decay(values, "LARS", why, "use `weight_decay` alone")
         _validation.optimizers.no_nesterov_without_momentum(values)

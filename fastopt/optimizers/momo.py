@@ -1,6 +1,5 @@
 """MoMo: hyper-parameters and documentation; the update itself is csrc/rules/momo.c."""
 
-from .. import _validation
 from ._base import Optimizer
 from ._hyperparameters import LearningRate, Real
 
@@ -58,11 +57,8 @@ class MoMo(Optimizer):
     """
 
     rule = "momo"
+    _coupled_decay = "the parameter is divided by\n    ``1 + learning_rate * weight_decay``, as in the formula."
+    _no_decoupled_decay = ("whose weight decay is a step of its own", "use `weight_decay` alone")
     learning_rate = LearningRate(1.0)
     beta = Real(0.9, "[0, 1)")
     lower_bound = Real(0.0, "(-inf, inf)")
-
-    @staticmethod
-    def _check_combination(values):
-        why = "whose weight decay is a step of its own"
-        _validation.optimizers.no_decoupled_decay(values, "MoMo", why, "use `weight_decay` alone")

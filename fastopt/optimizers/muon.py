@@ -42,7 +42,7 @@ class Muon(Optimizer):
     ns_c : float, default=2.0315
         :math:`c`. With 1.875, -1.25 and 0.375 the iteration converges, slowly, to singular values of 1.
     epsilon : float, default=1e-7
-        Least norm that :math:`u` is divided by, in (0, inf).
+        Least norm that :math:`u` is divided by, in (0, inf); a normal number of the dtype, above 1e-38 of float32.
     <common parameters>
 
     Notes

@@ -32,11 +32,12 @@ class Prodigy(Optimizer):
     epsilon : float, default=1e-8
         Times d it is added to the root in the denominator; in [0, inf).
     d0 : float, default=1e-6
-        The first d, in (0, inf): it should be smaller than the distance, however much.
+        The first d, in (0, inf): it should be smaller than the distance, however much as long as `d0` times `epsilon`
+        is a normal number of the dtype, above 1e-38 of float32.
     d_coef : float, default=1.0
         :math:`c`, in (0, inf): of all hyper-parameters the one to change, if any, as it makes d larger or smaller.
     growth_rate : float, default=inf
-        Most by which d is multiplied from one step to the next, in [1, inf].
+        Most by which d is multiplied from one step to the next, in [1, inf], once it has left `d0`.
     use_bias_correction : bool, default=False
         Correct the bias of both moments, as in Adam: :math:`\eta_t` is multiplied by
         :math:`\sqrt{1 - \beta_2^t} / (1 - \beta_1^t)`.
@@ -75,6 +76,7 @@ class Prodigy(Optimizer):
     """
 
     rule = "prodigy"
+    _decoupled_decay = r"Multiply the parameter by :math:`1 - \eta_t \cdot` `weight_decay` before the update instead."
     learning_rate = LearningRate(1.0)
     beta_1 = Real(0.9, "[0, 1)")
     beta_2 = Real(0.999, "[0, 1)")

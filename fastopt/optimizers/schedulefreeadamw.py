@@ -41,8 +41,11 @@ class ScheduleFreeAdamW(ScheduleFree):
     :math:`x`, which `solution` returns. The learning rate is meant to be constant after the warm-up.
 
     Decoupled weight decay, the default, moves :math:`z` by :math:`\eta_t' \lambda p_{t-1}`, as in the formula; the
-    parameter is not multiplied. ``weight_power`` is the ``weight_lr_power`` of the authors' package. Rates of 0 before
-    the first positive one leave the parameters in place.
+    parameter is not multiplied. In float32 the total at :math:`z` is right however small this is; the parameter and
+    the average follow as far as :math:`c_t (z_t - p_{t-1})` is not too small for float32.
+
+    ``weight_power`` is the ``weight_lr_power`` of the authors' package. Rates of 0 before the first positive one leave
+    the parameters in place.
 
     With a lazy sparse gradient, entries that it does not touch keep :math:`p`, :math:`z` and :math:`v`: their average
     stays, too, and moves by the small :math:`c_t` of a late step when they are touched. With ``sparse="exact"`` it
@@ -66,6 +69,7 @@ class ScheduleFreeAdamW(ScheduleFree):
     """
 
     rule = "schedulefreeadamw"
+    _decoupled_decay = r"Move z by :math:`-\eta_t'` ``* weight_decay * p`` instead, as in the formula."
     learning_rate = LearningRate(0.0025)
     beta_1 = Real(0.9, "(0, 1]")
     beta_2 = Real(0.999, "[0, 1)")

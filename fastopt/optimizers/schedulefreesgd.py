@@ -1,6 +1,5 @@
 """ScheduleFreeSGD: hyper-parameters and documentation; the update itself is csrc/rules/schedulefreesgd.c."""
 
-from .. import _validation
 from ._hyperparameters import LearningRate, Real
 from ._schedulefree import ScheduleFree
 
@@ -61,13 +60,9 @@ class ScheduleFreeSGD(ScheduleFree):
     """
 
     rule = "schedulefreesgd"
+    _no_decoupled_decay = ("in which both kinds are the same", "leave it out")
     learning_rate = LearningRate(1.0)
     beta_1 = Real(0.9, "(0, 1]")
     warmup_steps = Real(0.0, "[0, inf)")
     r = Real(0.0, "[0, inf)")
     weight_power = Real(2.0, "[0, inf)")
-
-    @staticmethod
-    def _check_combination(values):
-        why = "in which both kinds are the same"
-        _validation.optimizers.no_decoupled_decay(values, "ScheduleFreeSGD", why, "leave it out")

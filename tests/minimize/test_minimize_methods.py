@@ -9,6 +9,7 @@ from cases import OPTIMIZERS
 from helpers import exactly
 from minimizing import STEPS
 from objectives import Counted, bowl, bowl_slope, bowl_value, outcome
+from refusals import MatricesOnly
 
 import fastopt
 from fastopt import minimize, schedules
@@ -72,6 +73,19 @@ def test_callable_that_makes_something_else_is_refused(method):
         "`method` must return a fastopt optimizer of the array it is called with, such as fastopt.Adam(x), got "
     )
     assert fun.calls == 0
+
+
+def test_muon_takes_no_vectors():
+    """Before the objective is called."""
+    counted = Counted(bowl)
+    for x0, name, shape in ((np.zeros(3), "x0", (3,)), ({"w": np.zeros((2, 2)), "b": np.zeros(3)}, "x0['b']", (3,))):
+        message = (
+            f"`{name}` must be a matrix, or a stack of matrices, as MatricesOnly takes no vectors, got shape {shape}; "
+            'pass another `method`, such as "adamw".'
+        )
+        with pytest.raises(ValueError, match=exactly(message)):
+            minimize(counted, x0, jac=True, method=MatricesOnly)
+    assert counted.calls == 0
 
 
 def test_exception_of_a_callable_passes_through():

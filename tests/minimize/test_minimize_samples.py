@@ -695,10 +695,41 @@ def test_epochs_in_the_history_are_counted_on():
 @pytest.mark.parametrize(
     ("maxiter", "length"), [(10_000, 100), (5050, 100), (5000, 100), (4999, 99), (100, 2), (99, 1), (7, 1)]
 )
-def test_history_without_samples_counts_a_fiftieth_of_the_budget_as_an_epoch(maxiter, length):
-    res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": maxiter})
+def test_a_fiftieth_of_the_budget_counts_as_an_epoch_without_samples_where_epochs_are_counted(maxiter, length):
+    res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": maxiter, "patience": 10})
     ends = [*range(length, maxiter + 1, length)]
     assert res.history["iteration"].tolist() == (ends if ends[-1] == maxiter else [*ends, maxiter])
+
+
+COUNTING = {
+    "tol": {"tol": 0.0},
+    "validation": {"validation": bowl_value},
+    "epoch_callback": {"epoch_callback": lambda result: None},
+    "average": {"average": "polyak"},
+    "return_best": {"return_best": True},
+    "reduce_on_plateau": {"learning_rate": schedules.reduce_on_plateau(0.1)},
+    "method": {"method": lambda x: fastopt.SGD(x, schedules.reduce_on_plateau(0.1))},
+}
+
+
+@pytest.mark.parametrize("counting", [*COUNTING, "checkpoint", "optimizer", "nothing"])
+def test_epochs_are_short_where_something_refers_to_them(counting, tmp_path):
+    """Their ends take time, which a small budget is to be free of otherwise."""
+    own = COUNTING.get(counting, {})
+    if counting == "checkpoint":
+        own = {"checkpoint": tmp_path / "run.npz"}
+    if counting == "optimizer":
+        own = {"method": fastopt.SGD(np.zeros(3), schedules.reduce_on_plateau(0.1))}
+    arguments = {name: own[name] for name in ("tol", "validation", "epoch_callback", "method") if name in own}
+    options = {name: value for name, value in own.items() if name not in arguments}
+    res = minimize(bowl, np.zeros(3), jac=True, **{"method": "sgd"} | arguments, options=options | {"maxiter": 100})
+    assert len(res.history["iteration"]) == (5 if counting == "nothing" else 50)
+
+
+@pytest.mark.parametrize(("maxiter", "length"), [(10_000, 100), (500, 100), (499, 99), (100, 20), (9, 1), (3, 1)])
+def test_else_a_fifth_of_the_budget(maxiter, length):
+    res = minimize(bowl, np.zeros(3), jac=True, options={"maxiter": maxiter})
+    assert res.history["iteration"][0] == length
 
 
 def test_epochs_that_are_asked_for_have_a_hundred_iterations_without_samples():

@@ -138,7 +138,7 @@ def test_sparse_gradients_are_those_among_zeros(rng):
 
 
 def test_vectors_are_refused():
-    """In words that are true of `minimize`, too; in a process of its own, as the tests take vectors."""
+    """By the name that the caller gave them; in a process of its own, as the tests take vectors."""
     code = """
         import numpy as np, fastopt
         for call in (
@@ -155,7 +155,7 @@ def test_vectors_are_refused():
     expected = [
         f"`params` {words} (3,); use another optimizer for it, such as fastopt.AdamW.",
         f"`params['b']` {words} (2,); use another optimizer for it, such as fastopt.AdamW.",
-        f"`params` {words} (3,); use another optimizer for it, such as fastopt.AdamW.",
+        f'`x0` {words} (3,); pass another `method`, such as "adamw".',
     ]
     assert run_python(code).splitlines() == expected
 

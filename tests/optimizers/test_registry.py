@@ -5,8 +5,10 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import reference
+from cases import is_refused
 
 import fastopt
 from fastopt import _core
@@ -100,6 +102,40 @@ def test_docstring_describes_every_parameter(cls):
         assert section in cls.__doc__
     for slot in _core.rule_slots(cls.rule, all_options(cls)):
         assert f"``{slot}``" in cls.__doc__ or "As for `Adam`" in cls.__doc__ or "State as for" in cls.__doc__
+
+
+@pytest.mark.parametrize("cls", fastopt.OPTIMIZERS.values())
+def test_docstring_says_how_large_the_state_is(cls):
+    """Per parameter, by default and at most; the arrays of numbers per row and per array are too small to count."""
+    said = re.search(r"(\d+)(?:(?:,| or| to) (\d+))* bytes per float32 parameter", " ".join(cls.__doc__.split()))
+    default, most = (said[1], said[2] or said[1]) if said else (0, 0)
+    if "State as for" in cls.__doc__:
+        pytest.skip("its base says it")
+    for dtype in (np.float32, np.float64):
+        options = {name: 0.9 if name == "momentum" else True for name in _core.rule_options(cls.rule)}
+        for keywords, expected in (({}, default), (options, most)):
+            param = np.zeros((500, 400), dtype)
+            slots = cls(param, **keywords).state.values()
+            per_parameter = sum(slot.nbytes for slot in slots) / param.size
+            assert round(per_parameter) == int(expected) * param.itemsize // 4
+
+
+@pytest.mark.parametrize("cls", fastopt.OPTIMIZERS.values())
+def test_docstring_says_where_weight_decay_cannot_be_decoupled(cls):
+    refuses = is_refused(cls, {"weight_decay": 0.1, "decoupled_weight_decay": True})
+    assert (f"Must be False for {cls.__name__}, " in cls.__doc__) == refuses
+    assert ("* weight_decay`` before the update instead" in cls.__doc__) <= (not refuses)
+
+
+def test_every_optimizer_is_in_the_table_of_exact_steps():
+    """Those whose steps depend on sums over arrays in one row, where other pages look for them."""
+    rows = re.findall(r"^\| (`.*?) \|(.*)", (ROOT / "docs/sparse.md").read_text(), re.M)
+    named = [re.findall(r"`(\w+)`", optimizers) for optimizers, _ in rows]
+    assert {name for names in named for name in names} - {"weight_decay"} == {
+        cls.__name__ for cls in fastopt.OPTIMIZERS.values()
+    }
+    (coupled,) = [names for names, (_, rest) in zip(named, rows, strict=True) if "both are a dense pass" in rest]
+    assert {*coupled} == {cls.__name__ for cls in fastopt.OPTIMIZERS.values() if _core.couples_entries(cls.rule)}
 
 
 def test_registry_lookup():

@@ -13,8 +13,9 @@ A rule with sums over all arrays has, in the place of `update`,
 
 `h` holds every hyper-parameter of the optimizer, the common ones included, and `learning_rate` as the number
 in force at t = 1; `rates` has those of all steps so far, `carry` is a dict for scalars that pass from step to step, and
-`value` is the objective's; `update` also gets the parameter's `dtype`. What happens to the gradient before the update
-is the same for all and lives here; an oracle with OWN_WEIGHT_DECAY = True sees to weight decay itself.
+`value` is the objective's; `update` also gets the parameter's `dtype`, `update_all` the `dtypes` of all. What happens
+to the gradient before the update is the same for all and lives here; an oracle with OWN_WEIGHT_DECAY = True sees to
+weight decay itself.
 """
 
 import importlib
@@ -60,6 +61,17 @@ def rule(name):
     return importlib.import_module(f".{name}", __name__)
 
 
+def due_decay(decay, t, owed):
+    """What of a decay a float32 array has in step t, and what is owed to it then: docs/optimizers.md."""
+    if not 0 < decay < 1e-6:
+        return decay, owed
+    owed += decay
+    if owed < 4e-7:
+        return 0.0, owed
+    due = 2.0**-23 * (max(4, np.floor(2**23 * owed)) + (2654435769 * t % 2**32) // 2**29)
+    return due, owed - due
+
+
 def kept_sum(total):
     """A sum of the last step as an optimizer keeps it: as it is, and of factors times 2^-600, and 2^600 if they do."""
     with np.errstate(over="ignore"):
@@ -101,7 +113,7 @@ class Reference:
         """Count a step; what its updates are told."""
         self.step_count, self._rates = self.step_count + 1, (*self._rates, lr)
         value = -value if self._h["maximize"] else value
-        return self._h | {"rates": self._rates, "carry": self._carry, "value": value}
+        return self._h | {"rates": self._rates, "carry": self._carry, "value": value, "dtypes": self._dtypes}
 
 
 def mean_squares_of_rows(g):

@@ -6,7 +6,7 @@ step, not of the next one; and what a step sums is used by the next one, which c
 
 import numpy as np
 
-from . import kept_sum
+from . import due_decay, kept_sum
 
 LEARNING_RATES = {"quadratic": 1.0, "digits": 1.0}
 OWN_WEIGHT_DECAY = True
@@ -43,16 +43,20 @@ def update_all(params, grads, states, t, lr, h):
     if h["use_bias_correction"]:
         rate *= np.sqrt(1 - h["beta_2"] ** t) / (1 - h["beta_1"] ** t)
     h["carry"]["rate"] = rate
-    return [update_one(p, g, state, rate, beta_3, h) for p, g, state in zip(params, grads, states, strict=True)]
+    decay = rate * h["weight_decay"] if h["decoupled_weight_decay"] else 0.0
+    due, h["carry"]["owed"] = due_decay(decay, t, h["carry"].get("owed", 0.0))
+    decays = [due if dtype == np.float32 else decay for dtype in h["dtypes"]]
+    arrays = zip(params, grads, states, decays, strict=True)
+    return [update_one(p, g, state, rate, beta_3, decay, h) for p, g, state, decay in arrays]
 
 
-def update_one(p, g, state, rate, beta_3, h):
-    d, decay = h["carry"]["d"], h["weight_decay"]
+def update_one(p, g, state, rate, beta_3, decay, h):
+    d = h["carry"]["d"]
     if not h["decoupled_weight_decay"]:
-        g = g + decay * p
+        g = g + h["weight_decay"] * p
     m = h["beta_1"] * state["m"] + (1 - h["beta_1"]) * d * g
     v = h["beta_2"] * state["v"] + (1 - h["beta_2"]) * d**2 * g**2
     s = beta_3 * state["s"] + d / h["d0"] * (d if h["safeguard_warmup"] else rate) * g
     state.update(m=m, v=v, s=s, progress=kept_sum(np.sum(g * (state["p0"] - p))), s_norm=kept_sum(np.sum(np.abs(s))))
     step = rate * m / (np.sqrt(v) + d * h["epsilon"])
-    return p - step - (rate * decay * p if h["decoupled_weight_decay"] else 0)
+    return p - step - decay * p
