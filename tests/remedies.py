@@ -475,6 +475,29 @@ OPTIMIZERS = {
         "res.optimizer.learning_rate = 0.5", "res.optimizer.learning_rate == 0.5",
         "res = minimize(f, [0.0, 0.0], method='saga', options={'learning_rate': 0.5})", again=False,
     ),
+    "deferred Lion": Row(
+        X, 'Lion(x, sparse="deferred")', 'opt.sparse == "exact"', 'opt = Lion(x, sparse="exact")', again=False,
+    ),
+    "deferred decay": Row(
+        X, 'Adam(x, weight_decay=0.1, sparse="deferred")', 'opt.sparse == "deferred"',
+        'opt = Adam(x, weight_decay=0.1, sparse="deferred", decoupled_weight_decay=True)', again=False,
+    ),
+    "deferred decay of COCOB": Row(
+        X, 'COCOB(x, weight_decay=0.1, sparse="deferred")', 'opt.sparse == "exact"',
+        'opt = COCOB(x, weight_decay=0.1, sparse="exact")', again=False,
+    ),
+    "deferred steps in fewer bits": Row(
+        X, 'Adam(x, state_dtype="float32", sparse="deferred")', 'opt.state_dtype == "float32"',
+        'opt = Adam(x, state_dtype="float32", sparse="exact")', again=False,
+    ),
+    "deferred without epsilon": Row(
+        X, 'ADOPT(x, epsilon=0.0, sparse="deferred")', 'opt.sparse == "deferred"',
+        'opt = ADOPT(x, epsilon=1e-8, sparse="deferred")', again=False,
+    ),
+    "deferred momentum that lasts": Row(
+        X, 'Adam(x, beta_1=0.95, beta_2=0.9, sparse="deferred")', 'opt.sparse == "exact"',
+        'opt = Adam(x, beta_1=0.95, beta_2=0.9, sparse="exact")', again=False,
+    ),
     "nesterov": Row(
         X, "SGD(x, nesterov=True)", "opt.nesterov", "opt = SGD(x, nesterov=True, momentum=0.9)", again=False,
     ),

@@ -15,8 +15,8 @@ from .. import _validation
 
 from .._memory import sealed
 
-from .._core cimport (Engine, carries, flush, flush_saga_svrg, flush_vw, partition_workspace, prepare_scalars,
-                      run_saga_svrg, run_segment, run_vw)
+from .._core cimport (Engine, History, carries, flush, flush_saga_svrg, flush_vw, forget_steps, partition_workspace,
+                      prepare_scalars, run_saga_svrg, run_segment, run_vw)
 from .._csrc cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_CLOSED_FORM, FO_COMPLETE, FO_CSR64, FO_DENSE_SAMPLES, FO_FLOW,
                       FO_LAGGED_GRADIENT, FO_MOST_COLUMNS, FO_NO_PENALTY, FO_PROXIMAL, FO_RAISE, FO_SCALED_COLUMN_BYTES,
                       FO_MAX_CHUNKS, fo_array, fo_batch, fo_interrupt_poll, fo_penalty, fo_sums,
