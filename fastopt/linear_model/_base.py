@@ -52,7 +52,7 @@ max_iter : int, default=100
 tol : float or None, default=1e-4
     The fit ends when the loss has not fallen by more than ``tol * max(1, |best|)`` for `n_iter_no_change` epochs; the
     loss of the samples held out with `early_stopping`. "lbfgs" ends when no entry of the gradient in its coordinates
-    is larger than `tol`, nor than `tol` times the largest at the start. None: after `max_iter` epochs.
+    is larger than `tol`, nor than `tol` times the largest where all are zero. None: after `max_iter` epochs.
 n_iter_no_change : int, default=5
     See `tol`. A quarter of `max_iter`, if that is more, for the solver None and those that find a rate, whose first
     steps are tiny.

@@ -10,6 +10,8 @@ from scipy.optimize import minimize as scipy_minimize
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from .._validation import linear_model as validation
+
 # Iterates and gradients that are kept, and the smallest relative fall of the objective: as in LogisticRegression.
 HISTORY, LEAST_FALL = 10, 64 * np.finfo(float).eps
 
@@ -22,7 +24,9 @@ class InScaledColumns:
 
     def __init__(self, objective, weights, l1):
         self.objective, self.l1 = objective, l1
-        self.means, variances = moments(objective.X, weights, objective.fit_intercept)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.means, variances = moments(objective.X, weights, objective.fit_intercept)
+        validation.scaled_columns(variances, "lbfgs")
         curvature = objective.curvature if np.isfinite(objective.curvature) else 1.0
         scales = np.sqrt(variances + objective.l2 / curvature)
         self.scales = np.where(scales > 0, scales, 1.0)
@@ -111,7 +115,8 @@ def run(problem, x0, report):
         curve.append(float(intermediate_result.fun))
         report(len(curve), curve[-1])
 
-    steepest = np.abs(function(start)[1]).max()
+    zero = function.start(np.zeros_like(x0))  # from where a warm start does not change what is small
+    steepest = np.abs(function(zero)[1]).max()
     tolerance = (settings.tol or 0.0) * min(steepest, 1.0) if np.isfinite(steepest) else 0.0
     result, n_iter = _with_fresh_starts(function, start, tolerance, settings.max_iter, note)
     x = function.parameters(result.x).astype(x0.dtype)

@@ -75,7 +75,6 @@ def fit_each(problem, solver, starts, labels, seed):
     """
     settings, validating = problem.settings, None
     if settings.held_out is not None:
-        validation.enough_to_hold_out(problem.X.shape[0])
         parts = _samples.held_out(problem.X, problem.targets, problem.weights, settings.held_out, labels, seed)
         problem, validating = problem.over(*parts[0]), problem.over(*parts[1])
     fits = []
