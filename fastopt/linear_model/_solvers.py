@@ -63,7 +63,7 @@ def chosen(problem):
     if settings.solver != "auto":
         return settings.solver
     size = (X.shape[0] * X.shape[1] if isinstance(X, np.ndarray) else X.nnz) * n_outputs
-    one_pass = settings.loss.smooth and settings.held_out is None and not settings.average
+    one_pass = settings.held_out is None and not settings.average
     return "lbfgs" if one_pass and settings.learning_rate is None and size <= FEW_MARGINS else None
 
 
