@@ -871,6 +871,31 @@ ESTIMATORS = {
     "early stopping with one sample": Row(
         MODEL + "m = R(early_stopping=True)", "m.fit(X[:1], y[:1])", follow="m.set_params(early_stopping=False)"
     ),
+    "early stopping with a class of one sample": Row(
+        MODEL + "m = C(early_stopping=True); y = np.repeat([0, 1], [59, 1])", "m.fit(X, y)",
+        follow="m.set_params(early_stopping=False)"
+    ),
+    "a share that holds out all but nothing": Row(
+        MODEL + "m = C(early_stopping=True, validation_fraction=0.99)", "m.fit(X, y)",
+        follow="m.set_params(validation_fraction=0.5)"
+    ),
+    "a share that holds out nearly nothing": Row(
+        MODEL + "m = C(early_stopping=True, validation_fraction=0.01)", "m.fit(X, y)",
+        follow="m.set_params(early_stopping=False)"
+    ),
+    "early stopping of a solver over all samples": Row(
+        MODEL + "m = C(solver='lbfgs', early_stopping=True)", "m.fit(X, y)", follow="m.set_params(early_stopping=False)"
+    ),
+    "an average of a solver over all samples": Row(
+        MODEL + "m = C(solver='lbfgs', average=True)", "m.fit(X, y)", follow="m.set_params(solver='auto')"
+    ),
+    "an average of an average": Row(
+        MODEL + "m = C(solver='asgd', average=True)", "m.fit(X, y)", follow="m.set_params(average=False)"
+    ),
+    "columns whose squares overflow": Row(
+        MODEL + "X *= 1e200", "m = R().fit(X, y)", "np.isfinite(m.coef_).all()",
+        "from sklearn.preprocessing import MaxAbsScaler; X = MaxAbsScaler().fit_transform(X)",
+    ),
     "a fit that diverges": Row(
         MODEL + "m = R(solver='sgd', learning_rate=0.5); X *= 1e6", "m.fit(X, y)", "np.isfinite(m.coef_).all()",
         "from sklearn.preprocessing import StandardScaler; X = StandardScaler().fit_transform(X)",

@@ -111,7 +111,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
             X, y, weights = self._checked(X, y, sample_weight, chunk=False)
             check_classification_targets(y)
             encoder = LabelEncoder().fit(y)
-            validation.at_least_two_classes(encoder.classes_)
+            validation.at_least_two_classes("y", encoder.classes_)
             if settings.warm_start and hasattr(self, "classes_"):
                 validation.same_classes(encoder.classes_, self.classes_)
             self.classes_ = encoder.classes_
@@ -148,7 +148,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
             validation.no_balance(self.class_weight)
             X, y, weights = self._checked(X, y, sample_weight, chunk=True)
             _check_partial_fit_first_call(self, classes)
-            validation.at_least_two_classes(self.classes_)
+            validation.at_least_two_classes("classes", self.classes_)
             validation.known_classes(y, self.classes_)
             labels, form = np.searchsorted(self.classes_, y), self._form_of_classes(X, settings)
             weights = self._weighted(y, weights)
@@ -240,6 +240,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         if self.class_weight is None:
             return weights
         of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        validation.class_weights(of_class)
         of_samples = of_class[np.searchsorted(self.classes_, y)]
         return of_samples if weights is None else weights * of_samples
 

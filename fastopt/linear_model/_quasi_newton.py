@@ -1,4 +1,4 @@
-"""SciPy's L-BFGS-B over scaled columns, for smooth losses over few samples: all of them in each iteration.
+"""SciPy's L-BFGS-B over scaled columns, for few samples: all of them in each iteration.
 
 The objective stays what it is: only the coordinates are others. They are ``s * w`` and ``intercept + m @ w``, with the
 means m of the columns, and s**2 their variances plus l2 over the curvature of the loss, so that the curvature is about
@@ -10,8 +10,14 @@ from scipy.optimize import minimize as scipy_minimize
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from .._validation import linear_model as validation
+
 # Iterates and gradients that are kept, and the smallest relative fall of the objective: as in LogisticRegression.
 HISTORY, LEAST_FALL = 10, 64 * np.finfo(float).eps
+
+
+# The status of a run that a callback has ended.
+STOPPED = 99
 
 
 class InScaledColumns:
@@ -22,7 +28,9 @@ class InScaledColumns:
 
     def __init__(self, objective, weights, l1):
         self.objective, self.l1 = objective, l1
-        self.means, variances = moments(objective.X, weights, objective.fit_intercept)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.means, variances = moments(objective.X, weights, objective.fit_intercept)
+        validation.scaled_columns(variances, "lbfgs")
         curvature = objective.curvature if np.isfinite(objective.curvature) else 1.0
         scales = np.sqrt(variances + objective.l2 / curvature)
         self.scales = np.where(scales > 0, scales, 1.0)
@@ -110,12 +118,21 @@ def run(problem, x0, report):
     def note(intermediate_result):
         curve.append(float(intermediate_result.fun))
         report(len(curve), curve[-1])
+        if not settings.loss.smooth and settings.tol is not None and has_settled(curve, settings):
+            raise StopIteration
 
-    steepest = np.abs(function(start)[1]).max()
+    zero = function.start(np.zeros_like(x0))  # from where a warm start does not change what is small
+    steepest = np.abs(function(zero)[1]).max()
     tolerance = (settings.tol or 0.0) * min(steepest, 1.0) if np.isfinite(steepest) else 0.0
     result, n_iter = _with_fresh_starts(function, start, tolerance, settings.max_iter, note)
     x = function.parameters(result.x).astype(x0.dtype)
     return x, curve or [float(result.fun)], n_iter < settings.max_iter
+
+
+def has_settled(curve, settings):
+    """Whether the last iterations have brought nothing: with kinks no gradient says where the minimum is."""
+    earlier, last = curve[: -settings.n_iter_no_change], curve[-settings.n_iter_no_change :]
+    return bool(earlier) and min(earlier) - min(last) <= settings.tol * max(1.0, abs(min(last)))
 
 
 def _with_fresh_starts(function, x, tolerance, max_iter, callback):
@@ -132,6 +149,7 @@ def _with_fresh_starts(function, x, tolerance, max_iter, callback):
         )  # fmt: skip
         n_iter += result.nit
         fell = former - result.fun > LEAST_FALL * max(1.0, abs(result.fun))
-        if function.steepest_free(result.x, result.jac) <= tolerance or n_iter >= max_iter or not fell:
+        settled = result.status == STOPPED or function.steepest_free(result.x, result.jac) <= tolerance
+        if settled or n_iter >= max_iter or not fell:
             return result, n_iter
         x, former = result.x, result.fun

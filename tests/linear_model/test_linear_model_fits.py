@@ -160,6 +160,11 @@ def test_warm_start(X, classes):
         assert model.fit(X, classes).loss_curve_[-1] < first
 
 
+def test_a_warm_start_at_the_minimum_ends_at_once(X, classes):
+    model = LinearClassifier(warm_start=True, tol=1e-5).fit(X, classes)
+    assert model.n_iter_ > 5 and model.fit(X, classes).n_iter_ == 1
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("solver", ["auto", "adam", "saga"])
 def test_early_stopping_returns_the_best_epoch(rng, X, solver):
