@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from .. import _threads
 from .._docstrings import insert_common
-from .._finite_sum.saga_svrg import FINITE_SUM_METHODS
+from .._finite_sum.methods import FINITE_SUM_METHODS
 from .._minimize.averages import Polyak
 from .._validation import linear_model as validation
 from ..optimizers import OPTIMIZERS, Optimizer

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.extmath import row_norms
 
-from .._finite_sum.saga_svrg import FINITE_SUM_METHODS
+from .._finite_sum.methods import FINITE_SUM_METHODS
 
 # Rules whose default rate is a factor of one that they find. At the default rates of the others, which are meant for
 # networks, a hundred steps would lead nowhere.

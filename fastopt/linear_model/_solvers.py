@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._finite_sum.saga_svrg import FINITE_SUM_METHODS
+from .._finite_sum.methods import FINITE_SUM_METHODS
 from .._minimize import minimize, stopping
 from .._validation import linear_model as validation
 from ..optimizers import OPTIMIZERS
@@ -17,7 +17,9 @@ LEFT_OUT = (
     "adafactor", "lamb", "lars", "muon", "rowwiseadagrad", "rowwiseadam",
     "adadelta", "adan", "dog", "lion", "momo", "radam", "schedulefreesgd", "yogi",
 )  # fmt: skip
-SOLVERS = ("auto", "lbfgs", *FINITE_SUM_METHODS, *(name for name in OPTIMIZERS if name not in LEFT_OUT))
+# Those over single samples that take every loss: "vw" knows none of all classes at once.
+SINGLE_SAMPLES = tuple(name for name in FINITE_SUM_METHODS if name != "vw")
+SOLVERS = ("auto", "lbfgs", *SINGLE_SAMPLES, *(name for name in OPTIMIZERS if name not in LEFT_OUT))
 
 # Up to so many margins, entries of X and classes multiplied, "auto" looks at all samples in each iteration.
 FEW_MARGINS = 10_000_000

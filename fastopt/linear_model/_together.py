@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import _core
-from .._finite_sum.saga_svrg import FINITE_SUM_METHODS
+from .._finite_sum.methods import FINITE_SUM_METHODS
 from ..optimizers import OPTIMIZERS
 from . import _samples
 from ._rates import follows_targets
