@@ -452,6 +452,15 @@ OPTIMIZERS = {
         X, "opt = Adam(x, state_dtype='bfloat16')", "opt.state['m'].dtype == np.float32",
         "opt = Adam(x, state_dtype='float32')", again=False,
     ),
+    "state_dtype of a difference": Row(
+        "x = np.ones(3, np.float32)", "opt = RMSprop(x, centered=True, state_dtype='log8')",
+        "opt.state['mean_grad'].dtype == np.float32", "opt = RMSprop(x, centered=True)", again=False,
+    ),
+    "state_dtype of a state dictionary": Row(
+        X + "saved = Adam(x.astype(np.float32), state_dtype='log8').state_dict()", "Adam(x).load_state_dict(saved)",
+        "saved['hyperparameters']['state_dtype'] == 'log8'", "Adam(x.astype(np.float32)).load_state_dict(saved)",
+        again=False,
+    ),
     "state_dtype of long rows": Row(
         "x = np.ones((2, 1025), np.float32)", "opt = RowwiseAdam(x, state_dtype='bfloat16')",
         "opt.state['m'].shape == (2, 1025)", "opt = RowwiseAdam(x)", again=False,
@@ -694,7 +703,7 @@ MINIMIZE = {
     ),
     "several margins a label": Row(
         "X, y, classes = np.eye(3), np.arange(3), np.arange(3); f = Softmax(X, y)",
-        "minimize(f, np.zeros((3, 3)), method='vw', options={'epochs': 1})", "res.nit == 3",
+        "res = minimize(f, np.zeros((3, 3)), method='vw', options={'epochs': 1})", "res.nit == 3",
         "f = Logistic(X, y[:, None] == classes)",
     ),
     "a linear part and single samples": Row(
