@@ -246,6 +246,8 @@ cdef class Engine(Grouped):
         if self.deferred:
             for k in range(self.it.work.n_arrays):
                 history = <History>self.histories[k]
+                if self.it.work.arrays[k].layout == FO_ABSENT:
+                    continue                  # the step leaves it alone, and is not remembered
                 if history.room() == 0:
                     self.flush_array(k)
                 if self.last_steps[k] is not None or self.missing_steps[k] is not None:

@@ -145,6 +145,8 @@ def future_of_twin(cls, lasts, *arguments):
 @pytest.mark.parametrize("name", REFUSALS)
 def test_refused_calls_leave_no_trace(name, mode, tmp_path):
     refusal = REFUSALS[name]
+    if refusal.lasts and mode == "deferred":
+        pytest.skip("rows of an array that is gone cannot catch up: state_dict is refused, too")
     for cls in classes(refusal, mode):
         for at in range(3) if name in STEPS else [1]:
             for history in HISTORIES:
