@@ -109,7 +109,10 @@ static void start(const fo_segment *segment, fo_worker *worker)
     worker->optimizer = *segment->optimizer;
     worker->optimizer.partial = worker->partial;
     worker->array = fo_in_records(&segment->records, &segment->optimizer->work.arrays[0]);
-    worker->array.last_step = NULL;
+    worker->array.last_step = segment->last_step;
+    worker->array.history = segment->history;
+    if (segment->history)
+        worker->array.row_width = segment->objective->n_outputs;
     worker->array.grad_strides.ndim = 0;
     worker->array.group = 0;
     worker->group = segment->optimizer->groups[segment->optimizer->work.arrays[0].group];
@@ -143,6 +146,7 @@ static void flush_closed_form(const fo_segment *segment, fo_worker *worker, int6
     const fo_minibatch it = minibatch_of(segment, worker, 0);
     fo_array weights = *segment->optimizer->work.arrays;
     weights.last_step = NULL;
+    weights.history = NULL;
     weights.group = 0;
     weights.layout = FO_EXPANDED;
     weights.at.n = 0;
@@ -156,7 +160,12 @@ void fo_flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_t
     const fo_penalty *penalty = segment->penalty;
     if (segment->dense_steps)
         return;
-    if (segment->single_sample_sgd)
+    if (segment->last_step) {
+        const fo_minibatch all = minibatch_of(segment, worker, 0);
+        const size_t bytes = weights_size(segment->objective) * fo_itemsize(segment->objective->dtype);
+        fo_catch_up(&all, worker->array, FO_FLUSH, fo_useful_threads((ptrdiff_t)bytes, num_threads));
+        fo_forget_steps(segment->history);
+    } else if (segment->single_sample_sgd)
         fo_flush_scaled_weights(segment, t, num_threads);
     else if (fo_is_lagged(penalty))
         fo_flush_lagged(penalty, t, num_threads);

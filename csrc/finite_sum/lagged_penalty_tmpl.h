@@ -26,9 +26,8 @@ static void FN(shrink_block)(const fo_penalty *it, ptrdiff_t n, ptrdiff_t now, F
     }
 }
 
-/* Along w' = -l2 w - l1 sign(w) for a time s: sign(w) max(0, |w| exp(-u) - l1 s phi(u)), u = l2 s, where
- * phi(u) = (1 - exp(-u)) / u keeps its precision for small u: its series up to u^(n_terms - 1), or itself from
- * LARGE_DECAY on if there is any of that. */
+/* penalty_flow, with phi by its series up to u^(n_terms - 1), or by itself from LARGE_DECAY on if there is any of that.
+ */
 FO_INLINE real FN(flow)(real w, double s, double l2, double l1, const int n_terms, const int any_large)
 {
     const double u = l2 * s;
@@ -37,7 +36,7 @@ FO_INLINE real FN(flow)(real w, double s, double l2, double l1, const int n_term
         phi = 1.0 - phi * u * (1.0 / k);
     if (any_large)
         phi = u < LARGE_DECAY ? phi : (1.0 - exponential(-u)) / u;
-    return FN(shrink)(w, 1.0 - u * phi, l1 * s * phi);
+    return (real)penalty_flow_of(w, s, l2, l1, phi);
 }
 
 FO_INLINE void FN(flow_all)(const fo_penalty *it, ptrdiff_t n, FN(block) *block, const int n_terms, const int any_large)

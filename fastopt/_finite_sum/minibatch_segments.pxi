@@ -31,6 +31,8 @@ cdef class MinibatchSegments:
     cdef list memory
     cdef double decay_l2
     cdef object weight_scale, cumulative_penalty
+    cdef History history              # of deferred steps
+    cdef cnp.ndarray last_step        # of each column, and the intercepts
     cdef double last_rate
     cdef bint has_tables              # whether the penalty's tables have an entry for each step since the last flush
     cdef bint lags                    # whether there were steps since the last flush
@@ -66,7 +68,9 @@ cdef class MinibatchSegments:
         self.decay_l2 = penalty.l2 * penalty.step_gain
         segment.single_sample_sgd = not plan.dense_steps and self.is_single_sample_sgd()
         segment.dense_steps = plan.dense_steps or not (self.is_sparse() or segment.single_sample_sgd)
-        self.bind_penalty(penalty)
+        self.bind_penalty(penalty, plan.deferred)
+        if plan.deferred:
+            self.defer()
         self.weight_scale, self.cumulative_penalty = np.ones(1), np.zeros(2)
         self.workers = <fo_worker *>PyMem_Calloc(plan.n_workers, sizeof(fo_worker))
         if self.workers == NULL:
@@ -83,7 +87,7 @@ cdef class MinibatchSegments:
         self.memory.append(array)
         return cnp.PyArray_DATA(<cnp.ndarray>array)
 
-    cdef int bind_penalty(self, asked) except -1:
+    cdef int bind_penalty(self, asked, bint deferred) except -1:
         cdef fo_penalty *penalty = &self.penalty
         cdef fo_array *array = &self.optimizer.it.work.arrays[0]
         penalty.kind = PENALTIES[asked.kind]
@@ -103,7 +107,7 @@ cdef class MinibatchSegments:
             asked.kind in ("proximal", "flow") and not self.segment.dense_steps)
         if self.segment.single_sample_sgd:
             return self.bind_scaled()
-        if self.keeps_records():
+        if self.keeps_records() and not deferred:
             self.bind_records()
         elif self.has_tables or self.lags_in_gradient():
             self.left_after = np.zeros(penalty.n_columns, np.int32)
@@ -176,6 +180,16 @@ cdef class MinibatchSegments:
         self.penalty.start = self.optimizer.it.t
         if self.lags_in_gradient():
             self.left_after[...] = np.maximum(last + 1 - self.optimizer.it.t, np.iinfo(np.int32).min)
+
+    cdef int defer(self) except -1:
+        """Let columns that no sample of a batch touches catch up later."""
+        self.history = History()
+        self.history.bind(self.objective.it.dtype, self.objective.it.n_features + 1, self.optimizer.it.rule,
+                          self.optimizer.it.form)
+        self.last_step = sealed(np.zeros(self.objective.it.n_features + 1, np.int64))
+        self.segment.history = &self.history.it
+        self.segment.last_step = <int64_t *>data_of(self.last_step)
+        return 0
 
     cdef int allocate_worker(self, fo_worker *worker, Py_ssize_t most_entries) except -1:
         """Memory for the largest batch."""
@@ -255,9 +269,15 @@ cdef class MinibatchSegments:
             engine.pin(rates)
             if order is not None:
                 engine.pin(order)
+            engine.settle()
             start = engine.it.t
             begins = self.begin_tables(start, num_threads)
+            if begins and self.history is not None:
+                forget_steps(&self.history.it)
+                self.last_step[...] = self.history.it.start
             n_batches = self.extend_tables(rates[1:])
+            if self.history is not None:
+                self.history.reserve(n_batches)
             it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))
             it.n_batches, it.loss, it.loads_records = n_batches, loss, begins
             it.pipelined = self.worth_pipelining(num_threads)
