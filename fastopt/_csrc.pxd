@@ -339,7 +339,9 @@ cdef extern from "finite_sum/epoch.h" nogil:
         Py_ssize_t n_columns, width
         int dtype
         void *param
-        int64_t *last_update
+        Py_ssize_t spacing
+        int32_t *left_after
+        Py_ssize_t left_spacing
         int64_t start
         const double *weight_scale
         const double *cumulative_penalty
@@ -350,8 +352,13 @@ cdef extern from "finite_sum/epoch.h" nogil:
         int32_t *place
         int32_t base
 
+    ctypedef struct fo_records:
+        void *memory
+        Py_ssize_t spacing
+
     ctypedef struct fo_touched:
         void *columns
+        void *positions
         int32_t *place
 
     ctypedef enum fo_segment_end:
@@ -366,6 +373,9 @@ cdef extern from "finite_sum/epoch.h" nogil:
         fo_batch samples
         Py_ssize_t batch_size, n_batches
         const double *learning_rate
+        double *scaled
+        fo_records records
+        int loads_records
         int64_t *last_step
         fo_history *history
         int single_sample_sgd, dense_steps, pipelined, l1_at, l2_at, num_threads, n_workers

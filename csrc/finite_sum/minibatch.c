@@ -8,7 +8,8 @@
 
 static void *intercept_of(const fo_minibatch *it)
 {
-    return it->objective->intercept ? fo_param_of(it) + weights_size(it->objective) * it->itemsize : NULL;
+    const size_t place = weights_size(it->objective) * (size_t)it->segment->records.spacing;
+    return it->objective->intercept ? fo_param_of(it) + place * it->itemsize : NULL;
 }
 
 static int has_penalty(const fo_penalty *penalty) { return penalty->l2 != 0 || penalty->l1 != 0; }
@@ -126,7 +127,7 @@ static void bind_touched(const fo_minibatch *it, fo_array *array, ptrdiff_t n)
     const fo_objective *objective = it->objective;
     array->layout = objective->n_outputs == 1 ? FO_ELEMENTS : FO_ROWS;
     array->grad = it->worker->gradient;
-    array->at.index = it->touched->columns;
+    array->at.index = it->touched->positions;
     array->at.index64 = has_index64(objective);
     array->at.n = n;
     array->at.width = objective->n_outputs;
@@ -184,6 +185,9 @@ void fo_collect_columns(const fo_minibatch *it)
         ((int64_t *)touched->columns)[touched->n] = objective->n_features;
     else if (objective->intercept)
         ((int32_t *)touched->columns)[touched->n] = (int32_t)objective->n_features;
+    if (touched->positions != touched->columns)
+        it->kernels->position(touched, has_index64(objective), touched->n + objective->intercept,
+                              it->segment->records.spacing);
 }
 
 void fo_catch_up(const fo_minibatch *it, fo_array columns, int form, int num_threads)
@@ -200,8 +204,11 @@ static void gather(const fo_minibatch *it)
     const fo_segment *segment = it->segment;
     const fo_objective *objective = it->objective;
     const fo_touched *touched = it->touched;
-    if (!segment->dense_steps && fo_is_lagged(segment->penalty))
-        fo_lagged_update(segment->penalty, touched->columns, has_index64(objective), 0, touched->n, it->t);
+    if (!segment->dense_steps && fo_is_lagged(segment->penalty)) {
+        fo_lagged_update(segment->penalty, touched->columns, has_index64(objective), touched->n, it->t,
+                         it->worker->gathered);
+        return;
+    }
     if (!segment->dense_steps && segment->penalty->kind == FO_CLOSED_FORM) {
         fo_array columns = it->worker->array;
         memset(it->worker->gradient, 0, fo_rows_size(it, touched->n));
@@ -235,12 +242,12 @@ static int sparse_step(const fo_minibatch *it)
     if (penalty->kind == FO_PROXIMAL && penalty->l2 != 0)
         it->kernels->add_penalty(worker->gathered, n * width, penalty->l2, 0.0, worker->gradient);
     if (penalty->kind == FO_LAGGED_GRADIENT)
-        fo_add_lagged_gradient(penalty, it->touched->columns, index64, n, it->t, worker->gradient);
+        fo_add_lagged_gradient(penalty, it->touched->columns, index64, n, it->t, worker->gathered, worker->gradient);
     bind_touched(it, &worker->array, n_rows);
     if (!step(it, n_rows * width))
         return 0;
-    if (penalty->last_update)
-        fo_mark_updated(penalty, it->touched->columns, index64, n, it->t);
+    if (penalty->kind == FO_LAGGED_GRADIENT)
+        fo_mark_left(penalty, it->touched->columns, index64, n, it->t);
     note_norm(it, worker->gradient, n_rows * width);
     return 1;
 }
@@ -275,17 +282,6 @@ static int dense_step(const fo_minibatch *it)
     return 1;
 }
 
-/* The columns of a batch that makes no step have had their lagged updates all the same, and are not to have them again
- * in the flush that follows. Returns 0. */
-static int leave_out(const fo_minibatch *it)
-{
-    const fo_penalty *penalty = it->segment->penalty;
-    const int lags = is_sparse(it->objective) && !it->segment->dense_steps && fo_is_lagged(penalty);
-    if (lags && it->t > penalty->start)
-        fo_mark_updated(penalty, it->touched->columns, has_index64(it->objective), it->touched->n, it->t);
-    return 0;
-}
-
 int fo_run_minibatch(const fo_minibatch *it)
 {
     fo_worker *worker = it->worker;
@@ -295,12 +291,12 @@ int fo_run_minibatch(const fo_minibatch *it)
     loss = batch_loss(it);
     if (!IS_FINITE(loss)) {
         worker->end = FO_BAD_LOSS;
-        return leave_out(it);
+        return 0;
     }
     if (worker->optimizer.rule->uses_value)    /* whose steps are dense: it takes sums over all parameters, too */
         worker->optimizer.value = value_of(it, loss);
     if (!(it->segment->dense_steps ? dense_step(it) : sparse_step(it)))
-        return leave_out(it);
+        return 0;
     worker->loss += loss * (double)it->batch.n;
     ++worker->n_done;
     return 1;

@@ -507,6 +507,7 @@ class Pressing:
 @pytest.mark.parametrize("method", METHODS, ids=method_id)
 def test_ctrl_c_between_two_segments_of_an_epoch(method, mode, at, path, no_sync, monkeypatch):
     monkeypatch.setattr(minibatch_epochs, "SEGMENT_ENTRIES", 60)
+    monkeypatch.setattr(minibatch_epochs, "ENTRIES_TO_FLUSH", 1)
     p, (name, hyperparameters) = regularised(mode), method
     options = {"learning_rate": Pressing(), "checkpoint": path, **hyperparameters}
     expected = outcome(minimized(p, name, mode, size=2, options=options))

@@ -85,6 +85,7 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_interrupt_at_each_line(name, path, no_sync, monkeypatch):
     monkeypatch.setattr(minibatch_epochs, "SEGMENT_ENTRIES", 20)
+    monkeypatch.setattr(minibatch_epochs, "ENTRIES_TO_FLUSH", 1)
     monkeypatch.setattr(saga_svrg_epochs, "SAGA_SVRG_ENTRIES", 20)
 
     def run(seed=3, resume=None, **more):
