@@ -29,6 +29,7 @@ from ._threads import threads as threads
 from .optimizers import *  # noqa: F403
 
 if _TYPE_CHECKING:
+    from . import ctypes as ctypes
     from . import objectives as objectives
     from . import plot as plot
     from . import schedules as schedules
@@ -39,6 +40,7 @@ if _TYPE_CHECKING:
     from ._finite_sum.saga_svrg import FINITE_SUM_METHODS as FINITE_SUM_METHODS
     from ._finite_sum.saga_svrg import SAGA as SAGA
     from ._finite_sum.saga_svrg import SVRG as SVRG
+    from ._info import get_include as get_include
     from ._info import show_versions as show_versions
     from ._minimize import minimize as minimize
     from ._minimize import scipy_method as scipy_method
@@ -50,9 +52,10 @@ else:
     _LATER = {
         "_checkpoint": ("CheckpointError", "load", "load_result", "save"),
         "_finite_sum.saga_svrg": ("FINITE_SUM_METHODS", "SAGA", "SVRG"),
-        "_info": ("show_versions",),
+        "_info": ("get_include", "show_versions"),
         "_minimize": ("minimize", "scipy_method"),
         "_version": ("__version__",),
+        "ctypes": (),
         "objectives": (),
         "plot": (),
         "schedules": (),
