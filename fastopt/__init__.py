@@ -37,9 +37,10 @@ if _TYPE_CHECKING:
     from ._checkpoint import load as load
     from ._checkpoint import load_result as load_result
     from ._checkpoint import save as save
-    from ._finite_sum.saga_svrg import FINITE_SUM_METHODS as FINITE_SUM_METHODS
+    from ._finite_sum.methods import FINITE_SUM_METHODS as FINITE_SUM_METHODS
     from ._finite_sum.saga_svrg import SAGA as SAGA
     from ._finite_sum.saga_svrg import SVRG as SVRG
+    from ._finite_sum.vw import VW as VW
     from ._info import get_include as get_include
     from ._info import show_versions as show_versions
     from ._minimize import minimize as minimize
@@ -51,7 +52,9 @@ else:
     #: Module -> the names that it has for users: imported at their first use, as steps need none of them.
     _LATER = {
         "_checkpoint": ("CheckpointError", "load", "load_result", "save"),
-        "_finite_sum.saga_svrg": ("FINITE_SUM_METHODS", "SAGA", "SVRG"),
+        "_finite_sum.methods": ("FINITE_SUM_METHODS",),
+        "_finite_sum.saga_svrg": ("SAGA", "SVRG"),
+        "_finite_sum.vw": ("VW",),
         "_info": ("get_include", "show_versions"),
         "_minimize": ("minimize", "scipy_method"),
         "_version": ("__version__",),

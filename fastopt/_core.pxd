@@ -5,9 +5,9 @@ from libc.stdint cimport int64_t
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
-from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_bound_handle, fo_caller_array, fo_group, fo_loss, fo_objective,
-                     fo_optimizer, fo_own, fo_range, fo_reduced, fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_worker,
-                     fo_zero_gradient)
+from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_bound_handle, fo_caller_array, fo_group, fo_history, fo_loss,
+                     fo_objective, fo_optimizer, fo_own, fo_range, fo_reduced, fo_rule, fo_saga_svrg, fo_segment, fo_task,
+                     fo_vw, fo_work, fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
@@ -22,10 +22,23 @@ cdef double evaluate(const fo_objective *objective, const void *w, fo_batch batc
                      int num_threads) noexcept nogil
 cdef void run_segment(const fo_segment *segment, fo_worker *workers) noexcept nogil
 cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads) noexcept nogil
+cdef void forget_steps(fo_history *history) noexcept nogil
 cdef void prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried) noexcept nogil
 cdef bint carries(const fo_optimizer *it) noexcept nogil
 cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil
 cdef void flush_saga_svrg(fo_saga_svrg *it) noexcept nogil
+cdef void run_vw(fo_vw *it) noexcept nogil
+cdef void flush_vw(fo_vw *it) noexcept nogil
+
+
+# Steps of an array since all of its rows were up to date.
+cdef class History:
+    cdef fo_history it
+    cdef Py_ssize_t most              # steps, before all rows catch up
+
+    cdef void bind(self, int dtype, Py_ssize_t n_rows, const fo_rule *rule, int form) noexcept
+    cdef Py_ssize_t room(self) noexcept
+    cdef int reserve(self, Py_ssize_t n_steps) except -1
 
 
 cdef class Bound:
@@ -47,6 +60,8 @@ cdef class Bound:
     cdef bint must_pin                # Python code has run since the gradients of a step were looked at
     cdef bint exact                   # sparse="exact"
     cdef bint lazy                    # sparse="lazy"
+    cdef bint deferred                # sparse="deferred"
+    cdef list histories               # per parameter, its History, to which its array points then
     cdef object keys                  # None: one array; a tuple of dict keys; or the length of a list
 
     cdef int own(self, list arrays) except -1
@@ -63,6 +78,10 @@ cdef class Bound:
     cdef object taken(self, Py_ssize_t k, object grad)
     cdef int bind_gradient(self, Py_ssize_t k) except -1
     cdef int bind_sparse_gradient(self, Py_ssize_t k) except -1
+    cdef void defer(self, bint flag) noexcept
+    cdef int64_t present(self, Py_ssize_t k) noexcept
+    cdef int forget_steps(self) except -1
+    cdef bint lags(self) noexcept
     cdef fo_zero_gradient on_zero_gradient(self, Py_ssize_t k) noexcept
     cdef bint reaches_owned(self, cnp.ndarray grad) noexcept
     cdef int keep_last_steps(self, Py_ssize_t k, object last_step) except -1
@@ -105,11 +124,17 @@ cdef class Engine(Grouped):
     cdef void prepare_apart(self, int64_t t) noexcept
     cdef int read_rates(self, int64_t t) except -1
     cdef int flush(self) except -1
+    cdef int flush_array(self, Py_ssize_t k) except -1
+    cdef int catch_up_array(self, Py_ssize_t k, cnp.ndarray index, cnp.ndarray behind) except -1
+    cdef Py_ssize_t plan_alone(self, fo_work *alone, fo_array *array, Py_ssize_t *first_block, int form) noexcept
+    cdef int make_room(self) except -1
+    cdef int settle(self) except -1
+    cdef int pin_params(self) except -1
     cdef int apply(self) except -1
-    cdef int threads(self) except -1
+    cdef int threads(self, Py_ssize_t nbytes) except -1
     cdef int check_gradient(self, int n_threads) except -1
     cdef int allocate_sums(self) except -1
-    cdef void run(self, int form, int n_threads) noexcept
+    cdef void run(self, const fo_work *work, int form, Py_ssize_t nbytes, int n_threads) noexcept
     cdef fo_bound_handle *public_handle(self) except NULL
 
 

@@ -6,10 +6,10 @@ _tables.pxi, _storage.pxi and _exports.pxi are C for Python and for the other mo
 on, _groups.pxi the hyper-parameters that it works with, _handle.pxi what compiled code has of it.
 """
 
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
 import sysconfig
 
 from cpython.exc cimport PyErr_SetInterrupt
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject, PyObject_GenericSetAttr
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext, PyCapsule_SetDestructor
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -41,6 +41,7 @@ cdef Py_ssize_t NOGIL_BYTES = 16 * 1024 if not sysconfig.get_config_var("Py_GIL_
 include "_tables.pxi"
 include "_storage.pxi"
 include "_exports.pxi"
+include "_history.pxi"
 include "_bound.pxi"
 include "_groups.pxi"
 
@@ -67,13 +68,13 @@ cdef class Engine(Grouped):
     def _change_values(self, dict values not None, list own_of_arrays, str changed):
         """Go on with other hyper-parameters, of which one has changed; the caller has claimed the optimizer.
 
-        Rows that sparse gradients have left behind are brought up to date with the former ones, where these count.
+        Rows that sparse gradients have left behind are brought up to date with the former ones, where these count. Not
+        so with deferred steps: each is remembered with its own.
         """
         self.check_initialised()
-        if changed != "learning_rate":
+        if self.exact and changed != "learning_rate":
             self._flush_claimed()
-            for k in range(self.it.work.n_arrays):
-                self.keep_last_steps(k, None)
+            self.forget_steps()
         self._set_values(values, own_of_arrays)
         PyObject_GenericSetAttr(self, "_values", values)
 
@@ -81,11 +82,11 @@ cdef class Engine(Grouped):
         """Fill the state slots from the parameters; they are zero before."""
         self.check_initialised()
         self.read_rates(0)
-        cdef int n_threads = self.threads()
+        cdef int n_threads = self.threads(self.bytes)
         self.prepare_apart(1)
         try:
             self.pin_all()                    # the schedule may have done anything to the arrays
-            self.run(FO_INITIALISE, n_threads)
+            self.run(&self.it.work, FO_INITIALISE, self.bytes, n_threads)
         finally:
             self.pins.release()
 
@@ -159,14 +160,15 @@ cdef class Engine(Grouped):
         """One step with the gradients that are bound; nothing is written before all checks are through."""
         cdef int n_threads
         self.plan()
-        n_threads = self.threads()
-        if self.bytes > NOGIL_BYTES or self.sparse_plan or self.exact or self.must_pin:
+        n_threads = self.threads(self.bytes)
+        if self.bytes > NOGIL_BYTES or self.sparse_plan or self.lags() or self.must_pin:
             self.pin_all()
         if not self.check_gradient(n_threads):
             self.skipped += 1
             return 0
+        self.make_room()
         fo_prepare(&self.it)
-        if self.exact:
+        if self.lags():
             self.flush_dense()
             self.keep_missing_steps()
         if self.bytes > NOGIL_BYTES:
@@ -188,13 +190,17 @@ cdef class Engine(Grouped):
         self.sparse_plan = sparse
 
     cdef int flush_dense(self) except -1:
-        """Before a gradient that covers a whole parameter, or is absent: all of its state must be up to date."""
+        """Before a gradient that covers a whole parameter all of its rows, or their state, must be up to date.
+
+        Or is absent, unless there is a history of the array, in which the step is left out then.
+        """
         cdef Py_ssize_t k
-        covered = [k for k in range(self.it.work.n_arrays) if self.it.work.arrays[k].last_step != NULL
-                   and self.it.work.arrays[k].layout in (FO_DENSE, FO_EXPANDED, FO_ABSENT)]
-        if covered:
-            self.flush()
-            for k in covered:
+        cdef fo_layout layout
+        for k in range(self.it.work.n_arrays):
+            layout = self.it.work.arrays[k].layout
+            if self.it.work.arrays[k].last_step != NULL and (
+                    layout == FO_DENSE or layout == FO_EXPANDED or (layout == FO_ABSENT and not self.deferred)):
+                self.flush_array(k)
                 self.keep_last_steps(k, None)
         return 0
 
@@ -215,13 +221,52 @@ cdef class Engine(Grouped):
             fo_prepare_scalars(&self.it, &self.it.groups[k], t, carried)
 
     cdef int flush(self) except -1:
-        """Bring all state up to date with step t, over the zero gradients that it has not seen yet."""
+        """Bring all rows, or their state, up to date over the zero gradients that they have not seen yet."""
         cdef Py_ssize_t k
-        for k in range(self.it.n_groups):
-            self.it.groups[k].step.t = self.it.t
-        self.bytes = fo_plan(&self.it.work, FO_FLUSH)
-        self.run(FO_FLUSH, self.threads())
-        self.bytes = fo_plan(&self.it.work, self.it.form)
+        for k in range(self.it.work.n_arrays):
+            if self.it.work.arrays[k].last_step != NULL:
+                self.flush_array(k)
+        return 0
+
+    cdef int flush_array(self, Py_ssize_t k) except -1:
+        """The same for array k."""
+        cdef fo_array *bound = &self.it.work.arrays[k]
+        cdef fo_work alone
+        cdef Py_ssize_t[2] first_block
+        cdef Py_ssize_t nbytes = self.plan_alone(&alone, bound, first_block, FO_FLUSH)
+        self.it.groups[bound.group].step.t = self.it.t
+        self.run(&alone, FO_FLUSH, nbytes, self.threads(nbytes))
+        if self.deferred:
+            fo_forget_steps(bound.history)
+        return 0
+
+    cdef int settle(self) except -1:
+        """Leave no row behind, until the next sparse step, for other C code that makes steps."""
+        if self.deferred:
+            self.flush()
+            self.forget_steps()
+        return 0
+
+    cdef int make_room(self) except -1:
+        """Get memory for one more step; once there are as many as rows may be behind by, all of an array catch up."""
+        cdef Py_ssize_t k
+        cdef History history
+        if self.deferred:
+            for k in range(self.it.work.n_arrays):
+                history = <History>self.histories[k]
+                if history.room() == 0:
+                    self.flush_array(k)
+                if self.last_steps[k] is not None or self.missing_steps[k] is not None:
+                    history.reserve(1)
+        return 0
+
+    cdef int pin_params(self) except -1:
+        """Before parameters are written outside a step; the caller lets go of them."""
+        cdef Py_ssize_t k
+        self.pin_all()
+        for k in range(self.it.work.n_arrays):
+            if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>(<Held>self.held[k]).array):
+                _validation.parameters.refuse_read_only(label("params", self.keys, k))
         return 0
 
     def _flush(self):
@@ -235,11 +280,59 @@ cdef class Engine(Grouped):
         finally:
             self.release()
 
+    def _catch_up_all(self):
+        """Bring all rows up to date, with deferred steps; the optimizer is claimed."""
+        if self.deferred:
+            self._flush_claimed()
+
     def _flush_claimed(self):
-        """The same for a caller that has claimed the optimizer."""
+        """Bring the state up to date for a caller that has claimed the optimizer."""
         if not all([last_step is None for last_step in self.last_steps]):
-            self.prepare_apart(self.it.t + 1)
-            self.flush()
+            try:
+                if self.deferred:
+                    self.pin_params()
+                self.prepare_apart(self.it.t + 1)
+                self.flush()
+            finally:
+                self.pins.release()
+
+    def _catch_up_rows(self, list rows not None):
+        """Bring some rows up to date: per parameter the rows, checked, or None. The optimizer is claimed.
+
+        With other settings than sparse="deferred" all are.
+        """
+        cdef Py_ssize_t k
+        if not self.deferred:
+            return
+        room = [None if each is None else np.empty(each.size, np.int64) for each in rows]
+        try:
+            self.pin_params()
+            for k in range(self.it.work.n_arrays):
+                if rows[k] is not None and self.it.work.arrays[k].last_step != NULL:
+                    self.catch_up_array(k, rows[k], room[k])
+        finally:
+            self.pins.release()
+
+    cdef int catch_up_array(self, Py_ssize_t k, cnp.ndarray index, cnp.ndarray behind) except -1:
+        """The same for rows of array k; `behind` has room for as many."""
+        cdef fo_array bound = self.it.work.arrays[k]
+        cdef fo_work alone
+        cdef Py_ssize_t[2] first_block
+        cdef int n_threads
+        bound.at.index, bound.at.index64, bound.at.width = cnp.PyArray_DATA(behind), 1, bound.row_width
+        bound.at.n = cnp.PyArray_SIZE(index)
+        n_threads = self.threads(self.plan_alone(&alone, &bound, first_block, FO_CATCH_UP))
+        bound.at.n = fo_claim_rows(&bound, cnp.PyArray_DATA(index), cnp.PyArray_ITEMSIZE(index) == 8, bound.at.n,
+                                   <int64_t *>cnp.PyArray_DATA(behind))
+        # From here on no Python code runs: rows that are claimed must catch up.
+        self.run(&alone, FO_CATCH_UP, fo_plan(&alone, FO_CATCH_UP), n_threads)
+        return 0
+
+    cdef Py_ssize_t plan_alone(self, fo_work *alone, fo_array *array, Py_ssize_t *first_block, int form) noexcept:
+        """Lay out a pass over one array that is no step; returns its bytes."""
+        alone[0] = self.it.work
+        alone.arrays, alone.first_block, alone.n_arrays = array, first_block, 1
+        return fo_plan(alone, form)
 
     cdef int check_gradient(self, int n_threads) except -1:
         """Norm and finiteness of the gradients: sets the clipping scale; 0 if the step is to be skipped."""
@@ -265,17 +358,17 @@ cdef class Engine(Grouped):
                 raise MemoryError()
         return 0
 
-    cdef int threads(self) except -1:
+    cdef int threads(self, Py_ssize_t nbytes) except -1:
         """Threads for one pass: one for small work, without asking what is allowed."""
-        cdef int useful = fo_useful_threads(self.bytes, INT_MAX)
+        cdef int useful = fo_useful_threads(nbytes, INT_MAX)
         return 1 if useful == 1 else max(1, min(useful, <int>self._allowed_threads()))
 
-    cdef void run(self, int form, int n_threads) noexcept:
-        if self.bytes > NOGIL_BYTES:
+    cdef void run(self, const fo_work *work, int form, Py_ssize_t nbytes, int n_threads) noexcept:
+        if nbytes > NOGIL_BYTES:
             with nogil:
-                fo_update(&self.it.work, self.it.rule, form, self.it.groups, n_threads)
+                fo_update(work, self.it.rule, form, self.it.groups, n_threads)
         else:
-            fo_update(&self.it.work, self.it.rule, form, self.it.groups, n_threads)
+            fo_update(work, self.it.rule, form, self.it.groups, n_threads)
 
     cdef fo_bound_handle *public_handle(self) except NULL:
         """What compiled code has of this optimizer, with the number of threads that is allowed now."""
@@ -371,9 +464,10 @@ cdef class Engine(Grouped):
         PyObject_GenericSetAttr(self, "_values", values)  # not __setattr__, which is Python code
         self.take_values(values)
         self.take_groups(table)
+        self.it.t, self.skipped, self.it.norm, self.last_rate = step_count, skipped_steps, NAN, NAN
+        self.forget_steps()
         for k, last_step in enumerate(last_steps):
             self.keep_last_steps(k, last_step)
-        self.it.t, self.skipped, self.it.norm, self.last_rate = step_count, skipped_steps, NAN, NAN
 
 
 def load_schedules(list schedules not None, tuple copies not None):

@@ -2,6 +2,16 @@
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 
 
+cdef extern from "update/catch_up.h" nogil:
+    ctypedef struct fo_history:
+        const fo_rule *rule
+        int form, dtype
+        int64_t start
+        Py_ssize_t n, capacity
+        void *past
+        double *maps
+
+
 cdef extern from "fastopt.h" nogil:
     enum:
         FO_MAX_SLOTS
@@ -13,6 +23,7 @@ cdef extern from "fastopt.h" nogil:
         FO_MAX_DIMS
         FO_INITIALISE
         FO_FLUSH
+        FO_CATCH_UP
         FO_MAX_CHUNKS
         FO_VIEW_ENTRIES
 
@@ -44,6 +55,11 @@ cdef extern from "fastopt.h" nogil:
         FO_STAYS
         FO_DECAYS
 
+    ctypedef enum fo_rest:
+        FO_NO_REST
+        FO_LINEAR
+        FO_FADES
+
     ctypedef struct fo_positions:
         const void *index
         int index64
@@ -68,6 +84,7 @@ cdef extern from "fastopt.h" nogil:
         fo_strides grad_strides
         fo_positions at
         int64_t *last_step
+        fo_history *history
         Py_ssize_t row_width
         void *state[FO_MAX_SLOTS]
         const fo_reduced *reduced
@@ -146,6 +163,9 @@ cdef extern from "fastopt.h" nogil:
         int uses_value
         void (*adjust)(const fo_inputs *inputs, const fo_array *array, double *coef)
         fo_zero_gradient (*zero_gradient)(int form)
+        fo_rest rest
+        int rests_with_l2
+        double (*rest_ratio)(const double *hyper, int form)
 
     ctypedef enum fo_nonfinite:
         FO_PROPAGATE
@@ -194,6 +214,10 @@ cdef extern from "fastopt.h" nogil:
     fo_codes fo_codes_at(fo_storage storage, Py_ssize_t size, void *memory)
     void fo_decode_slot(const fo_array *array, int slot, void *values)
     void fo_encode_slot(const fo_array *array, int slot, const void *values)
+    size_t fo_map_bytes(const fo_rule *rule)
+    size_t fo_past_bytes(const fo_rule *rule, int dtype)
+    void fo_forget_steps(fo_history *history)
+    Py_ssize_t fo_claim_rows(const fo_array *array, const void *index, int index64, Py_ssize_t n, int64_t *behind)
     size_t fo_lines_workspace(const fo_work *work)
     fo_lines *fo_bind_lines(const fo_work *work, void *workspace)
     size_t fo_orthogonal_workspace(const fo_work *work)
@@ -407,6 +431,8 @@ cdef extern from "finite_sum/epoch.h" nogil:
         fo_batch samples
         Py_ssize_t batch_size, n_batches
         const double *learning_rate
+        int64_t *last_step
+        fo_history *history
         int single_sample_sgd, dense_steps, pipelined, l1_at, l2_at, num_threads, n_workers
         double loss
         fo_interrupt_poll *poll
@@ -460,3 +486,25 @@ cdef extern from "finite_sum/saga_svrg.h" nogil:
 
     void fo_run_saga_svrg(fo_saga_svrg *it)
     void fo_flush_saga_svrg(fo_saga_svrg *it)
+
+
+cdef extern from "finite_sum/vw.h" nogil:
+    ctypedef struct fo_vw:
+        const fo_objective *objective
+        fo_batch samples
+        double learning_rate, l2, l1
+        void *param
+        void *accumulator
+        void *scale
+        double *weight_sum
+        double *norm_sum
+        double *rate_sum
+        double *last_rate_sum
+        void *workspace
+        fo_interrupt_poll *poll
+        double loss
+        Py_ssize_t n_done
+        fo_segment_end end
+
+    void fo_run_vw(fo_vw *it)
+    void fo_flush_vw(fo_vw *it)

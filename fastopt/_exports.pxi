@@ -35,6 +35,10 @@ cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num
     fo_flush(segment, worker, t, num_threads)
 
 
+cdef void forget_steps(fo_history *history) noexcept nogil:
+    fo_forget_steps(history)
+
+
 cdef void prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried) noexcept nogil:
     fo_prepare_scalars(it, group, t, carried)
 
@@ -53,6 +57,14 @@ cdef void use_blas(const fo_blas *blas) noexcept nogil:
 
 cdef void flush_saga_svrg(fo_saga_svrg *it) noexcept nogil:
     fo_flush_saga_svrg(it)
+
+
+cdef void run_vw(fo_vw *it) noexcept nogil:
+    fo_run_vw(it)
+
+
+cdef void flush_vw(fo_vw *it) noexcept nogil:
+    fo_flush_vw(it)
 
 
 cdef size_t partition_workspace(const fo_array *array) noexcept nogil:

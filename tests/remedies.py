@@ -452,6 +452,15 @@ OPTIMIZERS = {
         X, "opt = Adam(x, state_dtype='bfloat16')", "opt.state['m'].dtype == np.float32",
         "opt = Adam(x, state_dtype='float32')", again=False,
     ),
+    "state_dtype of a difference": Row(
+        "x = np.ones(3, np.float32)", "opt = RMSprop(x, centered=True, state_dtype='log8')",
+        "opt.state['mean_grad'].dtype == np.float32", "opt = RMSprop(x, centered=True)", again=False,
+    ),
+    "state_dtype of a state dictionary": Row(
+        X + "saved = Adam(x.astype(np.float32), state_dtype='log8').state_dict()", "Adam(x).load_state_dict(saved)",
+        "saved['hyperparameters']['state_dtype'] == 'log8'", "Adam(x.astype(np.float32)).load_state_dict(saved)",
+        again=False,
+    ),
     "state_dtype of long rows": Row(
         "x = np.ones((2, 1025), np.float32)", "opt = RowwiseAdam(x, state_dtype='bfloat16')",
         "opt.state['m'].shape == (2, 1025)", "opt = RowwiseAdam(x)", again=False,
@@ -465,6 +474,29 @@ OPTIMIZERS = {
         "f = LeastSquares(np.eye(2), [1.0, 2]); res = minimize(f, [0.0, 0.0], method='saga')",
         "res.optimizer.learning_rate = 0.5", "res.optimizer.learning_rate == 0.5",
         "res = minimize(f, [0.0, 0.0], method='saga', options={'learning_rate': 0.5})", again=False,
+    ),
+    "deferred Lion": Row(
+        X, 'Lion(x, sparse="deferred")', 'opt.sparse == "exact"', 'opt = Lion(x, sparse="exact")', again=False,
+    ),
+    "deferred decay": Row(
+        X, 'Adam(x, weight_decay=0.1, sparse="deferred")', 'opt.sparse == "deferred"',
+        'opt = Adam(x, weight_decay=0.1, sparse="deferred", decoupled_weight_decay=True)', again=False,
+    ),
+    "deferred decay of COCOB": Row(
+        X, 'COCOB(x, weight_decay=0.1, sparse="deferred")', 'opt.sparse == "exact"',
+        'opt = COCOB(x, weight_decay=0.1, sparse="exact")', again=False,
+    ),
+    "deferred steps in fewer bits": Row(
+        X, 'Adam(x, state_dtype="float32", sparse="deferred")', 'opt.state_dtype == "float32"',
+        'opt = Adam(x, state_dtype="float32", sparse="exact")', again=False,
+    ),
+    "deferred without epsilon": Row(
+        X, 'ADOPT(x, epsilon=0.0, sparse="deferred")', 'opt.sparse == "deferred"',
+        'opt = ADOPT(x, epsilon=1e-8, sparse="deferred")', again=False,
+    ),
+    "deferred momentum that lasts": Row(
+        X, 'Adam(x, beta_1=0.95, beta_2=0.9, sparse="deferred")', 'opt.sparse == "exact"',
+        'opt = Adam(x, beta_1=0.95, beta_2=0.9, sparse="exact")', again=False,
     ),
     "nesterov": Row(
         X, "SGD(x, nesterov=True)", "opt.nesterov", "opt = SGD(x, nesterov=True, momentum=0.9)", again=False,
@@ -687,6 +719,20 @@ MINIMIZE = {
         "minimize(f, np.zeros(2), method='lars', options={'parallel': 'hogwild', 'epochs': 1})", "res.nit == 1",
         "res = minimize(f, np.zeros(2), method='lars', options={'epochs': 1})", again=False,
     ),
+    "hogwild with single samples": Row(
+        DATA + "f = LeastSquares(X, y)",
+        "minimize(f, np.zeros(2), method='vw', options={'parallel': 'hogwild', 'epochs': 1})", "res.nit == 3",
+        "res = minimize(f, np.zeros(2), method='vw', options={'epochs': 1})", again=False,
+    ),
+    "several margins a label": Row(
+        "X, y, classes = np.eye(3), np.arange(3), np.arange(3); f = Softmax(X, y)",
+        "res = minimize(f, np.zeros((3, 3)), method='vw', options={'epochs': 1})", "res.nit == 3",
+        "f = Logistic(X, y[:, None] == classes)",
+    ),
+    "a linear part and single samples": Row(
+        DATA + "f = LeastSquares(X, y, linear=np.ones(2))", "minimize(f, np.zeros(2), method='vw')", "res.nepoch > 0",
+        "res = minimize(f, np.zeros(2), method='adagrad')", again=False,
+    ),
     "a vector to start from for Muon": Row(
         "def f(x): return float(x @ x), 2 * x", "minimize(f, np.ones(2), jac=True, method=MatricesOnly)", "res.success",
         "res = minimize(f, np.ones(2), jac=True, method='adamw')", again=False,
@@ -824,6 +870,31 @@ ESTIMATORS = {
     ),
     "early stopping with one sample": Row(
         MODEL + "m = R(early_stopping=True)", "m.fit(X[:1], y[:1])", follow="m.set_params(early_stopping=False)"
+    ),
+    "early stopping with a class of one sample": Row(
+        MODEL + "m = C(early_stopping=True); y = np.repeat([0, 1], [59, 1])", "m.fit(X, y)",
+        follow="m.set_params(early_stopping=False)"
+    ),
+    "a share that holds out all but nothing": Row(
+        MODEL + "m = C(early_stopping=True, validation_fraction=0.99)", "m.fit(X, y)",
+        follow="m.set_params(validation_fraction=0.5)"
+    ),
+    "a share that holds out nearly nothing": Row(
+        MODEL + "m = C(early_stopping=True, validation_fraction=0.01)", "m.fit(X, y)",
+        follow="m.set_params(early_stopping=False)"
+    ),
+    "early stopping of a solver over all samples": Row(
+        MODEL + "m = C(solver='lbfgs', early_stopping=True)", "m.fit(X, y)", follow="m.set_params(early_stopping=False)"
+    ),
+    "an average of a solver over all samples": Row(
+        MODEL + "m = C(solver='lbfgs', average=True)", "m.fit(X, y)", follow="m.set_params(solver='auto')"
+    ),
+    "an average of an average": Row(
+        MODEL + "m = C(solver='asgd', average=True)", "m.fit(X, y)", follow="m.set_params(average=False)"
+    ),
+    "columns whose squares overflow": Row(
+        MODEL + "X *= 1e200", "m = R().fit(X, y)", "np.isfinite(m.coef_).all()",
+        "from sklearn.preprocessing import MaxAbsScaler; X = MaxAbsScaler().fit_transform(X)",
     ),
     "a fit that diverges": Row(
         MODEL + "m = R(solver='sgd', learning_rate=0.5); X *= 1e6", "m.fit(X, y)", "np.isfinite(m.coef_).all()",

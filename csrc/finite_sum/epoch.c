@@ -109,7 +109,10 @@ static void start(const fo_segment *segment, fo_worker *worker)
     worker->optimizer = *segment->optimizer;
     worker->optimizer.partial = worker->partial;
     worker->array = segment->optimizer->work.arrays[0];
-    worker->array.last_step = NULL;
+    worker->array.last_step = segment->last_step;
+    worker->array.history = segment->history;
+    if (segment->history)
+        worker->array.row_width = segment->objective->n_outputs;
     worker->array.grad_strides.ndim = 0;
     worker->array.group = 0;
     worker->group = segment->optimizer->groups[segment->optimizer->work.arrays[0].group];
@@ -165,7 +168,11 @@ void fo_flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_t
     const ptrdiff_t bytes = (ptrdiff_t)(weights_size(segment->objective) * fo_itemsize(segment->objective->dtype));
     if (segment->dense_steps || t == segment->penalty->start)
         return;
-    if (segment->single_sample_sgd)
+    if (segment->last_step) {
+        const fo_minibatch all = minibatch_of(segment, worker, 0);
+        fo_catch_up(&all, worker->array, FO_FLUSH, fo_useful_threads(bytes, num_threads));
+        fo_forget_steps(segment->history);
+    } else if (segment->single_sample_sgd)
         fo_flush_scaled_weights(segment, t, num_threads);
     else if (fo_is_lagged(segment->penalty))
         fo_parallel_for(segment->penalty->n_columns, fo_useful_threads(bytes, num_threads), flush_columns, &it);

@@ -23,6 +23,8 @@ typedef struct {
     const double *learning_rate;         /* n_batches + 1: of the step before the segment, and of each batch */
     int single_sample_sgd;               /* finite_sum/single_sample_sgd.c does it */
     int dense_steps;                     /* steps go over all parameters, and nothing is outstanding after a step */
+    int64_t *last_step;                  /* deferred steps: the last one of each column and the intercepts; or NULL */
+    fo_history *history;                 /* those that columns have missed, with room for n_batches more */
     int pipelined;                       /* CSR batches: the next one's columns are collected on a second thread */
     int l1_at, l2_at;                    /* FO_CLOSED_FORM: where the rule keeps them among its hyper-parameters */
     int num_threads;                     /* for the work inside a batch; 1 if pipelined or lock-free */

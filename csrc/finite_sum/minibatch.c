@@ -186,6 +186,14 @@ void fo_collect_columns(const fo_minibatch *it)
         ((int32_t *)touched->columns)[touched->n] = (int32_t)objective->n_features;
 }
 
+void fo_catch_up(const fo_minibatch *it, fo_array columns, int form, int num_threads)
+{
+    ptrdiff_t first_block[2];
+    const fo_work work = {&columns, first_block, 1, 0};
+    fo_plan(&work, form);
+    fo_update(&work, it->worker->optimizer.rule, form, it->worker->optimizer.groups, num_threads);
+}
+
 /* The parameters of the batch's columns, up to date and side by side. */
 static void gather(const fo_minibatch *it)
 {
@@ -199,6 +207,11 @@ static void gather(const fo_minibatch *it)
         memset(it->worker->gradient, 0, fo_rows_size(it, touched->n));
         bind_touched(it, &columns, touched->n);
         fo_solve_closed_form(it, columns, it->t, segment->learning_rate[it->number], 1);
+    }
+    if (segment->last_step) {
+        fo_array columns = it->worker->array;
+        bind_touched(it, &columns, touched->n);
+        fo_catch_up(it, columns, FO_CATCH_UP, threads_for(it, touched->n * (ptrdiff_t)fo_rows_size(it, 1)));
     }
     it->kernels->gather(objective, touched, fo_param_of(it), it->worker->gathered);
 }

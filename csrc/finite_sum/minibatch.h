@@ -23,6 +23,9 @@ void fo_collect_columns(const fo_minibatch *it);
 /* After the columns were collected. Whether the segment goes on after this batch. */
 int fo_run_minibatch(const fo_minibatch *it);
 
+/* Deferred steps: the columns that are bound, or all with FO_FLUSH, catch up with the steps so far. */
+void fo_catch_up(const fo_minibatch *it, fo_array columns, int form, int num_threads);
+
 /* Bytes of n rows of the parameters, one for each of n columns. */
 static inline size_t fo_rows_size(const fo_minibatch *it, ptrdiff_t n)
 {

@@ -1,6 +1,6 @@
 /* ftrl.c -- FTRL-Proximal, per coordinate (McMahan et al. 2013, algorithm 1; alpha is the learning rate).
  * The paper starts z at 0, which would throw a non-zero starting point away: here z starts where p is the
- * minimiser, so that a zero gradient leaves p in place. */
+ * minimiser, so that a zero gradient leaves p in place. `n` is exact, as z has in it all that n has grown by. */
 #ifndef FO_VARIANT
 #define RULE ftrl
 #define RULE_FILE "rules/ftrl.c"
@@ -9,7 +9,7 @@
 #define SLOTS(X) \
     X(z, always, -p * (SQRT(c->initial) * c->inverse_rate + c->constant_term) - c->l1 * SIGN(p)) \
     X(n, always, c->initial)
-#define MOMENTS(X) X(n)
+#define FADES(X)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)
@@ -18,6 +18,11 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->l1 = h->l1;
     c->constant_term = h->beta / step->learning_rate + h->l2;
     c->initial = h->initial_accumulator_value;
+}
+static double rest_ratio(const hyper *h, int form)
+{
+    (void)h, (void)form;
+    return 0.0;
 }
 #include "update/export_rule.h"
 #else

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "fastopt.h"
 #include "core/numerics.h"
+#include "update/catch_up.h"
 #include "update/decay.h"
 #include "update/lines.h"
 #include "update/orthogonal.h"
@@ -16,7 +17,7 @@ typedef struct {
     const fo_work *work;
     const fo_rule *rule;
     const fo_group *groups;
-    int form;                    /* the options, or FO_INITIALISE, FO_FLUSH; a group's step adds FO_MODIFIED */
+    int form;                    /* the options, to which a group's step adds FO_MODIFIED; or FO_INITIALISE ... */
     int only_reads;              /* state stays as it is */
 } update_task;
 
@@ -74,6 +75,12 @@ static void initialise(const fo_rule *rule, const fo_array *array, const fo_step
 
 static int is_sparse(const fo_array *array) { return array->layout == FO_ROWS || array->layout == FO_ELEMENTS; }
 
+/* Whether units are positions: of a sparse gradient, or of rows that are behind. */
+static int by_position(const fo_array *array, int form)
+{
+    return form == FO_CATCH_UP || (form != FO_INITIALISE && form != FO_FLUSH && is_sparse(array));
+}
+
 /* What [lo, hi) of a kernel counts for this array: entries of the parameter, rows of it (also entries of last_step), or
  * positions. */
 static ptrdiff_t units_of(const fo_work *work, const fo_array *array, int form)
@@ -82,10 +89,10 @@ static ptrdiff_t units_of(const fo_work *work, const fo_array *array, int form)
         return array->last_step ? array->size / array->row_width : 0;
     if (form == FO_INITIALISE)
         return array->size;
+    if (by_position(array, form))
+        return array->at.n;
     if (array->layout == FO_ABSENT)
         return 0;
-    if (is_sparse(array))
-        return array->at.n;
     return work->by_rows ? array->size / array->row_width : array->size;
 }
 
@@ -95,7 +102,7 @@ static ptrdiff_t units_per_block(const fo_work *work, const fo_array *array, int
 {
     const ptrdiff_t itemsize = (ptrdiff_t)fo_itemsize(array->dtype), line = CACHE_LINE;
     ptrdiff_t nbytes = itemsize;
-    if (form != FO_FLUSH && form != FO_INITIALISE && is_sparse(array))
+    if (by_position(array, form))
         nbytes = array->at.width * itemsize < line ? line : array->at.width * itemsize;
     else if (form == FO_FLUSH || (form != FO_INITIALISE && work->by_rows))
         nbytes = array->row_width * itemsize;
@@ -122,9 +129,9 @@ static int is_inside(const update_task *it, const fo_array *array, ptrdiff_t lo,
     const int form = it->form;
     if (lo < 0 || lo > hi || hi > units_of(it->work, array, form))
         return 0;
-    if (form == FO_FLUSH || form == FO_INITIALISE || array->layout == FO_DENSE)
+    if (!by_position(array, form) && (form < 0 || array->layout != FO_EXPANDED))
         return 1;
-    const int all = array->layout == FO_EXPANDED;
+    const int all = form >= 0 && array->layout == FO_EXPANDED;
     const ptrdiff_t first = all ? 0 : lo, last = all ? array->at.n : hi;
     for (ptrdiff_t k = first; k < last; ++k) {
         const ptrdiff_t at = position(&array->at, k);
@@ -159,11 +166,14 @@ static void run_step(const update_task *it, const fo_array *array, const fo_step
 static void run_kernel(const update_task *it, const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
     const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
+    const int options = array->history ? array->history->form >> 1 : 0;   /* else any will do */
     assert(is_inside(it, array, lo, hi));
     if (it->form == FO_INITIALISE)
         initialise(it->rule, array, step, lo, hi);
     else if (it->form == FO_FLUSH)
-        kernels->flush(array, step, lo, hi);
+        kernels->flush[options](array, step, lo, hi);
+    else if (it->form == FO_CATCH_UP)
+        kernels->catch_up[options](array, step, lo, hi);
     else if (it->rule->adjust) {
         fo_step own = *step;         /* with the scalars of this array */
         memcpy(own.coef, array->own->coef, sizeof own.coef);
@@ -374,11 +384,8 @@ void fo_prepare(fo_optimizer *it)
         adjust_array(it, &it->work.arrays[k]);
 }
 
-void fo_apply(fo_optimizer *it, int num_threads)
+static void apply(fo_optimizer *it, int num_threads)
 {
-    ++it->t;
-    for (ptrdiff_t k = 0; k < it->n_groups; ++k)
-        it->groups[k].step.t = it->t;    /* here: between the parts of a step there may be a flush */
     if (it->rule->by_lines) {
         fo_step_lines(it, num_threads);
         return;
@@ -396,4 +403,23 @@ void fo_apply(fo_optimizer *it, int num_threads)
                               update_chunk, &task,      it->partial};
     fo_sum_arrays(&pass, num_threads);
     keep_sums(it);
+}
+
+/* Rows that the step has not touched are to make up for it later. Without a gradient the array takes no part in it. */
+static void remember(const fo_optimizer *it, const fo_array *array)
+{
+    const fo_group *group = &it->groups[array->group];
+    if (array->last_step && array->layout != FO_ABSENT)
+        fo_remember_step(array->history, &group->step, group->hyper);
+}
+
+void fo_apply(fo_optimizer *it, int num_threads)
+{
+    ++it->t;
+    for (ptrdiff_t k = 0; k < it->n_groups; ++k)
+        it->groups[k].step.t = it->t;    /* here: between the parts of a step there may be a flush */
+    apply(it, num_threads);
+    for (ptrdiff_t k = 0; k < it->work.n_arrays; ++k)
+        if (it->work.arrays[k].history)
+            remember(it, &it->work.arrays[k]);
 }

@@ -31,6 +31,8 @@ cdef class MinibatchSegments:
     cdef list memory
     cdef double decay_l2
     cdef object weight_scale, cumulative_penalty
+    cdef History history              # of deferred steps
+    cdef cnp.ndarray last_step        # of each column, and the intercepts
     cdef double last_rate
     cdef bint lags                    # whether there were steps since the last flush
     cdef readonly double loss
@@ -61,6 +63,8 @@ cdef class MinibatchSegments:
         segment.single_sample_sgd = not plan.dense_steps and self.is_single_sample_sgd()
         segment.dense_steps = plan.dense_steps or not (self.is_sparse() or segment.single_sample_sgd)
         self.bind_penalty(penalty)
+        if plan.deferred:
+            self.defer()
         self.weight_scale, self.cumulative_penalty = np.ones(1), np.zeros(1)
         self.workers = <fo_worker *>PyMem_Calloc(plan.n_workers, sizeof(fo_worker))
         if self.workers == NULL:
@@ -95,6 +99,16 @@ cdef class MinibatchSegments:
             self.last_update = sealed(np.full(penalty.n_columns, self.optimizer.it.t - 1, np.int64))
             self.memory.append(base_view(self.last_update))
             penalty.last_update = <int64_t *>data_of(self.last_update)
+        return 0
+
+    cdef int defer(self) except -1:
+        """Let columns that no sample of a batch touches catch up later."""
+        self.history = History()
+        self.history.bind(self.objective.it.dtype, self.objective.it.n_features + 1, self.optimizer.it.rule,
+                          self.optimizer.it.form)
+        self.last_step = sealed(np.zeros(self.objective.it.n_features + 1, np.int64))
+        self.segment.history = &self.history.it
+        self.segment.last_step = <int64_t *>data_of(self.last_step)
         return 0
 
     cdef int allocate_worker(self, fo_worker *worker, Py_ssize_t most_entries) except -1:
@@ -169,12 +183,18 @@ cdef class MinibatchSegments:
             engine.pin(rates)
             if order is not None:
                 engine.pin(order)
+            engine.settle()
             start = engine.it.t
             if self.lags and self.weight_scale[start - self.penalty.start] < LEAST_SCALE:
                 self.flush_pinned(start, num_threads)
             if not self.lags:
                 self.penalty.start, self.lags = start, True
+                if self.history is not None:
+                    forget_steps(&self.history.it)
+                    self.last_step[...] = self.history.it.start
             n_batches = self.extend_tables(rates[1:])
+            if self.history is not None:
+                self.history.reserve(n_batches)
             it.samples = batch_of(order, first, min(n_samples, n_batches * it.batch_size))
             it.n_batches, it.loss = n_batches, loss
             it.pipelined = self.worth_pipelining(num_threads)

@@ -14,12 +14,15 @@ class Plan(NamedTuple):
         Whether steps on CSR samples go over all parameters, too.
     n_workers : int
         Number of lock-free workers; 1 for one batch after the other.
+    deferred : bool
+        Whether columns that no sample of a batch touches catch up later with what zeros would have done.
     """
 
     batch_size: int
     most_entries: int
     dense_steps: bool
     n_workers: int
+    deferred: bool = False
 
 
 class Penalty(NamedTuple):

@@ -1,4 +1,4 @@
-"""SciPy's L-BFGS-B over scaled columns, for smooth losses over few samples: all of them in each iteration.
+"""SciPy's L-BFGS-B over scaled columns, for few samples: all of them in each iteration.
 
 The objective stays what it is: only the coordinates are others. They are ``s * w`` and ``intercept + m @ w``, with the
 means m of the columns, and s**2 their variances plus l2 over the curvature of the loss, so that the curvature is about
@@ -10,8 +10,14 @@ from scipy.optimize import minimize as scipy_minimize
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from .._validation import linear_model as validation
+
 # Iterates and gradients that are kept, and the smallest relative fall of the objective: as in LogisticRegression.
 HISTORY, LEAST_FALL = 10, 64 * np.finfo(float).eps
+
+
+# The status of a run that a callback has ended.
+STOPPED = 99
 
 
 class InScaledColumns:
@@ -22,7 +28,9 @@ class InScaledColumns:
 
     def __init__(self, objective, weights, l1):
         self.objective, self.l1 = objective, l1
-        self.means, variances = moments(objective.X, weights, objective.fit_intercept)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.means, variances = moments(objective.X, weights, objective.fit_intercept)
+        validation.scaled_columns(variances, "lbfgs")
         curvature = objective.curvature if np.isfinite(objective.curvature) else 1.0
         scales = np.sqrt(variances + objective.l2 / curvature)
         self.scales = np.where(scales > 0, scales, 1.0)
@@ -67,6 +75,14 @@ class InScaledColumns:
         g[: self.n_weights] += slopes
         return value, np.concatenate([g, negative])
 
+    def steepest_free(self, coordinates, gradient):
+        """The largest entry of the gradient, not counting what would lead out of the bounds."""
+        if self.l1:
+            gradient = gradient.copy()
+            for part in (slice(self.n_weights), slice(self.objective.n_parameters, None)):
+                gradient[part] = np.minimum(gradient[part], coordinates[part])
+        return np.abs(gradient).max()
+
     def bounds(self):
         """Those of the coordinates."""
         if not self.l1:
@@ -90,26 +106,50 @@ def moments(X, weights, centred):
     return means, np.where(negligible, 0.0, variances)
 
 
-def run(problem, k, x0, report):
-    """Minimize over the k-th target from x0; returns the parameters, the values of the iterations, and whether it ended
+def run(problem, x0, report):
+    """Minimize from x0; returns the parameters, the values of the iterations, and whether it ended
     before all iterations were used up.
     """
     settings = problem.settings
     smooth = problem._replace(settings=settings._replace(l1=0.0))
-    function = InScaledColumns(smooth.objective(k), problem.weights, settings.l1)
+    function = InScaledColumns(smooth.objective(), problem.weights, settings.l1)
     start, curve = function.start(x0), []
 
     def note(intermediate_result):
         curve.append(float(intermediate_result.fun))
         report(len(curve), curve[-1])
+        if not settings.loss.smooth and settings.tol is not None and has_settled(curve, settings):
+            raise StopIteration
 
-    steepest = np.abs(function(start)[1]).max()
-    options = {
-        "maxiter": settings.max_iter, "maxcor": HISTORY, "ftol": LEAST_FALL, "maxls": 50,
-        "gtol": (settings.tol or 0.0) * min(steepest, 1.0) if np.isfinite(steepest) else 0.0,
-    }  # fmt: skip
-    result = scipy_minimize(
-        function, start, jac=True, method="L-BFGS-B", bounds=function.bounds(), callback=note, options=options
-    )
+    zero = function.start(np.zeros_like(x0))  # from where a warm start does not change what is small
+    steepest = np.abs(function(zero)[1]).max()
+    tolerance = (settings.tol or 0.0) * min(steepest, 1.0) if np.isfinite(steepest) else 0.0
+    result, n_iter = _with_fresh_starts(function, start, tolerance, settings.max_iter, note)
     x = function.parameters(result.x).astype(x0.dtype)
-    return x, curve or [float(result.fun)], result.nit < settings.max_iter
+    return x, curve or [float(result.fun)], n_iter < settings.max_iter
+
+
+def has_settled(curve, settings):
+    """Whether the last iterations have brought nothing: with kinks no gradient says where the minimum is."""
+    earlier, last = curve[: -settings.n_iter_no_change], curve[-settings.n_iter_no_change :]
+    return bool(earlier) and min(earlier) - min(last) <= settings.tol * max(1.0, abs(min(last)))
+
+
+def _with_fresh_starts(function, x, tolerance, max_iter, callback):
+    """L-BFGS-B, which is begun again with an empty memory where it ends for another reason than the tolerance.
+
+    Bounds may leave it no step that makes the value smaller, far from the minimum. Ends if that changes nothing.
+    """
+    options = {"maxcor": HISTORY, "ftol": LEAST_FALL, "gtol": tolerance, "maxls": 50}
+    n_iter, former = 0, np.inf
+    while True:
+        result = scipy_minimize(
+            function, x, jac=True, method="L-BFGS-B", bounds=function.bounds(), callback=callback,
+            options=options | {"maxiter": max_iter - n_iter},
+        )  # fmt: skip
+        n_iter += result.nit
+        fell = former - result.fun > LEAST_FALL * max(1.0, abs(result.fun))
+        settled = result.status == STOPPED or function.steepest_free(result.x, result.jac) <= tolerance
+        if settled or n_iter >= max_iter or not fell:
+            return result, n_iter
+        x, former = result.x, result.fun

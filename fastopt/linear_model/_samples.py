@@ -1,5 +1,7 @@
 """Samples before a fit: which are left out, which are the same, and which are held out."""
 
+import math
+
 import numpy as np
 
 from .._validation import linear_model as validation
@@ -26,6 +28,11 @@ def merged(X, targets, weights):
     return X[order[first]], targets[order[first]], np.add.reduceat(weights[order], first)
 
 
+def all_different(X):
+    """Whether no two samples can be equal."""
+    return len(np.unique(_keys(X))) == X.shape[0]
+
+
 def _keys(X):
     """A number for each row that equal rows share, and others hardly ever: a sum of odd multiples of its bits."""
     factors = np.random.default_rng(0).integers(0, 2**63, X.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
@@ -50,6 +57,9 @@ def held_out(X, targets, weights, fraction, labels, seed):
     """The samples to fit and those to hold out: once, at random, by class if there are labels."""
     from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
+    n = X.shape[0]
+    class_sizes = [] if labels is None else np.bincount(labels)[np.unique(labels)].tolist()
+    validation.enough_to_hold_out(n, math.ceil(fraction * n), class_sizes)
     split = ShuffleSplit if labels is None else StratifiedShuffleSplit
     indices = next(split(1, test_size=fraction, random_state=seed).split(X, labels))
     return [(X[rows], targets[rows], None if weights is None else weights[rows]) for rows in indices]

@@ -6,6 +6,7 @@ from joblib import effective_n_jobs
 
 from .._validation import linear_model as validation
 from .._validation.scalars import choice, count, flag
+from ..optimizers import OPTIMIZERS, Optimizer
 from ._solvers import SOLVERS
 
 
@@ -16,8 +17,8 @@ class Settings(NamedTuple):
     ----------
     loss_name : str
     loss : Loss
-    loss_parameter : float or None
-        Its own number, if that is given.
+    loss_number : float or None
+        The number that the loss has; None if it has none, or one that is made from the targets.
     l2, l1 : float
         Strengths of the penalties.
     fit_intercept : bool
@@ -34,7 +35,7 @@ class Settings(NamedTuple):
 
     loss_name: str
     loss: Any
-    loss_parameter: Any
+    loss_number: Any
     l2: float
     l1: float
     fit_intercept: bool
@@ -57,10 +58,13 @@ def checked(estimator, losses):
     loss = losses[name]
     l2, l1 = validation.penalties(estimator.penalty, estimator.alpha, estimator.l1_ratio)
     solver = validation.solver_name(estimator.solver, SOLVERS)
+    reads_off = solver in OPTIMIZERS and OPTIMIZERS[solver]._read_off is not Optimizer._read_off
+    validation.random_state(estimator.random_state)
+    n_jobs = validation.n_jobs(estimator.n_jobs)
     return Settings(
         loss_name=name,
         loss=loss,
-        loss_parameter=validation.loss_parameter(getattr(estimator, "loss_parameter", None), loss.interval, name),
+        loss_number=None if loss.number is None else loss.number.given(estimator),
         l2=l2,
         l1=l1,
         fit_intercept=flag("fit_intercept", estimator.fit_intercept),
@@ -70,9 +74,9 @@ def checked(estimator, losses):
         max_iter=count("max_iter", estimator.max_iter, 1),
         n_iter_no_change=count("n_iter_no_change", estimator.n_iter_no_change, 1),
         tol=validation.tolerance(estimator.tol),
-        held_out=validation.early_stopping(estimator.early_stopping, estimator.validation_fraction),
-        average=flag("average", estimator.average),
+        held_out=validation.early_stopping(estimator.early_stopping, estimator.validation_fraction, solver),
+        average=validation.average(estimator.average, solver, reads_off),
         warm_start=flag("warm_start", estimator.warm_start),
-        n_threads=None if estimator.n_jobs is None else effective_n_jobs(estimator.n_jobs),
-        verbose=count("verbose", int(estimator.verbose), 0),
+        n_threads=None if n_jobs is None else effective_n_jobs(n_jobs),
+        verbose=validation.verbosity(estimator.verbose),
     )

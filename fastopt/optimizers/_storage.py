@@ -58,6 +58,7 @@ def stored_alike(optimizer, given):
         return given
     seed = declared["state_seed"].check(hyper["state_seed"])
     params = [base_view(param) for param in optimizer._flat_params]
+    _validation.storages.check_saved(params, theirs)
     before = _core.slot_storages(optimizer.rule, optimizer._values | {"state_dtype": theirs})
     after = _core.slot_storages(optimizer.rule, optimizer._values)
     shapes = _core.slot_shapes(optimizer.rule, optimizer._values)
@@ -98,7 +99,7 @@ def state_note(rule):
         text += "Here the last two are the same, as nothing is a second moment. "
     if whole:
         text += f"{whole} {'stays' if ' ' not in whole else 'stay'} whole. "
-    text += "Rounding is at random, and the mean exact: see the guide on memory."
+    text += "Under float32, rounding is at random, and the mean exact: see the guide on memory."
     return "\n    ".join(textwrap.wrap(text, 100))
 
 

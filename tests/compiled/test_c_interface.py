@@ -23,6 +23,7 @@ PLAIN = [
     ("Adafactor", {}),
     ("Adam", {"state_dtype": "bfloat16"}),
     ("Adam", {"sparse": "exact"}),
+    ("SGD", {"momentum": 0.5, "sparse": "deferred"}),
     ("Adam", {"learning_rate": fastopt.schedules.step_decay(0.1, 2, 0.5)}),
 ]
 NAMES = [f"{name} {', '.join(hyper)}" for name, hyper in PLAIN]
@@ -145,6 +146,20 @@ def test_nothing_has_to_catch_up(sparse):
     index = np.array([2, 2])
     step_rows(opt, 0, index[:1], np.ones((1, 4), np.float32), True)
     assert unchanged(opt, lambda: interface.catch_up(opt.address, 0, index.ctypes.data, 1, 2)) == OK
+
+
+@pytest.mark.parametrize("integer", [np.int32, np.int64])
+def test_deferred_rows_catch_up(integer):
+    here, there = (made("SGD", {"momentum": 0.5, "sparse": "deferred"}) for _ in range(2))
+    index, rows, asked = np.array([3, 1]), np.ones((2, 4), np.float32), np.array([1, 3, 1], integer)
+    for row in (0, 1):
+        assert step_rows(here, 0, index[row:][:1], rows[:1], True) == OK
+        there.step([fastopt.RowSparse(index[row:][:1], rows[:1]), None])
+    behind = here.params[0].copy()
+    assert interface.catch_up(here.address, 0, asked.ctypes.data, asked.itemsize == 8, 3) == OK
+    there.catch_up({0: asked})
+    assert not np.array_equal(here.params[0], behind)
+    np.testing.assert_array_equal(here.params[0], there.params[0])
 
 
 @pytest.mark.parametrize("sparse", ["lazy", "exact"])

@@ -152,6 +152,8 @@ RUNS = {
     "adagrad": ("adagrad", 16, {}),
     "adam": ("adam", 16, {}),
     "adam, exact": ("adam", 16, {"sparse": "exact"}),
+    "momentum, exact": ("sgd", 1, {"momentum": 0.9, "sparse": "exact"}),
+    "adamw, exact": ("adamw", 16, {"weight_decay": 0.1, "sparse": "exact"}),
     "ftrl": ("ftrl", 16, {}),
     "saga": ("saga", None, {}),
     "svrg": ("svrg", None, {}),

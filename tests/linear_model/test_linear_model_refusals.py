@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
@@ -13,7 +14,7 @@ from fastopt import CheckpointError
 from fastopt.linear_model import LinearClassifier, LinearRegressor, _saving
 
 SETTINGS = {
-    "`loss` must be one of 'log_loss', 'hinge', 'squared_hinge', got 'logloss'": {"loss": "logloss"},
+    "`loss` must be one of 'log_loss', 'hinge', 'squared_hinge', 'modified_huber', got 'logloss'": {"loss": "logloss"},
     "`penalty` must be one of None, 'l2', 'l1', 'elasticnet', got 'l3'": {"penalty": "l3"},
     "`alpha` must be in [0, inf), got -1.0": {"alpha": -1},
     "`l1_ratio` must be in [0, 1], got 1.5": {"l1_ratio": 1.5},
@@ -28,6 +29,23 @@ SETTINGS = {
     "`early_stopping` must be True or False": {"early_stopping": "yes"},
     "`validation_fraction` must be in (0, 1), got 1.0": {"validation_fraction": 1.0},
     "`average` must be True or False": {"average": 10},
+    "`average` must be False for `solver='schedulefreeadamw'`": {"average": True, "solver": "schedulefreeadamw"},
+    "`average` must be False for `solver='asgd'`": {"average": True, "solver": "asgd"},
+    '`average` must be False for `solver="lbfgs"`': {"average": True, "solver": "lbfgs"},
+    '`early_stopping` must be False for `solver="lbfgs"`': {"early_stopping": True, "solver": "lbfgs"},
+    "`n_jobs` must be an integer, got 1.5": {"n_jobs": 1.5},
+    "`n_jobs` must be an integer, got 'all'": {"n_jobs": "all"},
+    "`n_jobs` must be None or an integer other than 0, got 0": {"n_jobs": 0},
+    "`verbose` must be an integer, got 'yes'": {"verbose": "yes"},
+    "`verbose` must be a non-negative integer, got -1": {"verbose": -1},
+    "`random_state` must be in [0, 2**32), got -1": {"random_state": -1, "solver": "adam"},
+    "`random_state` must be in [0, 2**32), got 4294967296": {"random_state": 2**32, "solver": "adam"},
+    "`random_state` must be None, an integer or a numpy.random.RandomState, got Generator": {
+        "random_state": np.random.default_rng(0),
+    },
+    "`class_weight` must have weights in [0, inf), got -1.0": {"class_weight": {0: -1}},
+    "`class_weight` must have weights in [0, inf), got nan": {"class_weight": {1: np.nan}},
+    "`class_weight` must have weights in [0, inf), got inf": {"class_weight": {2: np.inf}},
 }
 
 
@@ -58,15 +76,40 @@ def test_settings(samples, message):
     assert message in str(caught.value)
 
 
-def test_the_number_of_a_loss(samples):
-    with pytest.raises(ValueError, match="`loss_parameter` must be None for `loss='squared_error'`"):
-        LinearRegressor(loss_parameter=1.0).fit(*samples)
-    with pytest.raises(ValueError, match=r"`loss_parameter` must be in \(0, inf\), got 0.0"):
-        LinearRegressor("huber", loss_parameter=0).fit(*samples)
-    small, large = (LinearRegressor("huber", loss_parameter=delta).fit(*samples) for delta in (0.1, 100.0))
-    assert np.abs(small.coef_ - large.coef_).max() > 1e-6
-    scaled = LinearRegressor("huber", alpha=0).fit(samples[0], 1000.0 * samples[1])
-    np.testing.assert_allclose(scaled.coef_, 1000 * LinearRegressor("huber", alpha=0).fit(*samples).coef_, rtol=1e-2)
+NUMBERS = {
+    "`epsilon` must be in (0, inf), got 0.0": {"loss": "huber", "epsilon": 0},
+    "`epsilon` must be in [0, inf), got -1.0": {"loss": "epsilon_insensitive", "epsilon": -1},
+    "`epsilon` must be in [0, inf), got nan": {"loss": "squared_epsilon_insensitive", "epsilon": np.nan},
+    "`quantile` must be in (0, 1), got 1.0": {"loss": "quantile", "quantile": 1},
+    "`quantile` must be a real number, got None": {"loss": "quantile", "quantile": None},
+    "`power` must be at most 0 or at least 1, got 0.5": {"loss": "tweedie", "power": 0.5},
+}
+
+
+@pytest.mark.parametrize("message", NUMBERS)
+def test_the_number_of_a_loss(samples, message):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        LinearRegressor(**NUMBERS[message]).fit(*samples)
+    assert message in str(caught.value)
+
+
+DOMAINS = {
+    "`y` must be at least 0 for `loss='poisson'`, got -1.0": (-1.0, {"loss": "poisson"}),
+    "`y` must be above 0 for `loss='gamma'`, got 0.0": (0.0, {"loss": "gamma"}),
+    "`y` must be at least 0 for `loss='tweedie'`, got -0.5": (-0.5, {"loss": "tweedie"}),
+    "`y` must be above 0 for `loss='tweedie'`, got 0.0": (0.0, {"loss": "tweedie", "power": 3}),
+}
+
+
+@pytest.mark.parametrize("message", DOMAINS)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_targets_that_a_loss_has_no_value_for(samples, message, method):
+    X, y = samples[0], samples[1] + 1.0
+    wrong, settings = DOMAINS[message]
+    model = LinearRegressor(solver="adam", **settings).fit(X, y)
+    y = np.append(y[:-1], wrong)
+    unchanged(model, lambda: getattr(model, method)(X, y), message)
+    unchanged(model, lambda: getattr(model, method)(X, np.column_stack([y + 1, y])), message)
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
@@ -82,7 +125,7 @@ def test_samples_that_are_not_finite(samples, method, wrong):
 def test_classes(samples):
     X, y = samples
     model = LinearClassifier(solver="adam").fit(X, y)
-    unchanged(model, lambda: model.fit(X, np.ones(60)), "`y` must hold at least 2 classes, got 1 class: ")
+    unchanged(model, lambda: model.fit(X, np.ones(60)), "`y` must hold at least 2 classes, got 1 class: 1.0")
     unchanged(model, lambda: model.partial_fit(X, y + 1), "got [3]; pass all of them as `classes`")
     unchanged(model, lambda: model.partial_fit(X, y, classes=[0, 1]), "classes")
     unchanged(model, lambda: model.fit(X, y + 0.5), "Unknown label type")
@@ -90,6 +133,7 @@ def test_classes(samples):
     unchanged(model, lambda: model.fit(X, y), "must be positive for at least one sample, got 0 for all")
     model.set_params(class_weight=None)
     first = LinearClassifier(solver="adam")
+    unchanged(first, lambda: first.partial_fit(X, 0 * y, classes=[0]), "`classes` must hold at least 2 classes, got 1")
     unchanged(first, lambda: first.partial_fit(X, y), "classes must be passed on the first call")
     model.set_params(warm_start=True)
     unchanged(model, lambda: model.fit(X, y > 0), "`y` must hold the classes of the fit before, [0, 1, 2]")
@@ -117,6 +161,37 @@ def test_targets_and_weights(samples):
     unchanged(model, lambda: model.fit(X[:1], y[:1]), "`early_stopping` needs at least 2 samples, got 1")
 
 
+HELD_OUT = {
+    "`early_stopping` needs at least 2 samples of each class, got 1 of one": ([0] * 10 + [1], 0.1),
+    "that is 3 of 30, got 2 to hold out; set validation_fraction=0.5": ([0, 1, 2] * 10, 0.05),
+    "that is 3 of 30, got 28 to hold out; set validation_fraction=0.5": ([0, 1, 2] * 10, 0.93),
+}
+
+
+@pytest.mark.parametrize("message", HELD_OUT)
+def test_too_few_samples_to_hold_out(samples, message):
+    y, fraction = HELD_OUT[message]
+    model = LinearClassifier(early_stopping=True, validation_fraction=fraction)
+    unchanged(model, lambda: model.fit(samples[0][: len(y)], y), message)
+    model.set_params(validation_fraction=0.5)
+    if len(y) == 30:
+        model.fit(samples[0][: len(y)], y)
+
+
+def test_too_few_numbers_to_hold_out(samples):
+    X, y = samples
+    model = LinearRegressor(early_stopping=True, validation_fraction=0.999, solver="adam")
+    unchanged(model, lambda: model.fit(X, y), "`validation_fraction` must leave at least one sample to fit, and one to")
+    assert len(model.set_params(validation_fraction=1e-9).fit(X, y).validation_curve_) > 0
+
+
+def test_columns_whose_squares_overflow(samples):
+    X, y = samples
+    model = LinearRegressor()
+    unchanged(model, lambda: model.fit(X * 1e200, y), "`X` must have columns whose squares are in the range of float64")
+    unchanged(model, lambda: model.fit(scipy.sparse.csr_array(X * 1e200), y), "scale the features with sklearn")
+
+
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_fits_that_diverge(samples, method):
@@ -136,6 +211,10 @@ def test_what_cannot_be_saved(samples):
         fastopt.save(io.BytesIO(), LinearClassifier(random_state=np.random.RandomState(0)))
     with pytest.raises(TypeError, match="`learning_rate` must be a number"):
         fastopt.save(io.BytesIO(), LinearClassifier(learning_rate=lambda t: 0.1))
+    with pytest.raises(
+        TypeError, match="must be a LinearClassifier or LinearRegressor itself, got one of the class Mine"
+    ):
+        fastopt.save(io.BytesIO(), type("Mine", (LinearRegressor,), {})().fit(*samples))
     model = LinearClassifier().fit(*samples)
     model.classes_ = np.array([None, 1, 2], object)
     with pytest.raises(TypeError, match="`classes_` must be numbers or strings to be saved"):
