@@ -6,8 +6,8 @@ cimport numpy as cnp
 
 from ._memory cimport Held, Pins
 from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_bound_handle, fo_caller_array, fo_group, fo_history, fo_loss,
-                     fo_objective, fo_optimizer, fo_own, fo_range, fo_reduced, fo_rule, fo_saga_svrg, fo_segment, fo_task,
-                     fo_vw, fo_work, fo_worker, fo_zero_gradient)
+                     fo_objective, fo_optimizer, fo_own, fo_range, fo_reduced, fo_rule, fo_saga_svrg, fo_segment,
+                     fo_task, fo_vw, fo_work, fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
