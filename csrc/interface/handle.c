@@ -24,7 +24,7 @@ static int reaches_owned(const fo_bound_handle *h, const void *memory, size_t by
 
 static int check_memory(const fo_bound_handle *h, const void *memory, ptrdiff_t n, size_t itemsize)
 {
-    if ((memory == NULL && n > 0) || (uintptr_t)memory % itemsize != 0)
+    if ((memory == NULL && n > 0) || ((uintptr_t)memory & (itemsize - 1)) != 0)
         return FO_STATUS_BAD_ARGUMENT;
     return reaches_owned(h, memory, (size_t)n * itemsize) ? FO_STATUS_OVERLAP : FO_STATUS_OK;
 }
