@@ -99,7 +99,7 @@ def files_behind(source, known):
     """A C file and all files of csrc that it includes, directly or not, also those that macros name as templates."""
     if source not in known:
         known.add(source)
-        for name in re.findall(r'"([\w/]+\.(?:h|c|def))"', Path(source).read_text(encoding="utf-8")):
+        for name in re.findall(r'"([\w/.]+\.(?:h|c|def))"', Path(source).read_text(encoding="utf-8")):
             if (included := os.path.join("csrc", name)) not in known and os.path.exists(included):
                 files_behind(included, known)
     return known
@@ -165,7 +165,8 @@ class BuildExt(build_ext):
 
 
 C_SOURCES = sorted(glob.glob("csrc/**/*.c", recursive=True))
-HEADERS = sorted(glob.glob("csrc/**/*.h", recursive=True) + glob.glob("csrc/**/*.def", recursive=True))
+PUBLIC_HEADER = "fastopt/include/fastopt.h"
+HEADERS = [PUBLIC_HEADER, *glob.glob("csrc/**/*.h", recursive=True), *glob.glob("csrc/**/*.def", recursive=True)]
 
 
 def extension(source, c_sources=()):

@@ -87,6 +87,19 @@ def repeated_step(opt, gradients):
     return run
 
 
+def compiled_steps(name, n, dtype, **hyper):
+    """A callable run(times): dense steps on n numbers from a loop in C."""
+    x = np.random.default_rng(SEED).standard_normal(n).astype(dtype)
+    opt = optimizer(name, x, num_threads=1, **hyper)
+    feature("get_include")
+    if opt._uses_value:
+        raise NotImplementedError(f"steps of {name} from C have no value of the objective")
+    import compiled_loop
+
+    gradients = [np.full_like(x, 0.5)]
+    return lambda times: compiled_loop.steps(opt, gradients, times)
+
+
 def dense_steps(name, n, dtype, num_threads, **hyper):
     """Steps of an optimizer over all n entries."""
     params, grad = dense_problem(n, dtype)

@@ -75,7 +75,7 @@ cdef class Bound:
         self.gradients, self.histories = [None] * n, [History() for k in range(n)]
         self.it.work.arrays = <fo_array *>PyMem_Calloc(max(n, 1), sizeof(fo_array))
         self.it.work.first_block = <Py_ssize_t *>PyMem_Calloc(n + 1, sizeof(Py_ssize_t))
-        self.owned = <memory_range *>PyMem_Calloc(max(n * (1 + len(slots)), 1), sizeof(memory_range))
+        self.owned = <fo_range *>PyMem_Calloc(max(n * (1 + len(slots)), 1), sizeof(fo_range))
         if not self.it.work.arrays or not self.it.work.first_block or not self.owned:
             raise MemoryError()
         found = find_rule(rule)

@@ -1,13 +1,13 @@
 # The classes that bind arrays to the C ABI and run it; and functions of C for the other extension modules, since C is
 # linked into this one only.
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int64_t
 
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
-from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_group, fo_history, fo_loss, fo_objective, fo_optimizer, fo_own,
-                     fo_reduced, fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_vw, fo_work, fo_worker,
-                     fo_zero_gradient)
+from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_bound_handle, fo_caller_array, fo_group, fo_history, fo_loss,
+                     fo_objective, fo_optimizer, fo_own, fo_range, fo_reduced, fo_rule, fo_saga_svrg, fo_segment,
+                     fo_task, fo_vw, fo_work, fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
@@ -31,12 +31,6 @@ cdef void run_vw(fo_vw *it) noexcept nogil
 cdef void flush_vw(fo_vw *it) noexcept nogil
 
 
-# A range of memory that belongs to parameters or state: no gradient may reach into it.
-ctypedef struct memory_range:
-    uintptr_t start
-    uintptr_t stop
-
-
 # Steps of an array since all of its rows were up to date.
 cdef class History:
     cdef fo_history it
@@ -52,7 +46,7 @@ cdef class Bound:
     cdef fo_own *own_of_arrays        # n_arrays of them, or NULL
     cdef fo_reduced *reduced_of_arrays  # n_arrays of them, or NULL
     cdef bint ascending               # some slots have codes in blocks, to which sparse gradients must come in order
-    cdef memory_range *owned          # n_owned, sorted, disjoint
+    cdef fo_range *owned              # memory of parameters and state, which no gradient reaches: n_owned, sorted
     cdef Py_ssize_t n_owned
     cdef tuple arrays                 # the bound parameters, flat: the caller's own arrays
     cdef tuple held                   # of each, what it was when it was bound
@@ -65,6 +59,7 @@ cdef class Bound:
     cdef Pins pins                    # while C works
     cdef bint must_pin                # Python code has run since the gradients of a step were looked at
     cdef bint exact                   # sparse="exact"
+    cdef bint lazy                    # sparse="lazy"
     cdef bint deferred                # sparse="deferred"
     cdef list histories               # per parameter, its History, to which its array points then
     cdef object keys                  # None: one array; a tuple of dict keys; or the length of a list
@@ -118,6 +113,7 @@ cdef class Engine(Grouped):
     cdef double last_rate             # the optimizer's own of the last step; NaN before the first
     cdef int64_t skipped
     cdef int busy
+    cdef Handle handle                # made when compiled code first asks for it
 
     cdef double checked_value(self, object value) except? -1
     cdef int acquire(self, str call) except -1
@@ -139,3 +135,12 @@ cdef class Engine(Grouped):
     cdef int check_gradient(self, int n_threads) except -1
     cdef int allocate_sums(self) except -1
     cdef void run(self, const fo_work *work, int form, Py_ssize_t nbytes, int n_threads) noexcept
+    cdef fo_bound_handle *public_handle(self) except NULL
+
+
+cdef class Handle:
+    cdef fo_bound_handle it           # its address is what compiled code has
+    cdef fo_caller_array *arrays      # one for each parameter
+    cdef Pins pins                    # from the first to the last day
+
+    cdef int bind(self, Engine engine) except -1

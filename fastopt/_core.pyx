@@ -3,14 +3,21 @@
 No maths and no messages here: kernels are in csrc/, what users read is in _validation/. An `Engine` holds
 the bound arrays and reads their memory; it owns the argument block, not the arrays. Parts of this module:
 _tables.pxi, _storage.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is what a step works
-on, _groups.pxi the hyper-parameters that it works with.
+on, _groups.pxi the hyper-parameters that it works with, _handle.pxi what compiled code has of it.
 """
 
+import sysconfig
+
+from cpython.exc cimport PyErr_SetInterrupt
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
-from cpython.object cimport PyObject_GenericSetAttr
+from cpython.object cimport PyObject, PyObject_GenericSetAttr
+from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext, PyCapsule_SetDestructor
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.limits cimport INT_MAX
 from libc.math cimport INFINITY, NAN
+from libc.stdint cimport int64_t, uintptr_t
 
+cimport cython
 cimport numpy as cnp
 import numpy as np
 
@@ -26,8 +33,9 @@ cnp.import_array()
 if not fo_expect_forks():
     raise MemoryError
 
-# A pass over fewer bytes is over before another thread could make use of the interpreter lock.
-cdef Py_ssize_t NOGIL_BYTES = 16 * 1024
+# A pass over fewer bytes is over before another thread could make use of the interpreter lock. Where there is no such
+# lock, memory has to be pinned for all passes.
+cdef Py_ssize_t NOGIL_BYTES = 16 * 1024 if not sysconfig.get_config_var("Py_GIL_DISABLED") else -1
 
 
 include "_tables.pxi"
@@ -364,6 +372,36 @@ cdef class Engine(Grouped):
         else:
             fo_update(work, self.it.rule, form, self.it.groups, n_threads)
 
+    cdef fo_bound_handle *public_handle(self) except NULL:
+        """What compiled code has of this optimizer, with the number of threads that is allowed now."""
+        self.check_initialised()
+        if self.handle is None:
+            self.acquire("address")
+            try:
+                if self.handle is None:       # another thread may have been faster
+                    self.allocate_sums()
+                    handle = Handle()
+                    handle.bind(self)
+                    self.handle = handle
+            finally:
+                self.release()
+        self.handle.it.num_threads = max(1, <int>self._allowed_threads())
+        return &self.handle.it
+
+    @property
+    def capsule(self):
+        """What compiled code steps this optimizer with: a capsule "fastopt.optimizer", which keeps it alive.
+
+        From the first time on that this or `address` is asked for, the parameters cannot be resized. Steps use at most
+        as many threads as are allowed when it is asked for.
+        """
+        return capsule_of(self)
+
+    @property
+    def address(self):
+        """The same as an integer, for numba, ctypes and cffi; valid as long as the optimizer lives."""
+        return <uintptr_t>self.public_handle()
+
     @property
     def step_count(self):
         """Number of completed steps."""
@@ -448,6 +486,9 @@ def load_schedules(list schedules not None, tuple copies not None):
             except Exception:
                 pass  # it loads nothing at all; the first reason is the one to tell
         raise error
+
+
+include "_handle.pxi"
 
 
 cdef class Claim:

@@ -1,5 +1,5 @@
 # The C ABI of csrc/ as Cython sees it: declarations alone, kept with the headers that they name.
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uintptr_t
 
 
 cdef extern from "update/catch_up.h" nogil:
@@ -20,6 +20,7 @@ cdef extern from "fastopt.h" nogil:
         FO_OWED_DECAY
         FO_N_CARRIED
         FO_MAX_STREAMS
+        FO_MAX_DIMS
         FO_INITIALISE
         FO_FLUSH
         FO_CATCH_UP
@@ -240,6 +241,70 @@ cdef extern from "update/codes.h" nogil:
         FO_GROUP_ENTRIES
 
     fo_storage fo_storage_for(fo_storage asked, fo_content content)
+
+
+cdef extern from "interface/handle.h" nogil:
+    enum:
+        FO_STATUS_OK
+        FO_STATUS_BUSY
+        FO_STATUS_BAD_ARGUMENT
+        FO_STATUS_BAD_INDEX
+        FO_STATUS_NONFINITE
+        FO_STATUS_NO_MEMORY
+        FO_STATUS_REFUSED
+
+    ctypedef struct fo_interface:
+        int version
+        int (*step_dense)(fo_handle *it, const void *const *grads)
+        int (*step_rows)(fo_handle *it, Py_ssize_t array, const void *indices, int index64, Py_ssize_t n,
+                         const void *rows, int unique)
+        int (*catch_up)(fo_handle *it, Py_ssize_t array, const void *indices, int index64, Py_ssize_t n)
+        double (*learning_rate)(fo_handle *it)
+        int (*set_learning_rate)(fo_handle *it, double rate)
+        int64_t (*step_count)(const fo_handle *it)
+        double (*last_norm)(const fo_handle *it)
+        int (*measure)(fo_handle *it, const void *const *grads, double *norm, int *finite)
+
+    ctypedef struct fo_handle:
+        const fo_interface *functions
+
+    ctypedef struct fo_range:
+        uintptr_t start
+        uintptr_t stop
+
+    ctypedef struct fo_caller_array:
+        void *const *memory
+        const int *flags
+
+    ctypedef struct fo_in_python:
+        int (*step_dense)(void *owner, const void *const *grads) noexcept
+        int (*step_rows)(void *owner, Py_ssize_t array, const void *indices, int index64, Py_ssize_t n,
+                         const void *rows, int unique) noexcept
+        int (*catch_up)(void *owner, Py_ssize_t array, const void *indices, int index64, Py_ssize_t n) noexcept
+        int (*set_learning_rate)(void *owner, double rate) noexcept
+        int (*allocate_sums)(void *owner) noexcept
+
+    ctypedef struct fo_bound_handle:
+        fo_handle as_public
+        const fo_in_python *python
+        void *owner
+        fo_optimizer *it
+        int *busy
+        const int *lazy
+        const int *exact
+        const int *scheduled
+        const fo_caller_array *arrays
+        int writeable
+        const fo_range *owned
+        Py_ssize_t n_owned
+        Py_ssize_t *bytes
+        int *sparse_plan
+        int64_t *skipped
+        double *last_rate
+        int num_threads
+
+    const fo_interface fo_interface_functions
+
 
 cdef extern from "core/blas.h" nogil:
     ctypedef struct fo_blas_f32:
