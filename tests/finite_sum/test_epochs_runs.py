@@ -18,7 +18,7 @@ from scipy.optimize import Bounds, OptimizeWarning
 
 import fastopt
 from fastopt import _checkpoint, minimize, objectives, schedules
-from fastopt._minimize import minibatch_epochs, saga_svrg_epochs
+from fastopt._minimize import minibatch_epochs, sample_epochs
 
 PENALTY = dict(l1=0.02, l2=0.5)
 # Methods whose regulariser is treated in ways of their own, and one for all others.
@@ -611,8 +611,8 @@ def segments(monkeypatch):
 
     for name in ("SEGMENT_ENTRIES", "DEFERRED_STEPS"):
         monkeypatch.setattr(minibatch_epochs, name, 10**15)
-    monkeypatch.setattr(saga_svrg_epochs, "SAGA_SVRG_ENTRIES", 10**15)
-    for cls in (minibatch_epochs.MinibatchEpochs, saga_svrg_epochs.SagaSvrgEpochs):
+    monkeypatch.setattr(sample_epochs, "SEGMENT_ENTRIES", 10**15)
+    for cls in (minibatch_epochs.MinibatchEpochs, sample_epochs.SampleEpochs):
         monkeypatch.setattr(cls, "run", recorded(cls.run))
     return seen
 
