@@ -5,8 +5,8 @@ from libc.stdint cimport int64_t, uintptr_t
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
-from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_group, fo_loss, fo_objective, fo_optimizer, fo_own, fo_reduced,
-                     fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_worker, fo_zero_gradient)
+from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_group, fo_loss, fo_objective, fo_optimizer, fo_own,
+                     fo_part_gradients, fo_reduced, fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
@@ -19,6 +19,10 @@ cdef double largest_norm(const fo_objective *objective, int num_threads) noexcep
 cdef size_t gradient_workspace(const fo_objective *objective, fo_batch batch) noexcept nogil
 cdef double evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative, double *gradient,
                      int num_threads) noexcept nogil
+cdef void start_worker(const fo_segment *segment, fo_worker *worker) noexcept nogil
+cdef double part_gradient(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean) noexcept nogil
+cdef void add_parts(const fo_segment *segment, fo_worker *worker, const fo_part_gradients *given) noexcept nogil
+cdef void step_shared(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean, double loss) noexcept nogil
 cdef void run_segment(const fo_segment *segment, fo_worker *workers) noexcept nogil
 cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads) noexcept nogil
 cdef void prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried) noexcept nogil

@@ -329,6 +329,7 @@ cdef extern from "finite_sum/epoch.h" nogil:
     ctypedef struct fo_touched:
         void *columns
         int32_t *place
+        Py_ssize_t n
 
     ctypedef enum fo_segment_end:
         FO_COMPLETE
@@ -365,8 +366,21 @@ cdef extern from "finite_sum/epoch.h" nogil:
         Py_ssize_t n_skipped
         fo_segment_end end
 
+    void fo_start_worker(const fo_segment *segment, fo_worker *worker)
     void fo_run_segment(const fo_segment *segment, fo_worker *workers)
     void fo_flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads)
+
+
+cdef extern from "finite_sum/shared_batch.h" nogil:
+    ctypedef struct fo_part_gradients:
+        const void *columns
+        const void *rows
+        Py_ssize_t n
+        int32_t *place
+
+    double fo_part_gradient(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean)
+    void fo_add_parts(const fo_segment *segment, fo_worker *worker, const fo_part_gradients *given)
+    void fo_step_shared(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean, double loss)
 
 
 cdef extern from "finite_sum/saga_svrg.h" nogil:

@@ -58,7 +58,7 @@ cdef class MinibatchSegments:
         segment.batch_size, segment.n_workers = plan.batch_size, plan.n_workers
         self.penalty.l2, self.penalty.l1 = penalty.l2, penalty.l1 * (penalty.step_gain if proximal else 1.0)
         self.decay_l2 = penalty.l2 * penalty.step_gain
-        segment.single_sample_sgd = not plan.dense_steps and self.is_single_sample_sgd()
+        segment.single_sample_sgd = not (plan.dense_steps or plan.shared) and self.is_single_sample_sgd()
         segment.dense_steps = plan.dense_steps or not (self.is_sparse() or segment.single_sample_sgd)
         self.bind_penalty(penalty)
         self.weight_scale, self.cumulative_penalty = np.ones(1), np.zeros(1)

@@ -14,12 +14,15 @@ class Plan(NamedTuple):
         Whether steps on CSR samples go over all parameters, too.
     n_workers : int
         Number of lock-free workers; 1 for one batch after the other.
+    shared : bool
+        Whether other processes have samples of each batch, too.
     """
 
     batch_size: int
     most_entries: int
     dense_steps: bool
     n_workers: int
+    shared: bool = False
 
 
 class Penalty(NamedTuple):

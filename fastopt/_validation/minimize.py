@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from . import names
+from . import names, objectives
 from .conversions import has_masked_entries, is_masked
 from .parameters import label
 from .scalars import real
@@ -123,6 +123,7 @@ def objective_arguments(objective, x, jac, args, data, n_samples):
     for name, value in {"data": data, "n_samples": n_samples}.items():
         if value is not None:
             raise ValueError(f"`{name}` must be None for a built-in objective, which has its own samples.")
+    objectives.some_samples(objective.n_samples)
     if x.dtype != objective.dtype:
         raise TypeError(
             f"`method` must update {objective.dtype} parameters like those of the objective, got {x.dtype}."
@@ -138,7 +139,9 @@ def needs_objective(name):
 def no_parallel_samples(settings):
     """Refuse lock-free threads for an objective that Python evaluates."""
     if settings.parallel != "batch":
-        raise ValueError('`parallel` must be "batch" unless `fun` is an object of fastopt.objectives, got "hogwild".')
+        raise ValueError(
+            f'`parallel` must be "batch" unless `fun` is an object of fastopt.objectives, got "{settings.parallel}".'
+        )
 
 
 def matrices(arrays, keys, name):
@@ -184,7 +187,7 @@ def refuse_automatic_rate(objective):
 def saga_svrg_settings(settings, batches):
     """Refuse settings that SAGA and SVRG do not support."""
     if settings.parallel != "batch":
-        raise ValueError('`parallel` must be "batch" for SAGA and SVRG, got "hogwild".')
+        raise ValueError(f'`parallel` must be "batch" for SAGA and SVRG, got "{settings.parallel}".')
     if batches.size != 1:
         raise ValueError(f"`batch_size` must be 1 for SAGA and SVRG, got {batches.size}.")
 

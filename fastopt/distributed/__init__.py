@@ -4,8 +4,9 @@ Any object with the methods of mpi4py's communicators serves as `comm`; this pac
 """
 
 from ._agreement import RankError
+from ._objective import objective
 
-__all__ = ["RankError"]
+__all__ = ["RankError", "objective"]
 
 
 def __dir__():

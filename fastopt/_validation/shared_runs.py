@@ -1,0 +1,45 @@
+"""Checks of what `minimize` is given together with `comm`."""
+
+from .text import shown
+
+
+def samples(data, n_samples, is_stream, prefetch):
+    """Refuse what ranks cannot share: no samples, or such that come one after the other."""
+    if data is None and n_samples is None:
+        raise ValueError(
+            "`data` or `n_samples` must be given with `comm`, got neither; pass comm=None without samples."
+        )
+    if is_stream:
+        raise TypeError(f"`data` must be arrays with `comm`, got {type(data).__name__}; pass the arrays of this rank.")
+    if prefetch:
+        raise ValueError(f"`prefetch` must be 0 with `comm`, got {prefetch}.")
+
+
+def no_native(fun):
+    """Refuse a compiled objective."""
+    raise TypeError(f"`fun` must be a Python function or a built-in objective with `comm`, got {type(fun).__name__}.")
+
+
+def finite_sum_method(name, needs_order, settings):
+    """Refuse SAGA, whose memory changes from sample to sample, and checkpoints of SVRG, which has a part of it."""
+    if needs_order:
+        raise ValueError(f'`method` must not be {name} with `comm`, as its steps follow each other; pass "svrg".')
+    if settings.checkpoint is not None:
+        raise ValueError(f"`checkpoint` must be left out for {name} with `comm`, got {shown(settings.checkpoint)}.")
+
+
+def local_steps(name, couples, storages):
+    """Refuse an optimizer whose state cannot be averaged."""
+    if couples or storages:
+        what = "whose steps depend on all parameters" if couples else "with state in fewer bits"
+        raise ValueError(f'`parallel` must be "batch" for {name} {what}, got "local".')
+
+
+def settings(given, ranks):
+    """Refuse options that are for one rank, or for several."""
+    if ranks.several and given.parallel == "hogwild":
+        raise ValueError('`parallel` must be "batch" or "local" with `comm`, got "hogwild".')
+    if not ranks.several and given.parallel == "local":
+        raise ValueError('`parallel` must be "batch" or "hogwild" without `comm`, got "local".')
+    if not ranks.several and given.parts is not None:
+        raise ValueError(f"`parts` must be left out without `comm`, got {given.parts}.")
