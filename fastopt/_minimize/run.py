@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 
+from .._interrupts import DeferredInterrupt
 from .._validation import minimize as validation
 from . import stopping
 from .ending import EndedRun
-from .interrupts import DeferredInterrupt
 from .report import gradient_norm
 from .saving import SavedRun
 from .start import StartedRun
