@@ -77,6 +77,7 @@ def main(file, function, arguments, folder):
 
     comm = MPI.COMM_WORLD
     try:
+        sys.path.insert(0, str(Path(file).parent))  # as pytest does
         spec = importlib.util.spec_from_file_location("program", file)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

@@ -1,11 +1,13 @@
 """The optimizer that each rank has of its own part, and what ranks agree on about it in each step."""
 
+import hashlib
+
 import numpy as np
 
 from .. import _core, _validation
 from ..optimizers import Optimizer
 from ._agreement import agree_all_same
-from ._collectives import gathered_records
+from ._collectives import gathered_records, gathered_texts
 
 
 def check_class(cls):
@@ -47,15 +49,22 @@ def agree_stats(call, optimizer, grad):
     return sum([_core.stats_of(record.tobytes()) for record in records], _core.GradientStats())
 
 
-def step_together(call, optimizer, grad, stats):
-    """A step of the optimizers of all ranks.
+def rates_note(optimizer):
+    """A number that ranks have in common if the learning rates of their next step are the same.
 
-    Learning rates that differ, as of schedules that depend on what a rank has seen, are refused on all ranks.
+    Schedules are the caller's code: whatever they raise is raised here, before anything has changed on any rank.
     """
-    with call.together() as block:
-        optimizer.step(grad, stats=stats)
-        block.note = np.float64(optimizer._last_rate).view(np.int64)
-    other = np.flatnonzero(block.notes != block.notes[0])
+    return int.from_bytes(hashlib.sha256(repr(_next_rates(optimizer)).encode()).digest()[:7])
+
+
+def same_rates(comm, optimizer, notes):
+    """Refuse learning rates that differ, as of schedules that depend on what a rank has seen."""
+    other = np.flatnonzero(notes != notes[0])
     if len(other):
-        rates = block.notes.view(np.float64)[[0, other[0]]].tolist()
-        raise _validation.distributed.same_value("learning_rate", *map(repr, rates), int(other[0]))
+        rates = gathered_texts(comm, ", ".join(map(repr, _next_rates(optimizer))))
+        raise _validation.distributed.same_value("learning_rate", rates[0], rates[other[0]], int(other[0]))
+
+
+def _next_rates(optimizer):
+    t = optimizer.step_count
+    return [optimizer._rate_at(rate, t) if callable(rate) else rate for rate in optimizer._rates]

@@ -15,7 +15,7 @@ from . import _saving
 from ._agreement import Call, agree_all_same
 from ._collectives import gather_into, gathered_records
 from ._layout import first_entry, granule, shared_bounds
-from ._local import agree_stats, check_class, made_alike, step_together
+from ._local import agree_stats, check_class, made_alike, rates_note, same_rates
 from ._reduction import divide, scattered_sum
 
 
@@ -116,14 +116,17 @@ class ShardedOptimizer:
             When another rank failed: the message has its reason.
         """
         with Call(self._comm) as call:
-            with call.together():
+            with call.together() as block:
                 params = self._arrays()
                 grads = self._checked(grad, params)
+                block.note = rates_note(self._local)
+            same_rates(self._comm, self._local, block.notes)
             present = gathered_records(self._comm, np.array([each is not None for each in grads], np.uint8)).any(axis=0)
             reduced = self._reduced(grads, present)
             stats = agree_stats(call, self._local, reduced)
             before = self._local.step_count
-            step_together(call, self._local, reduced, stats)
+            with call.together():
+                self._local.step(reduced, stats=stats)
             if self._local.step_count != before:
                 self._gather(params)
 
@@ -323,4 +326,4 @@ class Vector:
 def _part(array, mine, width):
     """This rank's entries of an array, as a vector, or as rows of a matrix."""
     flat = base_view(array).reshape(-1)[mine]
-    return flat if width == 1 else flat.reshape(-1, width)
+    return flat if width <= 1 else flat.reshape(-1, width)

@@ -14,7 +14,7 @@ from . import _saving
 from ._agreement import Call, agree_all_same
 from ._collectives import exchanged_counts, exchanged_rows
 from ._layout import first_entry, rounding_granule, shared_bounds
-from ._local import agree_stats, check_class, made_alike, step_together
+from ._local import agree_stats, check_class, made_alike, rates_note, same_rates
 
 ROWS_AT_A_TIME = 65_536  # that a function of row numbers makes
 
@@ -185,11 +185,13 @@ class ShardedTable:
             On all ranks, with ``nonfinite="raise"``, when an entry of a gradient is NaN or infinite.
         """
         with Call(self._comm) as call:
-            with call.together():
+            with call.together() as block:
                 rows = _validation.distributed.table_rows(rows, self._shape[0])
                 grads = _validation.distributed.table_gradients(grads, len(rows), self._shape[1], self._table.dtype)
                 order, counts = self._by_owner(rows)
                 rows, grads = rows[order], grads[order]
+                block.note = rates_note(self._local)
+            same_rates(self._comm, self._local, block.notes)
             index, received = self._sent(rows, counts)
             values = exchanged_rows(self._comm, grads, counts, received)
             with call.together():
@@ -197,7 +199,8 @@ class ShardedTable:
                 if self._local.clip_norm is not None or self._local.nonfinite != "propagate":
                     grad = grad.coalesced()
             stats = agree_stats(call, self._local, grad)
-            step_together(call, self._local, grad, stats)
+            with call.together():
+                self._local.step(grad, stats=stats)
 
     def _by_owner(self, rows):
         """An order in which rows are sorted by their owner, and otherwise as they were; how many each owner has."""
