@@ -28,6 +28,7 @@ from ._checkpoint import CheckpointError as CheckpointError
 from ._checkpoint import load as load
 from ._checkpoint import load_result as load_result
 from ._checkpoint import save as save
+from ._core import GradientStats as GradientStats
 from ._finite_sum.saga_svrg import FINITE_SUM_METHODS as FINITE_SUM_METHODS
 from ._finite_sum.saga_svrg import SAGA as SAGA
 from ._finite_sum.saga_svrg import SVRG as SVRG
@@ -47,6 +48,7 @@ if not _TYPE_CHECKING:
     __all__ = [
         "CheckpointError",
         "FINITE_SUM_METHODS",
+        "GradientStats",
         "RowSparse",
         "SAGA",
         "SVRG",

@@ -5,8 +5,9 @@ from libc.stdint cimport int64_t, uintptr_t
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
-from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_group, fo_loss, fo_objective, fo_optimizer, fo_own,
-                     fo_part_gradients, fo_reduced, fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_worker, fo_zero_gradient)
+from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_gradient_stats, fo_group, fo_loss, fo_objective, fo_optimizer,
+                     fo_own, fo_part_gradients, fo_reduced, fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_worker,
+                     fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
@@ -96,6 +97,10 @@ cdef class Grouped(Bound):
     cdef dict carry_of(self, const double *carried)
 
 
+cdef class GradientStats:
+    cdef fo_gradient_stats it
+
+
 cdef class Engine(Grouped):
     cdef Py_ssize_t bytes             # of the work that is planned
     cdef bint sparse_plan             # it was planned for a step with sparse gradients
@@ -112,8 +117,8 @@ cdef class Engine(Grouped):
     cdef void prepare_apart(self, int64_t t) noexcept
     cdef int read_rates(self, int64_t t) except -1
     cdef int flush(self) except -1
-    cdef int apply(self) except -1
+    cdef int apply(self, GradientStats stats) except -1
     cdef int threads(self) except -1
-    cdef int check_gradient(self, int n_threads) except -1
+    cdef int check_gradient(self, GradientStats stats, int n_threads) except -1
     cdef int allocate_sums(self) except -1
     cdef void run(self, int form, int n_threads) noexcept

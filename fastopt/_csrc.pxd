@@ -14,6 +14,19 @@ cdef extern from "fastopt.h" nogil:
         FO_FLUSH
         FO_MAX_CHUNKS
         FO_VIEW_ENTRIES
+        FO_EXACT_DIGITS
+        FO_STATS_ENTRIES
+        FO_NUMBER
+        FO_INFINITE
+        FO_NAN
+
+    ctypedef struct fo_exact:
+        int64_t digit[FO_EXACT_DIGITS]
+        int overflow
+
+    ctypedef struct fo_gradient_stats:
+        fo_exact squares
+        int finite
 
     ctypedef enum fo_storage:
         FO_AS_PARAMETER
@@ -182,7 +195,12 @@ cdef extern from "fastopt.h" nogil:
     void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads)
     int fo_couples(const fo_rule *rule)
     int fo_needs_sums(const fo_optimizer *it)
-    int fo_check_gradient(fo_optimizer *it, int num_threads)
+    int fo_check_gradient(fo_optimizer *it, const fo_gradient_stats *known, int num_threads)
+    void fo_measure_gradients(const fo_optimizer *it, int want_norm, int want_finite, int num_threads,
+                              fo_gradient_stats *stats)
+    void fo_carry(fo_exact *sum)
+    double fo_exact_value(const fo_exact *sum)
+    double fo_exact_root(const fo_exact *sum)
     void fo_prepare(fo_optimizer *it)
     void fo_start_carried(const fo_rule *rule, double *carried)
     int fo_carries(const fo_optimizer *it)

@@ -159,7 +159,7 @@ static int step(const fo_minibatch *it, ptrdiff_t n)
     const double learning_rate = it->segment->learning_rate[it->number + 1];
     optimizer->t = it->t;
     optimizer->groups->learning_rate = learning_rate;
-    if (!fo_check_gradient(optimizer, threads_for(it, n * (ptrdiff_t)it->itemsize))) {
+    if (!fo_check_gradient(optimizer, NULL, threads_for(it, n * (ptrdiff_t)it->itemsize))) {
         it->worker->end = FO_BAD_GRADIENT;
         return 0;
     }

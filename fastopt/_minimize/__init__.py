@@ -135,7 +135,7 @@ def minimize(
             `comm` "local" is local SGD: ranks step by themselves, and are averaged after each epoch.
         parts : int, optional
             With `comm`: gradients are summed over so many parts of all samples, in their order, which gives the same
-            bits on any number of ranks. Each has whole parts, of which part i begins with sample ``i * n // parts``.
+            bits on any number of ranks. Part i begins with sample ``i * n // parts`` of all n.
         checkpoint : path
             A file that the state of the run is written to, atomically; also at the end, and on Ctrl-C.
         checkpoint_every : int, default=1

@@ -85,6 +85,8 @@ def evaluator(functions, params, batches, projection, settings, ranks):
             shared_runs.no_native(fun)
         validation.native_arguments(jac, args, batches)
         return Native(fun, x, batches)
+    if ranks.several:
+        shared_runs.function_of_samples(batches.data, batches.parts)
     fun = params.function(validation.function("fun", fun))
     jac = approximations.jac(jac)
     if jac is True:

@@ -2,8 +2,8 @@
 
 import contextlib
 
+from .._interrupts import DeferredInterrupt
 from .batches import Batches
-from .interrupts import DeferredInterrupt
 
 
 class Alone:

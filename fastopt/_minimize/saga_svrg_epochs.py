@@ -17,20 +17,22 @@ SAGA_SVRG_ENTRIES = 1_000_000
 class SagaSvrgEpochs:
     """Samples of a built-in objective through SAGA or SVRG."""
 
+    whole = None  # the objective over the samples of all ranks
+
     def __init__(self, objective, method, batches, settings, bounded):
         self.objective, self.method, self.batches, self.evaluate = objective, method, batches, None
         validation.saga_svrg_settings(settings, batches)
         self.threads = _threads.resolve(method.num_threads)
         own = objective._samples.own
         sparse = not isinstance(own, np.ndarray)
-        per_sample = max(1, own.nnz / objective.n_samples) if sparse else objective.n_features
+        per_sample = max(1, own.nnz / max(objective.n_samples, 1)) if sparse else objective.n_features
         self.segment_independent = not sparse
         per_sample *= objective.n_outputs
         work = max(SAGA_SVRG_ENTRIES, objective.n_features) / per_sample
-        self.length = min(max(1, int(work)), objective.n_samples)
+        self.length = max(1, min(int(work), objective.n_samples))
         self.poll = epochs.InterruptPoll(max(1, int(POLL_ENTRIES / per_sample)))
         self.segments = epochs.SagaSvrgSegments(objective, method, self.length, self.poll)
-        self.segments.set_learning_rate(method._begin_epoch(objective))  # of an epoch that may be under way
+        self.segments.set_learning_rate(self.learning_rate())  # of an epoch that may be under way
         method._bind(self.segments.gradient_memory, self.segments.mean_gradient)
         self.remembers = method.step_count > 0
 
@@ -64,9 +66,13 @@ class SagaSvrgEpochs:
         if self.method.updates_memory and not self.remembers:
             self.fill()
 
+    def learning_rate(self):
+        """That of the epoch."""
+        return self.method._begin_epoch(self.whole or self.objective)
+
     def begin_epoch(self):
         """The learning rate, and SVRG's gradient memory."""
-        self.segments.set_learning_rate(self.method._begin_epoch(self.objective))
+        self.segments.set_learning_rate(self.learning_rate())
         if not self.method.updates_memory:
             self.fill()
 

@@ -5,12 +5,13 @@ import io
 
 import numpy as np
 
+from .._interrupts import DeferredInterrupt
 from .._validation import distributed as checks
+from .._validation import shared_runs as validation
 from ..distributed._collectives import gathered
 from ..distributed._objective import SharedObjective
 from ..distributed._parts import Parts
 from ..distributed._ranks import Ranks
-from .interrupts import DeferredInterrupt
 from .shared_epochs import shared_kind
 from .shared_functions import SharedGradient, SharedPair, SharedValue
 from .shared_samples import SharedSamples
@@ -88,8 +89,8 @@ class SharedRun(Ranks):
     def whole(self, n):
         self.agree()
         parts = Parts(self.comm, n, self.n_parts)
-        checks.at_least_one_sample(parts.total)
-        return SharedSamples(parts)
+        validation.at_least_one_sample(parts.total)
+        return SharedSamples(self, parts)
 
     def value(self, fun, params):
         return SharedValue(fun, params, self)

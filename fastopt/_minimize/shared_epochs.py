@@ -7,7 +7,7 @@ from .._finite_sum import epochs
 from .._finite_sum.plan import Plan
 from .._finite_sum.saga_svrg import SAGA, FiniteSumMethod
 from .._validation import shared_runs as validation
-from ..distributed._collectives import gathered_numbers
+from ..distributed._collectives import gather_into, gathered_numbers
 from .minibatch_epochs import MinibatchEpochs
 from .saga_svrg_epochs import SagaSvrgEpochs
 from .segments import STATUS, int64
@@ -115,7 +115,7 @@ class SharedMinibatchEpochs(MinibatchEpochs):
         own = [np.asarray(each, dtype).reshape(-1) for each in arrays if each is not None]
         joined = np.empty(int(counts.sum()) * width, dtype)
         sent = own[0] if len(own) == 1 else np.concatenate([*own, np.empty(0, dtype)])
-        self.comm.Allgatherv(sent, [joined, counts * width])
+        gather_into(self.comm, sent, joined, counts * width)
         return joined
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._memory import frozen
+from ..distributed._moving import moved
 from .batches import EVALUATION_SIZE, Batches, consecutive
 
 
@@ -48,12 +49,12 @@ class Shares:
 class SharedSamples:
     """The samples of all ranks."""
 
-    def __init__(self, parts):
-        self.parts, self.total = parts, parts.total
+    def __init__(self, ranks, parts):
+        self.ranks, self.parts, self.total = ranks, parts, parts.total
 
     def batches(self, size, arrays, rng):
         """The source of batches."""
-        return SharedBatches(self.parts, size, arrays, rng)
+        return SharedBatches(self.parts, size, arrays and moved(self.ranks, self.parts, arrays), rng)
 
 
 class SharedBatches(Batches):

@@ -173,7 +173,7 @@ def automatic_rate(share, objective):
 
 def refuse_automatic_rate(objective):
     """Raise where no learning rate can be made of the objective, with the reason."""
-    kind = type(objective).__name__
+    kind = type(getattr(objective, "own", objective)).__name__
     if np.isinf(objective.curvature):
         reason, advice = "its gradient has no Lipschitz constant to make one from", ""
     else:

@@ -33,7 +33,7 @@ def dense_layout(X):
     """Check dtype and layout of dense samples, not their contents."""
     _two_dimensions(X)
     _dtype(X)
-    if (X.strides[1] != X.itemsize and X.shape[1] > 1) or X.strides[0] % X.itemsize:
+    if X.size and ((X.strides[1] != X.itemsize and X.shape[1] > 1) or X.strides[0] % X.itemsize):
         raise ValueError(
             f"`X` must have contiguous rows (C order), got strides {X.strides}; pass np.ascontiguousarray(X)."
         )

@@ -1,5 +1,6 @@
-"""Checks of what `minimize` is given together with `comm`."""
+"""Checks of objectives and runs over the samples of several ranks."""
 
+from .scalars import count
 from .text import shown
 
 
@@ -43,3 +44,38 @@ def settings(given, ranks):
         raise ValueError('`parallel` must be "batch" or "hogwild" without `comm`, got "local".')
     if not ranks.several and given.parts is not None:
         raise ValueError(f"`parts` must be left out without `comm`, got {given.parts}.")
+
+
+# --- parts and objectives --------------------------------------------------------------------------------
+
+
+def n_parts(value):
+    """Return the number of parts in which all samples are cut, or None."""
+    return None if value is None else count("parts", value, 1)
+
+
+def function_of_samples(data, parts):
+    """Refuse parts on two ranks for a function that looks samples up by their number on its rank."""
+    if data is None and parts.heads.any():
+        refuse_moving(parts.n_parts, None)
+
+
+def refuse_moving(n_parts, array):
+    """Raise for samples of a part on two ranks that cannot be sent."""
+    what = "samples by number" if array is None else type(array).__name__
+    raise TypeError(
+        f"`data` must be NumPy arrays or CSR matrices where one of {n_parts} `parts` lies on two ranks, got {what}; "
+        f"cut the n samples of all ranks at multiples of n / {n_parts}, rounded down."
+    )
+
+
+def at_least_one_sample(n):
+    """Refuse a run in which no rank has any samples."""
+    if n == 0:
+        raise ValueError("`fun` must have a sample on one rank at least, got none on any.")
+
+
+def built_in(name, value, kind):
+    """Refuse all but objects of fastopt.objectives."""
+    if not isinstance(value, kind):
+        raise TypeError(f"`{name}` must be an object of fastopt.objectives, got {shown(value)}.")

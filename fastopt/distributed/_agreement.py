@@ -10,7 +10,8 @@ import traceback
 import numpy as np
 
 from .. import _validation
-from ._collectives import gathered_numbers, gathered_texts
+from .._interrupts import DeferredInterrupt
+from ._collectives import gathered_records, gathered_texts
 
 # What a rank has, the later the more important: a failure is reported before an interrupt, and that before an end.
 NOTHING, END, INTERRUPT, FAILURE = range(4)
@@ -33,7 +34,7 @@ class RankError(RuntimeError):
         return self.args[0]
 
 
-def agree(comm, error=None):
+def agree(comm, error=None, note=0):
     """Raise on all ranks if one of them has an exception. A collective call: every rank makes it at the same place.
 
     Parameters
@@ -41,6 +42,13 @@ def agree(comm, error=None):
     comm : communicator
     error : BaseException or None
         What happened on this rank.
+    note : int
+        A number of 64 bits that all ranks get to know.
+
+    Returns
+    -------
+    ndarray of int64
+        The notes, in the order of ranks.
 
     Raises
     ------
@@ -49,10 +57,10 @@ def agree(comm, error=None):
         for an interrupt, and `RankError` for all else. Where ranks have different kinds, a failure counts before an
         interrupt, and an interrupt before `StopIteration`, on the ranks that have the lesser one, too.
     """
-    kinds = gathered_numbers(comm, _kind(error))
+    kinds, notes = gathered_records(comm, np.array([_kind(error), note], np.int64)).T
     worst = kinds.max()
     if worst == NOTHING:
-        return
+        return notes
     reasons = gathered_texts(comm, "" if error is None else _reason(error))
     if _kind(error) == worst:
         raise error
@@ -61,16 +69,53 @@ def agree(comm, error=None):
 
 
 class Together:
-    """Make an exception of one rank within the block one of all ranks at its end. There are no collectives inside."""
+    """Make an exception of one rank within the block one of all ranks at its end. There are no collectives inside.
 
-    def __init__(self, comm):
-        self._comm = comm
+    What the block sets `note` to, a number of 64 bits, is among the `notes` of all ranks afterwards.
+
+    Parameters
+    ----------
+    comm : communicator
+    interrupts : DeferredInterrupt, optional
+        Whose Ctrl-C, if one has come, is raised on all ranks at the end of the block, too.
+    """
+
+    def __init__(self, comm, interrupts=None):
+        self._comm, self._interrupts = comm, interrupts
+        self.note, self.notes = 0, None
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, where):
-        agree(self._comm, error)
+        if error is None and self._interrupts is not None:
+            error = self._interrupts.taken()
+        self.notes = agree(self._comm, error, self.note)
+
+
+class Call:
+    """A call that every rank makes: between its blocks, where ranks wait for each other, Ctrl-C is put off.
+
+    Parameters
+    ----------
+    comm : communicator
+    """
+
+    def __init__(self, comm):
+        self.comm, self._interrupts = comm, DeferredInterrupt(True)
+
+    def __enter__(self):
+        self._interrupts.__enter__()
+        return self
+
+    def __exit__(self, kind, error, where):
+        self._interrupts.__exit__()
+        if error is None:
+            self._interrupts.check()
+
+    def together(self):
+        """A block without collective calls, at whose end all ranks fail if one does."""
+        return Together(self.comm, self._interrupts)
 
 
 def agree_same(comm, name, value):
@@ -78,13 +123,26 @@ def agree_same(comm, name, value):
 
     Arrays are compared by dtype, shape and bits, floats by their bits, functions by their names.
     """
-    digests = gathered_texts(comm, hashlib.sha256(_identity(value).encode("utf-8", "surrogatepass")).hexdigest())
-    different = [rank for rank, digest in enumerate(digests) if digest != digests[0]]
-    if not different:
+    agree_all_same(comm, {name: value})
+
+
+def agree_all_same(comm, values):
+    """The same for several values by name, the first of which that differs is named; the names are the same."""
+    identities = [_identity(value).encode("utf-8", "surrogatepass") for value in values.values()]
+    if _differs(comm, b"\0".join(identities)) is None:
         return
-    values = gathered_texts(comm, _validation.text.shown(value))
-    first, rank = values[0], different[0]
-    raise _validation.distributed.same_value(name, first, values[rank], rank)
+    for name, identity in zip(values, identities, strict=True):
+        other = _differs(comm, identity)
+        if other is not None:
+            shown = gathered_texts(comm, _validation.text.shown(values[name]))
+            raise _validation.distributed.same_value(name, shown[0], shown[other], other)
+
+
+def _differs(comm, text):
+    """The first rank that has other bytes than rank 0; None if all have the same."""
+    digests = gathered_records(comm, np.frombuffer(hashlib.sha256(text).digest(), np.uint8))
+    different = np.flatnonzero((digests != digests[0]).any(axis=1))
+    return int(different[0]) if len(different) else None
 
 
 def _kind(error):

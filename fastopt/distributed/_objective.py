@@ -8,9 +8,11 @@ import numpy as np
 
 from .. import _threads
 from .._types import Array, ArrayLike
-from .._validation import distributed as validation
+from .._validation import distributed as checks
+from .._validation import shared_runs as validation
 from ..objectives._base import Objective
 from ._collectives import gathered_numbers
+from ._moving import moved
 from ._parts import Parts
 from ._ranks import Ranks
 
@@ -46,18 +48,28 @@ class SharedObjective:
         ranks.same(fun=type(objective).__name__, X="dense" if dense else "CSR", **own)
         self.parts = Parts(ranks.comm, objective.n_samples, n_parts)
         validation.at_least_one_sample(self.parts.total)
-        n_outputs = gathered_numbers(ranks.comm, objective.n_outputs if objective.n_samples else 0).max()
+        outputs = gathered_numbers(ranks.comm, objective.n_outputs if objective.n_samples else 0)
+        n_outputs = int(outputs.max())
+        objective = self._with_whole_parts(objective, n_outputs if objective._takes_targets else 1)
         self.total_weight = self._total_weight(objective)
-        self.own = objective._over_all(self.total_weight / self.parts.total, int(n_outputs))
+        self.own = objective._over_all(self.total_weight / self.parts.total, n_outputs)
         self.n_samples = self.parts.total
         for name in ("n_features", "n_outputs", "n_parameters", "fit_intercept", "l2", "l1", "dtype", "curvature"):
             setattr(self, name, getattr(self.own, name))
         self.linear, self._is_matrix = self.own.linear, self.own._is_matrix
         self._penalised, self._added_value = self.own._penalised, self.own._added_value
 
+    def _with_whole_parts(self, objective, n_labels):
+        """The objective with the samples of whole parts."""
+        if not self.parts.heads.any():
+            return objective
+        labels = objective._bound[0].reshape(objective.n_samples, n_labels)
+        weights = np.asarray(objective._given_weights, np.float64)
+        return objective._with_samples(*moved(self.ranks, self.parts, (objective._own_samples(), labels, weights)))
+
     def _total_weight(self, objective):
         given = objective._given_weights
-        sums = [[given[self._of(part)].sum()] for part in self.parts.own]
+        sums = [[given[self._of(part)].sum(dtype=np.float64)] for part in self.parts.own]
         return float(self.parts.sum(np.array(sums, np.float64).reshape(-1, 1))[0])
 
     def _of(self, part):
@@ -194,7 +206,7 @@ def objective(obj: Objective, comm: Any, *, parts: int | None = None) -> GlobalF
         Or any object with its upper-case methods.
     parts : int, optional
         Cut all samples in so many parts, of i * n // parts to (i + 1) * n // parts, and sum over these in their order:
-        the same bits on any number of ranks, each of which must have whole parts.
+        the same bits on any number of ranks. Samples of a part on two ranks are sent to the first.
 
     Returns
     -------
@@ -212,7 +224,7 @@ def objective(obj: Objective, comm: Any, *, parts: int | None = None) -> GlobalF
         f = fastopt.distributed.objective(fastopt.objectives.Logistic(X, y, l2=1e-4), MPI.COMM_WORLD)
         res = scipy.optimize.minimize(f, np.zeros(f.n_parameters), jac=True, method="L-BFGS-B")
     """
-    with Ranks(validation.communicator(comm)) as ranks:
+    with Ranks(checks.communicator(comm)) as ranks:
         validation.built_in("obj", obj, Objective)
         n_parts = validation.n_parts(parts)
         ranks.same(parts=n_parts)

@@ -8,8 +8,8 @@ import itertools
 
 import numpy as np
 
-from .._validation import distributed as validation
-from ._collectives import gathered, gathered_numbers
+from ._collectives import exchange, gather_into, gathered, gathered_numbers
+from ._layout import even_bounds
 
 # Entries of a vector up to which all parts are sent to every rank, which then adds them by itself: one message less.
 SHORT = 4096
@@ -28,28 +28,38 @@ class Parts:
 
     Attributes
     ----------
-    total, first : int
-        Number of all samples, and the first one of this rank among them.
+    total : int
+        Number of all samples.
+    first, stop : int
+        Those of this rank among them.
     bounds : ndarray of shape (n_parts + 1,)
         Where parts begin.
     own : range
-        The parts of this rank.
+        The parts of this rank: those whose first samples it was given.
     counts : ndarray of shape (n_ranks,)
         How many parts each rank has.
+    heads : ndarray of shape (n_ranks,)
+        How many of its first samples each rank gives to one before it, where the part began that they are of.
+    taken : slice
+        Which of all these samples this rank takes.
     """
 
     def __init__(self, comm, n_own, n_parts=None):
-        self.comm, rank = comm, comm.Get_rank()
+        self.comm, self.rank, self.n_parts = comm, comm.Get_rank(), n_parts
         starts = np.concatenate([[0], np.cumsum(gathered_numbers(comm, n_own))])
-        self.total, self.first, self.stop = int(starts[-1]), int(starts[rank]), int(starts[rank + 1])
-        if n_parts is None:
-            self.bounds, ends = starts, np.arange(len(starts))
-        else:
-            self.bounds = np.arange(n_parts + 1) * self.total // n_parts
-            ends = np.searchsorted(self.bounds, starts)  # of parts without samples the first one
-            validation.whole_parts(starts, self.bounds, ends)
-            ends[-1] = n_parts
-        self.counts, self.own = np.diff(ends), range(int(ends[rank]), int(ends[rank + 1]))
+        self.total = int(starts[-1])
+        self.bounds = starts if n_parts is None else even_bounds(self.total, n_parts)
+        ends = np.arange(len(starts)) if n_parts is None else np.searchsorted(self.bounds[:-1], starts)
+        ends[-1] = len(self.bounds) - 1  # parts without samples are anybody's
+        self.counts, self.own = np.diff(ends), range(int(ends[self.rank]), int(ends[self.rank + 1]))
+        self.first, self.stop = int(self.bounds[self.own.start]), int(self.bounds[self.own.stop])
+        self.heads = np.minimum(self.bounds[ends[:-1]], starts[1:]) - starts[:-1]
+        given = np.concatenate([np.arange(start, start + n) for start, n in zip(starts, self.heads, strict=False)])
+        self.taken = slice(*np.searchsorted(given, [max(starts[self.rank + 1], self.first), self.stop]).tolist())
+
+    def gather(self, array, joined, counts):
+        """Arrays of all ranks, one after the other, into one that is large enough."""
+        gather_into(self.comm, array, joined, counts)
 
     def of_own(self, part):
         """The samples of a part of this rank, as a range among those of the rank."""
@@ -64,7 +74,7 @@ class Parts:
         values = np.ascontiguousarray(values)
         width = values.shape[1]
         joined = np.empty((self.counts.sum(), width), values.dtype)
-        self.comm.Allgatherv(values, [joined, self.counts * width])
+        gather_into(self.comm, values, joined, self.counts * width)
         return joined
 
     def sum(self, vectors):
@@ -78,14 +88,13 @@ class Parts:
             return _sum(vectors)
         if size <= SHORT:
             return _sum(self.gathered(vectors))
-        n_ranks, rank = len(self.counts), self.comm.Get_rank()
-        ends = np.arange(n_ranks + 1) * size // n_ranks
+        ends = even_bounds(size, len(self.counts))
         widths = np.diff(ends)
+        own = widths[self.rank]
         sent = np.concatenate([vectors[:, lo:hi].ravel() for lo, hi in itertools.pairwise(ends)])
-        received = np.empty((self.counts.sum(), widths[rank]), vectors.dtype)
-        self.comm.Alltoallv([sent, _places(widths * len(vectors))], [received, _places(self.counts * widths[rank])])
-        total = np.empty(size, vectors.dtype)
-        self.comm.Allgatherv(_sum(received), [total, _places(widths)])
+        received, total = np.empty((self.counts.sum(), own), vectors.dtype), np.empty(size, vectors.dtype)
+        exchange(self.comm, sent, widths * len(vectors), received, self.counts * own)
+        gather_into(self.comm, _sum(received), total, widths)
         return total
 
     def joined(self, array):
@@ -100,8 +109,3 @@ def _sum(rows):
         for row in rows[1:]:
             total += row
     return total
-
-
-def _places(counts):
-    """Counts, and where each begins."""
-    return counts, np.concatenate([[0], np.cumsum(counts)[:-1]])

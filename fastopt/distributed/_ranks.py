@@ -4,8 +4,8 @@ import contextlib
 
 import numpy as np
 
-from ._agreement import agree, agree_same
-from ._collectives import gathered_numbers
+from ._agreement import agree, agree_all_same
+from ._collectives import gathered_numbers, gathered_records
 
 
 class Ranks:
@@ -56,8 +56,7 @@ class Ranks:
         """Raise on all ranks unless they have the same values."""
         self.agree()
         try:
-            for name, value in values.items():
-                agree_same(self.comm, name, value)
+            agree_all_same(self.comm, values)
         except ValueError:
             self._agreed = True
             raise
@@ -80,9 +79,7 @@ class Ranks:
     def numbers(self, value):
         """A float of each rank."""
         self.agree()
-        values = np.empty(self.size)
-        self.comm.Allgather(np.array([value], np.float64), values)
-        return values
+        return gathered_records(self.comm, np.array([value], np.float64))[:, 0]
 
     def first(self, value):
         """The float of rank 0."""

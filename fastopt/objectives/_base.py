@@ -150,6 +150,17 @@ class Objective(finite_sum.FiniteSum):
         given = self._known_weighting.given
         return self._bound[1] if given is None else given
 
+    def _with_samples(self, X, y, weights):
+        """The same objective over other samples, with labels as they are bound and weights as they are given."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        arrays = [validation.in_dtype("y", y, self.dtype), validation.in_dtype("sample_weight", weights, self.dtype)]
+        arrays = [frozen(each) for each in (*arrays, *self._bound[2:])]
+        outputs = y.shape[1] if self._takes_targets else self.n_outputs
+        other._bind_data(_samples(X), arrays, outputs, (self.l2, self.l1, self.fit_intercept))
+        other._weighting = self._known_weighting._replace(given=frozen(np.array(weights, np.float64)))
+        return other
+
     def _over_all(self, unit, n_outputs):
         """The same objective as a part of one over more samples, whose weights have this mean, and these outputs."""
         other, scale = type(self).__new__(type(self)), self.weight_scale

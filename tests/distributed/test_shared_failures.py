@@ -240,7 +240,9 @@ def refused_on_all(comm):
         lambda: fastopt.minimize(lambda x: x @ x, np.zeros(D), comm=comm),
         lambda: fastopt.minimize(squares, np.zeros(D), jac=True, data=[(X, Y)].__iter__(), comm=comm),
         lambda: minimized(comm, options={"prefetch": 2}),
-        lambda: minimized(comm, options={"parts": 7}),
+        lambda: fastopt.minimize(
+            lambda w, k: squares(w, X[k], Y[k]), np.zeros(D), jac=True, n_samples=100, comm=comm, options={"parts": 7}
+        ),
         lambda: built_in(comm, method="saga", batch_size=1),
         lambda: built_in(comm, options={"parallel": "hogwild"}),
         lambda: built_in(comm, method="lamb", options={"parallel": "local"}),
@@ -255,8 +257,10 @@ def test_what_ranks_cannot_do_is_refused_in_words():
     first, second = on_ranks(2, refused_on_all, seconds=SECONDS)
     assert first == second
     words = [
-        "a sample on one rank at least", "a sample on one rank at least", "`data` or `n_samples` must be given with `comm`",
-        "`data` must be arrays with `comm`", "`prefetch` must be 0 with `comm`", "`parts` must not lie on two ranks",
+        "a sample on one rank at least", "a sample on one rank at least",
+        "`data` or `n_samples` must be given with `comm`",
+        "`data` must be arrays with `comm`", "`prefetch` must be 0 with `comm`",
+        "one of 7 `parts` lies on two ranks, got samples by number",
         "`method` must not be SAGA with `comm`", '"batch" or "local" with `comm`', '"batch" for LAMB',
         "`checkpoint` must be left out for SVRG", "`obj` must be an object of fastopt.objectives", "`comm` must be a",
     ]  # fmt: skip

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.sparse
-from ranks import on_ranks
+from thread_ranks import on_threads
 
 import fastopt
 from fastopt import objectives
-
-pytest.importorskip("mpi4py")
 
 N, D, PARTS = 240, 7, 12
 RNG = np.random.default_rng(0)
@@ -40,7 +38,7 @@ def bits(res):
 @functools.cache
 def together(n_ranks, function, *arguments):
     """The result of a function, the same on all ranks; one start of the ranks is for all cases of it."""
-    return same(on_ranks(n_ranks, function, *arguments, seconds=300))
+    return same(on_threads(n_ranks, function, *arguments, seconds=300))
 
 
 def same(results):
@@ -103,10 +101,14 @@ def of_functions(comm, parts=None, cuts=None):
     return {name: of_function(comm, name, parts, cuts) for name in FUNCTIONS}
 
 
-@pytest.mark.parametrize("n_ranks", [2, 3, 4])
+# Shares that have whole parts, and such that have not: the samples of these go to the rank where the part begins.
+SHARES = [(2, None), (3, None), (4, None), (3, (37, 200)), (4, (0, 3, 7))]
+
+
+@pytest.mark.parametrize(("n_ranks", "cuts"), SHARES)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_functions_with_parts_have_the_same_bits_on_any_number_of_ranks(name, n_ranks):
-    assert together(n_ranks, of_functions, PARTS)[name] == together(1, of_functions, PARTS)[name]
+def test_functions_with_parts_have_the_same_bits_on_any_number_of_ranks(name, n_ranks, cuts):
+    assert together(n_ranks, of_functions, PARTS, cuts)[name] == together(1, of_functions, PARTS, None)[name]
 
 
 @pytest.mark.parametrize("name", ["value and gradient", "differences of float32", "rows"])
@@ -135,7 +137,7 @@ def by_index(comm):
 
 
 def test_samples_by_their_index_are_those_of_the_rank():
-    assert together(2, by_index) == together(2, of_functions, PARTS)["value and gradient"]
+    assert together(2, by_index) == together(2, of_functions, PARTS, None)["value and gradient"]
 
 
 # --- built-in objectives -----------------------------------------------------------------------------------------
@@ -174,13 +176,13 @@ def of_objectives(comm, dtype, parts=None, cuts=None):
     return {kind: of_objective(comm, kind[0], dtype, kind[1], parts, cuts) for kind in kinds}
 
 
-@pytest.mark.parametrize("n_ranks", [2, 3, 4])
+@pytest.mark.parametrize(("n_ranks", "cuts"), SHARES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("dense", [False, True], ids=["CSR", "dense"])
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_objectives_with_parts_have_the_same_bits_on_any_number_of_ranks(name, dense, dtype, n_ranks):
-    alone = together(1, of_objectives, dtype, PARTS)
-    assert together(n_ranks, of_objectives, dtype, PARTS)[name, dense] == alone[name, dense]
+def test_objectives_with_parts_have_the_same_bits_on_any_number_of_ranks(name, dense, dtype, n_ranks, cuts):
+    alone = together(1, of_objectives, dtype, PARTS, None)
+    assert together(n_ranks, of_objectives, dtype, PARTS, cuts)[name, dense] == alone[name, dense]
 
 
 @pytest.mark.parametrize("dense", [False, True], ids=["CSR", "dense"])
@@ -196,6 +198,19 @@ def test_objectives_of_ranks_are_one_objective(name, dense):
     np.testing.assert_allclose(np.frombuffer(shared["x"]), res.x, rtol=1e-7, atol=1e-10)
     np.testing.assert_allclose(shared["fun"], res.fun, rtol=1e-9)
     assert (shared["nit"], shared["status"]) == (res.nit, res.status)
+
+
+def of_targets(comm, cuts):
+    """Two targets, which a rank without samples knows nothing of."""
+    mine = own(comm, cuts)
+    targets = np.stack([Y, -Y], axis=1)[mine] if mine.stop > mine.start else np.zeros(0)
+    objective = objectives.LeastSquares(X[mine], targets)
+    options = {"epochs": 2, "parts": PARTS}
+    return bits(fastopt.minimize(objective, np.zeros((D, 2)), rng=0, options=options, comm=comm))
+
+
+def test_targets_are_those_of_all_ranks():
+    assert together(3, of_targets, (100, 240)) == together(3, of_targets, (37, 200)) == together(1, of_targets, None)
 
 
 def of_classes(comm):
@@ -214,13 +229,13 @@ def test_classes_are_those_of_all_ranks():
 def global_function(comm, cuts=None):
     mine = own(comm, cuts)
     objective = objectives.Logistic(SPARSE[mine], LABELS[mine], l2=1e-2, sample_weight=WEIGHTS[mine])
-    f = fastopt.distributed.objective(objective, comm, parts=None if cuts else PARTS)
+    f = fastopt.distributed.objective(objective, comm, parts=PARTS)
     res = scipy.optimize.minimize(f, np.zeros(f.n_parameters), jac=True, method="L-BFGS-B")
     return res.x.tobytes(), res.fun, res.nit, f.n_samples, f.total_weight, f.max_smoothness
 
 
 def test_global_function_for_methods_of_scipy():
-    assert together(3, global_function) == together(1, global_function)
+    assert together(3, global_function) == together(3, global_function, (17, 17)) == together(1, global_function)
     objective = objectives.Logistic(SPARSE, LABELS, l2=1e-2, sample_weight=WEIGHTS)
     res = scipy.optimize.minimize(objective.value_and_gradient, np.zeros(90), jac=True, method="L-BFGS-B")
     x, fun, _, n, weight, smoothness = together(3, global_function, (17, 17))
@@ -277,4 +292,4 @@ def local_alone(comm):
 
 
 def test_local_steps_of_one_rank():
-    assert on_ranks(1, local_alone) == [True]
+    assert on_threads(1, local_alone) == [True]
