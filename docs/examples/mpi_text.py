@@ -48,7 +48,7 @@ def main():
             mine = batch[rank::n_ranks]  # it may be none
             z, rows, line = margins(table, [lines[each] for each in mine])
             slope = (1 / (1 + np.exp(-z)) - labels[mine]) / len(batch)
-            table.step(rows, slope[line, None])
+            table.step(rows, slope[line, None].astype(np.float32))
 
     mine = np.flatnonzero(test)[rank::n_ranks]
     z = margins(table, [lines[each] for each in mine])[0]
