@@ -276,7 +276,7 @@ def weights(values, n, scale):
     if values is None:
         return np.ones(n), 1.0, float(n)
     array = vector("sample_weight", values, n)
-    if not array.any():
+    if scale is not None and not array.any():
         raise ValueError("`sample_weight` must be positive for at least one sample, got 0.0 for all.")
     if (array < 0).any():
         raise ValueError(f"`sample_weight` must be at least 0, got {array.min()}; leave such samples out.")
