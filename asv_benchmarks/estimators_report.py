@@ -40,7 +40,7 @@ class WithPenaltyOfHuberRegressor(LinearRegressor):
     """
 
     def fit(self, X, y):
-        own = LinearRegressor("huber").fit(X, y).loss_parameter_[0] * self.alpha / (EPSILON * len(y))
+        own = LinearRegressor("huber").fit(X, y).epsilon_[0] * self.alpha / (EPSILON * len(y))
         self.fitted_ = LinearRegressor("huber", alpha=own).fit(X, y)
         return self
 

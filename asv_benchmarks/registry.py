@@ -31,5 +31,5 @@ def _assigned(path, name):
 
 OPTIMIZERS = sorted(name.lower() for name in _imported_classes("optimizers/__init__.py"))
 LOSSES = sorted(_imported_classes("objectives/__init__.py"))
-FINITE_SUM_METHODS = sorted(key.value for key in _assigned("_finite_sum/saga_svrg.py", "FINITE_SUM_METHODS").keys)
+FINITE_SUM_METHODS = sorted(key.value for key in _assigned("_finite_sum/methods.py", "FINITE_SUM_METHODS").keys)
 DTYPES = list(ast.literal_eval(_assigned("_types.py", "DTYPES")))

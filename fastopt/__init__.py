@@ -10,6 +10,7 @@ True
 """
 
 import os as _os
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 try:
@@ -21,52 +22,63 @@ except ImportError as _error:
     ) from _error
 # "as" tells type checkers to export the names: they cannot evaluate __all__.
 from . import _validation
-from . import objectives as objectives
-from . import plot as plot
-from . import schedules as schedules
-from ._checkpoint import CheckpointError as CheckpointError
-from ._checkpoint import load as load
-from ._checkpoint import load_result as load_result
-from ._checkpoint import save as save
 from ._core import GradientStats as GradientStats
-from ._finite_sum.saga_svrg import FINITE_SUM_METHODS as FINITE_SUM_METHODS
-from ._finite_sum.saga_svrg import SAGA as SAGA
-from ._finite_sum.saga_svrg import SVRG as SVRG
-from ._info import show_versions as show_versions
-from ._minimize import minimize as minimize
-from ._minimize import scipy_method as scipy_method
 from ._sparse.gradients import RowSparse as RowSparse
 from ._threads import get_num_threads as get_num_threads
 from ._threads import set_num_threads as set_num_threads
 from ._threads import threads as threads
-from ._version import __version__ as __version__
 from .optimizers import *  # noqa: F403
 
-if not _TYPE_CHECKING:
+if _TYPE_CHECKING:
+    from . import objectives as objectives
+    from . import plot as plot
+    from . import schedules as schedules
+    from ._checkpoint import CheckpointError as CheckpointError
+    from ._checkpoint import load as load
+    from ._checkpoint import load_result as load_result
+    from ._checkpoint import save as save
+    from ._finite_sum.methods import FINITE_SUM_METHODS as FINITE_SUM_METHODS
+    from ._finite_sum.saga_svrg import SAGA as SAGA
+    from ._finite_sum.saga_svrg import SVRG as SVRG
+    from ._finite_sum.vw import VW as VW
+    from ._info import show_versions as show_versions
+    from ._minimize import minimize as minimize
+    from ._minimize import scipy_method as scipy_method
+    from ._version import __version__ as __version__
+else:
     from .optimizers import __all__ as _optimizers
 
+    #: Module -> the names that it has for users: imported at their first use, as steps need none of them.
+    _LATER = {
+        "_checkpoint": ("CheckpointError", "load", "load_result", "save"),
+        "_finite_sum.methods": ("FINITE_SUM_METHODS",),
+        "_finite_sum.saga_svrg": ("SAGA", "SVRG"),
+        "_finite_sum.vw": ("VW",),
+        "_info": ("show_versions",),
+        "_minimize": ("minimize", "scipy_method"),
+        "_version": ("__version__",),
+        "objectives": (),
+        "plot": (),
+        "schedules": (),
+    }
+    _MODULE_OF = {name: module for module, names in _LATER.items() for name in names or [module]}
+
     __all__ = [
-        "CheckpointError",
-        "FINITE_SUM_METHODS",
         "GradientStats",
         "RowSparse",
-        "SAGA",
-        "SVRG",
-        "__version__",
         "get_num_threads",
-        "load",
-        "load_result",
-        "minimize",
-        "objectives",
-        "plot",
-        "save",
-        "schedules",
-        "scipy_method",
         "set_num_threads",
-        "show_versions",
         "threads",
+        *_MODULE_OF,
         *_optimizers,
     ]
+
+    def __getattr__(name):
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = _import_module("." + _MODULE_OF[name], __name__)
+        globals()[name] = module if _MODULE_OF[name] == name else getattr(module, name)
+        return globals()[name]
 
 
 def _select_instruction_set():

@@ -6,7 +6,7 @@ cimport numpy as cnp
 
 from ._memory cimport Held, Pins
 from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_gradient_stats, fo_group, fo_loss, fo_objective, fo_optimizer,
-                     fo_own, fo_part_gradients, fo_reduced, fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_worker,
+                     fo_own, fo_part_gradients, fo_reduced, fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_vw, fo_worker,
                      fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
@@ -30,6 +30,8 @@ cdef void prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, do
 cdef bint carries(const fo_optimizer *it) noexcept nogil
 cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil
 cdef void flush_saga_svrg(fo_saga_svrg *it) noexcept nogil
+cdef void run_vw(fo_vw *it) noexcept nogil
+cdef void flush_vw(fo_vw *it) noexcept nogil
 
 
 # A range of memory that belongs to parameters or state: no gradient may reach into it.

@@ -427,3 +427,25 @@ cdef extern from "finite_sum/saga_svrg.h" nogil:
 
     void fo_run_saga_svrg(fo_saga_svrg *it)
     void fo_flush_saga_svrg(fo_saga_svrg *it)
+
+
+cdef extern from "finite_sum/vw.h" nogil:
+    ctypedef struct fo_vw:
+        const fo_objective *objective
+        fo_batch samples
+        double learning_rate, l2, l1
+        void *param
+        void *accumulator
+        void *scale
+        double *weight_sum
+        double *norm_sum
+        double *rate_sum
+        double *last_rate_sum
+        void *workspace
+        fo_interrupt_poll *poll
+        double loss
+        Py_ssize_t n_done
+        fo_segment_end end
+
+    void fo_run_vw(fo_vw *it)
+    void fo_flush_vw(fo_vw *it)

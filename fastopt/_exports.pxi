@@ -71,6 +71,14 @@ cdef void flush_saga_svrg(fo_saga_svrg *it) noexcept nogil:
     fo_flush_saga_svrg(it)
 
 
+cdef void run_vw(fo_vw *it) noexcept nogil:
+    fo_run_vw(it)
+
+
+cdef void flush_vw(fo_vw *it) noexcept nogil:
+    fo_flush_vw(it)
+
+
 cdef size_t partition_workspace(const fo_array *array) noexcept nogil:
     return fo_partition_workspace(array)
 

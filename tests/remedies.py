@@ -455,6 +455,15 @@ OPTIMIZERS = {
         X, "opt = Adam(x, state_dtype='bfloat16')", "opt.state['m'].dtype == np.float32",
         "opt = Adam(x, state_dtype='float32')", again=False,
     ),
+    "state_dtype of a difference": Row(
+        "x = np.ones(3, np.float32)", "opt = RMSprop(x, centered=True, state_dtype='log8')",
+        "opt.state['mean_grad'].dtype == np.float32", "opt = RMSprop(x, centered=True)", again=False,
+    ),
+    "state_dtype of a state dictionary": Row(
+        X + "saved = Adam(x.astype(np.float32), state_dtype='log8').state_dict()", "Adam(x).load_state_dict(saved)",
+        "saved['hyperparameters']['state_dtype'] == 'log8'", "Adam(x.astype(np.float32)).load_state_dict(saved)",
+        again=False,
+    ),
     "state_dtype of long rows": Row(
         "x = np.ones((2, 1025), np.float32)", "opt = RowwiseAdam(x, state_dtype='bfloat16')",
         "opt.state['m'].shape == (2, 1025)", "opt = RowwiseAdam(x)", again=False,
@@ -689,6 +698,20 @@ MINIMIZE = {
         DATA + "f = LeastSquares(X, y)",
         "minimize(f, np.zeros(2), method='lars', options={'parallel': 'hogwild', 'epochs': 1})", "res.nit == 1",
         "res = minimize(f, np.zeros(2), method='lars', options={'epochs': 1})", again=False,
+    ),
+    "hogwild with single samples": Row(
+        DATA + "f = LeastSquares(X, y)",
+        "minimize(f, np.zeros(2), method='vw', options={'parallel': 'hogwild', 'epochs': 1})", "res.nit == 3",
+        "res = minimize(f, np.zeros(2), method='vw', options={'epochs': 1})", again=False,
+    ),
+    "several margins a label": Row(
+        "X, y, classes = np.eye(3), np.arange(3), np.arange(3); f = Softmax(X, y)",
+        "res = minimize(f, np.zeros((3, 3)), method='vw', options={'epochs': 1})", "res.nit == 3",
+        "f = Logistic(X, y[:, None] == classes)",
+    ),
+    "a linear part and single samples": Row(
+        DATA + "f = LeastSquares(X, y, linear=np.ones(2))", "minimize(f, np.zeros(2), method='vw')", "res.nepoch > 0",
+        "res = minimize(f, np.zeros(2), method='adagrad')", again=False,
     ),
     "a vector to start from for Muon": Row(
         "def f(x): return float(x @ x), 2 * x", "minimize(f, np.ones(2), jac=True, method=MatricesOnly)", "res.success",

@@ -47,4 +47,15 @@ FO_INLINE double log1p_of_unit(double e)
     return 2.0 * s * ((a + q4 * b) + q8 * ((c + q4 * d) + q8 * (1.0 / 33)));
 }
 
+/* (1 - exp(-u)) / u for u >= 0, the mean of exp(-t) over [0, u]; for small u by its series, which does not cancel. */
+FO_INLINE double mean_decay(double u)
+{
+    double mean = 1.0;
+    if (!(u < 0.25))
+        return (1.0 - exponential(0.0 - u)) / u;
+    for (int k = 11; k >= 2; --k)
+        mean = 1.0 - mean * u / k;
+    return mean;
+}
+
 #endif

@@ -1,7 +1,7 @@
 /* lagged_penalty.c -- the kernels of lagged_penalty.h in every variant, and what needs none. */
 #include "finite_sum/lagged_penalty.h"
-#include "core/exponential.h"
 #include "core/numerics.h"
+#include "finite_sum/penalty_flow.h"
 
 /* As the functions of lagged_penalty.h. */
 typedef struct {

@@ -3,20 +3,7 @@
 /* sign(w) max(0, scale |w| - threshold) */
 FO_INLINE real FN(shrink)(real w, double scale, double threshold) { return (real)soft_threshold(scale * w, threshold); }
 
-/* Along w' = -l2 w - l1 sign(w) for a time s: sign(w) max(0, |w| exp(-u) - l1 s phi(u)), u = l2 s, where
- * phi(u) = (1 - exp(-u)) / u keeps its precision for small u. */
-FO_INLINE real FN(flow)(real w, double s, double l2, double l1)
-{
-    const double u = l2 * s;
-    double phi;
-    if (u < 0.25) {
-        phi = 1.0;
-        for (int k = 11; k >= 2; --k)
-            phi = 1.0 - phi * u / k;
-    } else
-        phi = (1.0 - exponential(-u)) / u;
-    return FN(shrink)(w, 1.0 - u * phi, l1 * s * phi);
-}
+FO_INLINE real FN(flow)(real w, double s, double l2, double l1) { return (real)penalty_flow(w, s, l2, l1); }
 
 FO_INLINE double FN(flow_time)(const fo_penalty *it, ptrdiff_t entry, double rates)
 {

@@ -2,8 +2,11 @@
  *
  * The sum is taken in LANES sums whose order is fixed: the same bits with vectors of any width. A sample of weight 0
  * counts as left out: its loss is taken at margin 0 and label 0, where none overflows, as infinity times 0 is NaN. */
-#include LOSS_FILE               /* FN(point) */
-#ifndef SEVERAL_OUTPUTS
+#include LOSS_FILE               /* FN(point), FN(invariant); or FN(labels) */
+#ifdef SEVERAL_OUTPUTS
+
+static const fo_loss_kernels FN(kernels) = {FN(labels), NULL};
+#else
 
 enum { FN(LANES) = 8 };
 
@@ -16,8 +19,8 @@ FO_INLINE double FN(weigh)(const real *margin, const real *label, const real *we
     return w * at.value;
 }
 
-static double FN(kernels)(const fo_objective *it, const void *margins, const void *labels, const void *weights,
-                          ptrdiff_t n, void *derivatives)
+static double FN(labels)(const fo_objective *it, const void *margins, const void *labels, const void *weights,
+                         ptrdiff_t n, void *derivatives)
 {
     const real *margin = margins, *label = labels, *weight = weights;
     real *derivative = derivatives;
@@ -33,4 +36,11 @@ static double FN(kernels)(const fo_objective *it, const void *margins, const voi
         sum[k] += FN(weigh)(margin, label, weight, i, parameter, derivative);
     return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
+
+static double FN(move)(const fo_objective *it, double margin, double label, double time)
+{
+    return FN(invariant)(margin, label, time, it->loss_parameter);
+}
+
+static const fo_loss_kernels FN(kernels) = {FN(labels), FN(move)};
 #endif

@@ -16,9 +16,17 @@ typedef struct fo_objective fo_objective;
 typedef double fo_loss_kernel(const fo_objective *it, const void *margin, const void *label, const void *weight,
                               ptrdiff_t n, void *derivative);
 
+/* How far the margin of a label goes in an invariant step of some time (finite_sum/invariant.h). */
+typedef double fo_invariant_kernel(const fo_objective *it, double margin, double label, double time);
+
+typedef struct {
+    fo_loss_kernel *labels;
+    fo_invariant_kernel *invariant;      /* NULL where a sample has several margins */
+} fo_loss_kernels;
+
 typedef struct {
     const char *name;
-    fo_loss_kernel *const *kernels;      /* [instruction set][dtype] */
+    const fo_loss_kernels *const *kernels;   /* [instruction set][dtype] */
 } fo_loss;
 
 /* core/dispatch.c */

@@ -1,5 +1,6 @@
 /* saga_svrg_tmpl.h -- the loops of saga_svrg.h; once per (instruction set, dtype) by saga_svrg.c. */
 #include "finite_sum/margins_tmpl.h"
+#include "finite_sum/sample_loss_tmpl.h"
 
 /* The scalars of a step, rounded to the dtype; `share`, of a change in the mean gradient: 1 / n_samples, for SVRG 0. */
 typedef struct {
@@ -20,28 +21,16 @@ FO_INLINE real FN(stepped)(real w, real gradient, FN(scalars) c)
     return c.threshold == 0 ? moved : SOFT_THRESHOLD(moved, c.threshold);
 }
 
-/* The weight of a sample, for each of its labels. */
-FO_INLINE const real *FN(weights_of_labels)(const fo_objective *it, ptrdiff_t sample, real *workspace)
-{
-    const real *weight = (const real *)it->weight + sample;
-    if (it->n_labels == 1)
-        return weight;
-    for (ptrdiff_t k = 0; k < it->n_labels; ++k)
-        workspace[k] = *weight;
-    return workspace;
-}
-
 /* Loss and derivatives of one sample from its margins, which are in the workspace; returns whether loss and gradient
  * are finite. The derivatives become their change against those in the gradient memory. */
 FO_INLINE int FN(derive)(fo_saga_svrg *it, fo_sample at, ptrdiff_t sample)
 {
     const fo_objective *objective = it->objective;
     const ptrdiff_t n_outputs = objective->n_outputs;
-    real *z = it->workspace, *d = z + n_outputs, *memory = (real *)it->gradient_memory + sample * n_outputs;
-    const real *weights = FN(weights_of_labels)(objective, sample, d + n_outputs);
-    const real *labels = (const real *)objective->label + sample * objective->n_labels;
+    real *z = it->workspace, *d = z + n_outputs;
+    real *memory = (real *)it->gradient_memory + sample * n_outputs;
     int fits = 1;
-    const double loss = loss_of(objective)(objective, z, labels, weights, objective->n_labels, d);
+    const double loss = FN(sample_loss)(objective, sample, z);
     for (ptrdiff_t k = 0; k < n_outputs; ++k)
         fits &= FN(gradient_is_finite)(at, d[k]);
     if (!IS_FINITE(loss) || !fits) {
@@ -177,32 +166,19 @@ FO_INLINE void FN(lagged_update)(fo_saga_svrg *it, ptrdiff_t column, int32_t now
     it->n_updates[column] = now;
 }
 
-/* Parameters, mean and steps of the columns of a sample to come, which has been fetched itself by now. */
-FO_INLINE void FN(prefetch_columns)(const fo_saga_svrg *it, ptrdiff_t i, const ptrdiff_t width, const fo_format format)
-{
-    const ptrdiff_t sample = sample_after(it->samples, i, COLUMNS_AHEAD);
-    if (sample < 0)
-        return;
-    const fo_sample at = csr_sample(it->objective, sample, format, 0);
-    for (ptrdiff_t j = 0; j < at.n; ++j) {
-        const ptrdiff_t column = column_of(at, j, format);
-        PREFETCH_TO_L2((const real *)it->param + column * width);
-        PREFETCH_TO_L2((const real *)it->mean_gradient + column * width);
-        PREFETCH_TO_L2(it->n_updates + column);
-    }
-}
-
 FO_INLINE void FN(run_lagged)(fo_saga_svrg *it, const ptrdiff_t width, const int has_l1, const fo_format format)
 {
     const fo_objective *objective = it->objective;
     const FN(scalars) c = FN(scalars_of)(it);
     const real *change = (real *)it->workspace + width;
+    const char *const arrays[] = {it->param, it->mean_gradient, (const char *)it->n_updates};
+    const size_t row = (size_t)width * sizeof(real), widths[] = {row, row, sizeof(int32_t)};
     for (ptrdiff_t i = 0; i < it->samples.n; ++i) {
         const ptrdiff_t sample = sample_of(it->samples, i);
         const fo_sample at = csr_sample(objective, sample, format, sizeof(real));
         const int32_t now = (int32_t)(it->n_lagged + i);
         prefetch_sample(objective, it->samples, i, format, sizeof(real));
-        FN(prefetch_columns)(it, i, width, format);
+        prefetch_columns(objective, it->samples, i, arrays, widths, 3, format);
         for (ptrdiff_t j = 0; j < at.n; ++j)
             FN(lagged_update)(it, column_of(at, j, format), now, width, has_l1);
         if (!FN(derive_from_parameters)(it, at, sample, format))

@@ -75,8 +75,15 @@ FO_INLINE fo_sample sample_at(const fo_objective *it, ptrdiff_t sample, const fo
     return format == FO_DENSE_SAMPLES ? dense_sample(it, sample, itemsize) : csr_sample(it, sample, format, itemsize);
 }
 
-/* The loss kernel of an objective's dtype. */
-FO_INLINE fo_loss_kernel *loss_of(const fo_objective *it) { return it->loss->kernels[fo_variant_index(it->dtype)]; }
+/* The loss kernels of an objective's dtype. */
+FO_INLINE fo_loss_kernel *loss_of(const fo_objective *it)
+{
+    return it->loss->kernels[fo_variant_index(it->dtype)]->labels;
+}
+FO_INLINE fo_invariant_kernel *invariant_of(const fo_objective *it)
+{
+    return it->loss->kernels[fo_variant_index(it->dtype)]->invariant;
+}
 
 /* --- fetching ahead --------------------------------------------------------------------------------------------- */
 
@@ -122,6 +129,20 @@ FO_INLINE void prefetch_sample(const fo_objective *it, fo_batch batch, ptrdiff_t
     if (format != FO_DENSE_SAMPLES)
         prefetch_indices(it, batch, i, format);
     prefetch_data(it, batch, i, format, itemsize);
+}
+
+/* Fetches what lies at the columns of a sample to come, which has been fetched itself by now: of each of n arrays,
+ * `width` bytes a column. */
+FO_INLINE void prefetch_columns(const fo_objective *it, fo_batch batch, ptrdiff_t i, const char *const *arrays,
+                                const size_t *widths, const int n, const fo_format format)
+{
+    const ptrdiff_t sample = sample_after(batch, i, COLUMNS_AHEAD);
+    if (sample < 0)
+        return;
+    const fo_sample at = csr_sample(it, sample, format, 0);
+    for (ptrdiff_t j = 0; j < at.n; ++j)
+        for (int k = 0; k < n; ++k)
+            PREFETCH_TO_L2(arrays[k] + (size_t)column_of(at, j, format) * widths[k]);
 }
 
 /* Calls `function(..., format)` with a constant, so that each format has its own loop. */

@@ -12,4 +12,10 @@ FO_INLINE point FN(point)(double z, double y, double epsilon)
     const point at = {excess <= 0 ? 0.0 : excess, excess <= 0 ? 0.0 : slope};
     return at;
 }
+
+FO_INLINE double FN(invariant)(double z, double y, double time, double epsilon)
+{
+    const double r = z - y, excess = (r < 0 ? 0.0 - r : r) - epsilon, moved = excess > 0 ? MIN(excess, time) : 0.0;
+    return r > 0 ? -moved : moved;
+}
 #endif

@@ -13,4 +13,12 @@ FO_INLINE point FN(point)(double z, double y, double parameter)
     (void)parameter;
     return at;
 }
+
+/* exp(z) obeys a linear equation. */
+FO_INLINE double FN(invariant)(double z, double y, double time, double parameter)
+{
+    const double ratio = y * exponential(0.0 - z), share = decayed(time);
+    (void)parameter;
+    return log_of_sum(exponential(0.0 - time) + ratio * share, (ratio - 1.0) * share);
+}
 #endif

@@ -12,4 +12,11 @@ FO_INLINE point FN(point)(double z, double y, double parameter)
     (void)parameter;
     return at;
 }
+
+FO_INLINE double FN(invariant)(double z, double y, double time, double parameter)
+{
+    const double slack = 1.0 - y * z;
+    (void)parameter;
+    return slack > 0 ? y * MIN(slack, time) : 0.0;
+}
 #endif

@@ -11,4 +11,13 @@ FO_INLINE point FN(point)(double z, double y, double delta)
     const point at = {clipped * (r - 0.5 * clipped), clipped};
     return at;
 }
+
+/* Up to |r| = delta the margin goes at a speed of delta, then it is that of a square. */
+FO_INLINE double FN(invariant)(double z, double y, double time, double delta)
+{
+    const double r = z - y, size = r < 0 ? 0.0 - r : r, beyond = size > delta ? size - delta : 0.0;
+    const double until = beyond / delta;
+    const double moved = time <= until ? delta * time : beyond + (size - beyond) * decayed(time - until);
+    return r > 0 ? -moved : moved;
+}
 #endif

@@ -14,4 +14,26 @@ FO_INLINE point FN(point)(double z, double y, double parameter)
     (void)parameter;
     return at;
 }
+
+/* From so near, four or five are enough. */
+enum { FN(MOST_ITERATIONS) = 50 };
+
+/* The change of m = y z solves a change + b (exp(change) - 1) = a time, with b / a = exp(m) and the larger of both 1:
+ * one of the two bounds below is near, and Newton's method from above, on a convex function, comes down to the root. In
+ * Karampatziakis & Langford it is written with Lambert's W, whose argument overflows. */
+FO_INLINE double FN(invariant)(double z, double y, double time, double parameter)
+{
+    const double m = y * z, log_b = m > 0 ? 0.0 : m, a = m > 0 ? exponential(0.0 - m) : 1.0, b = exponential(log_b);
+    const double goal = a * time, bound = logarithm(goal + b) - log_b;
+    double change = MIN(goal / (a + b), bound);
+    (void)parameter;
+    for (int k = 0; k < FN(MOST_ITERATIONS); ++k) {
+        const double grown = exponential(change + log_b), excess = a * change + grown * decayed(change) - goal;
+        const double step = excess / (a + grown);
+        change -= step;
+        if (!(step * step > 1e-30 * change * change))
+            break;
+    }
+    return y * MAX(change, 0.0);
+}
 #endif

@@ -13,4 +13,12 @@ FO_INLINE point FN(point)(double z, double y, double parameter)
     (void)parameter;
     return at;
 }
+
+/* Up to a slack of 2 the margin goes at a speed of 4, then it is that of a square. */
+FO_INLINE double FN(invariant)(double z, double y, double time, double parameter)
+{
+    const double slack = 1.0 - y * z, beyond = slack > 2 ? slack - 2.0 : 0.0, until = beyond / 4;
+    (void)parameter;
+    return y * (time <= until ? 4.0 * time : beyond + square_closes(slack - beyond, time - until));
+}
 #endif

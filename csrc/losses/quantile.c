@@ -12,4 +12,10 @@ FO_INLINE point FN(point)(double z, double y, double q)
     const point at = {slope * r, slope};
     return at;
 }
+
+FO_INLINE double FN(invariant)(double z, double y, double time, double q)
+{
+    const double r = z - y;
+    return towards_zero(r, (r > 0 ? 1.0 - q : q) * time);
+}
 #endif

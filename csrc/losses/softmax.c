@@ -24,8 +24,8 @@ FO_INLINE double FN(exponentials)(const real *z, ptrdiff_t n_outputs, ptrdiff_t 
     return others;
 }
 
-static double FN(kernels)(const fo_objective *it, const void *margins, const void *labels, const void *weights,
-                          ptrdiff_t n, void *derivatives)
+static double FN(labels)(const fo_objective *it, const void *margins, const void *labels, const void *weights,
+                         ptrdiff_t n, void *derivatives)
 {
     const real *label = labels, *weight = weights;
     const ptrdiff_t n_outputs = it->n_outputs;

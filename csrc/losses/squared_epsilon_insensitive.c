@@ -11,4 +11,10 @@ FO_INLINE point FN(point)(double z, double y, double epsilon)
     const point at = {positive * positive, 2.0 * (r < 0 ? 0.0 - positive : positive)};
     return at;
 }
+
+FO_INLINE double FN(invariant)(double z, double y, double time, double epsilon)
+{
+    const double r = z - y, moved = square_closes((r < 0 ? 0.0 - r : r) - epsilon, time);
+    return r > 0 ? -moved : moved;
+}
 #endif

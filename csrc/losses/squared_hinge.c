@@ -12,4 +12,10 @@ FO_INLINE point FN(point)(double z, double y, double parameter)
     (void)parameter;
     return at;
 }
+
+FO_INLINE double FN(invariant)(double z, double y, double time, double parameter)
+{
+    (void)parameter;
+    return y * square_closes(1.0 - y * z, time);
+}
 #endif

@@ -22,4 +22,27 @@ FO_INLINE point FN(point)(double z, double y, double p)
     const point at = {value, common * (first - second)};
     return at;
 }
+
+/* No closed form is known: the step is the implicit one, with the derivative at its end (Kulis & Bartlett 2010), which
+ * goes no further than the minimum either. Newton's method, in an interval that has the root, or halving it. */
+enum { FN(MOST_ITERATIONS) = 500 };
+
+FO_INLINE double FN(invariant)(double z, double y, double time, double p)
+{
+    const double bound = y > 0 ? logarithm(y) - z : -MIN(time * FN(point)(z, y, p).derivative, FO_LONGEST_TIME);
+    double low = MIN(bound, 0.0), high = MAX(bound, 0.0), change = 0.0;
+    for (int k = 0; k < FN(MOST_ITERATIONS) &&low < high; ++k) {
+        const double derivative = FN(point)(z + change, y, p).derivative, excess = change + time * derivative;
+        const double second = (2.0 - p) * derivative + y * exponential((1.0 - p) * (z + change));
+        const double step = excess / (1.0 + time * second), newton = change - step;
+        if (excess > 0)
+            high = change;
+        else
+            low = change;
+        if (step * step <= 1e-30 * change * change)
+            break;
+        change = newton > low && newton < high ? newton : 0.5 * (low + high);
+    }
+    return change;
+}
 #endif

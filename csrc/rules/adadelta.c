@@ -1,11 +1,12 @@
-/* adadelta.c -- Adadelta (Zeiler 2012, algorithm 1); the ratio of the two roots is taken as one root. */
+/* adadelta.c -- Adadelta (Zeiler 2012, algorithm 1); the ratio of the two roots is taken as one root. They are
+ * no second moments to codes: each step is made of those before, so that what coarse codes add would compound. */
 #ifndef FO_VARIANT
 #define RULE adadelta
 #define RULE_FILE "rules/adadelta.c"
 #define HYPER(X) X(rho) X(epsilon)
 #define COEF(X) X(learning_rate) X(rho) X(one_minus_rho) X(epsilon)
 #define SLOTS(X) X(accumulator, always, 0) X(delta_accumulator, always, 0)
-#define SECOND_MOMENTS(X) X(accumulator) X(delta_accumulator)
+#define MOMENTS(X) X(accumulator) X(delta_accumulator)
 #define ZERO_GRADIENT(form) FO_DECAYS
 #define ZERO_GRADIENT_FACTOR rho
 #include "update/rule.h"

@@ -1,6 +1,6 @@
 /* ftrl.c -- FTRL-Proximal, per coordinate (McMahan et al. 2013, algorithm 1; alpha is the learning rate).
  * The paper starts z at 0, which would throw a non-zero starting point away: here z starts where p is the
- * minimiser, so that a zero gradient leaves p in place. */
+ * minimiser, so that a zero gradient leaves p in place. `n` is exact, as z has in it all that n has grown by. */
 #ifndef FO_VARIANT
 #define RULE ftrl
 #define RULE_FILE "rules/ftrl.c"
@@ -9,7 +9,6 @@
 #define SLOTS(X) \
     X(z, always, -p * (SQRT(c->initial) * c->inverse_rate + c->constant_term) - c->l1 * SIGN(p)) \
     X(n, always, c->initial)
-#define MOMENTS(X) X(n)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

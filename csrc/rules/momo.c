@@ -1,6 +1,7 @@
 /* momo.c -- MoMo (Schaipp et al. 2024, algorithm 1): SGD with momentum, whose rate is the smaller of the learning rate
  * and a Polyak step, to where a model of the objective, from values and gradients of late, meets its lower bound. optax
- * makes no step where |m|^2 is below 2e-16; here, as in the paper, it is the learning rate that limits such steps. */
+ * makes no step where |m|^2 is below 2e-16; here, as in the paper, it is the learning rate that limits such steps.
+ * `m` is exact: the model is a small difference of products with the parameters. */
 #ifndef FO_VARIANT
 #define RULE momo
 #define RULE_FILE "rules/momo.c"
@@ -9,7 +10,6 @@
 #define COEF(X) X(beta) X(one_minus_beta) X(rate) X(decay_factor)
 #define DECAY_FACTORS(X) X(decay_factor)
 #define SLOTS(X) X(m, always, 0)
-#define MOMENTS(X) X(m)
 #define SUMS(X) X(g_dot_p, before, array) X(m_dot_p, before, array) X(m_squares, before, array)
 #define OWN_WEIGHT_DECAY 1
 #define USES_VALUE 1

@@ -1,5 +1,5 @@
 /* rmsprop.c -- RMSprop (Tieleman & Hinton 2012), centered (Graves 2013, section 4.2), with momentum.
- * `scaled_velocity`: as in sgd.c. */
+ * `scaled_velocity`: as in sgd.c. `mean_grad` is exact, as its square may be nearly all of the mean square. */
 #ifndef FO_VARIANT
 #define RULE rmsprop
 #define RULE_FILE "rules/rmsprop.c"
@@ -7,7 +7,7 @@
 #define OPTIONS(X) X(momentum) X(centered)
 #define COEF(X) X(rho) X(one_minus_rho) X(epsilon) X(epsilon_root) X(momentum) X(grad_rate) X(velocity_rate)
 #define SLOTS(X) X(mean_square, always, 0) X(mean_grad, centered, 0) X(velocity, momentum, 0)
-#define MOMENTS(X) X(mean_grad) X(velocity)
+#define MOMENTS(X) X(velocity)
 #define SECOND_MOMENTS(X) X(mean_square)
 #define ZERO_GRADIENT(form) ((form) & momentum ? FO_MOVES : FO_DECAYS)
 #define ZERO_GRADIENT_FACTOR rho

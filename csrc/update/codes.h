@@ -2,6 +2,8 @@
 #ifndef FO_CODES_H
 #define FO_CODES_H
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 #include "fastopt.h"
 #include "core/variants.h"

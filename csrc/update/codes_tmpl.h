@@ -24,6 +24,13 @@ FO_INLINE real FN(value)(uint32_t bits)
 
 /* --- float32 ---------------------------------------------------------------------------------------------------- */
 
+/* To nearest. What is finite stays so. */
+FO_INLINE float FN(float32)(real value)
+{
+    const real size = ABS(value);
+    return (float)(size > FLT_MAX && size < INFINITY ? COPYSIGN((real)FLT_MAX, value) : value);
+}
+
 FO_INLINE void FN(from_float32)(const float *FO_RESTRICT from, ptrdiff_t n, real *FO_RESTRICT to)
 {
     FO_SIMD
@@ -35,7 +42,7 @@ FO_INLINE void FN(to_float32)(const real *FO_RESTRICT from, ptrdiff_t n, float *
 {
     FO_SIMD
     for (ptrdiff_t i = 0; i < n; ++i)
-        to[i] = (float)from[i];
+        to[i] = FN(float32)(from[i]);
 }
 
 /* --- bfloat16 --------------------------------------------------------------------------------------------------- */

@@ -35,7 +35,7 @@
 #define SAVE(slot, options, initial) if (HAS(options)) slot##_[i] = slot;
 #define SAVE_CODED(slot, options, initial) \
     if (HAS(options) && STORED(slot, asked) == FO_FLOAT32) \
-        slot##_32[i] = (float)slot; \
+        slot##_32[i] = FN(float32)(slot); \
     else if (HAS(options) && STORED(slot, asked) == FO_BFLOAT16) \
         slot##_16[i] = FN(bfloat16)(slot, slot##_random + fo_weyl[i]); \
     else if (HAS(options)) \

@@ -173,6 +173,7 @@ fo_array fo_gather_entries(const fo_rule *rule, const fo_array *array, ptrdiff_t
     *n = entries_at_once(array, rule->by_rows, lo, hi);
     list_places(array, lo, *n, room);
     view.layout = FO_DENSE;
+    view.grad_strides.ndim = 0;   /* those of the last dense gradient are still there */
     view.size = *n;
     view.reduced = NULL;
     view.grad = (const char *)array->grad + lo * (ptrdiff_t)fo_itemsize(array->dtype);

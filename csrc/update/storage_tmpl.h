@@ -63,7 +63,7 @@ static void FN(float32_encode_at)(const fo_codes *codes, const ptrdiff_t *at, pt
 {
     (void)noise;
     for (ptrdiff_t i = 0; i < n; ++i)
-        ((float *)codes->memory)[at[i]] = (float)((const real *)from)[i];
+        ((float *)codes->memory)[at[i]] = FN(float32)(((const real *)from)[i]);
 }
 
 static void FN(bfloat16_decode_at)(const fo_codes *codes, const ptrdiff_t *at, ptrdiff_t n, void *to)

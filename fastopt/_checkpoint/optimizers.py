@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .. import _validation
-from .._finite_sum.saga_svrg import FiniteSumMethod
+from .._finite_sum.method import FiniteSumMethod
 from .._memory import base_view
 from .._types import StrPath, Structure
 from ..optimizers import Optimizer

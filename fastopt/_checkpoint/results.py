@@ -7,7 +7,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .._finite_sum.saga_svrg import FINITE_SUM_METHODS, FiniteSumMethod
+from .._finite_sum.method import FiniteSumMethod
+from .._finite_sum.methods import FINITE_SUM_METHODS
 from .._memory import base_view
 from .._sparse.gradients import RowSparse
 from .._types import StrPath, in_structure

@@ -218,14 +218,14 @@ def _last_steps(target, pieces, step_count):
 
     def array_of(piece, k):
         found = piece.tree["last_steps"][k]
-        return UpToDate(step_count) if found is None else found
+        return AllCurrent(step_count) if found is None else found
 
     rows = target.param.size // max(row_width(target.param.shape), 1)
     return _rows(target, pieces, array_of, np.empty(rows, np.int64))
 
 
 @dataclasses.dataclass
-class UpToDate:
+class AllCurrent:
     """In the place of the stored steps of rows of which all are up to date."""
 
     step_count: int

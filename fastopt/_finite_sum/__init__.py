@@ -1,1 +1,1 @@
-"""Finite sums: the data of an objective in C, SAGA and SVRG, and the segments of epochs that `minimize` runs."""
+"""Finite sums: the data of an objective in C, methods of its own, and the segments of epochs that `minimize` runs."""

@@ -7,9 +7,9 @@ from typing_extensions import disjoint_base
 
 from .._core import Engine
 from .._types import Array
+from .method import FiniteSumMethod
 from .objective import FiniteSum
 from .plan import Penalty, Plan
-from .saga_svrg import FiniteSumMethod
 
 PENALTIES: dict[str, int]
 COMPLETE: int
@@ -59,13 +59,23 @@ class SharedSegments(MinibatchSegments):
     ) -> tuple[int, int]: ...
 
 @disjoint_base
-class SagaSvrgSegments:
-    gradient_memory: Array
-    mean_gradient: Array
+class SampleSegments:
     def __new__(cls, objective: FiniteSum, method: FiniteSumMethod, longest: int, poll: InterruptPoll) -> Self: ...
-    def set_learning_rate(self, learning_rate: float) -> None: ...
-    def fill(self, num_threads: int) -> float: ...
     def run(self, order: npt.NDArray[np.int64] | None, first: int, n_samples: int, loss: float) -> tuple[int, int]: ...
     def flush(self) -> None: ...
+
+@disjoint_base
+class SagaSvrgSegments(SampleSegments):
+    gradient_memory: Array
+    mean_gradient: Array
+    def set_learning_rate(self, learning_rate: float) -> None: ...
+    def fill(self, num_threads: int) -> float: ...
+    @property
+    def loss(self) -> float: ...
+
+@disjoint_base
+class VWSegments(SampleSegments):
+    state: dict[str, Array]
+    def set_learning_rate(self, learning_rate: float) -> None: ...
     @property
     def loss(self) -> float: ...

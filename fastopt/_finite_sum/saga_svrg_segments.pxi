@@ -1,42 +1,24 @@
 # Part of epochs.pyx: segments of SAGA and SVRG.
 
-cdef class SagaSvrgSegments:
-    """Runs SAGA or SVRG over samples of an objective; owns the gradient memory and its mean gradient.
+cdef class SagaSvrgSegments(SampleSegments):
+    """Runs SAGA or SVRG over samples of an objective; owns the gradient memory and its mean gradient."""
 
-    Parameters
-    ----------
-    objective : FiniteSum
-        With its `l2` and `l1`.
-    method : FiniteSumMethod
-        Whose `params` are updated.
-    longest : int
-        Most steps between two flushes.
-    poll : InterruptPoll
-    """
-
-    cdef FiniteSum objective
     cdef fo_saga_svrg it
     cdef readonly object gradient_memory
     cdef readonly object mean_gradient
-    cdef Held param
-    cdef list memory
     cdef tuple tables
-    cdef Py_ssize_t most, longest
+    cdef Py_ssize_t longest
 
     def __cinit__(self, FiniteSum objective not None, method, Py_ssize_t longest, InterruptPoll poll not None):
         cdef fo_saga_svrg *it = &self.it
-        objective._check_initialised()
-        self.param = Held(method.params)
         cdef cnp.ndarray param = self.param.view
-        _validation.objectives.own_layout(param, objective.n_parameters, objective.dtype)
-        self.objective, self.most, self.memory = objective, longest, [poll]
         self.gradient_memory = sealed(np.zeros((objective.it.n_samples, objective.it.n_outputs), param.dtype))
         self.mean_gradient = sealed(np.zeros_like(param))
         it.poll, it.objective, it.updates_memory = &poll.it, &objective.it, method.updates_memory
         it.learning_rate, it.l2, it.l1 = NAN, objective.l2, objective.l1
         it.param, it.workspace = data_of(param), data_of(self.keep(np.empty(3 * objective.it.n_outputs, param.dtype)))
-        it.gradient_memory = data_of(self.keep(base_view(self.gradient_memory)))
-        it.mean_gradient = data_of(self.keep(base_view(self.mean_gradient)))
+        it.gradient_memory = self.keep_state(self.gradient_memory)
+        it.mean_gradient = self.keep_state(self.mean_gradient)
         it.n_updates = <int32_t *>data_of(self.keep(np.zeros(objective.it.n_features, np.int32)))
         self.set_learning_rate(0.0)
 
@@ -47,11 +29,6 @@ cdef class SagaSvrgSegments:
                 self.flush()  # with the tables of the former rate
             self.make_tables(1.0 - learning_rate * self.it.l2)
             self.it.learning_rate = learning_rate
-
-    cdef cnp.ndarray keep(self, cnp.ndarray array):
-        """Let an array live as long as this object."""
-        self.memory.append(array)
-        return array
 
     cdef int make_tables(self, double decay_factor) except -1:
         """Powers of what a step leaves of a parameter, and their sums; and whether weights are scaled by them."""
@@ -82,46 +59,23 @@ cdef class SagaSvrgSegments:
                 mean += self.objective.linear_part
         return loss
 
-    def run(self, cnp.ndarray order, Py_ssize_t first, Py_ssize_t n_samples, double loss):
-        """One step for each sample; returns the number of steps and why it ended. Losses are added to `loss`.
-
-        There may be fewer steps than samples. Columns may lag until the next flush.
-        """
-        order, pins = batch_order(order, self.objective.n_samples, first, n_samples), Pins()
+    cdef Py_ssize_t room(self) except -1:
         if self.it.n_lagged >= self.longest:
             self.flush()
-        self.it.loss = loss
-        self.it.samples = batch_of(order, first, min(n_samples, self.longest - self.it.n_lagged))
-        self.check_param()
-        self.objective.samples.pin(pins)
-        pins.reserve(pins.n + 2)
-        pins.add(self.param.view)
-        if order is not None:
-            pins.add(order)
-        try:
-            with nogil:
-                run_saga_svrg(&self.it)
-        finally:
-            pins.release()
-        return self.it.n_done, self.it.end
+        return self.longest - self.it.n_lagged
 
-    def flush(self):
-        """Bring all columns up to date."""
-        pins = Pins()
-        self.check_param()
-        pins.reserve(1)
-        pins.add(self.param.view)
-        try:
-            with nogil:
-                flush_saga_svrg(&self.it)
-        finally:
-            pins.release()
-
-    cdef int check_param(self) except -1:
-        """Refuse parameters that are no longer what was bound."""
-        if not is_unchanged(self.param):
-            _validation.parameters.refuse_moved("`params`", "method", self.param.array, self.param.view)
+    cdef int begin(self, fo_batch samples, double loss) except -1:
+        self.it.samples, self.it.loss = samples, loss
         return 0
+
+    cdef void run_samples(self) noexcept nogil:
+        run_saga_svrg(&self.it)
+
+    cdef void flush_columns(self) noexcept nogil:
+        flush_saga_svrg(&self.it)
+
+    cdef tuple reached(self):
+        return self.it.n_done, self.it.end
 
     @property
     def loss(self):

@@ -75,8 +75,8 @@ def minimize(
     method : str, Optimizer class, Optimizer, callable or None, optional
         A name in `fastopt.OPTIMIZERS`, a class, or a callable that makes an optimizer of the parameters. None needs no
         learning rate: `Prodigy`, with a factor that falls to 0 over the whole budget; see Notes. An Optimizer, or
-        the one that a run of "saga" or "svrg" returned, goes on with its state: `x0` is written into its parameters,
-        which have its structure and shapes, once all arguments have been checked.
+        the one that a run of "saga", "svrg" or "vw" returned, goes on with its state: `x0` is written into its
+        parameters, which have its structure and shapes, once all arguments have been checked.
     jac : {True, callable, None, "2-point", "3-point", "cs", "spsa"}, optional
         How the gradient is computed. True: `fun` returns ``(value, gradient)``. Callable: with the arguments of `fun`.
         A gradient is an array with shape and dtype of `x`, which other forms that SciPy takes are converted to, or any

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from .. import _threads
-from .._finite_sum.saga_svrg import FiniteSumMethod
+from .._finite_sum.saga_svrg import VarianceReduced
+from .._finite_sum.vw import VW
 from .._validation import saved_runs
 from .evaluation import Evaluator
 from .minibatch_epochs import MinibatchEpochs
@@ -13,6 +14,10 @@ from .run import Run
 from .saga_svrg_epochs import SagaSvrgEpochs
 from .start import is_stationary
 from .stopping import Stop
+from .vw_epochs import VWEpochs
+
+# Class of a method -> its epochs; those of mini-batches for all others.
+EPOCHS = {VarianceReduced: SagaSvrgEpochs, VW: VWEpochs}
 
 # Samples that are looked at first, to see whether a run starts where the gradient is zero.
 FIRST_SAMPLES = 64
@@ -46,9 +51,8 @@ class FiniteSumRun(Run):
         self.objective = self.evaluate.objective
         self.objective._check_memory()
         self.last_norm = math.nan
-        self.kind = self.ranks.epochs(self.optimizer, self.settings) or (
-            SagaSvrgEpochs if isinstance(self.optimizer, FiniteSumMethod) else MinibatchEpochs
-        )
+        kinds = (kind for cls, kind in EPOCHS.items() if isinstance(self.optimizer, cls))
+        self.kind = self.ranks.epochs(self.optimizer, self.settings) or next(kinds, MinibatchEpochs)
 
     def begin(self):
         """Prepare the segments, once the hyper-parameters are known: a checkpoint may have brought others."""

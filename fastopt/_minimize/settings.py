@@ -4,7 +4,8 @@ import dataclasses
 import functools
 import math
 
-from .._finite_sum.saga_svrg import FINITE_SUM_METHODS, FiniteSumMethod
+from .._finite_sum.method import FiniteSumMethod
+from .._finite_sum.methods import FINITE_SUM_METHODS
 from .._validation import minimize as validation
 from .._validation.approximations import real_numbers
 from .._validation.checkpoint_paths import checkpoint_path

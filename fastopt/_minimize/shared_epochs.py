@@ -4,8 +4,9 @@ import numpy as np
 
 from .. import _core
 from .._finite_sum import epochs
+from .._finite_sum.method import FiniteSumMethod
 from .._finite_sum.plan import Plan
-from .._finite_sum.saga_svrg import SAGA, FiniteSumMethod
+from .._finite_sum.saga_svrg import SVRG
 from .._validation import shared_runs as validation
 from ..distributed._collectives import gather_into, gathered_numbers
 from .minibatch_epochs import MinibatchEpochs
@@ -16,7 +17,7 @@ from .segments import STATUS, int64
 def shared_kind(optimizer, settings):
     """The class of the epochs of a run that several ranks make."""
     if isinstance(optimizer, FiniteSumMethod):
-        validation.finite_sum_method(type(optimizer).__name__, isinstance(optimizer, SAGA), settings)
+        validation.finite_sum_method(type(optimizer).__name__, not isinstance(optimizer, SVRG), settings)
         return SharedSvrgEpochs
     return LocalEpochs if settings.parallel == "local" else SharedMinibatchEpochs
 

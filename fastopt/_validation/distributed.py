@@ -11,6 +11,7 @@ from .conversions import is_masked
 from .gradients import gradient_array, refuse_gradient
 from .parameters import is_native, label
 from .scalars import integer, real
+from .sparse_gradients import row_indices, row_values
 from .text import shown
 
 # What the collectives of fastopt call, of mpi4py's communicators.
@@ -76,7 +77,8 @@ def _kind_of_gradient(name, grad):
     if grad is None:
         return None
     if hasattr(grad, "indices") and hasattr(grad, "rows"):
-        return ["rows", grad.rows.dtype.name, grad.rows.shape[1:]]
+        rows = row_values(grad.rows, row_indices(grad.indices))  # which may have been changed since they were checked
+        return ["rows", rows.dtype.name, rows.shape[1:]]
     if not isinstance(grad, np.ndarray) or is_masked(grad):
         raise TypeError(f"{name} must be a NumPy array or a RowSparse, got {type(grad).__name__}.")
     if not is_native(grad.dtype, DTYPES):

@@ -6,7 +6,7 @@ import numpy as np
 
 from .._types import DTYPES
 from .names import hint
-from .scalars import choice, flag, real
+from .scalars import choice, flag, inside, real
 from .text import shown
 
 PENALTIES = (None, "l2", "l1", "elasticnet")
@@ -49,13 +49,6 @@ def rate(value, solver):
 
 def tolerance(value):
     return None if value is None else real("tol", value, "[0, inf)")
-
-
-def loss_parameter(value, interval, loss):
-    """Return the loss's own number, or None."""
-    if value is not None and interval is None:
-        raise ValueError(f"`loss_parameter` must be None for `loss={shown(loss)}`, which has none, got {shown(value)}.")
-    return None if value is None else real("loss_parameter", value, interval)
 
 
 def early_stopping(value, fraction):
@@ -109,10 +102,11 @@ def same_classes(classes, former):
         )
 
 
-def not_negative(y, loss):
-    """Refuse targets that the loss has no value for."""
-    if (y < 0).any():
-        raise ValueError(f"`y` must be at least 0 for `loss={shown(loss)}`, got {shown(float(np.min(y)))}.")
+def targets_in_domain(y, interval, loss):
+    """Refuse targets that the loss has no value for; None for one that has a value for all."""
+    if interval is not None and not inside(y, interval).all():
+        wanted = {"[0, inf)": "at least 0", "(0, inf)": "above 0"}[interval]
+        raise ValueError(f"`y` must be {wanted} for `loss={shown(loss)}`, got {shown(float(np.min(y)))}.")
 
 
 def some_weight(kept):

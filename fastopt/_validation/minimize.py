@@ -184,12 +184,29 @@ def refuse_automatic_rate(objective):
     )
 
 
-def saga_svrg_settings(settings, batches):
-    """Refuse settings that SAGA and SVRG do not support."""
+def single_samples(name, settings, batches):
+    """Refuse settings that methods over single samples do not support."""
     if settings.parallel != "batch":
-        raise ValueError(f'`parallel` must be "batch" for SAGA and SVRG, got "{settings.parallel}".')
+        raise ValueError(
+            f'`parallel` must be "batch" for {name}, got "{settings.parallel}"; leave the option out, or pass another '
+            '`method`, such as "sgd".'
+        )
     if batches.size != 1:
-        raise ValueError(f"`batch_size` must be 1 for SAGA and SVRG, got {batches.size}.")
+        raise ValueError(f"`batch_size` must be 1 for {name}, got {batches.size}.")
+
+
+def vw_objective(objective):
+    """Refuse objectives whose samples have no invariant step."""
+    if objective.linear is not None:
+        raise ValueError(
+            "`linear` must be None for VW, whose steps are those of single samples, got an array; pass another "
+            '`method`, such as "adagrad".'
+        )
+    if not objective._takes_targets:
+        raise ValueError(
+            f"`fun` must have one margin a label for VW, got {type(objective).__name__}; pass Logistic with a column "
+            'of labels for each class, such as y[:, None] == classes, or another `method`, such as "saga".'
+        )
 
 
 # --- random numbers -----------------------------------------------------------------------------------------

@@ -244,7 +244,7 @@ def in_dtype(name, array, dtype):
 def some_samples(n):
     """Refuse a mean over no samples."""
     if n == 0:
-        raise ValueError("`X` must hold at least one sample, got none; pass `comm` if other ranks have some.")
+        raise ValueError("`X` must hold at least one sample, but for ranks with `comm`, got none.")
 
 
 def own_layout(array, size, dtype):
@@ -285,7 +285,7 @@ def weights(values, n, scale):
         ones = np.ones(n)
         return ones, ones, 1.0
     array = vector("sample_weight", values, n)
-    if n and not array.any():
+    if n and scale is not None and not array.any():
         raise ValueError("`sample_weight` must be positive for at least one sample, got 0.0 for all.")
     if (array < 0).any():
         raise ValueError(f"`sample_weight` must be at least 0, got {array.min()}; leave such samples out.")

@@ -11,7 +11,7 @@ def samples(data, n_samples, is_stream, prefetch):
             "`data` or `n_samples` must be given with `comm`, got neither; pass comm=None without samples."
         )
     if is_stream:
-        raise TypeError(f"`data` must be arrays with `comm`, got {type(data).__name__}; pass the arrays of this rank.")
+        raise TypeError(f"`data` must be arrays with `comm`, got {type(data).__name__}.")
     if prefetch:
         raise ValueError(f"`prefetch` must be 0 with `comm`, got {prefetch}.")
 
@@ -22,9 +22,9 @@ def no_native(fun):
 
 
 def finite_sum_method(name, needs_order, settings):
-    """Refuse SAGA, whose memory changes from sample to sample, and checkpoints of SVRG, which has a part of it."""
+    """Refuse methods whose steps follow each other, and checkpoints of SVRG, of whose memory a rank has a part."""
     if needs_order:
-        raise ValueError(f'`method` must not be {name} with `comm`, as its steps follow each other; pass "svrg".')
+        raise ValueError(f'`method` must be "svrg" with `comm`, of methods over single samples, got {name}.')
     if settings.checkpoint is not None:
         raise ValueError(f"`checkpoint` must be left out for {name} with `comm`, got {shown(settings.checkpoint)}.")
 
@@ -64,8 +64,8 @@ def refuse_moving(n_parts, array):
     """Raise for samples of a part on two ranks that cannot be sent."""
     what = "samples by number" if array is None else type(array).__name__
     raise TypeError(
-        f"`data` must be NumPy arrays or CSR matrices where one of {n_parts} `parts` lies on two ranks, got {what}; "
-        f"cut the n samples of all ranks at multiples of n / {n_parts}, rounded down."
+        f"`data` must be NumPy arrays or CSR matrices, or each rank have whole `parts`, got {what}, and a part on two "
+        f"ranks: the {n_parts} parts of all n samples begin at multiples of n / {n_parts}, rounded down."
     )
 
 

@@ -20,6 +20,25 @@ def check_dtypes(arrays, keys, state_dtype):
             )
 
 
+def check_saved(arrays, state_dtype):
+    """Refuse a state dictionary with codes of 16 and 8 bits for float64 parameters."""
+    wide = [array.dtype for array in arrays if array.dtype.itemsize > 4]
+    if wide and state_dtype not in (None, "float32"):
+        raise ValueError(
+            f"`state_dict['hyperparameters']['state_dtype']` must be None or 'float32' for {wide[0]} parameters, got "
+            f"{shown(state_dtype)}; load it into an optimizer of float32 parameters."
+        )
+
+
+def no_codes_when_centered(values):
+    """Refuse codes of 16 and 8 bits for a variance that is the small difference of two numbers."""
+    if values["centered"] and values["state_dtype"] not in (None, "float32"):
+        raise ValueError(
+            "`state_dtype` must be None or 'float32' with `centered`, which divides by a difference of means that has "
+            f"to be exact, got {shown(values['state_dtype'])}; leave it out."
+        )
+
+
 def check_rows(arrays, keys, owner, longest):
     """Refuse rows that are too long to be decoded as a whole."""
     for k, array in enumerate(arrays):

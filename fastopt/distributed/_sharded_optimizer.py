@@ -17,6 +17,7 @@ from ._collectives import gather_into, gathered_records
 from ._layout import first_entry, granule, shared_bounds
 from ._local import agree_stats, check_class, made_alike, rates_note, same_rates
 from ._reduction import divide, scattered_sum
+from ._vectors import Vector
 
 
 class ShardedOptimizer:
@@ -118,7 +119,7 @@ class ShardedOptimizer:
         with Call(self._comm) as call:
             with call.together() as block:
                 params = self._arrays()
-                grads = self._checked(grad, params)
+                grads = self._checked(grad)
                 block.note = rates_note(self._local)
             same_rates(self._comm, self._local, block.notes)
             present = gathered_records(self._comm, np.array([each is not None for each in grads], np.uint8)).any(axis=0)
@@ -139,7 +140,7 @@ class ShardedOptimizer:
                 _validation.parameters.refuse_moved(name, "optimizer", *changed)
         return [base_view(held.array).reshape(-1) for held in self._held]
 
-    def _checked(self, grad, vectors):
+    def _checked(self, grad):
         """The gradients of this rank as vectors, each contiguous; None where there is none."""
         keys = self._keys
         grads = [grad] if keys is None else _validation.gradients.flat_gradients(grad, keys)
@@ -149,8 +150,6 @@ class ShardedOptimizer:
                 each = _validation.distributed.dense_gradient(
                     _validation.parameters.label("grad", keys, k), each, held.array
                 )
-                if np.may_share_memory(each, vectors[k]):
-                    each = each.copy()
                 each = np.ascontiguousarray(each).reshape(-1)
             found.append(each)
         return found
@@ -277,50 +276,6 @@ class ShardedOptimizer:
     def __repr__(self) -> str:
         rank, n_ranks = self._comm.Get_rank(), self._comm.Get_size()
         return f"<ShardedOptimizer, rank {rank} of {n_ranks}: {self._local!r}>"
-
-
-class Vector:
-    """Arrays of one dtype, one after the other, of which each rank has a range.
-
-    Parameters
-    ----------
-    members : list of int
-        Which arrays.
-    sizes : list of int
-        Their entries.
-    bounds : ndarray of int64
-        Where the range of each rank begins, and the end of the last.
-    rank : int
-        The one whose memory for sums this is.
-    dtype : str
-    """
-
-    def __init__(self, members, sizes, bounds, rank, dtype):
-        self.members, self.sizes, self.bounds = members, sizes, bounds
-        self.received = np.empty((len(bounds) - 1, int(bounds[rank + 1] - bounds[rank])), dtype)
-        self._joined = np.empty(sum(sizes) if len(members) > 1 else 0, dtype)
-
-    def buffer(self, arrays):
-        """Memory for all entries: that of the array, if it is one."""
-        return arrays[self.members[0]] if len(self.members) == 1 else self._joined
-
-    def joined(self, arrays):
-        """All entries, of arrays of which some may be missing, which counts as zeros."""
-        if len(self.members) == 1 and arrays[self.members[0]] is not None:
-            return arrays[self.members[0]]
-        joined, at = self._joined if len(self.members) > 1 else np.zeros(self.sizes[0], self._joined.dtype), 0
-        for k, size in zip(self.members, self.sizes, strict=True):
-            joined[at : at + size] = 0 if arrays[k] is None else arrays[k]
-            at += size
-        return joined
-
-    def split(self, joined, arrays):
-        """Copy all entries to the arrays that they are of."""
-        at = 0
-        for k, size in zip(self.members, self.sizes, strict=True):
-            if arrays[k] is not joined:
-                arrays[k][...] = joined[at : at + size]
-            at += size
 
 
 def _part(array, mine, width):

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import inspect
 import textwrap
 import warnings
 
@@ -15,12 +16,13 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from .. import _threads
 from .._docstrings import insert_common
-from .._finite_sum.saga_svrg import FINITE_SUM_METHODS
+from .._finite_sum.methods import FINITE_SUM_METHODS
 from .._minimize.averages import Polyak
 from .._validation import linear_model as validation
-from ..optimizers import OPTIMIZERS
-from . import _chunks, _rates, _samples, _saving, _settings, _solvers
+from ..optimizers import OPTIMIZERS, Optimizer
+from . import _chunks, _rates, _saving, _settings, _solvers
 from ._problem import Form, Problem
+from ._together import may_stop, together
 
 COMMON_PARAMETERS = """\
 penalty : {"l2", "l1", "elasticnet", None}, default="l2"
@@ -42,7 +44,7 @@ solver : str or None, default="auto"
     Scale the features first, unless the solver is "lbfgs".
 learning_rate : float, callable or None, default=None
     In (0, inf), or a schedule of `fastopt.schedules`. None: made from the data for "sgd", "asgd", "saga" and "svrg",
-    found by "cocob" and "prodigy", 0.2 for "adagrad" and "ftrl", 0.1 for "yogi", 0.03 for "rmsprop", else 0.05.
+    found by "cocob" and "prodigy", 0.2 for "adagrad" and "ftrl", 0.03 for "rmsprop", else 0.05.
 batch_size : int, default=256
     Samples in a mini-batch; all of them if there are fewer.
 max_iter : int, default=100
@@ -97,6 +99,13 @@ one of weight 0 counts as left out. The losses are those of `fastopt.objectives`
 X is used in place if it is a C-contiguous array or a CSR matrix of float32 or float64, whose dtype the coefficients
 have; else it is converted. "lbfgs", "saga" and "svrg" work on a copy in which equal samples are one."""
 
+# Lets all weights of a chunk be 0, which scikit-learn does without being asked before it knows of this.
+_TAKEN = inspect.signature(_check_sample_weight).parameters
+ALL_ZERO = {name: True for name in ("allow_all_zero_weights",) if name in _TAKEN}
+
+# What a fit leaves only with some settings.
+OF_SOME_FITS = ("epsilon_", "validation_curve_")
+
 # How X is read: in place where that is possible.
 READ = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}
 
@@ -138,21 +147,30 @@ class LinearModel(BaseEstimator):
     def _settings(self):
         return _settings.checked(self, self._losses)
 
-    def _checked(self, X, y, sample_weight, reset, **how):
-        """X, y and weights as scikit-learn wants them checked; the weights None where there are none."""
-        X, y = validate_data(self, X, y, reset=reset, **READ, **how)
+    def _checked(self, X, y, sample_weight, chunk, **how):
+        """X, y and weights as scikit-learn wants them checked; the weights None where there are none.
+
+        The number of features is not known yet, or a new one, unless a model goes on with a chunk.
+        """
+        X, y = validate_data(self, X, y, reset=not (chunk and hasattr(self, "coef_")), **READ, **how)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype)
+            allowed = ALL_ZERO if chunk else {}
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, **allowed)
         return X, y, sample_weight
 
     def _fit(self, X, targets, weights, settings, form, labels=None):
         """Fit all targets, and set the attributes."""
-        problem = Problem(X, targets, weights, form, settings, self._loss_parameters(targets, weights, settings, False))
+        for name in OF_SOME_FITS:
+            vars(self).pop(name, None)
+        problem = Problem(X, targets, weights, form, settings, self._loss_numbers(targets, weights, settings, False))
+        solver = _solvers.chosen(problem)
+        problem = problem if may_stop(settings) else together(problem, solver)
+        form = problem.form
         starts = form.zeros()
         if settings.warm_start and hasattr(self, "coef_"):
             starts = self._parameters(form, "warm_start=True")
         with _threads.threads(settings.n_threads):
-            fits = _solvers.fit_each(problem, starts, labels, self._seed())
+            fits = _solvers.fit_each(problem, solver, starts, labels, self._seed())
         self._set_coefficients(form, [each.x for each in fits])
         self.n_iter_ = max(each.n_iter for each in fits)
         self.loss_curve_ = _mean_curve([each.curve for each in fits])
@@ -166,24 +184,29 @@ class LinearModel(BaseEstimator):
         return self
 
     def _partial_fit(self, X, targets, weights, settings, form):
-        """Make the steps of a chunk with each target's optimizer."""
-        X, targets, weights = _samples.without_zero_weights(X, targets, weights)
-        problem = Problem(X, targets, weights, form, settings, self._loss_parameters(targets, weights, settings, True))
+        """Make the steps of a chunk with each objective's optimizer."""
+        numbers = self._loss_numbers(targets, weights, settings, True)
+        problem = Problem(X, targets, weights, form, settings, numbers, weight_scale=None)
+        former, averages = getattr(self, "_optimizers", []), copy.deepcopy(getattr(self, "_averages", []))
+        if len(former) < 2 or not any(isinstance(each, Optimizer) for each in former):
+            problem = together(problem, _of_chunks(settings))
+        form = problem.form
+        if len(former) != form.n_objectives:
+            former = averages = [None] * form.n_objectives
         starts = self._parameters(form, "partial_fit") if hasattr(self, "coef_") else form.zeros()
-        former = getattr(self, "_optimizers", [None] * form.n_objectives)
-        averages = copy.deepcopy(getattr(self, "_averages", [None] * form.n_objectives))
         optimizers, losses = [], []
         with _threads.threads(settings.n_threads):
             for k, start in enumerate(starts):
-                objective = problem.objective(k)
-                optimizers.append(_optimizer(problem, objective, k, start, former[k]))
+                one = problem.alone(k)
+                objective = one.objective()
+                optimizers.append(_optimizer(one, objective, start, former[k]))
                 if settings.average and averages[k] is None:
                     averages[k] = Polyak(start)
                 average = averages[k] if settings.average else None
                 loss, status = _chunks.run(objective, optimizers[k], settings.batch_size, average)
                 if status is not None:
                     validation.refuse_divergence(settings.loss_name, optimizers[k].learning_rate)
-                losses.append(loss + objective._penalty(optimizers[k].params))
+                losses.append((loss + objective._penalty(optimizers[k].params)) / form.n_labels)
         solutions = [each.solution() for each in optimizers]
         if settings.average:
             solutions = [each.answer(x) for each, x in zip(averages, solutions, strict=True)]
@@ -195,16 +218,16 @@ class LinearModel(BaseEstimator):
         self._optimizers, self._averages = optimizers, averages
         return self
 
-    def _loss_parameters(self, targets, weights, settings, goes_on):
-        """The loss's own number for each target; what was made from the first chunk is kept for others."""
-        if settings.loss.parameter is None:
+    def _loss_numbers(self, targets, weights, settings, goes_on):
+        """The number that the loss has, for each target; what was made from the first chunk is kept for others."""
+        if settings.loss.number is None:
             return None
-        former = getattr(self, "loss_parameter_", None)
-        if settings.loss_parameter is not None:
-            self.loss_parameter_ = np.full(targets.shape[1], settings.loss_parameter)
-        elif not goes_on or former is None or len(former) != targets.shape[1]:
-            self.loss_parameter_ = np.array([settings.loss.default(y, weights) for y in targets.T])
-        return self.loss_parameter_
+        if settings.loss_number is not None:
+            return np.full(targets.shape[1], settings.loss_number)
+        former = getattr(self, "epsilon_", None)
+        if not goes_on or former is None or len(former) != targets.shape[1]:
+            self.epsilon_ = np.array([settings.loss.number.default(y, weights) for y in targets.T])
+        return self.epsilon_
 
     def _saved(self):
         """The estimator as a tree for `fastopt.save`."""
@@ -238,13 +261,18 @@ class LinearModel(BaseEstimator):
         return tags
 
 
-def _optimizer(problem, objective, k, start, former):
+def _of_chunks(settings):
+    """The optimizer of chunks."""
+    return settings.solver if settings.solver in OPTIMIZERS else _solvers.OF_CHUNKS
+
+
+def _optimizer(problem, objective, start, former):
     """The optimizer of a chunk: a copy of the former one if it is of the solver, else a new one."""
     settings = problem.settings
-    name = settings.solver if settings.solver in OPTIMIZERS else _solvers.OF_CHUNKS
+    name = _of_chunks(settings)
     cls = OPTIMIZERS[name]
     if type(former) is not cls or former.params.dtype != start.dtype or former.params.shape != start.shape:
-        rate = _rates.learning_rate(name, problem, objective, k)
+        rate = _rates.learning_rate(name, problem, objective)
         return cls(start, nonfinite="raise", **({} if rate is None else {"learning_rate": rate}))
     optimizer = copy.deepcopy(former)
     if settings.learning_rate is not None:

@@ -16,7 +16,7 @@ from ._losses import CLASSIFICATION
 def has_probabilities(estimator):
     """Whether the loss has probabilities."""
     row = CLASSIFICATION.get(estimator.loss)
-    return row is None or row.probability is not None
+    return row is None or row.probabilities is not None
 
 
 class LinearClassifier(ClassifierMixin, LinearModel):
@@ -24,9 +24,9 @@ class LinearClassifier(ClassifierMixin, LinearModel):
 
     Parameters
     ----------
-    loss : {"log_loss", "hinge", "squared_hinge"}, default="log_loss"
-        Logistic regression, of more than two classes all at once (softmax), or a support vector machine, of more than
-        two classes each against the rest.
+    loss : {"log_loss", "hinge", "squared_hinge", "modified_huber"}, default="log_loss"
+        Logistic regression, of more than two classes all at once (softmax); or a support vector machine, or a smooth
+        loss that outliers do not dominate, of more than two classes each against the rest.
     <common parameters>
     class_weight : dict, "balanced" or None, default=None
         Factors of the sample weights: class -> weight, 1 for others. "balanced": inversely proportional to the number
@@ -108,7 +108,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         """
         with unchanged_on_failure(self):
             settings = self._settings()
-            X, y, weights = self._checked(X, y, sample_weight, reset=True)
+            X, y, weights = self._checked(X, y, sample_weight, chunk=False)
             check_classification_targets(y)
             encoder = LabelEncoder().fit(y)
             validation.at_least_two_classes(encoder.classes_)
@@ -136,7 +136,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         classes : array_like of shape (n_classes,), optional
             All classes that there are; needed in the first call.
         sample_weight : array_like of shape (n_samples,), optional
-            At least 0; by default 1. The weights of a chunk are divided by their mean.
+            At least 0; by default 1. They are factors of the loss as they are: 2 counts twice in every chunk.
 
         Returns
         -------
@@ -146,7 +146,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         with unchanged_on_failure(self):
             settings = self._settings()
             validation.no_balance(self.class_weight)
-            X, y, weights = self._checked(X, y, sample_weight, reset=not hasattr(self, "coef_"))
+            X, y, weights = self._checked(X, y, sample_weight, chunk=True)
             _check_partial_fit_first_call(self, classes)
             validation.at_least_two_classes(self.classes_)
             validation.known_classes(y, self.classes_)
@@ -188,7 +188,10 @@ class LinearClassifier(ClassifierMixin, LinearModel):
 
     @available_if(has_probabilities)
     def predict_proba(self, X):
-        """Return the probability of each class; only for ``loss="log_loss"``.
+        """Return the probability of each class; only for the losses "log_loss" and "modified_huber".
+
+        Those of "modified_huber" are ``(z + 1) / 2``, limited to [0, 1], of the margin z; of more than two classes
+        divided by their sum, or all the same where that is 0 (Zadrozny & Elkan 2002).
 
         Parameters
         ----------
@@ -200,13 +203,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`; the sum of a row is 1.
         """
-        margins = self._margins(X)
-        if margins.shape[1] == 1:
-            second = self._losses[self.loss].probability(margins)
-            return np.hstack([1 - second, second])
-        margins -= margins.max(axis=1, keepdims=True)
-        np.exp(margins, out=margins)
-        return margins / margins.sum(axis=1, keepdims=True)
+        return self._losses[self.loss].probabilities(self._margins(X))
 
     @available_if(has_probabilities)
     def predict_log_proba(self, X):
@@ -233,7 +230,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
 
     def _targets(self, labels, form):
         """Of class numbers: themselves for all classes at once, else -1 and 1, for the second class or for each one."""
-        if form.n_outputs > 1:
+        if form.multinomial:
             return labels[:, None]
         positive = np.arange(form.n_objectives) if form.n_objectives > 1 else [1]
         return np.where(labels[:, None] == positive, 1, -1)

@@ -1,4 +1,4 @@
-"""What is minimized: one objective for each column of the targets, over common samples."""
+"""What is minimized: one objective for each column of the targets, or one for all of them, over common samples."""
 
 from typing import Any, NamedTuple
 
@@ -13,9 +13,11 @@ class Form(NamedTuple):
     n_features, n_outputs : int
         Of one objective.
     n_objectives : int
-        One for all classes at once; else one for each class, or for each target.
+        One for all classes or targets at once; else one for each class, or for each target.
     fit_intercept : bool
     dtype : numpy.dtype
+    n_labels : int
+        Columns of the targets that one objective has.
     """
 
     n_features: int
@@ -23,6 +25,12 @@ class Form(NamedTuple):
     n_objectives: int
     fit_intercept: bool
     dtype: Any
+    n_labels: int = 1
+
+    @property
+    def multinomial(self):
+        """Whether an objective has a margin for each class, and one label."""
+        return self.n_outputs > self.n_labels
 
     @property
     def n_rows(self):
@@ -55,13 +63,15 @@ class Problem(NamedTuple):
     Attributes
     ----------
     X : ndarray or CSR matrix
-    targets : ndarray of shape (n_samples, n_objectives)
+    targets : ndarray of shape (n_samples, n_objectives * n_labels)
         In the form that the loss needs.
     weights : ndarray or None
     form : Form
     settings : Settings
-    loss_parameters : ndarray or None
-        The loss's own number for each target, if it has one.
+    loss_numbers : ndarray or None
+        The number that the loss has, for each target, if it has one.
+    weight_scale : str or None
+        What the weights are divided by, as of an objective.
     """
 
     X: Any
@@ -69,22 +79,30 @@ class Problem(NamedTuple):
     weights: Any
     form: Form
     settings: Any
-    loss_parameters: Any = None
+    loss_numbers: Any = None
+    weight_scale: Any = "mean"
 
     def over(self, X, targets, weights):
         """The same over other samples."""
         return self._replace(X=X, targets=targets, weights=weights)
 
-    def objective(self, k, penalised=True):
-        """The objective of the k-th target."""
+    def alone(self, k):
+        """The same with the k-th objective alone."""
+        columns = slice(k * self.form.n_labels, (k + 1) * self.form.n_labels)
+        numbers = None if self.loss_numbers is None else self.loss_numbers[columns]
+        form = self.form._replace(n_objectives=1)
+        return self._replace(targets=self.targets[:, columns], loss_numbers=numbers, form=form)
+
+    def objective(self, penalised=True):
+        """The objective, of a problem with one."""
         settings = self.settings
         cls, arguments = settings.loss.objective, {}
-        if self.loss_parameters is not None:
-            arguments[settings.loss.parameter] = self.loss_parameters[k]
-        if self.form.n_outputs > 1:
+        if self.loss_numbers is not None:
+            arguments[settings.loss.number.argument] = self.loss_numbers[0]
+        if self.form.multinomial:
             cls, arguments["n_classes"] = settings.loss.multinomial, self.form.n_outputs
         l2, l1 = (settings.l2, settings.l1) if penalised else (0.0, 0.0)
         return cls(
-            self.X, self.targets[:, k], l2=l2, l1=l1, fit_intercept=self.form.fit_intercept,
-            sample_weight=self.weights, **arguments,
+            self.X, self.targets, l2=l2, l1=l1, fit_intercept=self.form.fit_intercept,
+            sample_weight=self.weights, weight_scale=self.weight_scale, **arguments,
         )  # fmt: skip

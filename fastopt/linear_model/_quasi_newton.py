@@ -67,6 +67,14 @@ class InScaledColumns:
         g[: self.n_weights] += slopes
         return value, np.concatenate([g, negative])
 
+    def steepest_free(self, coordinates, gradient):
+        """The largest entry of the gradient, not counting what would lead out of the bounds."""
+        if self.l1:
+            gradient = gradient.copy()
+            for part in (slice(self.n_weights), slice(self.objective.n_parameters, None)):
+                gradient[part] = np.minimum(gradient[part], coordinates[part])
+        return np.abs(gradient).max()
+
     def bounds(self):
         """Those of the coordinates."""
         if not self.l1:
@@ -90,13 +98,13 @@ def moments(X, weights, centred):
     return means, np.where(negligible, 0.0, variances)
 
 
-def run(problem, k, x0, report):
-    """Minimize over the k-th target from x0; returns the parameters, the values of the iterations, and whether it ended
+def run(problem, x0, report):
+    """Minimize from x0; returns the parameters, the values of the iterations, and whether it ended
     before all iterations were used up.
     """
     settings = problem.settings
     smooth = problem._replace(settings=settings._replace(l1=0.0))
-    function = InScaledColumns(smooth.objective(k), problem.weights, settings.l1)
+    function = InScaledColumns(smooth.objective(), problem.weights, settings.l1)
     start, curve = function.start(x0), []
 
     def note(intermediate_result):
@@ -104,12 +112,26 @@ def run(problem, k, x0, report):
         report(len(curve), curve[-1])
 
     steepest = np.abs(function(start)[1]).max()
-    options = {
-        "maxiter": settings.max_iter, "maxcor": HISTORY, "ftol": LEAST_FALL, "maxls": 50,
-        "gtol": (settings.tol or 0.0) * min(steepest, 1.0) if np.isfinite(steepest) else 0.0,
-    }  # fmt: skip
-    result = scipy_minimize(
-        function, start, jac=True, method="L-BFGS-B", bounds=function.bounds(), callback=note, options=options
-    )
+    tolerance = (settings.tol or 0.0) * min(steepest, 1.0) if np.isfinite(steepest) else 0.0
+    result, n_iter = _with_fresh_starts(function, start, tolerance, settings.max_iter, note)
     x = function.parameters(result.x).astype(x0.dtype)
-    return x, curve or [float(result.fun)], result.nit < settings.max_iter
+    return x, curve or [float(result.fun)], n_iter < settings.max_iter
+
+
+def _with_fresh_starts(function, x, tolerance, max_iter, callback):
+    """L-BFGS-B, which is begun again with an empty memory where it ends for another reason than the tolerance.
+
+    Bounds may leave it no step that makes the value smaller, far from the minimum. Ends if that changes nothing.
+    """
+    options = {"maxcor": HISTORY, "ftol": LEAST_FALL, "gtol": tolerance, "maxls": 50}
+    n_iter, former = 0, np.inf
+    while True:
+        result = scipy_minimize(
+            function, x, jac=True, method="L-BFGS-B", bounds=function.bounds(), callback=callback,
+            options=options | {"maxiter": max_iter - n_iter},
+        )  # fmt: skip
+        n_iter += result.nit
+        fell = former - result.fun > LEAST_FALL * max(1.0, abs(result.fun))
+        if function.steepest_free(result.x, result.jac) <= tolerance or n_iter >= max_iter or not fell:
+            return result, n_iter
+        x, former = result.x, result.fun

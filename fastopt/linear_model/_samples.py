@@ -26,6 +26,11 @@ def merged(X, targets, weights):
     return X[order[first]], targets[order[first]], np.add.reduceat(weights[order], first)
 
 
+def all_different(X):
+    """Whether no two samples can be equal."""
+    return len(np.unique(_keys(X))) == X.shape[0]
+
+
 def _keys(X):
     """A number for each row that equal rows share, and others hardly ever: a sum of odd multiples of its bits."""
     factors = np.random.default_rng(0).integers(0, 2**63, X.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)

@@ -22,7 +22,7 @@ NEEDED = {
 OPTIONAL = {
     "validation_curve_": validation.saved_numbers,
     "feature_names_in_": validation.saved_strings,
-    "loss_parameter_": validation.saved_array,
+    "epsilon_": validation.saved_array,
     "_single": flag,
 }
 

@@ -16,8 +16,8 @@ class Settings(NamedTuple):
     ----------
     loss_name : str
     loss : Loss
-    loss_parameter : float or None
-        Its own number, if that is given.
+    loss_number : float or None
+        The number that the loss has; None if it has none, or one that is made from the targets.
     l2, l1 : float
         Strengths of the penalties.
     fit_intercept : bool
@@ -34,7 +34,7 @@ class Settings(NamedTuple):
 
     loss_name: str
     loss: Any
-    loss_parameter: Any
+    loss_number: Any
     l2: float
     l1: float
     fit_intercept: bool
@@ -60,7 +60,7 @@ def checked(estimator, losses):
     return Settings(
         loss_name=name,
         loss=loss,
-        loss_parameter=validation.loss_parameter(getattr(estimator, "loss_parameter", None), loss.interval, name),
+        loss_number=None if loss.number is None else loss.number.given(estimator),
         l2=l2,
         l1=l1,
         fit_intercept=flag("fit_intercept", estimator.fit_intercept),

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._finite_sum.saga_svrg import FINITE_SUM_METHODS
+from .._finite_sum.methods import FINITE_SUM_METHODS
 from .._minimize import minimize, stopping
 from .._validation import linear_model as validation
 from ..optimizers import OPTIMIZERS
@@ -15,9 +15,11 @@ from ._rates import FIND_THEIR_RATE, learning_rate
 # near the minimum of every loss in the budgets of estimators, unless their rate is tuned.
 LEFT_OUT = (
     "adafactor", "lamb", "lars", "muon", "rowwiseadagrad", "rowwiseadam",
-    "adadelta", "adan", "dog", "lion", "momo", "radam", "schedulefreesgd",
+    "adadelta", "adan", "dog", "lion", "momo", "radam", "schedulefreesgd", "yogi",
 )  # fmt: skip
-SOLVERS = ("auto", "lbfgs", *FINITE_SUM_METHODS, *(name for name in OPTIMIZERS if name not in LEFT_OUT))
+# Those over single samples that take every loss: "vw" knows none of all classes at once.
+SINGLE_SAMPLES = tuple(name for name in FINITE_SUM_METHODS if name != "vw")
+SOLVERS = ("auto", "lbfgs", *SINGLE_SAMPLES, *(name for name in OPTIMIZERS if name not in LEFT_OUT))
 
 # Up to so many margins, entries of X and classes multiplied, "auto" looks at all samples in each iteration.
 FEW_MARGINS = 10_000_000
@@ -33,14 +35,14 @@ FAR_ABOVE = 1e3
 
 
 class Fitted(NamedTuple):
-    """The fit of one target.
+    """The fit of one objective.
 
     Attributes
     ----------
     x : ndarray
         The parameters.
     curve, validation : list of float
-        Losses of the epochs.
+        Losses of the epochs, the mean of several targets.
     n_iter : int
         Their number.
     converged : bool
@@ -57,8 +59,9 @@ class Fitted(NamedTuple):
     optimizer: Any
 
 
-def chosen(settings, X, n_outputs):
+def chosen(problem):
     """The solver that "auto" stands for: a name, or None."""
+    settings, X, n_outputs = problem.settings, problem.X, problem.form.n_outputs
     if settings.solver != "auto":
         return settings.solver
     size = (X.shape[0] * X.shape[1] if isinstance(X, np.ndarray) else X.nnz) * n_outputs
@@ -66,8 +69,8 @@ def chosen(settings, X, n_outputs):
     return "lbfgs" if one_pass and settings.learning_rate is None and size <= FEW_MARGINS else None
 
 
-def fit_each(problem, starts, labels, seed):
-    """Fit every target from its start; returns a list of `Fitted`.
+def fit_each(problem, solver, starts, labels, seed):
+    """Fit every objective from its start; returns a list of `Fitted`.
 
     `labels` are the classes of the samples, None if there are none, and `seed` makes each target's order of samples:
     the same for all.
@@ -77,25 +80,28 @@ def fit_each(problem, starts, labels, seed):
         validation.enough_to_hold_out(problem.X.shape[0])
         parts = _samples.held_out(problem.X, problem.targets, problem.weights, settings.held_out, labels, seed)
         problem, validating = problem.over(*parts[0]), problem.over(*parts[1])
-    solver = chosen(settings, problem.X, problem.form.n_outputs)
+    fits = []
+    for k, start in enumerate(starts):
+        held_out = None if validating is None else validating.alone(k)
+        report = Report(settings.verbose, k, problem.form.n_labels)
+        fits.append(fit_one(problem.alone(k), start, solver, held_out, seed, report))
+    return fits
+
+
+def fit_one(problem, x0, solver, validating, seed, report):
+    """Fit the objective of a problem with one."""
+    settings, n_targets = problem.settings, problem.form.n_labels
     if solver == "lbfgs" or solver in FINITE_SUM_METHODS:
         problem = problem.over(*_samples.merged(problem.X, problem.targets, problem.weights))
-    return [fit_one(problem, k, start, solver, validating, seed) for k, start in enumerate(starts)]
-
-
-def fit_one(problem, k, x0, solver, validating, seed):
-    """Fit the k-th target."""
-    settings = problem.settings
-    report = Report(settings.verbose, k)
     if solver == "lbfgs":
-        x, curve, converged = _quasi_newton.run(problem, k, x0, report)
+        x, curve, converged = _quasi_newton.run(problem, x0, report)
         check_finite(x, settings, None)
         return Fitted(x, curve, [], len(curve), converged, None)
-    objective = problem.objective(k)
-    rate = learning_rate(solver, problem, objective, k)
+    objective = problem.objective()
+    rate = learning_rate(solver, problem, objective)
     options, held_out = options_of(solver, settings, rate), None
     if validating is not None:
-        held_out, options["return_best"] = validating.objective(k, penalised=False), True
+        held_out, options["return_best"] = validating.objective(penalised=False), True
     single = solver in FINITE_SUM_METHODS
     result = minimize(
         objective, x0, method=solver, options=options, tol=settings.tol, validation=held_out, rng=seed,
@@ -108,7 +114,7 @@ def fit_one(problem, k, x0, solver, validating, seed):
         validation.refuse_divergence(settings.loss_name, rate)
     check_finite(result.x, settings, rate)
     return Fitted(
-        result.x, result.history["fun"].tolist(), result.history.get("validation", np.zeros(0)).tolist(),
+        result.x, (result.history["fun"] / n_targets).tolist(), result.history.get("validation", np.zeros(0)).tolist(),
         n_iter=max(result.nepoch, 1),
         converged=solver is None or (result.nepoch < settings.max_iter and not risen),
         optimizer=None if solver is None or single else result.optimizer,
@@ -135,15 +141,16 @@ def check_finite(x, settings, rate):
 
 
 class Report:
-    """Prints a line for each epoch, if that is wanted."""
+    """Prints a line for each epoch, if that is wanted; of several targets at once with the mean of their losses."""
 
-    def __init__(self, verbose, k):
-        self.verbose, self.k = verbose, k
+    def __init__(self, verbose, k, n_targets=1):
+        self.verbose, self.n_targets = verbose, n_targets
+        self.who = f"target {k}" if n_targets == 1 else f"{n_targets} targets"
 
     def __call__(self, n, loss, validation_loss=None):
         if self.verbose:
             held_out = "" if validation_loss is None else f", held out {validation_loss:.6g}"
-            print(f"target {self.k}, epoch {n}: loss {loss:.6g}{held_out}")
+            print(f"{self.who}, epoch {n}: loss {loss:.6g}{held_out}")
 
     def of_state(self, state):
-        self(state.nepoch, state.fun, state.validation)
+        self(state.nepoch, state.fun / self.n_targets, state.validation)

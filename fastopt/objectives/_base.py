@@ -21,7 +21,7 @@ l2, l1 : float, default=0.0
 fit_intercept : bool, default=False
     Whether the last entry of `x` is added to every margin.
 sample_weight : array_like of shape (n_samples,), optional
-    At least 0, not all of them 0. A sample of weight 0 counts as left out.
+    At least 0, with ``weight_scale="mean"`` not all of them 0. A sample of weight 0 counts as left out.
 weight_scale : {"mean", None}, default="mean"
     What `sample_weight` is divided by: its mean, or nothing.
 linear : array_like, optional

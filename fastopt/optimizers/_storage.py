@@ -58,6 +58,7 @@ def stored_alike(optimizer, given):
         return given
     seed = declared["state_seed"].check(hyper["state_seed"])
     params = [base_view(param) for param in optimizer._flat_params]
+    _validation.storages.check_saved(params, theirs)
     before = _core.slot_storages(optimizer.rule, optimizer._values | {"state_dtype": theirs})
     after = _core.slot_storages(optimizer.rule, optimizer._values)
     shapes = _core.slot_shapes(optimizer.rule, optimizer._values)

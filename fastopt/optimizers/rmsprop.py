@@ -1,5 +1,6 @@
 """RMSprop: hyper-parameters and documentation; the update itself is csrc/rules/rmsprop.c."""
 
+from .. import _validation
 from ._base import Optimizer
 from ._hyperparameters import Flag, LearningRate, Real
 
@@ -26,7 +27,8 @@ class RMSprop(Optimizer):
         Share of a velocity of such steps that is kept, in [0, 1). With 0 there is no velocity.
     centered : bool, default=False
         Divide by an estimate of the standard deviation: the square of the running mean is subtracted
-        from :math:`s`. The difference is limited to 0 from below.
+        from :math:`s`. The difference is limited to 0 from below. It has to be exact: not with
+        `state_dtype` "bfloat16" or "log8".
     epsilon_root : float, default=0.0
         Added inside the root, in [0, inf).
     scaled_velocity : bool, default=True
@@ -62,3 +64,4 @@ class RMSprop(Optimizer):
     centered = Flag(False)
     epsilon_root = Real(0.0, "[0, inf)")
     scaled_velocity = Flag(True)
+    _check_combination = staticmethod(_validation.storages.no_codes_when_centered)

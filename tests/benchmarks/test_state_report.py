@@ -14,7 +14,7 @@ import state_report  # noqa: E402
 
 
 def rows(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["state_report.py", "--quick", "--threads", "1", *arguments])
+    monkeypatch.setattr(sys, "argv", ["state_report.py", "--threads", "1", *arguments])
     state_report.main()
     return [line for line in capsys.readouterr().out.splitlines() if line.endswith(("reached", "missed"))]
 
@@ -23,10 +23,12 @@ def test_a_row_for_each_speed(monkeypatch, capsys):
     for name, value in {"QUICK_SIZES": (640,), "QUICK_ROUNDS": 1, "IN_CACHE": (100,)}.items():
         assert hasattr(state_report, name)
         monkeypatch.setattr(state_report, name, value)
-    found = rows(monkeypatch, capsys, "--only", "speed")
+    found = rows(monkeypatch, capsys, "--quick", "--only", "speed")
     assert len(found) >= sum(len(targets) for *_, targets in state_report.STEPS)
 
 
-def test_accuracies_of_short_runs(monkeypatch, capsys):
-    found = rows(monkeypatch, capsys, "--only", "accuracy")
+@pytest.mark.parametrize("quick", [["--quick"], pytest.param([], marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+def test_accuracies(monkeypatch, capsys, quick):
+    """Of short runs; and of whole ones, the longest of a million steps."""
+    found = rows(monkeypatch, capsys, *quick, "--only", "accuracy")
     assert len(found) == 10 and all(row.endswith("reached") for row in found)

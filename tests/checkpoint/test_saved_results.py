@@ -66,8 +66,8 @@ def test_result_comes_back_and_goes_on_with_the_same_bits(method, dtype):
     assert outcome(ends[0]) == outcome(ends[1])
 
 
-@pytest.mark.parametrize("method", ["saga", "svrg"])
-def test_results_of_saga_and_svrg(method):
+@pytest.mark.parametrize("method", fastopt.FINITE_SUM_METHODS)
+def test_results_of_methods_for_objectives(method):
     res = minimize(LOGISTIC, np.zeros(4), method=method, rng=0, options={"epochs": 3})
     again = saved(res)
     assert_same(res, again)
@@ -304,11 +304,11 @@ def test_changed_entries_name_file_and_field(path):
         assert caught.value.path == path and message in str(caught.value)
 
 
-# --- optimizers of SAGA and SVRG -------------------------------------------------------------------------
+# --- optimizers of methods for built-in objectives -------------------------------------------------------
 
 
-@pytest.mark.parametrize("cls", [fastopt.SAGA, fastopt.SVRG])
-def test_saga_and_svrg_are_saved_and_loaded(cls, path):
+@pytest.mark.parametrize("cls", fastopt.FINITE_SUM_METHODS.values())
+def test_methods_for_objectives_are_saved_and_loaded(cls, path):
     res = minimize(LOGISTIC, np.zeros(4), method=cls.__name__.lower(), rng=0, options={"epochs": 2})
     save(path, res.optimizer)
     new = cls(np.ones(4))
@@ -316,7 +316,7 @@ def test_saga_and_svrg_are_saved_and_loaded(cls, path):
     assert bits(new) == bits(res.optimizer) and new.learning_rate == res.optimizer.learning_rate
     ends = [minimize(LOGISTIC, each.params, method=each, rng=1, options={"epochs": 2}) for each in (res.optimizer, new)]
     assert outcome(ends[0]) == outcome(ends[1])
-    other = {fastopt.SAGA: fastopt.SVRG, fastopt.SVRG: fastopt.SAGA}[cls]
+    other = fastopt.SVRG if cls is fastopt.SAGA else fastopt.SAGA
     for wrong in (other(np.ones(4)), cls(np.ones(3)), cls(np.ones(4, np.float32)), fastopt.SGD(np.ones(4))):
         before = bits(wrong)
         with pytest.raises(ValueError, match="does not fit the optimizer: "):

@@ -1,5 +1,6 @@
 """Importing the package: instruction set, public names, and what stays unloaded."""
 
+import ast
 import inspect
 
 import pytest
@@ -99,11 +100,25 @@ def test_what_stays_unloaded():
     code = """
         import sys
         import fastopt
-        unwanted = ("matplotlib", "sklearn", "threadpoolctl", "scipy.optimize", "scipy.sparse", "scipy.stats")
-        unwanted += ("fastopt._cli", "fastopt.linear_model")
+        unwanted = ("matplotlib", "sklearn", "threadpoolctl", "scipy", "importlib.metadata", "numpy.random")
+        unwanted += ("fastopt._cli", "fastopt._minimize", "fastopt.linear_model")
         print([name for name in unwanted if name in sys.modules])
     """
     assert run_python(code) == "[]"
+
+
+def test_names_for_type_checkers_are_those_that_are_imported_later():
+    tree = ast.parse(inspect.getsource(fastopt))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "_TYPE_CHECKING"]
+    listed = {}
+    for node in block.body:
+        listed |= {alias.asname: node.module or alias.name for alias in node.names}
+    assert listed == fastopt._MODULE_OF
+
+
+def test_a_name_that_does_not_exist():
+    with pytest.raises(AttributeError, match=exactly("module 'fastopt' has no attribute 'minimise'")):
+        fastopt.minimise  # noqa: B018
 
 
 def test_show_versions(capsys):

@@ -257,13 +257,19 @@ def test_what_ranks_cannot_do_is_refused_in_words():
     first, second = on_ranks(2, refused_on_all, seconds=SECONDS)
     assert first == second
     words = [
-        "a sample on one rank at least", "a sample on one rank at least",
+        "a sample on one rank at least",
+        "a sample on one rank at least",
         "`data` or `n_samples` must be given with `comm`",
-        "`data` must be arrays with `comm`", "`prefetch` must be 0 with `comm`",
-        "one of 7 `parts` lies on two ranks, got samples by number",
-        "`method` must not be SAGA with `comm`", '"batch" or "local" with `comm`', '"batch" for LAMB',
-        "`checkpoint` must be left out for SVRG", "`obj` must be an object of fastopt.objectives", "`comm` must be a",
-    ]  # fmt: skip
+        "`data` must be arrays with `comm`",
+        "`prefetch` must be 0 with `comm`",
+        "or each rank have whole `parts`, got samples by number",
+        '`method` must be "svrg" with `comm`, of methods over single samples, got SAGA',
+        '"batch" or "local" with `comm`',
+        '"batch" for LAMB',
+        "`checkpoint` must be left out for SVRG",
+        "`obj` must be an object of fastopt.objectives",
+        "`comm` must be a",
+    ]
     for (kind, message), part in zip(first, words, strict=True):
         assert kind in ("ValueError", "TypeError") and part in message, (kind, message)
 

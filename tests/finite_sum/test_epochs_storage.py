@@ -32,8 +32,8 @@ def run(objective, method, **options):
         ("adam", True, "log8", {}, {"sparse": "exact"}),
         ("adagrad", True, "bfloat16", {}, {}),
         ("sgd", True, "bfloat16", {"l2": 1e-3}, {"momentum": 0.9}),
-        ("ftrl", True, "bfloat16", {"l1": 1e-3, "l2": 1e-3}, {}),
-        ("ftrl", False, "log8", {"l1": 1e-3}, {}),
+        ("rmsprop", True, "bfloat16", {"l1": 1e-3, "l2": 1e-3}, {}),
+        ("rmsprop", False, "log8", {"l1": 1e-3}, {"momentum": 0.5}),
         ("prodigy", True, "log8", {}, {"learning_rate": 1.0}),
     ],
 )

@@ -69,6 +69,25 @@ def test_zero_weights_count_as_left_out_whatever_the_scale():
         assert zeros.total_weight == others.total_weight == weight.sum()
 
 
+@EVERY_LAYOUT
+@EVERY_LOSS
+def test_parts_without_weight(loss, layout):
+    """A part of the samples may have no weight at all, where nothing is divided by it."""
+    part, x = problem(loss, layout=layout, sample_weight=np.zeros(N), weight_scale=None, l2=0.5)
+    only_penalty = 0.25 * np.square(part._penalised(x)).sum()
+    assert part.total_weight == 0.0 and part(x) == pytest.approx(only_penalty) and part.sums(x)[0] == 0.0
+    assert not part.sums(x)[1].any() and part.max_smoothness in (0.5, np.inf)
+    with pytest.raises(ValueError, match=r"^`sample_weight` must be positive for at least one"):
+        problem(loss, sample_weight=np.zeros(N))
+
+
+@pytest.mark.parametrize("method", [None, "sgd", "adam", "saga", "svrg"])
+def test_runs_over_parts_without_weight(method):
+    part, x = problem("least_squares", sample_weight=np.zeros(N), weight_scale=None)
+    result = minimize(part, x, method=method, rng=0, options={"epochs": 2})
+    np.testing.assert_array_equal(result.x, x)
+
+
 def test_total_weight():
     assert problem()[0].total_weight == N
     assert problem(sample_weight=np.full(N, 0.25))[0].total_weight == 15.0

@@ -161,7 +161,7 @@ def test_no_samples_have_a_sum_but_no_mean(cls, X):
     x = np.ones(objective.n_parameters)
     assert objective.sums(x)[0] == objective.total_weight == 0.0 and not objective.sums(x)[1].any()
     for call in (objective, objective.gradient, lambda x: fastopt.minimize(objective, x)):
-        with pytest.raises(ValueError, match=says("X", "at least one sample", "got none", "pass `comm`")):
+        with pytest.raises(ValueError, match=says("X", "at least one sample, but for ranks with `comm`", "got none")):
             call(x)
     assert objective.decision_function(x).size == 0
 

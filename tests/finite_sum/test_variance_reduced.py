@@ -182,7 +182,7 @@ def test_classes_stand_for_their_names(method):
 
 
 def test_names_are_complete():
-    assert sorted(fastopt.FINITE_SUM_METHODS) == ["saga", "svrg"]
+    assert sorted(fastopt.FINITE_SUM_METHODS) == ["saga", "svrg", "vw"]
 
 
 @each_method

@@ -16,10 +16,17 @@ FAST = [
     ("LinearClassifier", "log_loss", "saga"),
     ("LinearClassifier", "hinge", "auto"),
     ("LinearClassifier", "squared_hinge", "svrg"),
+    ("LinearClassifier", "modified_huber", "auto"),
+    ("LinearClassifier", "modified_huber", "adagrad"),
     ("LinearRegressor", "squared_error", "auto"),
     ("LinearRegressor", "huber", "adam"),
     ("LinearRegressor", "poisson", "sgd"),
     ("LinearRegressor", "poisson", None),
+    ("LinearRegressor", "epsilon_insensitive", "auto"),
+    ("LinearRegressor", "squared_epsilon_insensitive", "auto"),
+    ("LinearRegressor", "quantile", "adagrad"),
+    ("LinearRegressor", "gamma", "auto"),
+    ("LinearRegressor", "tweedie", "saga"),
 ]
 CHECK = """
     import sys, warnings
@@ -39,7 +46,8 @@ CHECK = """
 
 def run_checks(pairs):
     # One check is only made where SciPy dispatches on kinds of arrays, which it decides when it is imported.
-    assert run_python(CHECK.format(pairs), SCIPY_ARRAY_API="1", OPENBLAS_NUM_THREADS="1") == "passed"
+    environment = {"SCIPY_ARRAY_API": "1", "OPENBLAS_NUM_THREADS": "1"}
+    assert run_python(CHECK.format(pairs), timeout=60 * len(pairs), **environment) == "passed"
 
 
 @pytest.mark.parametrize("pair", FAST, ids=repr)

@@ -84,6 +84,34 @@ def test_average_of_all_steps(samples):
     assert np.abs(one.coef_ - in_chunks(LinearClassifier(**settings | {"average": False}), X, y, N).coef_).max() > 1e-3
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_weights_mean_the_same_in_every_chunk(rng, samples, form, solver):
+    """Also where all of a chunk are 0."""
+    X, y = FORMS[form](samples[0]), samples[1]
+    weights = rng.uniform(0, 3, N) * rng.integers(0, 2, N)
+    weights[:BATCH] = weights[3 * BATCH : 4 * BATCH] = 0
+    settings = {"solver": solver, "batch_size": BATCH, "learning_rate": 0.05, "class_weight": {1: 2.0}}
+    models = LinearClassifier(**settings), LinearClassifier(**settings)
+    models[0].partial_fit(X, y, classes=[0, 1, 2], sample_weight=weights)
+    for first in range(0, N, BATCH):
+        part = slice(first, first + BATCH)
+        models[1].partial_fit(X[part], y[part], classes=[0, 1, 2], sample_weight=weights[part])
+    np.testing.assert_array_equal(*map(coefficients, models))
+    assert np.abs(coefficients(models[0])).max() > 0.01
+
+
+@pytest.mark.parametrize("solver", ["sgd", "asgd", "adagrad", None])
+@pytest.mark.parametrize("loss", ["huber", "poisson"])
+def test_a_first_chunk_without_weight(samples, loss, solver):
+    X, y = samples[0], samples[1].astype(float)
+    model = LinearRegressor(loss, solver=solver).partial_fit(X, y, sample_weight=np.zeros(N))
+    assert np.all(model.coef_ == 0) and model.intercept_ == 0
+    for _ in range(20):
+        model.partial_fit(X, y)
+    assert model.score(X, y) > LinearRegressor(loss, solver=solver).partial_fit(X, y).score(X, y)
+
+
 def test_no_rate_is_needed(samples):
     X, y = samples
     model = LinearClassifier(batch_size=BATCH)

@@ -8,8 +8,10 @@ import scipy.sparse
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
+from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
+from sklearn.linear_model import ElasticNet, LogisticRegression, PoissonRegressor, Ridge
+from sklearn.preprocessing import StandardScaler
 
 import fastopt
 from fastopt.linear_model import LinearClassifier, LinearRegressor
@@ -82,6 +84,18 @@ def test_l1_makes_zeros_of_the_same_coefficients(rng, X, solver):
     objective = fastopt.objectives.LeastSquares(X, y, l2=0.01, l1=0.09, fit_intercept=True)
     slope = objective.gradient(np.append(model.coef_, model.intercept_))
     assert np.abs(slope[[0, 1, D]]).max() < 1e-5
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_l1_ends_at_the_minimum_whatever_the_strength(share):
+    """L-BFGS-B runs into the bounds of its coordinates now and then, and finds no step that makes the value less."""
+    X, y = load_diabetes(return_X_y=True, scaled=False)
+    X, y = StandardScaler().fit_transform(X), (y - y.mean()) / y.std()
+    for alpha in np.abs(X.T @ y).max() / len(y) / share * np.logspace(-2, -4, 30):
+        settings = {"alpha": alpha, "l1_ratio": share}
+        model = LinearRegressor(penalty="elasticnet", tol=1e-6, max_iter=1000, **settings).fit(X, y)
+        exact = ElasticNet(tol=1e-12, max_iter=1_000_000, **settings).fit(X, y)
+        np.testing.assert_allclose(model.coef_, exact.coef_, atol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

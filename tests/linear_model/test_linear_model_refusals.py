@@ -13,7 +13,7 @@ from fastopt import CheckpointError
 from fastopt.linear_model import LinearClassifier, LinearRegressor, _saving
 
 SETTINGS = {
-    "`loss` must be one of 'log_loss', 'hinge', 'squared_hinge', got 'logloss'": {"loss": "logloss"},
+    "`loss` must be one of 'log_loss', 'hinge', 'squared_hinge', 'modified_huber', got 'logloss'": {"loss": "logloss"},
     "`penalty` must be one of None, 'l2', 'l1', 'elasticnet', got 'l3'": {"penalty": "l3"},
     "`alpha` must be in [0, inf), got -1.0": {"alpha": -1},
     "`l1_ratio` must be in [0, 1], got 1.5": {"l1_ratio": 1.5},
@@ -58,15 +58,40 @@ def test_settings(samples, message):
     assert message in str(caught.value)
 
 
-def test_the_number_of_a_loss(samples):
-    with pytest.raises(ValueError, match="`loss_parameter` must be None for `loss='squared_error'`"):
-        LinearRegressor(loss_parameter=1.0).fit(*samples)
-    with pytest.raises(ValueError, match=r"`loss_parameter` must be in \(0, inf\), got 0.0"):
-        LinearRegressor("huber", loss_parameter=0).fit(*samples)
-    small, large = (LinearRegressor("huber", loss_parameter=delta).fit(*samples) for delta in (0.1, 100.0))
-    assert np.abs(small.coef_ - large.coef_).max() > 1e-6
-    scaled = LinearRegressor("huber", alpha=0).fit(samples[0], 1000.0 * samples[1])
-    np.testing.assert_allclose(scaled.coef_, 1000 * LinearRegressor("huber", alpha=0).fit(*samples).coef_, rtol=1e-2)
+NUMBERS = {
+    "`epsilon` must be in (0, inf), got 0.0": {"loss": "huber", "epsilon": 0},
+    "`epsilon` must be in [0, inf), got -1.0": {"loss": "epsilon_insensitive", "epsilon": -1},
+    "`epsilon` must be in [0, inf), got nan": {"loss": "squared_epsilon_insensitive", "epsilon": np.nan},
+    "`quantile` must be in (0, 1), got 1.0": {"loss": "quantile", "quantile": 1},
+    "`quantile` must be a real number, got None": {"loss": "quantile", "quantile": None},
+    "`power` must be at most 0 or at least 1, got 0.5": {"loss": "tweedie", "power": 0.5},
+}
+
+
+@pytest.mark.parametrize("message", NUMBERS)
+def test_the_number_of_a_loss(samples, message):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        LinearRegressor(**NUMBERS[message]).fit(*samples)
+    assert message in str(caught.value)
+
+
+DOMAINS = {
+    "`y` must be at least 0 for `loss='poisson'`, got -1.0": (-1.0, {"loss": "poisson"}),
+    "`y` must be above 0 for `loss='gamma'`, got 0.0": (0.0, {"loss": "gamma"}),
+    "`y` must be at least 0 for `loss='tweedie'`, got -0.5": (-0.5, {"loss": "tweedie"}),
+    "`y` must be above 0 for `loss='tweedie'`, got 0.0": (0.0, {"loss": "tweedie", "power": 3}),
+}
+
+
+@pytest.mark.parametrize("message", DOMAINS)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_targets_that_a_loss_has_no_value_for(samples, message, method):
+    X, y = samples[0], samples[1] + 1.0
+    wrong, settings = DOMAINS[message]
+    model = LinearRegressor(solver="adam", **settings).fit(X, y)
+    y = np.append(y[:-1], wrong)
+    unchanged(model, lambda: getattr(model, method)(X, y), message)
+    unchanged(model, lambda: getattr(model, method)(X, np.column_stack([y + 1, y])), message)
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])

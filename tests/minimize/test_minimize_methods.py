@@ -13,7 +13,7 @@ from refusals import MatricesOnly
 
 import fastopt
 from fastopt import minimize, schedules
-from fastopt._finite_sum.saga_svrg import FINITE_SUM_METHODS
+from fastopt._finite_sum.methods import FINITE_SUM_METHODS
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

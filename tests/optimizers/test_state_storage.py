@@ -1,6 +1,7 @@
 """State in fewer bits: the codes against an oracle, the same bits whatever the gradient is like, and what is kept."""
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import scipy.sparse
 import state_codes
 from cases import CASES, ISAS, form_id, is_refused
-from helpers import bits, exactly, spread
+from helpers import bits, exactly, refused, spread
 
 import fastopt
 from fastopt import RowSparse, _core
@@ -23,8 +24,11 @@ def storages(cls, keywords, state_dtype):
 
 
 REDUCED = [
-    (cls, keywords) for cls, keywords in CASES if not is_refused(cls, keywords) and storages(cls, keywords, "bfloat16")
+    (case, *pair)
+    for case, pair in itertools.product(CASES, PAIRS)
+    if not is_refused(case[0], case[1] | {"state_dtype": pair[1]}) and storages(*case, pair[1])
 ]
+each_reduced = pytest.mark.parametrize(("case", "dtype", "state_dtype"), REDUCED, ids=form_id)
 
 
 def optimizer(cls, dtype, keywords, **more):
@@ -48,8 +52,7 @@ def same(a, b):
 # --- codes --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("dtype", "state_dtype"), PAIRS)
-@pytest.mark.parametrize("case", REDUCED, ids=form_id)
+@each_reduced
 def test_a_step_is_that_of_whole_state_and_a_rounding(case, dtype, state_dtype):
     """Decoded state, the step of an optimizer with whole state, and the codes of the oracle."""
     cls, keywords = case
@@ -86,6 +89,19 @@ def test_special_numbers_stay(state_dtype):
     assert np.array_equal(opt.state["accumulator"], stored, equal_nan=True)
 
 
+@pytest.mark.parametrize("layout", ["dense", "rows"])
+def test_what_is_finite_in_float64_stays_so(layout):
+    """In float32 it would be an infinite second moment, which decays no more, and no step ever after."""
+    most = float(np.finfo(np.float32).max)
+    grad = np.array([[1e30, -1e-30, np.inf, 1.0]])
+    opt = fastopt.Adam(np.zeros((1, 4)), 0.1, beta_2=0.5, state_dtype="float32")
+    opt.step(grad if layout == "dense" else RowSparse(np.array([0]), grad))
+    assert np.array_equal(opt.state["v"], [[most, 0, np.inf, 0.5]])
+    for _ in range(300):
+        opt.step(np.ones((1, 4)))
+    assert np.allclose(opt.state["v"][0, [0, 1, 3]], 1) and opt.state["v"][0, 2] == np.inf
+
+
 @pytest.mark.parametrize("state_dtype", ["bfloat16", "log8"])
 def test_the_mean_is_exact(state_dtype):
     """Codes of one number under many seeds; each entry by itself, and all of a group."""
@@ -116,8 +132,7 @@ def run(cls, dtype, keywords, grads, **more):
     return bits(opt), codes(opt)
 
 
-@pytest.mark.parametrize(("dtype", "state_dtype"), PAIRS)
-@pytest.mark.parametrize("case", REDUCED, ids=form_id)
+@each_reduced
 def test_instruction_sets_and_strides(case, dtype, state_dtype, use_isa):
     cls, keywords = case
     more = dict(state_dtype=state_dtype, weight_decay=0.01 if cls is not fastopt.Rprop else 0.0)
@@ -131,8 +146,7 @@ def test_instruction_sets_and_strides(case, dtype, state_dtype, use_isa):
             assert got[0] == expected[0] and same(got[1], expected[1])
 
 
-@pytest.mark.parametrize(("dtype", "state_dtype"), PAIRS)
-@pytest.mark.parametrize("case", REDUCED, ids=form_id)
+@each_reduced
 def test_rows_and_elements(case, dtype, state_dtype, rng):
     """The same touched entries as rows, as single entries, in another order, and on any number of threads."""
     cls, keywords = case
@@ -157,6 +171,21 @@ def test_rows_and_elements(case, dtype, state_dtype, rng):
     ]:
         got = steps(make, n_threads)
         assert got[0] == expected[0] and same(got[1], expected[1])
+
+
+@each_reduced
+def test_sparse_after_other_layouts(case, dtype, state_dtype, rng):
+    """Where a dense gradient lay in memory says nothing about a sparse one that follows."""
+    cls, keywords = case
+    made = []
+    for arranged in (np.ascontiguousarray, spread, np.asfortranarray):
+        opt = optimizer(cls, dtype, keywords, state_dtype=state_dtype)
+        for k, grad in enumerate(gradients(dtype)):
+            opt.step(arranged(grad))
+            opt.step(RowSparse(np.arange(k, len(grad), 3), grad[k::3].copy(), unique=True))
+            opt.step(scipy.sparse.csr_array(np.where(grad > 1, grad, 0)))
+        made.append((bits(opt), codes(opt)))
+    assert all(each[0] == made[0][0] and same(each[1], made[0][1]) for each in made)
 
 
 @pytest.mark.parametrize("state_dtype", ["bfloat16", "log8"])
@@ -315,12 +344,38 @@ def test_the_seed_matters_and_is_loaded():
 # --- refusals -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cls", [fastopt.Adafactor, fastopt.ASGD, fastopt.COCOB, fastopt.DoG, fastopt.RowwiseAdagrad])
+EXACT = ["Adafactor", "ASGD", "COCOB", "DoG", "FTRL", "MoMo", "RowwiseAdagrad", "ScheduleFreeSGD"]
+
+
+@pytest.mark.parametrize("cls", [getattr(fastopt, name) for name in EXACT])
 def test_rules_whose_state_is_exact(cls):
     message = f"`state_dtype` must be None for {cls.__name__}, whose state has to be exact, got 'log8'; leave it out."
     with pytest.raises(ValueError, match=exactly(message)):
         cls(np.ones((3, 2), np.float32), state_dtype="log8")
     assert "It must be None here" in cls.__doc__
+
+
+@pytest.mark.parametrize("state_dtype", ["bfloat16", "log8"])
+def test_a_variance_that_is_a_difference(state_dtype):
+    message = (
+        "`state_dtype` must be None or 'float32' with `centered`, which divides by a difference of means that has to "
+        f"be exact, got {state_dtype!r}; leave it out."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        fastopt.RMSprop(np.ones(3, np.float32), centered=True, state_dtype=state_dtype)
+    opt = fastopt.RMSprop(np.ones(3), centered=True, state_dtype="float32")
+    assert opt.state["mean_square"].dtype == np.float32 and opt.state["mean_grad"].dtype == np.float64
+
+
+def test_codes_that_the_parameters_cannot_have():
+    opt, saved = stepped("float32", np.float64), stepped("bfloat16").state_dict()
+    message = (
+        "`state_dict['hyperparameters']['state_dtype']` must be None or 'float32' for float64 parameters, got "
+        "'bfloat16'; load it into an optimizer of float32 parameters."
+    )
+    with refused(opt, ValueError, exactly(message)):
+        opt.load_state_dict(saved)
+    fastopt.AdamW(np.ones(700, np.float32)).load_state_dict(saved)
 
 
 def test_a_slot_that_is_not_there():
@@ -381,3 +436,23 @@ def test_an_ill_scaled_problem():
             opt.step((curvature * (x - target + 0.1 * noise.standard_normal(n))).astype(np.float32))
         distance[state_dtype] = np.sqrt(np.mean((x - target) ** 2))
     assert distance["bfloat16"] < 1.03 * distance[None] and distance["log8"] < 1.03 * distance[None]
+
+
+@pytest.mark.parametrize("state_dtype", ["bfloat16", "log8"])
+@pytest.mark.parametrize("cls", [fastopt.AdaBelief, fastopt.Adadelta, fastopt.Adan, fastopt.Adam, fastopt.SGD])
+def test_an_optimum_far_from_zero(cls, state_dtype):
+    """Small differences of large numbers, and steps that are made of those before: as near as with whole state."""
+    n, rng = 300, np.random.default_rng(0)
+    curvature, optimum = 10.0 ** rng.uniform(-1, 1, n), 30 + rng.standard_normal(n)
+    start = optimum + 10 * rng.standard_normal(n)
+    keywords = {} if cls is fastopt.Adadelta else {"learning_rate": 0.05}
+    keywords |= {"momentum": 0.9} if cls is fastopt.SGD else {}
+    losses = []
+    for storage in (None, state_dtype):
+        x, noise, values = start.astype(np.float32), np.random.default_rng(1), []
+        opt = cls(x, **keywords, state_dtype=storage)
+        for _ in range(3000):
+            opt.step((curvature * (x - optimum) + 0.3 * noise.standard_normal(n)).astype(np.float32))
+            values.append(np.sum(curvature * (x - optimum) ** 2))
+        losses.append(np.mean(values[-1000:]))
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
