@@ -33,6 +33,15 @@ typedef struct {
 /* update/catch_up.h: the steps that rows may have missed. */
 typedef struct fo_history fo_history;
 
+/* A sum of squares that has not been rounded, as an integer of digits of 32 bits, the lowest first; carries are put
+ * off. The digits are those of the finite parts. */
+enum { FO_EXACT_DIGITS = 144 };
+typedef enum { FO_NUMBER, FO_INFINITE, FO_NAN } fo_overflow;
+typedef struct {
+    int64_t digit[FO_EXACT_DIGITS];
+    int overflow;                /* fo_overflow: the largest of all parts */
+} fo_exact;
+
 /* update/products.h: the sums of a chunk while they are taken. */
 typedef struct fo_lanes fo_lanes;
 
@@ -344,17 +353,27 @@ typedef struct {
     fo_sums total;               /* of all arrays: what fo_inputs points to */
 } fo_optimizer;
 
-/* update/gradient_norm.c: norm and finiteness of all gradients, in one read. */
+/* update/gradient_norm.c: norm and finiteness of all gradients, in one read. A chunk of FO_STATS_ENTRIES values of an
+ * array is summed in double, and the sums of chunks are added without rounding. So the stats of parts of arrays which
+ * begin with a multiple of that many entries add to those of the whole, in any grouping. */
+enum { FO_STATS_ENTRIES = 4096 };
 typedef struct {
-    double norm; /* of min(max(g, -clip), clip); 0 if it is not wanted */
-    int finite;  /* 1 if it is not wanted, either */
+    fo_exact squares;            /* of min(max(g, -clip), clip); 0 if they are not wanted */
+    int finite;                  /* every gradient; 1 if it is not wanted, either */
 } fo_gradient_stats;
-fo_gradient_stats fo_measure_gradients(const fo_optimizer *it, int want_norm, int num_threads);
+void fo_measure_gradients(const fo_optimizer *it, int want_norm, int want_finite, int num_threads,
+                          fo_gradient_stats *stats);
+
+/* update/exact_sums.c: carries all digits, such that equal sums have equal digits; the sum, and its root. */
+void fo_carry(fo_exact *sum);
+double fo_exact_value(const fo_exact *sum);
+double fo_exact_root(const fo_exact *sum);
 
 /* update/step.c: a step on planned work in three parts, so that nothing is written before all is checked. */
 int fo_needs_sums(const fo_optimizer *it);   /* whether `partial` is used */
-/* Norm and finiteness, and the rule's sums before the step; 0: the gradient is not finite, or the value. */
-int fo_check_gradient(fo_optimizer *it, int num_threads);
+/* Norm and finiteness, which may be `known` (else NULL), and the rule's sums before the step; 0: the gradient is not
+ * finite, or the value. */
+int fo_check_gradient(fo_optimizer *it, const fo_gradient_stats *known, int num_threads);
 void fo_prepare(fo_optimizer *it);
 /* The first values of what is carried; and whether it is of use, beyond the step itself. */
 void fo_start_carried(const fo_rule *rule, double *carried);

@@ -5,9 +5,9 @@ from libc.stdint cimport int64_t
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
-from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_bound_handle, fo_caller_array, fo_group, fo_history, fo_loss,
-                     fo_objective, fo_optimizer, fo_own, fo_range, fo_reduced, fo_rule, fo_saga_svrg, fo_segment,
-                     fo_task, fo_vw, fo_work, fo_worker, fo_zero_gradient)
+from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_bound_handle, fo_caller_array, fo_gradient_stats, fo_group,
+                     fo_history, fo_loss, fo_objective, fo_optimizer, fo_own, fo_part_gradients, fo_range, fo_reduced,
+                     fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_vw, fo_work, fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
@@ -20,6 +20,10 @@ cdef double largest_norm(const fo_objective *objective, int num_threads) noexcep
 cdef size_t gradient_workspace(const fo_objective *objective, fo_batch batch) noexcept nogil
 cdef double evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative, double *gradient,
                      int num_threads) noexcept nogil
+cdef void start_worker(const fo_segment *segment, fo_worker *worker) noexcept nogil
+cdef double part_gradient(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean) noexcept nogil
+cdef void add_parts(const fo_segment *segment, fo_worker *worker, const fo_part_gradients *given) noexcept nogil
+cdef void step_shared(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean, double loss) noexcept nogil
 cdef void run_segment(const fo_segment *segment, fo_worker *workers) noexcept nogil
 cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads) noexcept nogil
 cdef void forget_steps(fo_history *history) noexcept nogil
@@ -107,6 +111,10 @@ cdef class Grouped(Bound):
     cdef dict carry_of(self, const double *carried)
 
 
+cdef class GradientStats:
+    cdef fo_gradient_stats it
+
+
 cdef class Engine(Grouped):
     cdef Py_ssize_t bytes             # of the work that is planned
     cdef bint sparse_plan             # it was planned for a step with sparse gradients
@@ -130,9 +138,9 @@ cdef class Engine(Grouped):
     cdef int make_room(self) except -1
     cdef int settle(self) except -1
     cdef int pin_params(self) except -1
-    cdef int apply(self) except -1
+    cdef int apply(self, GradientStats stats) except -1
     cdef int threads(self, Py_ssize_t nbytes) except -1
-    cdef int check_gradient(self, int n_threads) except -1
+    cdef int check_gradient(self, GradientStats stats, int n_threads) except -1
     cdef int allocate_sums(self) except -1
     cdef void run(self, const fo_work *work, int form, Py_ssize_t nbytes, int n_threads) noexcept
     cdef fo_bound_handle *public_handle(self) except NULL

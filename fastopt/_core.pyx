@@ -3,7 +3,8 @@
 No maths and no messages here: kernels are in csrc/, what users read is in _validation/. An `Engine` holds
 the bound arrays and reads their memory; it owns the argument block, not the arrays. Parts of this module:
 _tables.pxi, _storage.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is what a step works
-on, _groups.pxi the hyper-parameters that it works with, _handle.pxi what compiled code has of it.
+on, _groups.pxi the hyper-parameters that it works with, _stats.pxi what it knows of gradients, _handle.pxi what
+compiled code has of it.
 """
 
 import sysconfig
@@ -16,6 +17,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.limits cimport INT_MAX
 from libc.math cimport INFINITY, NAN
 from libc.stdint cimport int64_t, uintptr_t
+from libc.string cimport memcpy
 
 cimport cython
 cimport numpy as cnp
@@ -44,6 +46,7 @@ include "_exports.pxi"
 include "_history.pxi"
 include "_bound.pxi"
 include "_groups.pxi"
+include "_stats.pxi"
 
 
 cdef class Engine(Grouped):
@@ -90,7 +93,7 @@ cdef class Engine(Grouped):
         finally:
             self.pins.release()
 
-    def step(self, grad, value=None):
+    def step(self, grad, value=None, stats=None):
         """Update the parameters in place with one gradient.
 
         Parameters
@@ -103,11 +106,14 @@ cdef class Engine(Grouped):
             its state alone. The step counts all the same, in bias corrections and schedules, too.
         value : float, optional
             The value of the objective, at the same parameters: for the optimizers that use it (`MoMo`), and no others.
+        stats : GradientStats, optional
+            What `clip_norm` and `nonfinite` go by, in the place of `grad`: for a step on a part of the parameters, the
+            sum of the `gradient_stats` of all parts.
 
         Raises
         ------
         TypeError, ValueError, IndexError
-            When `grad` or `value` does not fit; nothing has changed then.
+            When `grad`, `value` or `stats` does not fit; nothing has changed then.
         FloatingPointError
             With ``nonfinite="raise"``, when an entry or the value is NaN or infinite; nothing has changed then.
         RuntimeError
@@ -119,11 +125,62 @@ cdef class Engine(Grouped):
             if self.scheduled:
                 self.read_rates(self.it.t)
             self.it.value = self.checked_value(value)
+            if stats is not None and not isinstance(stats, GradientStats):
+                _validation.gradients.refuse_stats(stats)
             self.bind_gradients(grad)
-            self.apply()
+            self.apply(stats)
         finally:
             self.let_go()
             self.release()
+
+    def gradient_stats(self, grad):
+        """Return norm and finiteness of a gradient, as `clip_norm` and `nonfinite` go by them; nothing changes.
+
+        Parameters
+        ----------
+        grad : ndarray, scipy.sparse array or matrix, RowSparse, or list or dict of them
+            As `step` takes it.
+
+        Returns
+        -------
+        GradientStats
+            Of entries limited by `clip_value`. Dense gradients of parts of the arrays, each of which begins with a
+            multiple of 4,096 entries of its array, have stats that add to those of the whole, bit for bit.
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            When `grad` does not fit.
+        RuntimeError
+            When another step, save or load of this optimizer is under way.
+        """
+        cdef GradientStats found = GradientStats()
+        cdef int n_threads
+        self.acquire("gradient_stats()")
+        try:
+            self.bind_gradients(grad)
+            self.plan()
+            n_threads = self.threads()
+            self.pin_all()
+            with nogil:
+                fo_measure_gradients(&self.it, True, True, n_threads, &found.it)
+            fo_carry(&found.it.squares)
+        finally:
+            self.let_go()
+            self.release()
+        return found
+
+    def skip(self):
+        """Leave out a step, as ``nonfinite="skip"`` does: it counts in `skipped_steps`, not in `step_count`.
+
+        Raises
+        ------
+        RuntimeError
+            When another step, save or load of this optimizer is under way.
+        """
+        self.acquire("skip()")
+        self.skipped += 1
+        self.release()
 
     cdef int read_rates(self, int64_t t) except -1:
         """Ask each schedule for the learning rate of the step that follows t completed ones."""
@@ -156,14 +213,14 @@ cdef class Engine(Grouped):
         """A context in which no step of this optimizer can start; refused while one is under way."""
         return Claim(self, call)
 
-    cdef int apply(self) except -1:
+    cdef int apply(self, GradientStats stats) except -1:
         """One step with the gradients that are bound; nothing is written before all checks are through."""
         cdef int n_threads
         self.plan()
         n_threads = self.threads(self.bytes)
         if self.bytes > NOGIL_BYTES or self.sparse_plan or self.lags() or self.must_pin:
             self.pin_all()
-        if not self.check_gradient(n_threads):
+        if not self.check_gradient(stats, n_threads):
             self.skipped += 1
             return 0
         self.make_room()
@@ -336,22 +393,23 @@ cdef class Engine(Grouped):
         alone.arrays, alone.first_block, alone.n_arrays = array, first_block, 1
         return fo_plan(alone, form)
 
-    cdef int check_gradient(self, int n_threads) except -1:
+    cdef int check_gradient(self, GradientStats stats, int n_threads) except -1:
         """Norm and finiteness of the gradients: sets the clipping scale; 0 if the step is to be skipped."""
         cdef int accepted
+        cdef const fo_gradient_stats *known = NULL if stats is None else &stats.it
         self.allocate_sums()
         if self.bytes > NOGIL_BYTES:
             with nogil:
-                accepted = fo_check_gradient(&self.it, n_threads)
+                accepted = fo_check_gradient(&self.it, known, n_threads)
         else:
-            accepted = fo_check_gradient(&self.it, n_threads)
+            accepted = fo_check_gradient(&self.it, known, n_threads)
         if not accepted and self.it.nonfinite == FO_RAISE:
             used = self.it.value if self.it.rule.uses_value else 0.0
             _validation.gradients.refuse_nonfinite(self.it.t, used)
         return accepted
 
     cdef int allocate_sums(self) except -1:
-        """Workspace for sums over gradients, parameters and state, if they will be asked for."""
+        """Workspace for the sums of the rule, if it has any."""
         cdef Py_ssize_t n
         if self.it.partial == NULL and fo_needs_sums(&self.it):
             n = FO_MAX_CHUNKS + self.it.work.n_arrays

@@ -26,6 +26,19 @@ cdef extern from "fastopt.h" nogil:
         FO_CATCH_UP
         FO_MAX_CHUNKS
         FO_VIEW_ENTRIES
+        FO_EXACT_DIGITS
+        FO_STATS_ENTRIES
+        FO_NUMBER
+        FO_INFINITE
+        FO_NAN
+
+    ctypedef struct fo_exact:
+        int64_t digit[FO_EXACT_DIGITS]
+        int overflow
+
+    ctypedef struct fo_gradient_stats:
+        fo_exact squares
+        int finite
 
     ctypedef enum fo_storage:
         FO_AS_PARAMETER
@@ -203,7 +216,12 @@ cdef extern from "fastopt.h" nogil:
     void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads)
     int fo_couples(const fo_rule *rule)
     int fo_needs_sums(const fo_optimizer *it)
-    int fo_check_gradient(fo_optimizer *it, int num_threads)
+    int fo_check_gradient(fo_optimizer *it, const fo_gradient_stats *known, int num_threads)
+    void fo_measure_gradients(const fo_optimizer *it, int want_norm, int want_finite, int num_threads,
+                              fo_gradient_stats *stats)
+    void fo_carry(fo_exact *sum)
+    double fo_exact_value(const fo_exact *sum)
+    double fo_exact_root(const fo_exact *sum)
     void fo_prepare(fo_optimizer *it)
     void fo_start_carried(const fo_rule *rule, double *carried)
     int fo_carries(const fo_optimizer *it)
@@ -425,6 +443,7 @@ cdef extern from "finite_sum/epoch.h" nogil:
         void *columns
         void *positions
         int32_t *place
+        Py_ssize_t n
 
     ctypedef enum fo_segment_end:
         FO_COMPLETE
@@ -466,8 +485,21 @@ cdef extern from "finite_sum/epoch.h" nogil:
         Py_ssize_t n_skipped
         fo_segment_end end
 
+    void fo_start_worker(const fo_segment *segment, fo_worker *worker)
     void fo_run_segment(const fo_segment *segment, fo_worker *workers)
     void fo_flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads)
+
+
+cdef extern from "finite_sum/shared_batch.h" nogil:
+    ctypedef struct fo_part_gradients:
+        const void *columns
+        const void *rows
+        Py_ssize_t n
+        int32_t *place
+
+    double fo_part_gradient(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean)
+    void fo_add_parts(const fo_segment *segment, fo_worker *worker, const fo_part_gradients *given)
+    void fo_step_shared(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean, double loss)
 
 
 cdef extern from "finite_sum/saga_svrg.h" nogil:

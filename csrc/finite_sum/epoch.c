@@ -9,7 +9,7 @@ static fo_minibatch minibatch_of(const fo_segment *segment, fo_worker *worker, p
 {
     const fo_objective *objective = segment->objective;
     const ptrdiff_t lo = number * segment->batch_size, hi = lo + segment->batch_size;
-    const fo_minibatch it = {
+    fo_minibatch it = {
         .segment = segment,
         .objective = objective,
         .kernels = fo_sample_kernels_of(objective->dtype),
@@ -20,6 +20,7 @@ static fo_minibatch minibatch_of(const fo_segment *segment, fo_worker *worker, p
         .t = segment->optimizer->t + number,
         .itemsize = fo_itemsize(objective->dtype),
     };
+    it.n_mean = it.batch.n;
     return it;
 }
 
@@ -103,8 +104,7 @@ static void run_workers(const void *context, ptrdiff_t first, ptrdiff_t last)
         run_worker(it->segment, &it->workers[k], k);
 }
 
-/* A worker's optimizer has an array of its own over the same parameters and state, and scalars of its own. */
-static void start(const fo_segment *segment, fo_worker *worker)
+void fo_start_worker(const fo_segment *segment, fo_worker *worker)
 {
     worker->optimizer = *segment->optimizer;
     worker->optimizer.partial = worker->partial;
@@ -133,7 +133,7 @@ void fo_run_segment(const fo_segment *segment, fo_worker *workers)
         fo_load_records(&segment->records, segment->optimizer->work.arrays, num_threads);
     fo_start_polling(segment->poll);
     for (int k = 0; k < segment->n_workers; ++k)
-        start(segment, &workers[k]);
+        fo_start_worker(segment, &workers[k]);
     workers[0].loss = segment->loss;
     fo_parallel_for(segment->n_workers, segment->n_workers, run_workers, &it);
 }

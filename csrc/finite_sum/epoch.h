@@ -62,6 +62,10 @@ typedef struct {
     fo_segment_end end;
 } fo_worker;
 
+/* Before the first batch: a worker's optimizer has an array of its own over the same parameters and state, and scalars
+ * of its own. */
+void fo_start_worker(const fo_segment *segment, fo_worker *worker);
+
 /* All batches, by n_workers workers. */
 void fo_run_segment(const fo_segment *segment, fo_worker *workers);
 

@@ -58,6 +58,8 @@ typedef struct {
                                ptrdiff_t entry, void *z);
     /* g += sum of d_i x_i, a row for each touched column. */
     void (*add_touched)(const fo_collected *it, const void *d, void *g);
+    /* g += n rows, each at its place, or at `last` if that is negative. */
+    void (*add_rows)(const int32_t *place, ptrdiff_t n, ptrdiff_t n_outputs, ptrdiff_t last, const void *rows, void *g);
     /* to[k] = sum of the d of output k over n samples. */
     void (*sum_derivatives)(const void *d, ptrdiff_t n, ptrdiff_t n_outputs, void *to);
     /* g += linear, for n parameters; and linear . w of them. */

@@ -130,10 +130,7 @@ FO_INLINE void FN(collect_columns)(const fo_objective *it, fo_batch batch, fo_se
             const int32_t own = (n & is_new) | (known & ~is_new);    /* no branch: it could not be foreseen */
             seen[column] = base + own;
             place[entry++] = own;
-            if (format == FO_CSR64)
-                ((int64_t *)to->columns)[n] = column;
-            else
-                ((int32_t *)to->columns)[n] = (int32_t)column;
+            store_index(to->columns, format == FO_CSR64, n, column);
             n -= is_new;
         }
     }
@@ -214,6 +211,18 @@ static void FN(add_touched)(const fo_collected *it, const void *d, void *g)
         FN(add_touched_columns)(it, d, it->objective->n_outputs, g);
 }
 
+static void FN(add_rows)(const int32_t *place, ptrdiff_t n, ptrdiff_t n_outputs, ptrdiff_t last, const void *rows,
+                         void *gradient)
+{
+    const real *from = rows;
+    real *FO_RESTRICT g = gradient;
+    for (ptrdiff_t j = 0; j < n; ++j) {
+        real *to = g + (place[j] < 0 ? last : place[j]) * n_outputs;
+        for (ptrdiff_t k = 0; k < n_outputs; ++k)
+            to[k] += *from++;
+    }
+}
+
 /* In the dtype, from sums in double. */
 static void FN(sum_derivatives)(const void *derivative, ptrdiff_t n, ptrdiff_t n_outputs, void *to)
 {
@@ -269,6 +278,7 @@ static const fo_sample_kernels FN(kernels) = {
     .gather = FN(gather),
     .margins_of_touched = FN(margins_of_touched),
     .add_touched = FN(add_touched),
+    .add_rows = FN(add_rows),
     .sum_derivatives = FN(sum_derivatives),
     .add_linear = FN(add_linear),
     .linear_value = FN(linear_value),

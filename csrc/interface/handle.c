@@ -121,7 +121,7 @@ static int make_step(const fo_bound_handle *h)
     fo_optimizer *it = h->it;
     plan(h);
     const int num_threads = fo_useful_threads(*h->bytes, h->num_threads);
-    if (!fo_check_gradient(it, num_threads)) {
+    if (!fo_check_gradient(it, NULL, num_threads)) {
         if (it->nonfinite == FO_RAISE)
             return FO_STATUS_NONFINITE;
         ++*h->skipped;
@@ -212,8 +212,9 @@ static int measure(fo_handle *handle, const void *const *grads, double *norm, in
         plan(h);
         fo_optimizer curious = *h->it;
         curious.nonfinite = FO_SKIP;
-        const fo_gradient_stats stats = fo_measure_gradients(&curious, 1, fo_useful_threads(*h->bytes, h->num_threads));
-        *norm = stats.norm;
+        fo_gradient_stats stats;
+        fo_measure_gradients(&curious, 1, 1, fo_useful_threads(*h->bytes, h->num_threads), &stats);
+        *norm = fo_exact_root(&stats.squares);
         *finite = stats.finite;
     }
     fo_release(h->busy);

@@ -305,11 +305,7 @@ static void set_grad_scale(fo_optimizer *it, double scale)
 
 int fo_couples(const fo_rule *rule) { return rule->sums_before > 0 || rule->sums_during > 0 || rule->orthogonalises; }
 
-int fo_needs_sums(const fo_optimizer *it)
-{
-    const int stats = it->clip_norm != HUGE_VAL || it->nonfinite != FO_PROPAGATE;
-    return stats || fo_couples(it->rule);
-}
+int fo_needs_sums(const fo_optimizer *it) { return fo_couples(it->rule); }
 
 static fo_inputs inputs_of(const fo_optimizer *it, const fo_group *group, int64_t t, const fo_sums *sums)
 {
@@ -334,29 +330,32 @@ static int measure_before(fo_optimizer *it, int want_finite, int num_threads)
     if (it->rule->by_lines)
         return fo_measure_lines(it, want_finite, num_threads).probe == 0;
     const update_task task = {&it->work, it->rule, it->groups, it->form, 1};
-    const fo_sum_pass pass = {&it->work,   it->groups,    0,     0,          it->rule->sums_before,
+    const fo_sum_pass pass = {&it->work,   it->groups,    0,     it->rule->sums_before,
                               want_finite, measure_chunk, &task, it->partial};
     return fo_sum_arrays(&pass, num_threads).probe == 0;
 }
 
-int fo_check_gradient(fo_optimizer *it, int num_threads)
+int fo_check_gradient(fo_optimizer *it, const fo_gradient_stats *known, int num_threads)
 {
     const int want_norm = it->clip_norm != HUGE_VAL, before = it->rule->sums_before > 0;
     const int want_finite = it->nonfinite != FO_PROPAGATE;
     set_grad_scale(it, it->sign);
     if (want_finite && it->rule->uses_value && !IS_FINITE(it->value))
         return 0;
-    if (want_norm || (want_finite && !before)) {   /* else the pass of the rule's own sums tells */
-        const fo_gradient_stats found = fo_measure_gradients(it, want_norm, num_threads);
-        if (want_finite && !found.finite)
+    if (known || want_norm || (want_finite && !before)) {   /* else the pass of the rule's own sums tells */
+        fo_gradient_stats found;
+        if (!known)
+            fo_measure_gradients(it, want_norm, want_finite, num_threads, &found);
+        const fo_gradient_stats *stats = known ? known : &found;
+        if (want_finite && !stats->finite)
             return 0;
         if (want_norm) {
-            it->norm = found.norm;
+            it->norm = fo_exact_root(&stats->squares);
             if (!(it->norm <= it->clip_norm))
                 set_grad_scale(it, it->sign * (it->clip_norm / it->norm));
         }
     }
-    return !before || measure_before(it, want_finite && !want_norm, num_threads);
+    return !before || measure_before(it, want_finite && !want_norm && !known, num_threads);
 }
 
 /* The scalars of one array, from those of its group. An array without a gradient keeps the numbers that it has. */
@@ -399,8 +398,8 @@ static void apply(fo_optimizer *it, int num_threads)
         return;
     }
     const update_task task = {&it->work, it->rule, it->groups, it->form, 0};
-    const fo_sum_pass pass = {&it->work,    it->groups, 0,          it->rule->sums_before, it->rule->sums_during, 0,
-                              update_chunk, &task,      it->partial};
+    const fo_sum_pass pass = {&it->work, it->groups, it->rule->sums_before, it->rule->sums_during, 0, update_chunk,
+                              &task,     it->partial};
     fo_sum_arrays(&pass, num_threads);
     keep_sums(it);
 }

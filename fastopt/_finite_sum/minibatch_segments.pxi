@@ -66,9 +66,9 @@ cdef class MinibatchSegments:
         segment.batch_size, segment.n_workers = plan.batch_size, plan.n_workers
         self.penalty.l2, self.penalty.l1 = penalty.l2, penalty.l1 * (penalty.step_gain if proximal else 1.0)
         self.decay_l2 = penalty.l2 * penalty.step_gain
-        segment.single_sample_sgd = not plan.dense_steps and self.is_single_sample_sgd()
+        segment.single_sample_sgd = not (plan.dense_steps or plan.shared) and self.is_single_sample_sgd()
         segment.dense_steps = plan.dense_steps or not (self.is_sparse() or segment.single_sample_sgd)
-        self.bind_penalty(penalty, plan.deferred)
+        self.bind_penalty(penalty, not (plan.deferred or plan.shared))
         if plan.deferred:
             self.defer()
         self.weight_scale, self.cumulative_penalty = np.ones(1), np.zeros(2)
@@ -87,7 +87,7 @@ cdef class MinibatchSegments:
         self.memory.append(array)
         return cnp.PyArray_DATA(<cnp.ndarray>array)
 
-    cdef int bind_penalty(self, asked, bint deferred) except -1:
+    cdef int bind_penalty(self, asked, bint by_records) except -1:
         cdef fo_penalty *penalty = &self.penalty
         cdef fo_array *array = &self.optimizer.it.work.arrays[0]
         penalty.kind = PENALTIES[asked.kind]
@@ -107,7 +107,7 @@ cdef class MinibatchSegments:
             asked.kind in ("proximal", "flow") and not self.segment.dense_steps)
         if self.segment.single_sample_sgd:
             return self.bind_scaled()
-        if self.keeps_records() and not deferred:
+        if by_records and self.keeps_records():
             self.bind_records()
         elif self.has_tables or self.lags_in_gradient():
             self.left_after = np.zeros(penalty.n_columns, np.int32)

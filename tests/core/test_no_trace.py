@@ -37,6 +37,7 @@ ELSEWHERE = {
     ("sparse_gradients", "row_values"): "the making of a RowSparse",
     ("sparse_gradients", "_refuse_masked"): "the making of a RowSparse",
     ("sparse_gradients", "refuse_batch"): "the batches of `minimize`",
+    ("sparse_gradients", "refuse_negative_index"): "a RowSparse on its own",
     ("state_dicts", "refuse_slots"): "hyper-parameters that have come past `same_slots`",
 }
 

@@ -17,12 +17,21 @@ import pytest
 
 import fastopt
 import fastopt.data
+import fastopt.distributed
 import fastopt.linear_model
 from fastopt._minimize.settings import Settings
 from fastopt.objectives._base import Objective
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLIC_MODULES = (fastopt, fastopt.data, fastopt.linear_model, fastopt.objectives, fastopt.plot, fastopt.schedules)
+PUBLIC_MODULES = (
+    fastopt,
+    fastopt.data,
+    fastopt.distributed,
+    fastopt.linear_model,
+    fastopt.objectives,
+    fastopt.plot,
+    fastopt.schedules,
+)
 PATH = re.compile(r"\b(?:csrc|docs|fastopt|tests|asv_benchmarks)/[\w./-]*\w")
 
 MODULES = [

@@ -152,7 +152,7 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
         array->grad = grad;
         array->at = (fo_positions){index, 0, TOUCHED, gradients[k].width, NULL};
         fo_plan(&it.work, form);
-        if (!fo_check_gradient(&it, n_threads))
+        if (!fo_check_gradient(&it, NULL, n_threads))
             same("", "?", 1, "a gradient that is finite");
         fo_prepare(&it);
         fo_apply(&it, n_threads);

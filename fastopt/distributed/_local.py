@@ -1,0 +1,70 @@
+"""The optimizer that each rank has of its own part, and what ranks agree on about it in each step."""
+
+import hashlib
+
+import numpy as np
+
+from .. import _core, _validation
+from ..optimizers import Optimizer
+from ._agreement import agree_all_same
+from ._collectives import gathered_records, gathered_texts
+
+
+def check_class(cls):
+    """Refuse what is no class of optimizers whose entries, or rows, do not depend on each other."""
+    _validation.distributed.optimizer_class(cls, Optimizer)
+    if _core.couples_entries(cls.rule):
+        _validation.distributed.refuse_coupled(cls.__name__)
+
+
+def made_alike(call, cls, params, starts, hyper):
+    """An optimizer of this rank's parts of arrays, with the same hyper-parameters on all ranks.
+
+    Parameters
+    ----------
+    call : Call
+    cls : type
+        Of the optimizer.
+    params : ndarray, or list or dict of ndarrays
+    starts : list of int
+        The entry of each whole array with which the part begins: the rounding of state in fewer bits goes by it.
+    hyper : dict
+    """
+    with call.together():
+        optimizer = cls(params, **hyper)
+        optimizer._set_places(list(enumerate(starts)))
+        if not all(_core.rule_slots(cls.rule, optimizer._values).values()):
+            optimizer._initialise()  # once more, with the rounding of these places
+    agree_all_same(call.comm, {name: value for name, value in optimizer._values.items() if name != "num_threads"})
+    return optimizer
+
+
+def agree_stats(call, optimizer, grad):
+    """Norm and finiteness of the gradient of all ranks; None if no one asks for them."""
+    if optimizer.clip_norm is None and optimizer.nonfinite == "propagate":
+        return None
+    with call.together():
+        mine = bytes(optimizer.gradient_stats(grad))
+    records = gathered_records(call.comm, np.frombuffer(mine, np.uint8))
+    return sum([_core.stats_of(record.tobytes()) for record in records], _core.GradientStats())
+
+
+def rates_note(optimizer):
+    """A number that ranks have in common if the learning rates of their next step are the same.
+
+    Schedules are the caller's code: whatever they raise is raised here, before anything has changed on any rank.
+    """
+    return int.from_bytes(hashlib.sha256(repr(_next_rates(optimizer)).encode()).digest()[:7])
+
+
+def same_rates(comm, optimizer, notes):
+    """Refuse learning rates that differ, as of schedules that depend on what a rank has seen."""
+    other = np.flatnonzero(notes != notes[0])
+    if len(other):
+        rates = gathered_texts(comm, ", ".join(map(repr, _next_rates(optimizer))))
+        raise _validation.distributed.same_value("learning_rate", rates[0], rates[other[0]], int(other[0]))
+
+
+def _next_rates(optimizer):
+    t = optimizer.step_count
+    return [optimizer._rate_at(rate, t) if callable(rate) else rate for rate in optimizer._rates]
