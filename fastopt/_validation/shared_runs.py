@@ -7,9 +7,7 @@ from .text import shown
 def samples(data, n_samples, is_stream, prefetch):
     """Refuse what ranks cannot share: no samples, or such that come one after the other."""
     if data is None and n_samples is None:
-        raise ValueError(
-            "`data` or `n_samples` must be given with `comm`, got neither; pass comm=None without samples."
-        )
+        raise ValueError("`data` or `n_samples` must be given with `comm`, got neither.")
     if is_stream:
         raise TypeError(f"`data` must be arrays with `comm`, got {type(data).__name__}.")
     if prefetch:
