@@ -300,7 +300,6 @@ cdef extern from "interface/handle.h" nogil:
                          const void *rows, int unique) noexcept
         int (*catch_up)(void *owner, Py_ssize_t array, const void *indices, int index64, Py_ssize_t n) noexcept
         int (*set_learning_rate)(void *owner, double rate) noexcept
-        int (*allocate_sums)(void *owner) noexcept
 
     ctypedef struct fo_bound_handle:
         fo_handle as_public
