@@ -160,7 +160,7 @@ cdef class Engine(Grouped):
         try:
             self.bind_gradients(grad)
             self.plan()
-            n_threads = self.threads()
+            n_threads = self.threads(self.bytes)
             self.pin_all()
             with nogil:
                 fo_measure_gradients(&self.it, True, True, n_threads, &found.it)

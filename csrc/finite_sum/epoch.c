@@ -163,7 +163,7 @@ void fo_flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_t
     if (segment->last_step) {
         const fo_minibatch all = minibatch_of(segment, worker, 0);
         const size_t bytes = weights_size(segment->objective) * fo_itemsize(segment->objective->dtype);
-        fo_catch_up(&all, worker->array, FO_FLUSH, fo_useful_threads((ptrdiff_t)bytes, num_threads));
+        fo_catch_up_columns(&all, worker->array, FO_FLUSH, fo_useful_threads((ptrdiff_t)bytes, num_threads));
         fo_forget_steps(segment->history);
     } else if (segment->single_sample_sgd)
         fo_flush_scaled_weights(segment, t, num_threads);

@@ -205,7 +205,7 @@ void fo_collect_columns(const fo_minibatch *it)
     fo_end_collecting(it);
 }
 
-void fo_catch_up(const fo_minibatch *it, fo_array columns, int form, int num_threads)
+void fo_catch_up_columns(const fo_minibatch *it, fo_array columns, int form, int num_threads)
 {
     ptrdiff_t first_block[2];
     const fo_work work = {&columns, first_block, 1, 0};
@@ -232,7 +232,7 @@ void fo_gather_touched(const fo_minibatch *it)
     if (segment->last_step) {
         fo_array columns = it->worker->array;
         bind_touched(it, &columns, touched->n);
-        fo_catch_up(it, columns, FO_CATCH_UP, threads_for(it, touched->n * (ptrdiff_t)fo_rows_size(it, 1)));
+        fo_catch_up_columns(it, columns, FO_CATCH_UP, threads_for(it, touched->n * (ptrdiff_t)fo_rows_size(it, 1)));
     }
     it->kernels->gather(objective, touched, fo_param_of(it), it->worker->gathered);
 }

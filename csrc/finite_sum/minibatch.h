@@ -39,7 +39,7 @@ int fo_minibatch_step(const fo_minibatch *it, double loss);
 void fo_gather_touched(const fo_minibatch *it);
 
 /* Deferred steps: the columns that are bound, or all with FO_FLUSH, catch up with the steps so far. */
-void fo_catch_up(const fo_minibatch *it, fo_array columns, int form, int num_threads);
+void fo_catch_up_columns(const fo_minibatch *it, fo_array columns, int form, int num_threads);
 
 /* Bytes of n rows of the parameters, one for each of n columns. */
 static inline size_t fo_rows_size(const fo_minibatch *it, ptrdiff_t n)
