@@ -41,7 +41,7 @@ class ShardedTable:
     dtype : {"float32", "float64"}, default="float32"
         Of the table.
     **hyper
-        Hyper-parameters of the optimizer, the same on all ranks; `sparse="exact"` among them.
+        Hyper-parameters of the optimizer, the same on all ranks; ``sparse="exact"`` or ``"deferred"`` among them.
 
     Raises
     ------
@@ -160,7 +160,9 @@ class ShardedTable:
                 order, counts = self._by_owner(rows)
                 asked = rows[order]
             wanted, given = self._sent(asked, counts)
-            found = exchanged_rows(self._comm, self._table[wanted], given, counts)
+            with call.together():
+                own = self._local.gather(wanted)
+            found = exchanged_rows(self._comm, own, given, counts)
             with call.together():
                 ordered = np.empty_like(found)
                 ordered[order] = found
