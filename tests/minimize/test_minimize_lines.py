@@ -14,7 +14,7 @@ from objectives import bowl_value, outcome
 from reference_epochs import problem
 
 from fastopt import _minimize, minimize, schedules
-from fastopt._minimize import minibatch_epochs, saga_svrg_epochs
+from fastopt._minimize import minibatch_epochs, sample_epochs
 
 FOLDER = os.path.dirname(_minimize.__file__)
 FILES = {os.path.join(FOLDER, name) for name in ("averages.py", "batches.py", "ending.py", "evaluation.py",
@@ -85,7 +85,7 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_interrupt_at_each_line(name, path, no_sync, monkeypatch):
     monkeypatch.setattr(minibatch_epochs, "SEGMENT_ENTRIES", 20)
-    monkeypatch.setattr(saga_svrg_epochs, "SAGA_SVRG_ENTRIES", 20)
+    monkeypatch.setattr(sample_epochs, "SEGMENT_ENTRIES", 20)
 
     def run(seed=3, resume=None, **more):
         options = {"learning_rate": rate(), "epochs": 2, **RUNS[name].get("options", {}), **more}
