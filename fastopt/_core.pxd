@@ -127,6 +127,7 @@ cdef class Engine(Grouped):
     cdef void prepare_apart(self, int64_t t) noexcept
     cdef int read_rates(self, int64_t t) except -1
     cdef int flush(self) except -1
+    cdef bint may_be_behind(self) noexcept
     cdef int flush_array(self, Py_ssize_t k) except -1
     cdef int catch_up_array(self, Py_ssize_t k, cnp.ndarray index, cnp.ndarray behind) except -1
     cdef Py_ssize_t plan_alone(self, fo_work *alone, fo_array *array, Py_ssize_t *first_block, int form) noexcept

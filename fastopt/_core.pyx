@@ -281,7 +281,7 @@ cdef class Engine(Grouped):
 
     def _flush_claimed(self):
         """Bring the state up to date for a caller that has claimed the optimizer."""
-        if not all([last_step is None for last_step in self.last_steps]):
+        if self.may_be_behind():
             try:
                 if self.deferred:
                     self.pin_params()
@@ -289,6 +289,16 @@ cdef class Engine(Grouped):
                 self.flush()
             finally:
                 self.pins.release()
+
+    cdef bint may_be_behind(self) noexcept:
+        """Whether there are rows to bring up to date: not so if there was no step since all of them were."""
+        cdef Py_ssize_t k
+        cdef const fo_array *bound
+        for k in range(self.it.work.n_arrays):
+            bound = &self.it.work.arrays[k]
+            if bound.last_step != NULL and (bound.history == NULL or bound.history.n > 0):
+                return True
+        return False
 
     def _catch_up_rows(self, list rows not None):
         """Bring some rows up to date: per parameter the rows, checked, or None. The optimizer is claimed.
