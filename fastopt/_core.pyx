@@ -457,7 +457,7 @@ cdef class Engine(Grouped):
         for own, each in zip(own_of_arrays, last_steps, strict=True):
             if not decays or (values | own)["weight_decay"] != 0:  # no rows are ever behind, and C does not expect any
                 _validation.state_dicts.no_last_steps([each])
-        last_steps = [None if each is None else sealed(each.copy()) for each in last_steps]
+        last_steps = [None if each is None or each.size == 0 else sealed(each.copy()) for each in last_steps]
         # Before the schedules, which could change the dictionaries.
         table = self.regrouped(values, own_of_arrays, dict(saved["carry"]), saved["carry_of_arrays"])
         if schedules:

@@ -281,6 +281,20 @@ def test_failed_steps_leave_no_trace():
         opt.step(bad)
 
 
+@pytest.mark.parametrize(
+    ("cls", "mode"), [(fastopt.Adam, "deferred"), (fastopt.SGD, "deferred"), (fastopt.RMSprop, "exact")]
+)
+def test_rows_without_entries(cls, mode):
+    """They have no counters, by which rows would be looked up; nor after a state dictionary with empty ones."""
+    opt = cls(np.ones((1000, 0)), sparse=mode, **({"momentum": 0.9} if cls is fastopt.SGD else {}))
+    for _ in range(2):
+        for row in (1, 999):
+            opt.step(RowSparse([row], np.ones((1, 0))))
+        assert opt._last_steps == [None] and opt.gather([0, 999]).shape == (2, 0)
+        saved = opt.state_dict()
+        opt.load_state_dict(saved | ({"last_steps": [np.zeros(0, np.int64)]} if mode == "exact" else {}))
+
+
 def large_step(opt, rows):
     opt.step([RowSparse(rows, np.ones((len(rows), 8))) for _ in opt.params])
 
