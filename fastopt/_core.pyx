@@ -215,7 +215,7 @@ cdef class Engine(Grouped):
 
     cdef int apply(self, GradientStats stats) except -1:
         """One step with the gradients that are bound; nothing is written before all checks are through."""
-        cdef int n_threads
+        cdef int n_threads, flush_threads
         self.plan()
         n_threads = self.threads(self.bytes)
         if self.bytes > NOGIL_BYTES or self.sparse_plan or self.lags() or self.must_pin:
@@ -223,10 +223,10 @@ cdef class Engine(Grouped):
         if not self.check_gradient(stats, n_threads):
             self.skipped += 1
             return 0
-        self.make_room()
-        fo_prepare(&self.it)
+        flush_threads = self.get_ready_to_flush() if self.lags() else 1
+        fo_prepare(&self.it)                  # from here on nothing can fail, and no Python code runs
         if self.lags():
-            self.flush_dense()
+            self.flush_before_step(flush_threads)
             self.keep_missing_steps()
         if self.bytes > NOGIL_BYTES:
             with nogil:
@@ -246,20 +246,41 @@ cdef class Engine(Grouped):
             self.bytes = fo_plan(&self.it.work, self.it.form)
         self.sparse_plan = sparse
 
-    cdef int flush_dense(self) except -1:
-        """Before a gradient that covers a whole parameter all of its rows, or their state, must be up to date.
+    cdef bint covers(self, Py_ssize_t k) noexcept:
+        """Whether all rows of array k, or their state, must be up to date before its gradient is applied.
 
-        Or is absent, unless there is a history of the array, in which the step is left out then.
+        So for one that covers all of them; and for one that is absent, unless there is a history of the array, in which
+        the step is left out then.
         """
+        cdef fo_layout layout = self.it.work.arrays[k].layout
+        return self.it.work.arrays[k].last_step != NULL and (
+            layout == FO_DENSE or layout == FO_EXPANDED or (layout == FO_ABSENT and not self.deferred))
+
+    cdef bint is_full(self, Py_ssize_t k) noexcept:
+        """Whether rows of array k are behind by as many steps as they may be, and there is one more."""
+        return (self.deferred and self.it.work.arrays[k].layout != FO_ABSENT
+                and (<History>self.histories[k]).room() == 0)
+
+    cdef int get_ready_to_flush(self) except -1:
+        """All that can fail before a step: memory for it in histories. Returns the threads for `flush_before_step`."""
         cdef Py_ssize_t k
-        cdef fo_layout layout
+        cdef int n_threads = 1
         for k in range(self.it.work.n_arrays):
-            layout = self.it.work.arrays[k].layout
-            if self.it.work.arrays[k].last_step != NULL and (
-                    layout == FO_DENSE or layout == FO_EXPANDED or (layout == FO_ABSENT and not self.deferred)):
-                self.flush_array(k)
+            if self.covers(k) or self.is_full(k):
+                n_threads = max(n_threads, self.threads_to_flush(k))
+            elif self.deferred and self.it.work.arrays[k].layout != FO_ABSENT and (
+                    self.last_steps[k] is not None or self.missing_steps[k] is not None):
+                (<History>self.histories[k]).reserve(1)
+        return n_threads
+
+    cdef void flush_before_step(self, int n_threads) noexcept:
+        cdef Py_ssize_t k
+        for k in range(self.it.work.n_arrays):
+            if self.covers(k):
+                self.flush_array(k, n_threads)
                 self.keep_last_steps(k, None)
-        return 0
+            elif self.is_full(k):
+                self.flush_array(k, n_threads)
 
     cdef int keep_missing_steps(self) except -1:
         """From this step on, rows of some parameters are up to date with different steps."""
@@ -280,43 +301,37 @@ cdef class Engine(Grouped):
     cdef int flush(self) except -1:
         """Bring all rows, or their state, up to date over the zero gradients that they have not seen yet."""
         cdef Py_ssize_t k
+        cdef int n_threads = 1
         for k in range(self.it.work.n_arrays):
             if self.it.work.arrays[k].last_step != NULL:
-                self.flush_array(k)
+                n_threads = max(n_threads, self.threads_to_flush(k))
+        for k in range(self.it.work.n_arrays):
+            if self.it.work.arrays[k].last_step != NULL:
+                self.flush_array(k, n_threads)
         return 0
 
-    cdef int flush_array(self, Py_ssize_t k) except -1:
-        """The same for array k."""
+    cdef int threads_to_flush(self, Py_ssize_t k) except -1:
+        """Threads for array k, before anything is written: Python code says how many, in which Ctrl-C may be heard."""
+        cdef fo_work alone
+        cdef Py_ssize_t[2] first_block
+        return self.threads(self.plan_alone(&alone, &self.it.work.arrays[k], first_block, FO_FLUSH))
+
+    cdef void flush_array(self, Py_ssize_t k, int most_threads) noexcept:
+        """Bring the rows of array k, or their state, up to date."""
         cdef fo_array *bound = &self.it.work.arrays[k]
         cdef fo_work alone
         cdef Py_ssize_t[2] first_block
         cdef Py_ssize_t nbytes = self.plan_alone(&alone, bound, first_block, FO_FLUSH)
         self.it.groups[bound.group].step.t = self.it.t
-        self.run(&alone, FO_FLUSH, nbytes, self.threads(nbytes))
+        self.run(&alone, FO_FLUSH, nbytes, fo_useful_threads(nbytes, most_threads))
         if self.deferred:
             fo_forget_steps(bound.history)
-        return 0
 
     cdef int settle(self) except -1:
         """Leave no row behind, until the next sparse step, for other C code that makes steps."""
         if self.deferred:
             self.flush()
             self.forget_steps()
-        return 0
-
-    cdef int make_room(self) except -1:
-        """Get memory for one more step; once there are as many as rows may be behind by, all of an array catch up."""
-        cdef Py_ssize_t k
-        cdef History history
-        if self.deferred:
-            for k in range(self.it.work.n_arrays):
-                history = <History>self.histories[k]
-                if self.it.work.arrays[k].layout == FO_ABSENT:
-                    continue                  # the step leaves it alone, and is not remembered
-                if history.room() == 0:
-                    self.flush_array(k)
-                if self.last_steps[k] is not None or self.missing_steps[k] is not None:
-                    history.reserve(1)
         return 0
 
     cdef int pin_params(self) except -1:
@@ -346,7 +361,7 @@ cdef class Engine(Grouped):
 
     def _flush_claimed(self):
         """Bring the state up to date for a caller that has claimed the optimizer."""
-        if not all([last_step is None for last_step in self.last_steps]):
+        if self.may_be_behind():
             try:
                 if self.deferred:
                     self.pin_params()
@@ -355,37 +370,61 @@ cdef class Engine(Grouped):
             finally:
                 self.pins.release()
 
+    cdef bint may_be_behind(self) noexcept:
+        """Whether there are rows to bring up to date: not so if there was no step since all of them were."""
+        cdef Py_ssize_t k
+        cdef const fo_array *bound
+        for k in range(self.it.work.n_arrays):
+            bound = &self.it.work.arrays[k]
+            if bound.last_step != NULL and (bound.history == NULL or bound.history.n > 0):
+                return True
+        return False
+
     def _catch_up_rows(self, list rows not None):
         """Bring some rows up to date: per parameter the rows, checked, or None. The optimizer is claimed.
 
         With other settings than sparse="deferred" all are.
         """
         cdef Py_ssize_t k
-        if not self.deferred:
+        cdef int n_threads = 1
+        if not self.deferred or not self.may_be_behind():
             return
         room = [None if each is None else np.empty(each.size, np.int64) for each in rows]
+        wanted = [k for k in range(self.it.work.n_arrays)
+                  if rows[k] is not None and self.it.work.arrays[k].last_step != NULL]
         try:
             self.pin_params()
-            for k in range(self.it.work.n_arrays):
-                if rows[k] is not None and self.it.work.arrays[k].last_step != NULL:
-                    self.catch_up_array(k, rows[k], room[k])
+            for k in wanted:
+                n_threads = max(n_threads, self.threads_to_catch_up(k, room[k]))
+            for k in wanted:
+                self.catch_up_array(k, rows[k], room[k], n_threads)
         finally:
             self.pins.release()
 
-    cdef int catch_up_array(self, Py_ssize_t k, cnp.ndarray index, cnp.ndarray behind) except -1:
-        """The same for rows of array k; `behind` has room for as many."""
+    cdef fo_array with_rows(self, Py_ssize_t k, cnp.ndarray behind) noexcept:
+        """Array k, with these rows in place of a gradient."""
         cdef fo_array bound = self.it.work.arrays[k]
+        bound.at.index, bound.at.index64, bound.at.width = cnp.PyArray_DATA(behind), 1, bound.row_width
+        bound.at.n = cnp.PyArray_SIZE(behind)
+        return bound
+
+    cdef int threads_to_catch_up(self, Py_ssize_t k, cnp.ndarray behind) except -1:
+        """As `threads_to_flush`, for rows of array k."""
+        cdef fo_array bound = self.with_rows(k, behind)
         cdef fo_work alone
         cdef Py_ssize_t[2] first_block
-        cdef int n_threads
-        bound.at.index, bound.at.index64, bound.at.width = cnp.PyArray_DATA(behind), 1, bound.row_width
-        bound.at.n = cnp.PyArray_SIZE(index)
-        n_threads = self.threads(self.plan_alone(&alone, &bound, first_block, FO_CATCH_UP))
+        return self.threads(self.plan_alone(&alone, &bound, first_block, FO_CATCH_UP))
+
+    cdef void catch_up_array(self, Py_ssize_t k, cnp.ndarray index, cnp.ndarray behind, int most_threads) noexcept:
+        """Bring rows of array k up to date; `behind` has room for as many."""
+        cdef fo_array bound = self.with_rows(k, behind)
+        cdef fo_work alone
+        cdef Py_ssize_t[2] first_block
+        cdef Py_ssize_t nbytes
         bound.at.n = fo_claim_rows(&bound, cnp.PyArray_DATA(index), cnp.PyArray_ITEMSIZE(index) == 8, bound.at.n,
                                    <int64_t *>cnp.PyArray_DATA(behind))
-        # From here on no Python code runs: rows that are claimed must catch up.
-        self.run(&alone, FO_CATCH_UP, fo_plan(&alone, FO_CATCH_UP), n_threads)
-        return 0
+        nbytes = self.plan_alone(&alone, &bound, first_block, FO_CATCH_UP)
+        self.run(&alone, FO_CATCH_UP, nbytes, fo_useful_threads(nbytes, most_threads))
 
     cdef Py_ssize_t plan_alone(self, fo_work *alone, fo_array *array, Py_ssize_t *first_block, int form) noexcept:
         """Lay out a pass over one array that is no step; returns its bytes."""
@@ -514,7 +553,7 @@ cdef class Engine(Grouped):
         for own, each in zip(own_of_arrays, last_steps, strict=True):
             if not decays or (values | own)["weight_decay"] != 0:  # no rows are ever behind, and C does not expect any
                 _validation.state_dicts.no_last_steps([each])
-        last_steps = [None if each is None else sealed(each.copy()) for each in last_steps]
+        last_steps = [None if each is None or each.size == 0 else sealed(each.copy()) for each in last_steps]
         # Before the schedules, which could change the dictionaries.
         table = self.regrouped(values, own_of_arrays, dict(saved["carry"]), saved["carry_of_arrays"])
         if schedules:

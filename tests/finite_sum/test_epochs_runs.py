@@ -636,17 +636,9 @@ def test_ctrl_c_ends_a_segment_before_its_last_batch(method, data, l2, checkpoin
 
 
 @pytest.fixture
-def raise_soon():
-    """A function that lets a signal handler of the program raise something, half a second later."""
-    before = signal.getsignal(signal.SIGALRM)
-
-    def start(error):
-        signal.signal(signal.SIGALRM, Counted(lambda *arguments: None, error, 1))
-        signal.setitimer(signal.ITIMER_REAL, 0.5)
-
-    yield start
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+def raise_soon(act_soon):
+    """A function that lets a signal handler of the program raise something in the middle of a segment."""
+    return lambda error: act_soon(Counted(lambda: None, error, 1))
 
 
 @pytest.mark.timeout(30)
