@@ -9,6 +9,7 @@ import scipy.sparse
 from thread_ranks import on_threads
 
 import fastopt
+import fastopt.distributed
 from fastopt import objectives
 
 N, D, PARTS = 240, 7, 12
