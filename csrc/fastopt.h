@@ -276,7 +276,7 @@ int fo_variant_index(int dtype);                             /* in a kernel tabl
 
 /* --- one pass over all arrays ----------------------------------------------------------------------------------- */
 
-/* update/step.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for the
+/* update/blocks.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for the
  * gradients that are bound, and must be called first; it returns the bytes of work. */
 enum { FO_INITIALISE = -1, FO_FLUSH = -2, FO_CATCH_UP = -3 };   /* in the place of a form */
 ptrdiff_t fo_plan(const fo_work *work, int form);
@@ -346,7 +346,7 @@ typedef struct {
     fo_nonfinite nonfinite;
     fo_lines *lines;             /* n_arrays entries, by fo_bind_lines; NULL unless the rule is by_lines */
     fo_orthogonal *orthogonal;   /* by fo_bind_orthogonal; NULL unless the rule orthogonalises */
-    fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries; NULL if fo_needs_sums says no */
+    fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries; NULL unless fo_couples */
     int64_t t;                   /* completed steps; fo_apply counts */
     double norm;                 /* of the last gradient, with clip_norm; fo_check_gradient writes it */
     double value;                /* of the objective at this step, for rules that use it; the caller sets it */
@@ -370,7 +370,6 @@ double fo_exact_value(const fo_exact *sum);
 double fo_exact_root(const fo_exact *sum);
 
 /* update/step.c: a step on planned work in three parts, so that nothing is written before all is checked. */
-int fo_needs_sums(const fo_optimizer *it);   /* whether `partial` is used */
 /* Norm and finiteness, which may be `known` (else NULL), and the rule's sums before the step; 0: the gradient is not
  * finite, or the value. */
 int fo_check_gradient(fo_optimizer *it, const fo_gradient_stats *known, int num_threads);

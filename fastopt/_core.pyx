@@ -450,7 +450,7 @@ cdef class Engine(Grouped):
     cdef int allocate_sums(self) except -1:
         """Workspace for the sums of the rule, if it has any."""
         cdef Py_ssize_t n
-        if self.it.partial == NULL and fo_needs_sums(&self.it):
+        if self.it.partial == NULL and fo_couples(self.it.rule):
             n = FO_MAX_CHUNKS + self.it.work.n_arrays
             self.it.partial = <fo_sums *>PyMem_Calloc(n, sizeof(fo_sums))
             if self.it.partial == NULL:

@@ -215,7 +215,6 @@ cdef extern from "fastopt.h" nogil:
     Py_ssize_t fo_plan(const fo_work *work, int form)
     void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads)
     int fo_couples(const fo_rule *rule)
-    int fo_needs_sums(const fo_optimizer *it)
     int fo_check_gradient(fo_optimizer *it, const fo_gradient_stats *known, int num_threads)
     void fo_measure_gradients(const fo_optimizer *it, int want_norm, int want_finite, int num_threads,
                               fo_gradient_stats *stats)

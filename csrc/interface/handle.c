@@ -72,7 +72,7 @@ static int check_rows(const fo_bound_handle *h, ptrdiff_t k, const void *indices
 static int needs_python(const fo_bound_handle *h)
 {
     const fo_optimizer *it = h->it;
-    return !*h->lazy || *h->scheduled || it->rule->uses_value || (it->partial == NULL && fo_needs_sums(it));
+    return !*h->lazy || *h->scheduled || it->rule->uses_value || (it->partial == NULL && fo_couples(it->rule));
 }
 
 static int bind_dense(const fo_bound_handle *h, const void *const *grads)
