@@ -115,7 +115,28 @@ cdef class GradientStats:
     cdef fo_gradient_stats it
 
 
-cdef class Engine(Grouped):
+cdef class Lagging(Grouped):
+    cdef bint covers(self, Py_ssize_t k) noexcept
+    cdef bint is_full(self, Py_ssize_t k) noexcept
+    cdef int get_ready_to_flush(self) except -1
+    cdef void flush_before_step(self, int n_threads) noexcept
+    cdef int keep_missing_steps(self) except -1
+    cdef void prepare_apart(self, int64_t t) noexcept
+    cdef int flush(self) except -1
+    cdef bint may_be_behind(self) noexcept
+    cdef int threads_to_flush(self, Py_ssize_t k) except -1
+    cdef void flush_array(self, Py_ssize_t k, int most_threads) noexcept
+    cdef fo_array with_rows(self, Py_ssize_t k, cnp.ndarray behind) noexcept
+    cdef int threads_to_catch_up(self, Py_ssize_t k, cnp.ndarray behind) except -1
+    cdef void catch_up_array(self, Py_ssize_t k, cnp.ndarray index, cnp.ndarray behind, int most_threads) noexcept
+    cdef Py_ssize_t plan_alone(self, fo_work *alone, fo_array *array, Py_ssize_t *first_block, int form) noexcept
+    cdef int settle(self) except -1
+    cdef int pin_params(self) except -1
+    cdef int threads(self, Py_ssize_t nbytes) except -1
+    cdef void run(self, const fo_work *work, int form, Py_ssize_t nbytes, int n_threads) noexcept
+
+
+cdef class Engine(Lagging):
     cdef Py_ssize_t bytes             # of the work that is planned
     cdef bint sparse_plan             # it was planned for a step with sparse gradients
     cdef double last_rate             # the optimizer's own of the last step; NaN before the first
@@ -127,28 +148,10 @@ cdef class Engine(Grouped):
     cdef int acquire(self, str call) except -1
     cdef void release(self) noexcept
     cdef void plan(self) noexcept
-    cdef bint covers(self, Py_ssize_t k) noexcept
-    cdef bint is_full(self, Py_ssize_t k) noexcept
-    cdef int get_ready_to_flush(self) except -1
-    cdef void flush_before_step(self, int n_threads) noexcept
-    cdef int keep_missing_steps(self) except -1
-    cdef void prepare_apart(self, int64_t t) noexcept
     cdef int read_rates(self, int64_t t) except -1
-    cdef int flush(self) except -1
-    cdef bint may_be_behind(self) noexcept
-    cdef int threads_to_flush(self, Py_ssize_t k) except -1
-    cdef void flush_array(self, Py_ssize_t k, int most_threads) noexcept
-    cdef fo_array with_rows(self, Py_ssize_t k, cnp.ndarray behind) noexcept
-    cdef int threads_to_catch_up(self, Py_ssize_t k, cnp.ndarray behind) except -1
-    cdef void catch_up_array(self, Py_ssize_t k, cnp.ndarray index, cnp.ndarray behind, int most_threads) noexcept
-    cdef Py_ssize_t plan_alone(self, fo_work *alone, fo_array *array, Py_ssize_t *first_block, int form) noexcept
-    cdef int settle(self) except -1
-    cdef int pin_params(self) except -1
     cdef int apply(self, GradientStats stats) except -1
-    cdef int threads(self, Py_ssize_t nbytes) except -1
     cdef int check_gradient(self, GradientStats stats, int n_threads) except -1
     cdef int allocate_sums(self) except -1
-    cdef void run(self, const fo_work *work, int form, Py_ssize_t nbytes, int n_threads) noexcept
     cdef fo_bound_handle *public_handle(self) except NULL
 
 
