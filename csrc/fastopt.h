@@ -276,8 +276,8 @@ int fo_variant_index(int dtype);                             /* in a kernel tabl
 
 /* --- one pass over all arrays ----------------------------------------------------------------------------------- */
 
-/* update/blocks.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for the
- * gradients that are bound, and must be called first; it returns the bytes of work. */
+/* update/blocks.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for
+ * the gradients that are bound, and must be called first; it returns the bytes of work. */
 enum { FO_INITIALISE = -1, FO_FLUSH = -2, FO_CATCH_UP = -3 };   /* in the place of a form */
 ptrdiff_t fo_plan(const fo_work *work, int form);
 void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads);

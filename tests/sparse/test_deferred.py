@@ -12,7 +12,7 @@ from helpers import bits, refused
 from objectives import Counted
 
 import fastopt
-from fastopt import RowSparse
+from fastopt import RowSparse, _core
 
 # Of the largest entry: sums over hundreds of steps, which a dense step rounds one by one.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -333,7 +333,8 @@ def test_ctrl_c_where_python_code_runs(name, cls, mode, monkeypatch):
                 break
             except KeyboardInterrupt:
                 assert seen() == before, at
-    assert at > 2 or mode == "exact"
+    # A build without threads has nobody to ask.
+    assert at > 2 or mode == "exact" or not _core.has_openmp()
 
 
 def test_memory_of_a_step():
