@@ -103,7 +103,7 @@ def load(call, path, optimizer, shapes, starts):
             pieces = [files.enter_context(_piece(folder, manifest, rank, optimizer)) for rank in needed]
             with fits_optimizer(folder):
                 state, params = state_of_parts(pieces, optimizer, starts)
-    with call.together(), fits_optimizer(folder), optimizer._claim("load()"):
+    with call.change(), fits_optimizer(folder), optimizer._claim("load()"):
         load_state(optimizer, state, params, starts)
 
 

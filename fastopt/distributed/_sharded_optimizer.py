@@ -126,7 +126,7 @@ class ShardedOptimizer:
             reduced = self._reduced(grads, present)
             stats = agree_stats(call, self._local, reduced)
             before = self._local.step_count
-            with call.together():
+            with call.change():
                 self._local.step(reduced, stats=stats)
             if self._local.step_count != before:
                 self._gather(params)

@@ -199,7 +199,7 @@ class ShardedTable:
                 if self._local.clip_norm is not None or self._local.nonfinite != "propagate":
                     grad = grad.coalesced()
             stats = agree_stats(call, self._local, grad)
-            with call.together():
+            with call.change():
                 self._local.step(grad, stats=stats)
 
     def _by_owner(self, rows):

@@ -95,6 +95,37 @@ def test_interrupts_ends_and_failures_of_one_rank():
     assert own[6][0][1] == "`learning_rate` must be the same on all ranks, got 0.1 on rank 0 and 0.2 on rank 2."
 
 
+class Pressing(fastopt.Adam):
+    """Ctrl-C is pressed at the end of a step."""
+
+    pressed = False
+
+    def step(self, grad, value=None, stats=None):
+        super().step(grad, value, stats)
+        if self.pressed:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def interrupted_late(comm):
+    """What each rank sees of Ctrl-C, also pressed twice, when a step has changed its part."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    Pressing.pressed = comm.Get_rank() == 1
+    seen = []
+    for opt in (ShardedOptimizer(Pressing, np.ones(SIZE), comm), ShardedTable(5000, 8, Pressing, comm)):
+        error = caught(step, opt)
+        seen.append((error[:2], opt.step_count, contents(opt)))
+    return seen
+
+
+def test_interrupt_within_a_step_ends_all_after_it():
+    first, second, third = on_ranks(3, interrupted_late)
+    assert [each[0] for each in second] == [("KeyboardInterrupt", "")] * 2
+    assert [each[0] for each in first] == [("KeyboardInterrupt", "rank 1 was interrupted")] * 2
+    assert first == third and [each[1:] for each in first] == [each[1:] for each in second]
+    assert [each[1] for each in first] == [1, 1]
+
+
 def made_alone():
     """What two steps make of one array and of one table, of which three ranks have the same gradients."""
     x, table = np.ones(SIZE), np.zeros((5000, 8), np.float32)
