@@ -273,6 +273,9 @@ class ShardedOptimizer:
         """Hyper-parameters of single arrays, as `Optimizer.groups`; to be set to the same on all ranks."""
         return self._local.groups
 
+    def __reduce__(self):
+        _validation.distributed.refuse_copy()
+
     def __repr__(self) -> str:
         rank, n_ranks = self._comm.Get_rank(), self._comm.Get_size()
         return f"<ShardedOptimizer, rank {rank} of {n_ranks}: {self._local!r}>"

@@ -1,13 +1,15 @@
 """State that is spread over the ranks: the bits of one optimizer that has all of it."""
 
+import copy
 import math
+import pickle
 import shutil
 
 import numpy as np
 import pytest
 from cases import CASES, OPTIMIZERS
 from test_agreement import RANKS, caught
-from thread_ranks import on_threads
+from thread_ranks import alone, on_threads
 
 import fastopt
 from fastopt import _core
@@ -192,6 +194,13 @@ def test_what_differs_between_ranks_is_found_at_construction():
     assert "`cls` must be a class of optimizers" in texts[7] and '"mean" or "sum"' in texts[8]
     assert "`groups` must be the same on all ranks" in texts[9] and "the keys of `params` must be the same" in texts[10]
     assert [each for k, each in enumerate(first) if k != 5] == [each for k, each in enumerate(last) if k != 5]
+
+
+def test_copies_are_refused_in_words():
+    opt = ShardedOptimizer(fastopt.SGD, np.ones(3), alone())
+    for call in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="a ShardedOptimizer cannot be copied or pickled"):
+            call(opt)
 
 
 def wrong_steps(comm):
