@@ -146,6 +146,13 @@ def table_size(n_rows, width):
     return n_rows, width
 
 
+def refuse_folder(folder, rank):
+    """Raise for a folder in which the file of a rank is missing."""
+    raise FileNotFoundError(
+        errno.ENOENT, f"`path` must be the same folder for all ranks, got one without the file of rank {rank}", folder
+    )
+
+
 def refuse_copy():
     """Raise for the copy of an optimizer that writes to arrays of the caller's."""
     raise TypeError(

@@ -129,7 +129,7 @@ class Call:
 
     @contextlib.contextmanager
     def change(self):
-        """A block that changes what all ranks have, and must not stop halfway: Ctrl-C ends the call after it, on all."""
+        """A block that changes what all ranks have, and does not stop halfway: Ctrl-C ends the call after."""
         with Together(self.comm) as block:
             yield
             block.note = int(self._interrupts.noted)

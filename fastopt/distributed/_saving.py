@@ -44,6 +44,7 @@ def save(comm, path, optimizer, shapes, starts):
         parts = [json.loads(text) for text in gathered_texts(comm, json.dumps(part))]
         with Together(comm):  # which Ctrl-C does not end: the manifest may be there already
             if rank == 0:
+                _check_shared(folder, generation, parts)
                 _write_manifest(folder, generation, parts, optimizer, shapes)
                 _remove_former(folder, generation)
         with call.together():
@@ -63,6 +64,14 @@ def _checksum(file):
     with open(file, "rb") as contents:
         contents.seek(-CHECKSUM_BYTES, os.SEEK_END)
         return contents.read().decode("ascii")
+
+
+def _check_shared(folder, generation, parts):
+    """Refuse a folder that is another one on other ranks, where what they wrote is not to be found."""
+    for rank, part in enumerate(parts):
+        file = os.path.join(folder, f"{generation}-{rank}.npz")
+        if not os.path.exists(file) or _checksum(file) != part["checksum"]:
+            _validation.distributed.refuse_folder(folder, rank)
 
 
 def _write_manifest(folder, generation, parts, optimizer, shapes):

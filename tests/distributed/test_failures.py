@@ -12,7 +12,8 @@ from ranks import finish, on_ranks, start
 from test_agreement import caught
 
 import fastopt
-from fastopt.distributed import ShardedOptimizer, ShardedTable
+from fastopt import objectives
+from fastopt.distributed import ShardedOptimizer, ShardedTable, objective
 
 pytest.importorskip("mpi4py")
 
@@ -126,6 +127,34 @@ def test_interrupt_within_a_step_ends_all_after_it():
     assert [each[1] for each in first] == [1, 1]
 
 
+def interrupted_objective(comm):
+    """Ctrl-C is pressed twice while the objective over all samples is computed."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    f = objective(objectives.LeastSquares(np.eye(5), np.ones(5)), comm)
+    shared = type(f._shared)
+    computed = shared.value_and_gradient
+
+    def pressed(self, x):
+        if comm.Get_rank() == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return computed(self, x)
+
+    shared.value_and_gradient = pressed
+    error = caught(f, np.ones(5))
+    shared.value_and_gradient = computed
+    return error, f(np.ones(5))[0]
+
+
+def test_interrupt_within_the_objective_of_all_samples():
+    first, second = on_ranks(2, interrupted_objective)
+    assert first[0][:2] == ("KeyboardInterrupt", "rank 1 was interrupted") and second[0][:2] == (
+        "KeyboardInterrupt",
+        "",
+    )
+    assert first[1] == second[1] == 0.0
+
+
 def made_alone():
     """What two steps make of one array and of one table, of which three ranks have the same gradients."""
     x, table = np.ones(SIZE), np.zeros((5000, 8), np.float32)
@@ -163,6 +192,25 @@ def test_full_disk_of_one_rank(tmp_path):
         assert theirs == (("RankError", "Rank 2 failed: OSError: [Errno 27] File too large"), True, 1)
     for folder in tmp_path.iterdir():
         assert len(list(folder.iterdir())) == 4  # nothing is left of the save that failed
+
+
+def two_folders(comm, folder):
+    """Ranks save to folders of their own, as where a path is not on a file system that they share."""
+    seen = []
+    for opt in made(comm):
+        path = f"{folder}/{comm.Get_rank()}"
+        os.makedirs(path, exist_ok=True)
+        seen.append((caught(opt.save, path)[:2], os.path.exists(f"{path}/manifest.npz")))
+    return seen
+
+
+def test_folders_that_are_not_shared(tmp_path):
+    first, second = on_ranks(2, two_folders, str(tmp_path))
+    text = "[Errno 2] `path` must be the same folder for all ranks, got one without the file of rank 1: "
+    for (name, message), manifest in first:
+        assert name == "FileNotFoundError" and message == f"{text}{str(tmp_path / '0')!r}" and not manifest
+    for (name, message), manifest in second:
+        assert name == "RankError" and text in message and not manifest
 
 
 def step_and_save(comm, folder, until, killed_at=None):
