@@ -60,10 +60,11 @@ def _write_part(file, optimizer, starts):
 
 
 def _checksum(file):
-    """The digits that a checkpoint file ends with."""
+    """The digits that a checkpoint file ends with; something else of one that is damaged."""
     with open(file, "rb") as contents:
-        contents.seek(-CHECKSUM_BYTES, os.SEEK_END)
-        return contents.read().decode("ascii")
+        size = contents.seek(0, os.SEEK_END)
+        contents.seek(max(size - CHECKSUM_BYTES, 0))
+        return contents.read().decode("ascii", "replace")
 
 
 def _check_shared(folder, generation, parts):
@@ -131,6 +132,8 @@ def _needed(manifest, starts, sizes):
 def _piece(folder, manifest, rank, optimizer):
     """What a rank has written, while its file is open."""
     path = os.path.join(folder, f"{manifest['generation']}-{rank}.npz")
+    if not os.path.isfile(path):
+        raise CheckpointError(path, "it is missing, though the manifest names it")
     if _checksum(path) != manifest["checksum"][rank]:
         raise CheckpointError(path, "it is not the file that the manifest names")
     with opened(path, "part") as tree:

@@ -223,9 +223,13 @@ class ShardedOptimizer:
         Raises
         ------
         CheckpointError
-            When the folder has no complete checkpoint, or a file of it is damaged.
+            When a file that the checkpoint consists of is missing or damaged.
         ValueError
-            When it does not fit; nothing has changed on any rank then.
+            When it does not fit.
+        OSError
+            When there is no checkpoint, or a file cannot be read.
+        RankError
+            When another rank failed. With any of these nothing has changed on any rank.
         """
         with Call(self._comm) as call:
             with call.together():
