@@ -27,6 +27,10 @@ def communicator(comm):
             f"`comm` must be a communicator such as `mpi4py.MPI.COMM_WORLD`, got {shown(comm)}, which has no "
             f"method {', '.join(missing)}."
         )
+    if not comm:
+        raise ValueError("`comm` must be a communicator that this process is in, got COMM_NULL.")
+    if getattr(comm, "is_inter", False):
+        raise ValueError("`comm` must be of one group of processes, got an intercommunicator, whose `Merge` makes one.")
     return comm
 
 
@@ -136,7 +140,25 @@ def dense_gradient(name, grad, param):
 
 def table_size(n_rows, width):
     """Return the numbers of rows and columns of a table."""
-    return integer("n_rows", n_rows, 1), integer("width", width, 1)
+    n_rows, width = integer("n_rows", n_rows, 1), integer("width", width, 1)
+    if n_rows * width >= 2**63:
+        raise ValueError(f"`n_rows` times `width` must be below 2**63, got {n_rows:,} times {width:,}.")
+    return n_rows, width
+
+
+def refuse_folder(folder, rank):
+    """Raise for a folder in which the file of a rank is missing."""
+    raise FileNotFoundError(
+        errno.ENOENT, f"`path` must be the same folder for all ranks, got one without the file of rank {rank}", folder
+    )
+
+
+def refuse_copy():
+    """Raise for the copy of an optimizer that writes to arrays of the caller's."""
+    raise TypeError(
+        "a ShardedOptimizer cannot be copied or pickled, as it updates arrays of the caller's; what it has can be "
+        "saved, and loaded by one over other arrays."
+    )
 
 
 def table_dtype(dtype):

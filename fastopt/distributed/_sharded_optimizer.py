@@ -126,7 +126,7 @@ class ShardedOptimizer(Sharded):
             reduced = self._reduced(grads, present)
             stats = agree_stats(call, self._local, reduced)
             before = self._local.step_count
-            with call.together():
+            with call.change():
                 self._local.step(reduced, stats=stats)
             if self._local.step_count != before:
                 self._gather(params)
@@ -224,9 +224,13 @@ class ShardedOptimizer(Sharded):
         Raises
         ------
         CheckpointError
-            When the folder has no complete checkpoint, or a file of it is damaged.
+            When a file that the checkpoint consists of is missing or damaged.
         ValueError
-            When it does not fit; nothing has changed on any rank then.
+            When it does not fit.
+        OSError
+            When there is no checkpoint, or a file cannot be read.
+        RankError
+            When another rank failed. With any of these nothing has changed on any rank.
         """
         with Call(self._comm) as call:
             with call.together():
@@ -249,6 +253,9 @@ class ShardedOptimizer(Sharded):
     def groups(self) -> Any:
         """Hyper-parameters of single arrays, as `Optimizer.groups`; to be set to the same on all ranks."""
         return self._local.groups
+
+    def __reduce__(self):
+        _validation.distributed.refuse_copy()
 
     def __repr__(self) -> str:
         rank, n_ranks = self._comm.Get_rank(), self._comm.Get_size()

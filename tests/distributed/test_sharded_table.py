@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_agreement import RANKS, caught
 from test_sharded_optimizer import INDEPENDENT, STORAGES
-from thread_ranks import on_threads
+from thread_ranks import alone, on_threads
 
 import fastopt
 from fastopt import RowSparse
@@ -181,3 +181,8 @@ def test_checkpoints_fit_any_number_of_ranks(state_dtype, tmp_path):
         folder = str(tmp_path / f"{saving} {loading}")
         on_threads(saving, saved_run, folder, 3, state_dtype)
         assert on_threads(loading, saved_run, folder, 6, state_dtype) == [expected] * loading
+
+
+def test_tables_of_more_entries_than_can_be_counted_are_refused():
+    with pytest.raises(ValueError, match=r"`n_rows` times `width` must be below 2\*\*63, got"):
+        ShardedTable(10**18, 64, fastopt.SGD, alone())
