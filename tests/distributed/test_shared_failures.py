@@ -2,11 +2,13 @@
 
 import os
 import signal
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
-from ranks import on_ranks
+from ranks import finish, on_ranks, start
 
 import fastopt
 from fastopt import objectives
@@ -303,6 +305,38 @@ def test_resumes_on_another_number_of_ranks(kind, tmp_path):
     on_ranks(2, saved_and_resumed, path, kind, 4, True)
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith("run")] == ["run.npz"]
     assert on_ranks(4, saved_and_resumed, path, kind, 6, True) == [whole] * 4
+
+
+def run_to_the_end(comm, kind, path, n_epochs=6, killed_at=None):
+    """What a run ends with that goes on from what was saved, and its iterations; the last rank may be killed at one."""
+
+    def kill():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    options = {"epochs": n_epochs, "parts": 12, "checkpoint": path, "learning_rate": 0.1}
+    countdown, seen = Countdown(comm, killed_at or 0, kill), []
+    run = {"python": minimized, "csr": built_in}[kind]
+    resume = path if os.path.exists(path) else None
+    res = run(comm, callback=lambda x: seen.append(countdown()), resume=resume, options=options)
+    return res.x.tobytes(), res.fun, len(seen)
+
+
+def program(kind, path):
+    """Of ranks one of which is killed in the middle of the fifth epoch."""
+    from mpi4py import MPI
+
+    run_to_the_end(MPI.COMM_WORLD, kind, path, killed_at=47)
+
+
+@pytest.mark.parametrize("kind", ["python", "csr"])
+def test_killed_rank_ends_all_and_the_run_goes_on_with_another_number_of_ranks(kind, tmp_path):
+    path = str(tmp_path / "run.npz")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_shared_failures as it; it.program(*sys.argv[2:])"
+    output, returned = finish(start(2, [sys.executable, "-c", code, str(Path(__file__).parent), kind, path]), SECONDS)
+    assert returned != 0, output
+    *whole, n = on_ranks(1, run_to_the_end, kind, str(tmp_path / "whole.npz"), seconds=SECONDS)[0]
+    assert n == 60
+    assert on_ranks(3, run_to_the_end, kind, path, seconds=SECONDS) == [(*whole, 20)] * 3
 
 
 def full_disk(comm, path):

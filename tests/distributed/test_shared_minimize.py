@@ -11,6 +11,7 @@ from thread_ranks import on_threads
 import fastopt
 import fastopt.distributed
 from fastopt import objectives
+from fastopt._minimize.shared_epochs import COLUMNS_PER_ENTRY
 
 N, D, PARTS = 240, 7, 12
 RNG = np.random.default_rng(0)
@@ -199,6 +200,34 @@ def test_objectives_of_ranks_are_one_objective(name, dense):
     np.testing.assert_allclose(np.frombuffer(shared["x"]), res.x, rtol=1e-7, atol=1e-10)
     np.testing.assert_allclose(shared["fun"], res.fun, rtol=1e-9)
     assert (shared["nit"], shared["status"]) == (res.nit, res.status)
+
+
+WIDE = scipy.sparse.random_array((N, 6000), density=1e-3, format="csr", random_state=np.random.default_rng(1))
+
+
+def of_wide(comm, method, parts=None, cuts=None):
+    """A run whose batches have few of the columns."""
+    mine = own(comm, cuts)
+    options = {"epochs": 3, "parts": parts, "learning_rate": 0.1, "sparse": "exact", **WIDE_METHODS[method]}
+    objective = objectives.Logistic(WIDE[mine], LABELS[mine], fit_intercept=True)
+    keywords = {"method": method, "batch_size": 8, "rng": 0, "options": options}
+    return bits(fastopt.minimize(objective, np.zeros(6001), comm=comm, **keywords))
+
+
+WIDE_METHODS = {"adam": {}, "sgd": {"momentum": 0.9}}
+
+
+@pytest.mark.parametrize("method", WIDE_METHODS)
+def test_steps_over_few_columns_are_deferred(method):
+    """Exact steps, with the same bits on any number of ranks, one of them without samples."""
+    assert 8 * 6 * COLUMNS_PER_ENTRY < WIDE.shape[1]
+    alone = together(1, of_wide, method, PARTS, None)
+    assert together(3, of_wide, method, PARTS, None) == alone
+    assert together(3, of_wide, method, PARTS, (100, N)) == alone
+    options = {"epochs": 3, "learning_rate": 0.1, "sparse": "exact", **WIDE_METHODS[method]}
+    objective = objectives.Logistic(WIDE.toarray(), LABELS, fit_intercept=True)
+    res = fastopt.minimize(objective, np.zeros(6001), method=method, batch_size=8, rng=0, options=options)
+    np.testing.assert_allclose(np.frombuffer(alone["x"]), res.x, rtol=1e-7, atol=1e-9)
 
 
 def of_targets(comm, cuts):
