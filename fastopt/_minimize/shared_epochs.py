@@ -86,7 +86,11 @@ class SharedMinibatchEpochs(MinibatchEpochs):
         segments.begin(rates, self.threads)
         found = [segments.part(own, 0, len(own), n_mean) if len(own) else (0.0, None, None) for own in samples]
         mean, columns, gradient = self.summed(found)
-        return segments.step(columns, gradient, n_mean, mean, loss)
+        made, end = segments.step(columns, gradient, n_mean, mean, loss)
+        if end == epochs.BAD_GRADIENT and self.optimizer.nonfinite == "raise":
+            self.ranks.gradients = [gradient for *_, gradient in found if gradient is not None]
+            self.ranks.blame_gradient()
+        return made, end
 
     def summed(self, found):
         """What `step` is given: the loss, and the gradients of all parts, of samples that are not CSR their sum."""

@@ -1,5 +1,6 @@
 """What one rank has ends a run of all: none waits, and each knows the reason and the rank."""
 
+import ctypes
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy
 from ranks import finish, on_ranks, start
 
 import fastopt
@@ -170,7 +172,7 @@ def test_numbers_that_are_not_finite_end_the_run_of_all_or_are_left_out_by_all()
     value, gradient, skipped, loss, local = first
     assert value[0] == 2 and value[1].startswith("The objective became NaN or infinite in iteration")
     assert "on rank 2. Try" in value[1]
-    assert gradient[0] == 3 and "gradient became NaN or infinite" in gradient[1]
+    assert gradient[0] == 3 and "gradient became NaN or infinite" in gradient[1] and "on rank 2. " in gradient[1]
     assert skipped[2] == 50
     assert loss[0] == local[0] == 2 and "NaN or infinite at the start on rank 2." in loss[1]
 
@@ -234,6 +236,10 @@ def test_bad_and_different_arguments_are_refused_on_all_ranks():
         assert first[name][0] == "ValueError" and first[name][1].startswith(message), first[name]
 
 
+REALS = ctypes.POINTER(ctypes.c_double)
+COMPILED = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_ssize_t, REALS, REALS, ctypes.c_void_p)(lambda *arguments: 0.0)
+
+
 def refused_on_all(comm):
     empty = X[:0], Y[:0]
     calls = [
@@ -245,6 +251,7 @@ def refused_on_all(comm):
         lambda: fastopt.minimize(
             lambda w, k: squares(w, X[k], Y[k]), np.zeros(D), jac=True, n_samples=100, comm=comm, options={"parts": 7}
         ),
+        lambda: fastopt.minimize(scipy.LowLevelCallable(COMPILED), np.zeros(D), n_samples=10, comm=comm),
         lambda: built_in(comm, method="saga", batch_size=1),
         lambda: built_in(comm, options={"parallel": "hogwild"}),
         lambda: built_in(comm, method="lamb", options={"parallel": "local"}),
@@ -265,6 +272,7 @@ def test_what_ranks_cannot_do_is_refused_in_words():
         "`data` must be arrays with `comm`",
         "`prefetch` must be 0 with `comm`",
         "or each rank have whole `parts`, got samples by number",
+        "`fun` must have a signature that takes a batch with `comm`",
         '`method` must be "svrg" with `comm`, of methods over single samples, got SAGA',
         '"batch" or "local" with `comm`',
         '"batch" for LAMB',

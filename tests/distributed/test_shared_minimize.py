@@ -1,5 +1,6 @@
 """`minimize` with `comm`: every rank has samples of its own, and all have the same result, to the last bit."""
 
+import ctypes
 import functools
 
 import numpy as np
@@ -140,6 +141,36 @@ def by_index(comm):
 
 def test_samples_by_their_index_are_those_of_the_rank():
     assert together(2, by_index) == together(2, of_functions, PARTS, None)["value and gradient"]
+
+
+def compiled(comm, x0):
+    """A compiled objective over the samples of this rank: the mean of the squared distances to them."""
+    points = np.ascontiguousarray(X[own(comm)])
+
+    def fun(n, x, n_batch, batch, gradient, user_data):
+        x, gradient = (np.ctypeslib.as_array(each, (n,)) for each in (x, gradient))
+        away = x - points[np.ctypeslib.as_array(batch, (n_batch,))]
+        gradient[:] = away.mean(axis=0)
+        return float((away**2).sum()) / (2 * n_batch)
+
+    reals, size = ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t
+    made = ctypes.CFUNCTYPE(ctypes.c_double, size, reals, size, ctypes.POINTER(ctypes.c_int64), reals, ctypes.c_void_p)(
+        fun
+    )
+    keywords = {"batch_size": 32, "rng": 0, "options": {"epochs": 3, "parts": PARTS}}
+    return fastopt.minimize(scipy.LowLevelCallable(made), x0, n_samples=len(points), comm=comm, **keywords)
+
+
+def of_compiled(comm, structure):
+    return bits(compiled(comm, {"a": np.zeros(3), "b": np.zeros((2, 2))} if structure else np.zeros(D)))
+
+
+@pytest.mark.parametrize("structure", [False, True])
+def test_compiled_objectives_have_samples_of_their_rank(structure):
+    alone = together(1, of_compiled, structure)
+    assert together(3, of_compiled, structure) == alone
+    found = np.concatenate([np.frombuffer(alone[key]) for key in ("ab" if structure else "x")])
+    assert np.abs(found - X.mean(axis=0)).max() < 0.1
 
 
 # --- built-in objectives -----------------------------------------------------------------------------------------
