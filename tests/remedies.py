@@ -965,6 +965,13 @@ DISTRIBUTED = {
         "table = distributed.ShardedTable(3, 2, SGD, comm, dtype='float64'); table.step(grad.indices, grad.rows)",
         again=False,
     ),
+    "batches that come one after the other, on several ranks": Row(
+        "A = np.arange(6.0).reshape(3, 2)",
+        "minimize(lambda w, X: ((X - w) ** 2).mean(), np.zeros(2), data=iter([(A,)]), comm=comm)", "res.nit == 2",
+        "res = minimize(lambda w, k: ((A[k] - w) ** 2).mean(), np.zeros(2), n_samples=3, comm=comm,"
+        " options={'maxiter': 2})",
+        again=False,
+    ),
     "gradients of another dtype than the table": Row(
         "table = distributed.ShardedTable(3, 2, SGD, comm); grads = np.ones((1, 2))", "table.step([1], grads)",
         "table.step_count == 1",

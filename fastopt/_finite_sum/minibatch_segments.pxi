@@ -272,9 +272,6 @@ cdef class MinibatchSegments:
             engine.settle()
             start = engine.it.t
             begins = self.begin_tables(start, num_threads)
-            if begins and self.history is not None:
-                forget_steps(&self.history.it)
-                self.last_step[...] = self.history.it.start
             n_batches = self.extend_tables(rates[1:])
             if self.history is not None:
                 self.history.reserve(n_batches)
@@ -342,6 +339,9 @@ cdef class MinibatchSegments:
         if self.lags and self.has_tables and (self.weight_scale[known] < LEAST_SCALE or known > MOST_KNOWN):
             self.flush_pinned(t, num_threads)
         begins, self.lags = not self.lags, True
+        if begins and self.history is not None:
+            forget_steps(&self.history.it)
+            self.last_step[...] = self.history.it.start
         if begins and self.records.memory:
             self.use_records(self.records_pay)
             self.began = t

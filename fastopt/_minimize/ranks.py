@@ -50,6 +50,9 @@ class Alone:
         """A context in which callbacks may raise Stop."""
         return contextlib.nullcontext()
 
+    def blame_gradient(self):
+        """Note which rank had the gradient that will end the run."""
+
     def first(self, value):
         """A float that is known to each rank by itself: that of the first one."""
         return value

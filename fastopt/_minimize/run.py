@@ -202,6 +202,7 @@ class Run(SavedRun, StartedRun, EndedRun):
         except FloatingPointError:
             self.evaluate.roll_back()
             self.consistent = True  # the optimizer has changed nothing
+            self.ranks.blame_gradient()
             raise Stop(stopping.NONFINITE_GRADIENT) from None
         except BaseException:
             self.evaluate.roll_back()

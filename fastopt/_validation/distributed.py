@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from .._types import DTYPES
+from . import gradients
 from .conversions import is_masked
 from .gradients import gradient_array, refuse_gradient
 from .parameters import is_native, label
@@ -126,6 +127,11 @@ def refuse_coupled(name):
         f"`cls` must be an optimizer whose entries or rows do not depend on each other, got {name}; "
         "use it on every rank, with the gradient that `reduce_gradient` returns."
     )
+
+
+def refuse_nonfinite(t, ranks):
+    """Raise for gradients with NaN or infinity, of these ranks; of none if their sum is what is not finite."""
+    gradients.refuse_nonfinite(t, where=f" on rank {ranks[0]}" if len(ranks) else " in the sum over ranks")
 
 
 def dense_gradient(name, grad, param):

@@ -10,7 +10,7 @@ import numpy as np
 from .. import _core, _validation
 from ..optimizers import Optimizer
 from ._agreement import agree_all_same
-from ._collectives import gathered_records, gathered_texts
+from ._collectives import all_finite, gathered_numbers, gathered_records, gathered_texts
 
 
 class Sharded:
@@ -73,14 +73,28 @@ def made_alike(call, cls, params, starts, hyper):
     return optimizer
 
 
-def agree_stats(call, optimizer, grad):
-    """Norm and finiteness of the gradient of all ranks; None if no one asks for them."""
+def agree_stats(call, optimizer, grad, given):
+    """Norm and finiteness of the gradient of all ranks; None if no one asks for them.
+
+    Parameters
+    ----------
+    call : Call
+    optimizer : Optimizer
+    grad : ndarray or RowSparse, or list or dict of them
+        This rank's part of the gradients of all.
+    given : list of ndarray
+        The gradients that this rank was given: a refusal names the rank that was given what is not finite.
+    """
     if optimizer.clip_norm is None and optimizer.nonfinite == "propagate":
         return None
     with call.together():
         mine = bytes(optimizer.gradient_stats(grad))
     records = gathered_records(call.comm, np.frombuffer(mine, np.uint8))
-    return sum([_core.stats_of(record.tobytes()) for record in records], _core.GradientStats())
+    stats = sum([_core.stats_of(record.tobytes()) for record in records], _core.GradientStats())
+    if optimizer.nonfinite == "raise" and not stats.finite:
+        given_bad = gathered_numbers(call.comm, int(not all_finite(given)))
+        _validation.distributed.refuse_nonfinite(optimizer.step_count, np.flatnonzero(given_bad))
+    return stats
 
 
 class NextRates:

@@ -124,7 +124,7 @@ class ShardedOptimizer(Sharded):
             same_rates(self._comm, self._local, block.notes)
             present = gathered_records(self._comm, np.array([each is not None for each in grads], np.uint8)).any(axis=0)
             reduced = self._reduced(grads, present)
-            stats = agree_stats(call, self._local, reduced)
+            stats = agree_stats(call, self._local, reduced, [each for each in grads if each is not None])
             before = self._local.step_count
             with call.change():
                 self._local.step(reduced, stats=stats)

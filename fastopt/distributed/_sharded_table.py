@@ -176,7 +176,7 @@ class ShardedTable(Sharded):
                 grad = RowSparse(index, values)
                 if self._local.clip_norm is not None or self._local.nonfinite != "propagate":
                     grad = grad.coalesced()
-            stats = agree_stats(call, self._local, grad)
+            stats = agree_stats(call, self._local, grad, [grads])
             with call.change():
                 self._local.step(grad, stats=stats)
 

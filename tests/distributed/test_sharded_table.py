@@ -89,6 +89,7 @@ def test_norm_and_policy_are_of_all_ranks(n_ranks):
     assert np.frombuffer(rows, np.float32)[0] == expected and rest == [None, True, 1, 1]
     for _, _, error, unchanged, *counts in on_threads(n_ranks, clipped, "raise"):
         assert error[0] == "FloatingPointError" and unchanged and counts == [1, 0]
+        assert f"got NaN or infinity on rank {n_ranks - 1} in step 1; parameters" in error[1]
 
 
 def wide_rows(rows):

@@ -1,5 +1,6 @@
 """`minimize` with `comm`: every rank has samples of its own, and all have the same result, to the last bit."""
 
+import ctypes
 import functools
 
 import numpy as np
@@ -11,6 +12,7 @@ from thread_ranks import on_threads
 import fastopt
 import fastopt.distributed
 from fastopt import objectives
+from fastopt._minimize.shared_epochs import COLUMNS_PER_ENTRY
 
 N, D, PARTS = 240, 7, 12
 RNG = np.random.default_rng(0)
@@ -154,6 +156,36 @@ def test_samples_by_their_index_are_those_of_the_rank():
     assert together(2, by_index) == together(2, of_functions, PARTS, None)["value and gradient"]
 
 
+def compiled(comm, x0):
+    """A compiled objective over the samples of this rank: the mean of the squared distances to them."""
+    points = np.ascontiguousarray(X[own(comm)])
+
+    def fun(n, x, n_batch, batch, gradient, user_data):
+        x, gradient = (np.ctypeslib.as_array(each, (n,)) for each in (x, gradient))
+        away = x - points[np.ctypeslib.as_array(batch, (n_batch,))]
+        gradient[:] = away.mean(axis=0)
+        return float((away**2).sum()) / (2 * n_batch)
+
+    reals, size = ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t
+    made = ctypes.CFUNCTYPE(ctypes.c_double, size, reals, size, ctypes.POINTER(ctypes.c_int64), reals, ctypes.c_void_p)(
+        fun
+    )
+    keywords = {"batch_size": 32, "rng": 0, "options": {"epochs": 3, "parts": PARTS}}
+    return fastopt.minimize(scipy.LowLevelCallable(made), x0, n_samples=len(points), comm=comm, **keywords)
+
+
+def of_compiled(comm, structure):
+    return bits(compiled(comm, {"a": np.zeros(3), "b": np.zeros((2, 2))} if structure else np.zeros(D)))
+
+
+@pytest.mark.parametrize("structure", [False, True])
+def test_compiled_objectives_have_samples_of_their_rank(structure):
+    alone = together(1, of_compiled, structure)
+    assert together(3, of_compiled, structure) == alone
+    found = np.concatenate([np.frombuffer(alone[key]) for key in ("ab" if structure else "x")])
+    assert np.abs(found - X.mean(axis=0)).max() < 0.1
+
+
 # --- built-in objectives -----------------------------------------------------------------------------------------
 
 PENALTIES = {"l2": 1e-3, "l1": 1e-4}
@@ -212,6 +244,34 @@ def test_objectives_of_ranks_are_one_objective(name, dense):
     np.testing.assert_allclose(np.frombuffer(shared["x"]), res.x, rtol=1e-7, atol=1e-10)
     np.testing.assert_allclose(shared["fun"], res.fun, rtol=1e-9)
     assert (shared["nit"], shared["status"]) == (res.nit, res.status)
+
+
+WIDE = scipy.sparse.random_array((N, 6000), density=1e-3, format="csr", random_state=np.random.default_rng(1))
+
+
+def of_wide(comm, method, parts=None, cuts=None):
+    """A run whose batches have few of the columns."""
+    mine = own(comm, cuts)
+    options = {"epochs": 3, "parts": parts, "learning_rate": 0.1, "sparse": "exact", **WIDE_METHODS[method]}
+    objective = objectives.Logistic(WIDE[mine], LABELS[mine], fit_intercept=True)
+    keywords = {"method": method, "batch_size": 8, "rng": 0, "options": options}
+    return bits(fastopt.minimize(objective, np.zeros(6001), comm=comm, **keywords))
+
+
+WIDE_METHODS = {"adam": {}, "sgd": {"momentum": 0.9}}
+
+
+@pytest.mark.parametrize("method", WIDE_METHODS)
+def test_steps_over_few_columns_are_deferred(method):
+    """Exact steps, with the same bits on any number of ranks, one of them without samples."""
+    assert 8 * 6 * COLUMNS_PER_ENTRY < WIDE.shape[1]
+    alone = together(1, of_wide, method, PARTS, None)
+    assert together(3, of_wide, method, PARTS, None) == alone
+    assert together(3, of_wide, method, PARTS, (100, N)) == alone
+    options = {"epochs": 3, "learning_rate": 0.1, "sparse": "exact", **WIDE_METHODS[method]}
+    objective = objectives.Logistic(WIDE.toarray(), LABELS, fit_intercept=True)
+    res = fastopt.minimize(objective, np.zeros(6001), method=method, batch_size=8, rng=0, options=options)
+    np.testing.assert_allclose(np.frombuffer(alone["x"]), res.x, rtol=1e-7, atol=1e-9)
 
 
 def of_targets(comm, cuts):
