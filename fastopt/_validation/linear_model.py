@@ -3,8 +3,10 @@
 import numbers
 
 import numpy as np
+import scipy.sparse
 
 from .._types import DTYPES
+from .machine import MOST_THREADS
 from .names import hint
 from .scalars import choice, count, flag, inside, integer, real
 from .text import shown
@@ -84,7 +86,7 @@ def n_jobs(value):
     """Return a number of threads as scikit-learn has it: None, positive, or negative to count from all cores."""
     if value is None:
         return None
-    value = integer("n_jobs", value, -(2**31))
+    value = integer("n_jobs", value, -(2**31), MOST_THREADS)
     if value == 0:
         raise ValueError("`n_jobs` must be None or an integer other than 0, got 0.")
     return value
@@ -121,6 +123,11 @@ def no_balance(class_weight):
         )
 
 
+def loss_row(name, losses):
+    """Return what is known of a loss that has been chosen."""
+    return losses[choice("loss", name, losses)]
+
+
 # --- samples ---------------------------------------------------------------------------------------------
 
 
@@ -155,6 +162,12 @@ def same_classes(classes, former):
             f"`y` must hold the classes of the fit before, {shown(former.tolist())}, with `warm_start=True`, got "
             f"{shown(classes.tolist())}; set warm_start=False."
         )
+
+
+def dense_targets(y):
+    """Refuse sparse targets, which scikit-learn lets pass where there may be several."""
+    if scipy.sparse.issparse(y):
+        raise TypeError("`y` must be a dense array, got a sparse one; pass y.toarray().")
 
 
 def targets_in_domain(y, interval, loss):
@@ -218,9 +231,14 @@ def refuse_divergence(loss, rate):
     )
 
 
-def not_converged(name, n):
-    """What is said of a fit that has used up its epochs, or ends no lower than it began."""
-    return f"{name} has not converged in {n} epochs. Raise `max_iter` or `tol`, or scale the features."
+def not_converged(name, n, max_iter):
+    """What is said of a fit that has used up its epochs, or has ended before that no lower than it began."""
+    if n < max_iter:
+        return (
+            f"{name} has ended after {n} epochs no lower than it began. Pass a smaller `learning_rate`, or scale the "
+            "features and the targets."
+        )
+    return f"{name} has not converged with `max_iter={n}`. Raise `max_iter` or `tol`, or scale the features."
 
 
 # --- saved estimators ------------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ class LinearModel(BaseEstimator):
         self._optimizers = [each.optimizer for each in fits]
         self._averages = [None] * len(fits)
         if settings.tol is not None and not all(each.converged for each in fits):
-            message = validation.not_converged(type(self).__name__, self.n_iter_)
+            message = validation.not_converged(type(self).__name__, self.n_iter_, settings.max_iter)
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
         return self
 

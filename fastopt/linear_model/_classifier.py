@@ -203,7 +203,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`; the sum of a row is 1.
         """
-        return self._losses[self.loss].probabilities(self._margins(X))
+        margins = self._margins(X)
+        return validation.loss_row(self.loss, self._losses).probabilities(margins)
 
     @available_if(has_probabilities)
     def predict_log_proba(self, X):

@@ -129,8 +129,8 @@ def moments(X, weights, centred):
 
 
 def run(problem, x0, report):
-    """Minimize from x0; returns the parameters, the values of the iterations, and whether it ended
-    before all iterations were used up.
+    """Minimize from x0; returns the parameters, the values of the iterations, and whether it ended for another reason
+    than that all iterations were used up.
     """
     settings = problem.settings
     smooth = problem._replace(settings=settings._replace(l1=0.0))
@@ -149,9 +149,9 @@ def run(problem, x0, report):
             raise StopIteration
 
     tolerance = (settings.tol or 0.0) * min(steepest, 1.0) / unit_of_slope if np.isfinite(steepest) else 0.0
-    result, n_iter = _with_fresh_starts(function, start, tolerance, settings.max_iter, note)
+    result, converged = _with_fresh_starts(function, start, tolerance, settings.max_iter, note)
     x = function.parameters(result.x).astype(x0.dtype)
-    return x, curve or [float(result.fun) * function.unit_of_value], n_iter < settings.max_iter
+    return x, curve or [float(result.fun) * function.unit_of_value], converged
 
 
 def has_settled(curve, settings, at_zero):
@@ -167,6 +167,7 @@ def _with_fresh_starts(function, x, tolerance, max_iter, callback):
     """L-BFGS-B, which is begun again with an empty memory where it ends for another reason than the tolerance.
 
     Bounds may leave it no step that makes the value smaller, far from the minimum. Ends if that changes nothing.
+    Returns its result, and whether it ended for another reason than that all iterations were used up.
     """
     options = {"maxcor": HISTORY, "ftol": LEAST_FALL, "gtol": tolerance, "maxls": 50}
     n_iter, former = 0, np.inf
@@ -179,5 +180,5 @@ def _with_fresh_starts(function, x, tolerance, max_iter, callback):
         fell = former - result.fun > LEAST_FALL * max(1.0, abs(result.fun))
         settled = result.status == STOPPED or function.steepest_free(result.x, result.jac) <= tolerance
         if settled or n_iter >= max_iter or not fell:
-            return result, n_iter
+            return result, bool(settled or n_iter < max_iter)
         x, former = result.x, result.fun

@@ -216,10 +216,24 @@ def test_average(X, classes):
 
 
 def test_too_few_epochs_are_told(X, classes):
-    with pytest.warns(ConvergenceWarning, match="has not converged in 2 epochs"):
+    with pytest.warns(ConvergenceWarning, match="has not converged with `max_iter=2`. Raise"):
         LinearClassifier(solver="adam", max_iter=2).fit(X, classes)
-    with pytest.warns(ConvergenceWarning, match="has not converged in 1 epochs"):
+    with pytest.warns(ConvergenceWarning, match="has not converged with `max_iter=1`. Raise"):
         LinearClassifier(max_iter=1).fit(X, classes)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam", "saga"])
+def test_a_fit_that_converges_in_its_last_epoch_is_not_warned_of(X, classes, solver):
+    settings = {"solver": solver, "tol": 1e-3, "random_state": 0}
+    n = LinearClassifier(max_iter=1000, **settings).fit(X, classes).n_iter_
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        assert LinearClassifier(max_iter=n, **settings).fit(X, classes).n_iter_ == n < 1000
+
+
+def test_a_fit_that_rises_is_told(X, y):
+    with pytest.warns(ConvergenceWarning, match="no lower than it began. Pass a smaller `learning_rate`, or scale the"):
+        LinearRegressor("quantile", solver="adagrad", random_state=0).fit(X, (y - y.mean()) * 1e-6)
 
 
 def test_verbose(X, y, capsys):

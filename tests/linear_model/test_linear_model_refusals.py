@@ -36,6 +36,7 @@ SETTINGS = {
     "`n_jobs` must be an integer, got 1.5": {"n_jobs": 1.5},
     "`n_jobs` must be an integer, got 'all'": {"n_jobs": "all"},
     "`n_jobs` must be None or an integer other than 0, got 0": {"n_jobs": 0},
+    "`n_jobs` must be at most 8192, got 1000000": {"n_jobs": 10**6},
     "`verbose` must be an integer, got 'yes'": {"verbose": "yes"},
     "`verbose` must be a non-negative integer, got -1": {"verbose": -1},
     "`random_state` must be in [0, 2**32), got -1": {"random_state": -1, "solver": "adam"},
@@ -159,6 +160,20 @@ def test_targets_and_weights(samples):
     unchanged(model, lambda: model.fit(X, y, sample_weight=-np.ones(60)), "`sample_weight` must be")
     model.set_params(early_stopping=True)
     unchanged(model, lambda: model.fit(X[:1], y[:1]), "`early_stopping` needs at least 2 samples, got 1")
+
+
+def test_a_loss_of_no_name_after_a_fit(samples):
+    X, y = samples
+    for model, method in ((LinearClassifier(), "predict_proba"), (LinearRegressor(), "predict")):
+        model.fit(X, y).set_params(loss="nope")
+        unchanged(model, lambda call=getattr(model, method): call(X), "`loss` must be one of")
+
+
+def test_sparse_targets(samples):
+    X, y = samples
+    model = LinearRegressor(solver="adam").fit(X, y)
+    for call in (model.fit, model.partial_fit):
+        unchanged(model, lambda call=call: call(X, scipy.sparse.csr_array(y[:, None])), "pass y.toarray()", TypeError)
 
 
 def test_targets_whose_loss_overflows(samples):
