@@ -37,6 +37,14 @@ def zipf_rows(n, d, per_row):
     return X, noisy_labels(X, rng)
 
 
+def zipf_rows_of_classes(n, d, per_row, n_classes):
+    """The same rows with class numbers: the largest of several noisy linear models."""
+    X, _ = zipf_rows(n, d, per_row)
+    rng = np.random.default_rng(SEED)
+    z = X @ rng.standard_normal((d, n_classes))
+    return X, np.argmax(z + 0.5 * z.std() * rng.standard_normal(z.shape), axis=1)
+
+
 def dense_rows(n, d, dtype):
     """Dense data of unit rows whose columns differ in size, with noisy labels 0 and 1 of a linear model."""
     rng = np.random.default_rng(SEED)
@@ -109,6 +117,13 @@ def training(outcome, data, l2, train):
     """Sends (None, final value of the objective)."""
     X, y = data()
     outcome.send((None, objective_value(train(X, y, l2), X, y, l2)))
+    return lambda: train(X, y, l2)
+
+
+def training_classes(outcome, data, l2, train):
+    """Sends (None, share of the samples whose class the margins miss)."""
+    X, y = data()
+    outcome.send((None, float(np.mean(np.argmax(X @ train(X, y, l2), axis=1) != y))))
     return lambda: train(X, y, l2)
 
 
