@@ -174,8 +174,8 @@ def report(problem, rounds):
 # Cases
 
 
-def sparse_data(scale, n=200_000):
-    n, d = int(n * scale), int(200_000 * scale)
+def sparse_data(scale, n=200_000, d=200_000):
+    n, d = int(n * scale), int(d * scale)
     return functools.partial(linear.zipf_rows, n, d, 40), f"{n:,} x {d:,} CSR, 40 nonzeros a row, float64"
 
 
@@ -242,20 +242,24 @@ def adagrad_problem(data, what, l2, epochs):
 
 
 def classes(scale):
-    """All classes at once against each against the rest, which are 20 fits of two classes: five epochs of each."""
-    n, epochs, n_classes = int(50_000 * scale), 5, 20
-    data = functools.partial(linear.zipf_rows_of_classes, n, n, 40, n_classes)
-    train = {"learning_rate": 1.0, "epochs": epochs}
-    contenders = {
-        "fastopt, softmax, 1": (1, "fastopt", functools.partial(with_fastopt.softmax_weights, **train)),
-        "SGDClassifier": (1, "sklearn", functools.partial(with_sklearn.sgd_classifier_weights, **train)),
-    }
+    yield classes_problem(*dense_data(scale, 10_000, 256, np.float64), 0.3)
+    yield classes_problem(*sparse_data(scale, 50_000, 50_000), 1.0)
+
+
+def classes_problem(data, what, learning_rate, n_classes=20, epochs=5):
+    """All classes at once, against each against the rest, which are as many fits of two classes."""
+    data = functools.partial(linear.with_classes, data, n_classes)
+
+    def entry(module, train):
+        train = functools.partial(train, learning_rate=learning_rate, epochs=epochs)
+        return Entry(1, linear.training_classes, (data, L2, train), module)
+
     entries = {
-        name: Entry(threads, linear.training_classes, (data, L2, fit), module)
-        for name, (threads, module, fit) in contenders.items()
+        "fastopt, softmax": entry("fastopt", with_fastopt.softmax_weights),
+        "SGDClassifier": entry("sklearn", with_sklearn.sgd_classifier_weights),
     }
-    title = f"SGD, batches of 1, {n_classes} classes, epochs: {epochs}, {n:,} x {n:,} CSR, 40 nonzeros a row, float64"
-    yield Problem(title, entries, (Goal(("fastopt, softmax, 1",), ("SGDClassifier",), 5.0),), "error rate")
+    goal = Goal(("fastopt, softmax",), ("SGDClassifier",), 5.0)
+    return Problem(f"SGD, batches of 1, {n_classes} classes, epochs: {epochs}, {what}", entries, (goal,), "error rate")
 
 
 def saga(scale):

@@ -37,14 +37,6 @@ def zipf_rows(n, d, per_row):
     return X, noisy_labels(X, rng)
 
 
-def zipf_rows_of_classes(n, d, per_row, n_classes):
-    """The same rows with class numbers: the largest of several noisy linear models."""
-    X, _ = zipf_rows(n, d, per_row)
-    rng = np.random.default_rng(SEED)
-    z = X @ rng.standard_normal((d, n_classes))
-    return X, np.argmax(z + 0.5 * z.std() * rng.standard_normal(z.shape), axis=1)
-
-
 def dense_rows(n, d, dtype):
     """Dense data of unit rows whose columns differ in size, with noisy labels 0 and 1 of a linear model."""
     rng = np.random.default_rng(SEED)
@@ -62,6 +54,14 @@ def unit_rows(X):
 def noisy_labels(X, rng):
     z = X @ rng.standard_normal(X.shape[1], dtype=X.dtype)
     return (z + 0.5 * z.std() * rng.standard_normal(len(z)) > 0).astype(X.dtype)
+
+
+def with_classes(data, n_classes):
+    """The rows of `data()` with class numbers: the largest of several noisy linear models."""
+    X, _ = data()
+    rng = np.random.default_rng(SEED)
+    z = X @ rng.standard_normal((X.shape[1], n_classes))
+    return X, np.argmax(z + 0.5 * z.std() * rng.standard_normal(z.shape), axis=1)
 
 
 # The objective
