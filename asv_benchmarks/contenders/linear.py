@@ -56,6 +56,14 @@ def noisy_labels(X, rng):
     return (z + 0.5 * z.std() * rng.standard_normal(len(z)) > 0).astype(X.dtype)
 
 
+def with_classes(data, n_classes):
+    """The rows of `data()` with class numbers: the largest of several noisy linear models."""
+    X, _ = data()
+    rng = np.random.default_rng(SEED)
+    z = X @ rng.standard_normal((X.shape[1], n_classes))
+    return X, np.argmax(z + 0.5 * z.std() * rng.standard_normal(z.shape), axis=1)
+
+
 # The objective
 
 
@@ -109,6 +117,13 @@ def training(outcome, data, l2, train):
     """Sends (None, final value of the objective)."""
     X, y = data()
     outcome.send((None, objective_value(train(X, y, l2), X, y, l2)))
+    return lambda: train(X, y, l2)
+
+
+def training_classes(outcome, data, l2, train):
+    """Sends (None, share of the samples whose class the margins miss)."""
+    X, y = data()
+    outcome.send((None, float(np.mean(np.argmax(X @ train(X, y, l2), axis=1) != y))))
     return lambda: train(X, y, l2)
 
 

@@ -44,27 +44,28 @@ def step(problem, threads):
 STEPS = {"NumPy": step}
 
 
-def dense_by_hand_weights(X, y, l2, batch_size, **hyper):
-    """An epoch of Adagrad whose every step is over all columns."""
+def dense_by_hand_weights(X, y, l2, batch_size, epochs, **hyper):
+    """Epochs of Adagrad whose every step is over all columns."""
     n, d = X.shape
-    w = np.zeros(d)
+    w, rng = np.zeros(d), np.random.default_rng(SEED)
     opt = NumpyAdagrad(w, **hyper)
-    order = np.random.default_rng(SEED).permutation(n)
-    for start in range(0, n, batch_size):
-        index = order[start : start + batch_size]
-        batch = X[index]
-        residual = expit(batch @ w)
-        residual -= y[index]
-        residual /= len(index)
-        gradient = batch.T @ residual
-        if l2:
-            gradient += l2 * w
-        opt.step(gradient)
+    for _ in range(epochs):
+        order = rng.permutation(n)
+        for start in range(0, n, batch_size):
+            index = order[start : start + batch_size]
+            batch = X[index]
+            residual = expit(batch @ w)
+            residual -= y[index]
+            residual /= len(index)
+            gradient = batch.T @ residual
+            if l2:
+                gradient += l2 * w
+            opt.step(gradient)
     return w
 
 
 def sparse_by_hand_weights(X, y, l2, batch_size, learning_rate, initial_accumulator_value, epsilon=1e-7):
-    """The same over the columns of each batch alone, as fast as they go in NumPy. `l2` must be 0, and no row empty.
+    """An epoch over the columns of each batch alone, as fast as it goes in NumPy. `l2` must be 0, and no row empty.
 
     The rows are put in the order of the epoch once. Columns that occur twice in a batch are computed and written
     twice, with the same result: finding them takes longer.

@@ -2,6 +2,8 @@
 
 import warnings
 
+import numpy as np
+
 from .linear import SEED
 
 
@@ -12,7 +14,7 @@ def sgd_classifier_weights(X, y, l2, learning_rate, epochs):
         loss="log_loss", penalty="l2", alpha=l2, fit_intercept=False, learning_rate="constant", eta0=learning_rate,
         max_iter=epochs, tol=None, shuffle=True, average=False, random_state=SEED,
     )  # fmt: skip
-    return estimator.fit(X, y).coef_.ravel()
+    return np.squeeze(estimator.fit(X, y).coef_.T)  # of several classes, each against the rest, a column for each
 
 
 def sklearn_saga_weights(X, y, l2, epochs):

@@ -18,6 +18,7 @@ typedef struct {
     const fo_objective *objective;
     const fo_sample_kernels *kernels;   /* of its dtype */
     const void *w;               /* the parameters */
+    int at_zero;                 /* whether all of them are 0, as at the start of most runs: margins are 0 as well */
     fo_batch batch;
     ptrdiff_t n_chunks, n_gradients;    /* n_chunks is a multiple */
     ptrdiff_t size;              /* entries of a gradient */
@@ -83,7 +84,10 @@ static double block_loss(const evaluation *it, ptrdiff_t lo, ptrdiff_t hi)
     const size_t width = fo_itemsize(objective->dtype) * (size_t)(objective->n_outputs / objective->n_labels);
     double labels[BLOCK], weights[BLOCK], loss = 0.0;
     char *derivative = derivatives_from(it, lo);
-    it->kernels->margins(objective, block, it->w, derivative);
+    if (it->at_zero)
+        memset(derivative, 0, (size_t)(block.n * objective->n_outputs) * fo_itemsize(objective->dtype));
+    else
+        it->kernels->margins(objective, block, it->w, derivative);
     for (ptrdiff_t first = 0, last; first < n; first = last, derivative += (size_t)BLOCK * width) {
         last = first + BLOCK < n ? first + BLOCK : n;
         it->kernels->labels(objective, block, first, last, 1.0, labels, weights);
@@ -167,6 +171,13 @@ static void run_apart(const evaluation *it, int n_threads)
         add_block(it, lo, lo + BLOCK < it->batch.n ? lo + BLOCK : it->batch.n, it->gradient);
 }
 
+/* Whether all bytes are 0: the first one, and each one the same as the one before it. */
+static int is_zero(const void *w, size_t n_bytes)
+{
+    const char *bytes = w;
+    return n_bytes == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, n_bytes - 1) == 0);
+}
+
 double fo_evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative, double *gradient,
                    int num_threads)
 {
@@ -176,6 +187,7 @@ double fo_evaluate(const fo_objective *objective, const void *w, fo_batch batch,
         objective,
         fo_sample_kernels_of(objective->dtype),
         w,
+        is_zero(w, (size_t)size_of(objective) * fo_itemsize(objective->dtype)),
         batch,
         chunks_of(batch),
         gradients_of(objective, batch, n_entries),

@@ -181,30 +181,34 @@ cdef class PenalisedColumns:
         """Entries of CSR samples in a batch, in the mean."""
         return self.objective.samples.own.nnz / self.objective.it.n_samples * self.segment.batch_size
 
-    cdef Py_ssize_t extend_tables(self, rates) except -1:
+    cdef Py_ssize_t extend_tables(self, cnp.ndarray rates) except -1:
         """Go on with the tables of the penalty for as many more steps as there may be; returns how many these are."""
-        cdef Py_ssize_t known = self.optimizer.it.t - self.penalty.start
+        cdef Py_ssize_t known = self.optimizer.it.t - self.penalty.start, n = len(rates), k
+        cdef bint flows = self.penalty.kind == FO_FLOW
+        cdef double l2 = 0.0 if flows else self.decay_l2, l1 = self.penalty.l1, least = LEAST_SCALE, shrinking
+        cdef const double *rate = <const double *>data_of(rates)
+        cdef double *scale
+        cdef double *cumulative
         if not self.has_tables:
-            return len(rates)
-        scale, penalty = self.next_entries(rates, self.weight_scale[known], self.cumulative_penalty[known + 1])
-        cdef Py_ssize_t n = len(scale) - 1, size = known + n + 1
-        if size > len(self.weight_scale):
-            self.weight_scale = np.resize(self.weight_scale, 2 * size)
-            self.cumulative_penalty = np.resize(self.cumulative_penalty, 2 * size + 1)
-        self.weight_scale[known:size] = scale
-        self.cumulative_penalty[known + 1 : size + 1] = penalty  # after an entry of 0: see fo_penalty
-        self.penalty.weight_scale = <const double *>data_of(self.weight_scale)
-        self.penalty.cumulative_penalty = <const double *>data_of(self.cumulative_penalty) + 1
+            return n
+        self.reserve_tables(known, n)
+        scale, cumulative = <double *>self.penalty.weight_scale, <double *>self.penalty.cumulative_penalty
+        for k in range(n):
+            scale[known + k + 1] = scale[known + k] * (1.0 - rate[k] * l2)
+            shrinking = rate[k] if flows else rate[k] * l1 / scale[known + k + 1]
+            cumulative[known + k + 1] = cumulative[known + k] + shrinking
+            if scale[known + k + 1] < least:
+                return k + 1
         return n
 
-    cdef tuple next_entries(self, rates, double scale, double penalty):
-        """The entries of both tables before the first of these steps, which are given, and after each."""
-        kind, start = self.penalty.kind, np.full(1, penalty)
-        if kind == FO_FLOW:
-            return np.ones(len(rates) + 1), np.cumsum(np.concatenate([start, rates]))
-        decay = np.cumprod(np.concatenate([np.full(1, scale), 1.0 - rates * self.decay_l2]))
-        n = len(rates)
-        if decay.min() < LEAST_SCALE:
-            n = max(1, int(np.searchsorted(-decay, -LEAST_SCALE, side="right")))
-        shrinking = rates[:n] * self.penalty.l1 / decay[1 : n + 1]
-        return decay[: n + 1], np.cumsum(np.concatenate([start, shrinking]))
+    cdef int reserve_tables(self, Py_ssize_t known, Py_ssize_t n) except -1:
+        """Room for n more steps in both tables, which keep what is known."""
+        cdef Py_ssize_t size = known + n + 1
+        if size > len(self.weight_scale):
+            scale, cumulative = np.empty(2 * size), np.empty(2 * size + 1)
+            scale[: known + 1], cumulative[: known + 2] = (
+                self.weight_scale[: known + 1], self.cumulative_penalty[: known + 2])
+            self.weight_scale, self.cumulative_penalty = scale, cumulative
+        self.penalty.weight_scale = <const double *>data_of(self.weight_scale)
+        self.penalty.cumulative_penalty = <const double *>data_of(self.cumulative_penalty) + 1  # see fo_penalty
+        return 0

@@ -369,7 +369,8 @@ def _result(run, status, unit, tol):
     from scipy.optimize import OptimizeResult
 
     if run.weight_sum > 0:
-        run.note_epoch(run.answer(run.solution()))  # the last one is incomplete, and not in a checkpoint
+        # The last one is incomplete, and not in a checkpoint.
+        run.note_epoch(run.answer(run.solution()), run.epoch_loss())
     x = run.best_x if run.best_x is not None else run.answer(run.solution())
     value, gradient, status = run.evaluated(x, status)
     status, start = verdict(run, status, x, value)

@@ -15,7 +15,7 @@ from .segments import POLL_ENTRIES, STATUS, int64
 # Entries of samples in a segment: about 20 ms of work.
 SEGMENT_ENTRIES = 4_000_000
 
-# Entries of samples in a segment for each column of a flush, which then takes a few percent of the time.
+# Entries of samples in a segment for each parameter of a flush, which then takes a few percent of the time.
 ENTRIES_TO_FLUSH = 64
 # Deferred steps in a segment, at most: they are remembered until its end. Or one for so many columns.
 DEFERRED_STEPS = 65_536
@@ -52,7 +52,7 @@ class MinibatchEpochs:
         per_batch = per_sample * objective.n_outputs * batches.size
         if self.entries is None or self.dense:
             per_batch += objective.n_parameters
-        self.length = max(1, int(max(SEGMENT_ENTRIES, ENTRIES_TO_FLUSH * objective.n_features) / per_batch))
+        self.length = max(1, int(max(SEGMENT_ENTRIES, ENTRIES_TO_FLUSH * objective.n_parameters) / per_batch))
         if self.deferred:
             self.length = min(self.length, max(DEFERRED_STEPS, objective.n_features // COLUMNS_PER_STEP))
         self.poll = epochs.InterruptPoll(max(1, int(POLL_ENTRIES / per_batch)))

@@ -225,7 +225,7 @@ class Run(SavedRun, StartedRun, EndedRun):
         finite = self.is_finite(solution)
         self.epoch_solution = self.answer(solution)
         loss = self.epoch_loss()
-        self.note_epoch(self.epoch_solution, finite)  # first: the validation loss may raise
+        self.note_epoch(self.epoch_solution, loss, finite)  # first: the validation loss may raise
         monitored = loss if self.validation is None else self.history.last()["validation"]
         self.nepoch += 1
         self.in_epoch, self.loss_sum, self.weight_sum = False, 0.0, 0.0
@@ -246,11 +246,11 @@ class Run(SavedRun, StartedRun, EndedRun):
         if finite and self.nepoch % self.settings.checkpoint_every == 0:
             self.save()
 
-    def note_epoch(self, answer, finite=True):
-        """Add the epoch, which may be incomplete, to the history, with the validation loss at its solution."""
+    def note_epoch(self, answer, loss, finite=True):
+        """Add the epoch, which may be incomplete, to the history: its loss, and that of validation at its solution."""
         rate, norm = self.rate_and_norm()
         self.history.add(
-            iteration=self.nit, epoch=self.nepoch + 1, fun=self.epoch_loss(), learning_rate=rate, grad_norm=norm,
+            iteration=self.nit, epoch=self.nepoch + 1, fun=loss, learning_rate=rate, grad_norm=norm,
             validation=self.validated(answer) if finite else math.nan, time=self.ranks.first(self.history.seconds()),
         )  # fmt: skip
 

@@ -66,10 +66,11 @@ def is_stationary(x, gradient, bounds, sense, slack=0.0):
         return isinstance(values, np.ndarray) and values.dtype == x.dtype and not values.any()
     if gradient.shape != x.shape or gradient.dtype.kind != "f":
         return False  # the step will say what is wrong with it
-    falls_up, falls_down = sense * gradient < -slack, sense * gradient > slack
-    if bounds is not None:
-        falls_up, falls_down = falls_up & (x < bounds.high), falls_down & (x > bounds.low)
-    return not (falls_up.any() or falls_down.any() or np.isnan(gradient).any())
+    moves = ~(np.abs(gradient) <= slack)  # so do entries that are NaN
+    if bounds is not None and moves.any():
+        falls_up, falls_down = sense * gradient < 0, sense * gradient > 0
+        moves &= ~(falls_up & (x >= bounds.high) | falls_down & (x <= bounds.low))
+    return not moves.any()
 
 
 class StartedRun:

@@ -297,11 +297,12 @@ class Objective(finite_sum.FiniteSum):
             return self._penalty(x) + linear
 
     def _penalty(self, x):
-        if self.l1 == 0 and self.l2 == 0:
-            return 0.0
-        w = self._penalised(x)
-        squares = float(np.square(w, dtype=np.float64).sum())
-        return self.l2 / 2 * squares + self.l1 * float(np.abs(w).sum(dtype=np.float64))
+        w, penalty = self._penalised(x), 0.0
+        if self.l2:
+            penalty += self.l2 / 2 * float(np.square(w, dtype=np.float64).sum())
+        if self.l1:
+            penalty += self.l1 * float(np.abs(w).sum(dtype=np.float64))
+        return penalty
 
     def _add_to_gradient(self, x, gradient):
         """Add the gradient of what is added to the mean loss."""
