@@ -9,12 +9,14 @@ import result_hashes
 import fastopt
 
 STORED = json.loads(result_hashes.STORED.read_text())
+pytestmark = pytest.mark.timeout(3600)  # under an emulator
 LONG = ("large", "epochs")
-SLOW = (pytest.mark.slow, pytest.mark.timeout(3600))  # under an emulator
 
 
 @pytest.mark.filterwarnings("ignore")  # some runs diverge
-@pytest.mark.parametrize("part", [pytest.param(part, marks=SLOW if part in LONG else ()) for part in STORED])
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=pytest.mark.slow if part in LONG else ()) for part in STORED]
+)
 def test_results(part):
     """On the instruction set in use; .ci/instruction_sets and .ci/aarch64 run this on the others."""
     with np.errstate(all="ignore"):
