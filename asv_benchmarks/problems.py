@@ -51,7 +51,17 @@ def optimizer(name, params, **hyper):
         raise NotImplementedError(f"this commit has no optimizer {name!r}")
     if params.ndim == 1:
         require_vectors(name)
+    require_options(name, hyper)
     return fastopt.OPTIMIZERS[name](params, **hyper)
+
+
+def require_options(name, hyper):
+    """Whether an optimizer of this commit can keep its state in fewer bits, and defer steps."""
+    cls = fastopt.OPTIMIZERS[name]
+    if "state_dtype" in hyper and "state_dtype" not in inspect.signature(cls).parameters:
+        raise NotImplementedError("this commit has no `state_dtype`")
+    if hyper.get("sparse") == "deferred" and not hasattr(cls, "catch_up"):
+        raise NotImplementedError('this commit has no sparse="deferred"')
 
 
 def require_vectors(name):

@@ -33,6 +33,15 @@ typedef struct {
 /* update/catch_up.h: the steps that rows may have missed. */
 typedef struct fo_history fo_history;
 
+/* A sum of squares that has not been rounded, as an integer of digits of 32 bits, the lowest first; carries are put
+ * off. The digits are those of the finite parts. */
+enum { FO_EXACT_DIGITS = 144 };
+typedef enum { FO_NUMBER, FO_INFINITE, FO_NAN } fo_overflow;
+typedef struct {
+    int64_t digit[FO_EXACT_DIGITS];
+    int overflow;                /* fo_overflow: the largest of all parts */
+} fo_exact;
+
 /* update/products.h: the sums of a chunk while they are taken. */
 typedef struct fo_lanes fo_lanes;
 
@@ -267,8 +276,8 @@ int fo_variant_index(int dtype);                             /* in a kernel tabl
 
 /* --- one pass over all arrays ----------------------------------------------------------------------------------- */
 
-/* update/step.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for the
- * gradients that are bound, and must be called first; it returns the bytes of work. */
+/* update/blocks.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for
+ * the gradients that are bound, and must be called first; it returns the bytes of work. */
 enum { FO_INITIALISE = -1, FO_FLUSH = -2, FO_CATCH_UP = -3 };   /* in the place of a form */
 ptrdiff_t fo_plan(const fo_work *work, int form);
 void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads);
@@ -337,24 +346,33 @@ typedef struct {
     fo_nonfinite nonfinite;
     fo_lines *lines;             /* n_arrays entries, by fo_bind_lines; NULL unless the rule is by_lines */
     fo_orthogonal *orthogonal;   /* by fo_bind_orthogonal; NULL unless the rule orthogonalises */
-    fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries; NULL if fo_needs_sums says no */
+    fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries; NULL unless fo_couples */
     int64_t t;                   /* completed steps; fo_apply counts */
     double norm;                 /* of the last gradient, with clip_norm; fo_check_gradient writes it */
     double value;                /* of the objective at this step, for rules that use it; the caller sets it */
     fo_sums total;               /* of all arrays: what fo_inputs points to */
 } fo_optimizer;
 
-/* update/gradient_norm.c: norm and finiteness of all gradients, in one read. */
+/* update/gradient_norm.c: norm and finiteness of all gradients, in one read. A chunk of FO_STATS_ENTRIES values of an
+ * array is summed in double, and the sums of chunks are added without rounding. So the stats of parts of arrays which
+ * begin with a multiple of that many entries add to those of the whole, in any grouping. */
+enum { FO_STATS_ENTRIES = 4096 };
 typedef struct {
-    double norm; /* of min(max(g, -clip), clip); 0 if it is not wanted */
-    int finite;  /* 1 if it is not wanted, either */
+    fo_exact squares;            /* of min(max(g, -clip), clip); 0 if they are not wanted */
+    int finite;                  /* every gradient; 1 if it is not wanted, either */
 } fo_gradient_stats;
-fo_gradient_stats fo_measure_gradients(const fo_optimizer *it, int want_norm, int num_threads);
+void fo_measure_gradients(const fo_optimizer *it, int want_norm, int want_finite, int num_threads,
+                          fo_gradient_stats *stats);
+
+/* update/exact_sums.c: carries all digits, such that equal sums have equal digits; the sum, and its root. */
+void fo_carry(fo_exact *sum);
+double fo_exact_value(const fo_exact *sum);
+double fo_exact_root(const fo_exact *sum);
 
 /* update/step.c: a step on planned work in three parts, so that nothing is written before all is checked. */
-int fo_needs_sums(const fo_optimizer *it);   /* whether `partial` is used */
-/* Norm and finiteness, and the rule's sums before the step; 0: the gradient is not finite, or the value. */
-int fo_check_gradient(fo_optimizer *it, int num_threads);
+/* Norm and finiteness, which may be `known` (else NULL), and the rule's sums before the step; 0: the gradient is not
+ * finite, or the value. */
+int fo_check_gradient(fo_optimizer *it, const fo_gradient_stats *known, int num_threads);
 void fo_prepare(fo_optimizer *it);
 /* The first values of what is carried; and whether it is of use, beyond the step itself. */
 void fo_start_carried(const fo_rule *rule, double *carried);

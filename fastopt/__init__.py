@@ -22,6 +22,7 @@ except ImportError as _error:
     ) from _error
 # "as" tells type checkers to export the names: they cannot evaluate __all__.
 from . import _validation
+from ._core import GradientStats as GradientStats
 from ._sparse.gradients import RowSparse as RowSparse
 from ._threads import get_num_threads as get_num_threads
 from ._threads import set_num_threads as set_num_threads
@@ -66,6 +67,7 @@ else:
     _MODULE_OF = {name: module for module, names in _LATER.items() for name in names or [module]}
 
     __all__ = [
+        "GradientStats",
         "RowSparse",
         "get_num_threads",
         "set_num_threads",

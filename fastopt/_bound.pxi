@@ -310,7 +310,8 @@ cdef class Bound:
             bound.layout = FO_EXPANDED
         else:
             bound.layout = FO_ELEMENTS if width == 1 else FO_ROWS
-            if (deferred or (self.exact and on_zero == FO_DECAYS)) and bound.last_step == NULL:
+            # Rows without entries are never behind, and their number is not that of the axis.
+            if (deferred or (self.exact and on_zero == FO_DECAYS)) and bound.last_step == NULL and bound.size > 0:
                 self.missing_steps[k] = sealed(np.full(self.n_rows(k), self.present(k), np.int64))
         bound.at.workspace = NULL
         if bound.layout == FO_ELEMENTS and not sorted_already and bound.reduced == NULL:

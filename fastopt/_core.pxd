@@ -5,9 +5,9 @@ from libc.stdint cimport int64_t
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
-from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_bound_handle, fo_caller_array, fo_group, fo_history, fo_loss,
-                     fo_objective, fo_optimizer, fo_own, fo_range, fo_reduced, fo_rule, fo_saga_svrg, fo_segment,
-                     fo_task, fo_vw, fo_work, fo_worker, fo_zero_gradient)
+from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_bound_handle, fo_caller_array, fo_gradient_stats, fo_group,
+                     fo_history, fo_loss, fo_objective, fo_optimizer, fo_own, fo_part_gradients, fo_range, fo_reduced,
+                     fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_vw, fo_work, fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
@@ -20,6 +20,10 @@ cdef double largest_norm(const fo_objective *objective, int num_threads) noexcep
 cdef size_t gradient_workspace(const fo_objective *objective, fo_batch batch) noexcept nogil
 cdef double evaluate(const fo_objective *objective, const void *w, fo_batch batch, void *derivative, double *gradient,
                      int num_threads) noexcept nogil
+cdef void start_worker(const fo_segment *segment, fo_worker *worker) noexcept nogil
+cdef double part_gradient(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean) noexcept nogil
+cdef void add_parts(const fo_segment *segment, fo_worker *worker, const fo_part_gradients *given) noexcept nogil
+cdef void step_shared(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean, double loss) noexcept nogil
 cdef void run_segment(const fo_segment *segment, fo_worker *workers) noexcept nogil
 cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads) noexcept nogil
 cdef void forget_steps(fo_history *history) noexcept nogil
@@ -107,7 +111,32 @@ cdef class Grouped(Bound):
     cdef dict carry_of(self, const double *carried)
 
 
-cdef class Engine(Grouped):
+cdef class GradientStats:
+    cdef fo_gradient_stats it
+
+
+cdef class Lagging(Grouped):
+    cdef bint covers(self, Py_ssize_t k) noexcept
+    cdef bint is_full(self, Py_ssize_t k) noexcept
+    cdef int get_ready_to_flush(self) except -1
+    cdef void flush_before_step(self, int n_threads) noexcept
+    cdef int keep_missing_steps(self) except -1
+    cdef void prepare_apart(self, int64_t t) noexcept
+    cdef int flush(self) except -1
+    cdef bint may_be_behind(self) noexcept
+    cdef int threads_to_flush(self, Py_ssize_t k) except -1
+    cdef void flush_array(self, Py_ssize_t k, int most_threads) noexcept
+    cdef fo_array with_rows(self, Py_ssize_t k, cnp.ndarray behind) noexcept
+    cdef int threads_to_catch_up(self, Py_ssize_t k, cnp.ndarray behind) except -1
+    cdef void catch_up_array(self, Py_ssize_t k, cnp.ndarray index, cnp.ndarray behind, int most_threads) noexcept
+    cdef Py_ssize_t plan_alone(self, fo_work *alone, fo_array *array, Py_ssize_t *first_block, int form) noexcept
+    cdef int settle(self) except -1
+    cdef int pin_params(self) except -1
+    cdef int threads(self, Py_ssize_t nbytes) except -1
+    cdef void run(self, const fo_work *work, int form, Py_ssize_t nbytes, int n_threads) noexcept
+
+
+cdef class Engine(Lagging):
     cdef Py_ssize_t bytes             # of the work that is planned
     cdef bint sparse_plan             # it was planned for a step with sparse gradients
     cdef double last_rate             # the optimizer's own of the last step; NaN before the first
@@ -119,22 +148,10 @@ cdef class Engine(Grouped):
     cdef int acquire(self, str call) except -1
     cdef void release(self) noexcept
     cdef void plan(self) noexcept
-    cdef int flush_dense(self) except -1
-    cdef int keep_missing_steps(self) except -1
-    cdef void prepare_apart(self, int64_t t) noexcept
     cdef int read_rates(self, int64_t t) except -1
-    cdef int flush(self) except -1
-    cdef int flush_array(self, Py_ssize_t k) except -1
-    cdef int catch_up_array(self, Py_ssize_t k, cnp.ndarray index, cnp.ndarray behind) except -1
-    cdef Py_ssize_t plan_alone(self, fo_work *alone, fo_array *array, Py_ssize_t *first_block, int form) noexcept
-    cdef int make_room(self) except -1
-    cdef int settle(self) except -1
-    cdef int pin_params(self) except -1
-    cdef int apply(self) except -1
-    cdef int threads(self, Py_ssize_t nbytes) except -1
-    cdef int check_gradient(self, int n_threads) except -1
+    cdef int apply(self, GradientStats stats) except -1
+    cdef int check_gradient(self, GradientStats stats, int n_threads) except -1
     cdef int allocate_sums(self) except -1
-    cdef void run(self, const fo_work *work, int form, Py_ssize_t nbytes, int n_threads) noexcept
     cdef fo_bound_handle *public_handle(self) except NULL
 
 

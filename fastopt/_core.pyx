@@ -3,7 +3,8 @@
 No maths and no messages here: kernels are in csrc/, what users read is in _validation/. An `Engine` holds
 the bound arrays and reads their memory; it owns the argument block, not the arrays. Parts of this module:
 _tables.pxi, _storage.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is what a step works
-on, _groups.pxi the hyper-parameters that it works with, _handle.pxi what compiled code has of it.
+on, _groups.pxi the hyper-parameters that it works with, _lagging.pxi rows that are behind, _stats.pxi what it knows of
+gradients, _handle.pxi what compiled code has of it.
 """
 
 import sysconfig
@@ -16,6 +17,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.limits cimport INT_MAX
 from libc.math cimport INFINITY, NAN
 from libc.stdint cimport int64_t, uintptr_t
+from libc.string cimport memcpy
 
 cimport cython
 cimport numpy as cnp
@@ -44,9 +46,11 @@ include "_exports.pxi"
 include "_history.pxi"
 include "_bound.pxi"
 include "_groups.pxi"
+include "_lagging.pxi"
+include "_stats.pxi"
 
 
-cdef class Engine(Grouped):
+cdef class Engine(Lagging):
     """Runs the steps of a rule on what is bound; base class of `fastopt.Optimizer`.
 
     The subclass gives `_rate_at(schedule, t)`, a scheduled learning rate, beside what `Bound` asks for.
@@ -90,7 +94,7 @@ cdef class Engine(Grouped):
         finally:
             self.pins.release()
 
-    def step(self, grad, value=None):
+    def step(self, grad, value=None, stats=None):
         """Update the parameters in place with one gradient.
 
         Parameters
@@ -103,11 +107,14 @@ cdef class Engine(Grouped):
             its state alone. The step counts all the same, in bias corrections and schedules, too.
         value : float, optional
             The value of the objective, at the same parameters: for the optimizers that use it (`MoMo`), and no others.
+        stats : GradientStats, optional
+            What `clip_norm` and `nonfinite` go by, in the place of `grad`: for a step on a part of the parameters, the
+            sum of the `gradient_stats` of all parts.
 
         Raises
         ------
         TypeError, ValueError, IndexError
-            When `grad` or `value` does not fit; nothing has changed then.
+            When `grad`, `value` or `stats` does not fit; nothing has changed then.
         FloatingPointError
             With ``nonfinite="raise"``, when an entry or the value is NaN or infinite; nothing has changed then.
         RuntimeError
@@ -119,11 +126,62 @@ cdef class Engine(Grouped):
             if self.scheduled:
                 self.read_rates(self.it.t)
             self.it.value = self.checked_value(value)
+            if stats is not None and not isinstance(stats, GradientStats):
+                _validation.gradients.refuse_stats(stats)
             self.bind_gradients(grad)
-            self.apply()
+            self.apply(stats)
         finally:
             self.let_go()
             self.release()
+
+    def gradient_stats(self, grad):
+        """Return norm and finiteness of a gradient, as `clip_norm` and `nonfinite` go by them; nothing changes.
+
+        Parameters
+        ----------
+        grad : ndarray, scipy.sparse array or matrix, RowSparse, or list or dict of them
+            As `step` takes it.
+
+        Returns
+        -------
+        GradientStats
+            Of entries limited by `clip_value`. Dense gradients of parts of the arrays, each of which begins with a
+            multiple of 4,096 entries of its array, have stats that add to those of the whole, bit for bit.
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            When `grad` does not fit.
+        RuntimeError
+            When another step, save or load of this optimizer is under way.
+        """
+        cdef GradientStats found = GradientStats()
+        cdef int n_threads
+        self.acquire("gradient_stats()")
+        try:
+            self.bind_gradients(grad)
+            self.plan()
+            n_threads = self.threads(self.bytes)
+            self.pin_all()
+            with nogil:
+                fo_measure_gradients(&self.it, True, True, n_threads, &found.it)
+            fo_carry(&found.it.squares)
+        finally:
+            self.let_go()
+            self.release()
+        return found
+
+    def skip(self):
+        """Leave out a step, as ``nonfinite="skip"`` does: it counts in `skipped_steps`, not in `step_count`.
+
+        Raises
+        ------
+        RuntimeError
+            When another step, save or load of this optimizer is under way.
+        """
+        self.acquire("skip()")
+        self.skipped += 1
+        self.release()
 
     cdef int read_rates(self, int64_t t) except -1:
         """Ask each schedule for the learning rate of the step that follows t completed ones."""
@@ -156,20 +214,20 @@ cdef class Engine(Grouped):
         """A context in which no step of this optimizer can start; refused while one is under way."""
         return Claim(self, call)
 
-    cdef int apply(self) except -1:
+    cdef int apply(self, GradientStats stats) except -1:
         """One step with the gradients that are bound; nothing is written before all checks are through."""
-        cdef int n_threads
+        cdef int n_threads, flush_threads
         self.plan()
         n_threads = self.threads(self.bytes)
         if self.bytes > NOGIL_BYTES or self.sparse_plan or self.lags() or self.must_pin:
             self.pin_all()
-        if not self.check_gradient(n_threads):
+        if not self.check_gradient(stats, n_threads):
             self.skipped += 1
             return 0
-        self.make_room()
-        fo_prepare(&self.it)
+        flush_threads = self.get_ready_to_flush() if self.lags() else 1
+        fo_prepare(&self.it)                  # from here on nothing can fail, and no Python code runs
         if self.lags():
-            self.flush_dense()
+            self.flush_before_step(flush_threads)
             self.keep_missing_steps()
         if self.bytes > NOGIL_BYTES:
             with nogil:
@@ -189,86 +247,6 @@ cdef class Engine(Grouped):
             self.bytes = fo_plan(&self.it.work, self.it.form)
         self.sparse_plan = sparse
 
-    cdef int flush_dense(self) except -1:
-        """Before a gradient that covers a whole parameter all of its rows, or their state, must be up to date.
-
-        Or is absent, unless there is a history of the array, in which the step is left out then.
-        """
-        cdef Py_ssize_t k
-        cdef fo_layout layout
-        for k in range(self.it.work.n_arrays):
-            layout = self.it.work.arrays[k].layout
-            if self.it.work.arrays[k].last_step != NULL and (
-                    layout == FO_DENSE or layout == FO_EXPANDED or (layout == FO_ABSENT and not self.deferred)):
-                self.flush_array(k)
-                self.keep_last_steps(k, None)
-        return 0
-
-    cdef int keep_missing_steps(self) except -1:
-        """From this step on, rows of some parameters are up to date with different steps."""
-        cdef Py_ssize_t k
-        for k in range(self.it.work.n_arrays):
-            if self.missing_steps[k] is not None:
-                self.keep_last_steps(k, self.missing_steps[k])
-        return 0
-
-    cdef void prepare_apart(self, int64_t t) noexcept:
-        """The scalars of a pass that is no step: what steps carry over stays as it is."""
-        cdef double[FO_N_CARRIED] carried
-        cdef Py_ssize_t k
-        for k in range(self.it.n_groups):
-            fo_start_carried(self.it.rule, carried)
-            fo_prepare_scalars(&self.it, &self.it.groups[k], t, carried)
-
-    cdef int flush(self) except -1:
-        """Bring all rows, or their state, up to date over the zero gradients that they have not seen yet."""
-        cdef Py_ssize_t k
-        for k in range(self.it.work.n_arrays):
-            if self.it.work.arrays[k].last_step != NULL:
-                self.flush_array(k)
-        return 0
-
-    cdef int flush_array(self, Py_ssize_t k) except -1:
-        """The same for array k."""
-        cdef fo_array *bound = &self.it.work.arrays[k]
-        cdef fo_work alone
-        cdef Py_ssize_t[2] first_block
-        cdef Py_ssize_t nbytes = self.plan_alone(&alone, bound, first_block, FO_FLUSH)
-        self.it.groups[bound.group].step.t = self.it.t
-        self.run(&alone, FO_FLUSH, nbytes, self.threads(nbytes))
-        if self.deferred:
-            fo_forget_steps(bound.history)
-        return 0
-
-    cdef int settle(self) except -1:
-        """Leave no row behind, until the next sparse step, for other C code that makes steps."""
-        if self.deferred:
-            self.flush()
-            self.forget_steps()
-        return 0
-
-    cdef int make_room(self) except -1:
-        """Get memory for one more step; once there are as many as rows may be behind by, all of an array catch up."""
-        cdef Py_ssize_t k
-        cdef History history
-        if self.deferred:
-            for k in range(self.it.work.n_arrays):
-                history = <History>self.histories[k]
-                if history.room() == 0:
-                    self.flush_array(k)
-                if self.last_steps[k] is not None or self.missing_steps[k] is not None:
-                    history.reserve(1)
-        return 0
-
-    cdef int pin_params(self) except -1:
-        """Before parameters are written outside a step; the caller lets go of them."""
-        cdef Py_ssize_t k
-        self.pin_all()
-        for k in range(self.it.work.n_arrays):
-            if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>(<Held>self.held[k]).array):
-                _validation.parameters.refuse_read_only(label("params", self.keys, k))
-        return 0
-
     def _flush(self):
         """Bring the state up to date for whoever looks at it."""
         self.check_initialised()
@@ -280,95 +258,30 @@ cdef class Engine(Grouped):
         finally:
             self.release()
 
-    def _catch_up_all(self):
-        """Bring all rows up to date, with deferred steps; the optimizer is claimed."""
-        if self.deferred:
-            self._flush_claimed()
-
-    def _flush_claimed(self):
-        """Bring the state up to date for a caller that has claimed the optimizer."""
-        if not all([last_step is None for last_step in self.last_steps]):
-            try:
-                if self.deferred:
-                    self.pin_params()
-                self.prepare_apart(self.it.t + 1)
-                self.flush()
-            finally:
-                self.pins.release()
-
-    def _catch_up_rows(self, list rows not None):
-        """Bring some rows up to date: per parameter the rows, checked, or None. The optimizer is claimed.
-
-        With other settings than sparse="deferred" all are.
-        """
-        cdef Py_ssize_t k
-        if not self.deferred:
-            return
-        room = [None if each is None else np.empty(each.size, np.int64) for each in rows]
-        try:
-            self.pin_params()
-            for k in range(self.it.work.n_arrays):
-                if rows[k] is not None and self.it.work.arrays[k].last_step != NULL:
-                    self.catch_up_array(k, rows[k], room[k])
-        finally:
-            self.pins.release()
-
-    cdef int catch_up_array(self, Py_ssize_t k, cnp.ndarray index, cnp.ndarray behind) except -1:
-        """The same for rows of array k; `behind` has room for as many."""
-        cdef fo_array bound = self.it.work.arrays[k]
-        cdef fo_work alone
-        cdef Py_ssize_t[2] first_block
-        cdef int n_threads
-        bound.at.index, bound.at.index64, bound.at.width = cnp.PyArray_DATA(behind), 1, bound.row_width
-        bound.at.n = cnp.PyArray_SIZE(index)
-        n_threads = self.threads(self.plan_alone(&alone, &bound, first_block, FO_CATCH_UP))
-        bound.at.n = fo_claim_rows(&bound, cnp.PyArray_DATA(index), cnp.PyArray_ITEMSIZE(index) == 8, bound.at.n,
-                                   <int64_t *>cnp.PyArray_DATA(behind))
-        # From here on no Python code runs: rows that are claimed must catch up.
-        self.run(&alone, FO_CATCH_UP, fo_plan(&alone, FO_CATCH_UP), n_threads)
-        return 0
-
-    cdef Py_ssize_t plan_alone(self, fo_work *alone, fo_array *array, Py_ssize_t *first_block, int form) noexcept:
-        """Lay out a pass over one array that is no step; returns its bytes."""
-        alone[0] = self.it.work
-        alone.arrays, alone.first_block, alone.n_arrays = array, first_block, 1
-        return fo_plan(alone, form)
-
-    cdef int check_gradient(self, int n_threads) except -1:
+    cdef int check_gradient(self, GradientStats stats, int n_threads) except -1:
         """Norm and finiteness of the gradients: sets the clipping scale; 0 if the step is to be skipped."""
         cdef int accepted
+        cdef const fo_gradient_stats *known = NULL if stats is None else &stats.it
         self.allocate_sums()
         if self.bytes > NOGIL_BYTES:
             with nogil:
-                accepted = fo_check_gradient(&self.it, n_threads)
+                accepted = fo_check_gradient(&self.it, known, n_threads)
         else:
-            accepted = fo_check_gradient(&self.it, n_threads)
+            accepted = fo_check_gradient(&self.it, known, n_threads)
         if not accepted and self.it.nonfinite == FO_RAISE:
             used = self.it.value if self.it.rule.uses_value else 0.0
             _validation.gradients.refuse_nonfinite(self.it.t, used)
         return accepted
 
     cdef int allocate_sums(self) except -1:
-        """Workspace for sums over gradients, parameters and state, if they will be asked for."""
+        """Workspace for the sums of the rule, if it has any."""
         cdef Py_ssize_t n
-        if self.it.partial == NULL and fo_needs_sums(&self.it):
+        if self.it.partial == NULL and fo_couples(self.it.rule):
             n = FO_MAX_CHUNKS + self.it.work.n_arrays
             self.it.partial = <fo_sums *>PyMem_Calloc(n, sizeof(fo_sums))
             if self.it.partial == NULL:
                 raise MemoryError()
         return 0
-
-    cdef int threads(self, Py_ssize_t nbytes) except -1:
-        """Threads for one pass: one for small work, without asking what is allowed."""
-        cdef int useful = fo_useful_threads(nbytes, INT_MAX)
-        return 1 if useful == 1 else max(1, min(useful, <int>self._allowed_threads()))
-
-    cdef void run(self, const fo_work *work, int form, Py_ssize_t nbytes, int n_threads) noexcept:
-        if nbytes > NOGIL_BYTES:
-            with nogil:
-                fo_update(work, self.it.rule, form, self.it.groups, n_threads)
-        else:
-            fo_update(work, self.it.rule, form, self.it.groups, n_threads)
 
     cdef fo_bound_handle *public_handle(self) except NULL:
         """What compiled code has of this optimizer, with the number of threads that is allowed now."""
@@ -454,7 +367,7 @@ cdef class Engine(Grouped):
         for own, each in zip(own_of_arrays, last_steps, strict=True):
             if not decays or (values | own)["weight_decay"] != 0:  # no rows are ever behind, and C does not expect any
                 _validation.state_dicts.no_last_steps([each])
-        last_steps = [None if each is None else sealed(each.copy()) for each in last_steps]
+        last_steps = [None if each is None or each.size == 0 else sealed(each.copy()) for each in last_steps]
         # Before the schedules, which could change the dictionaries.
         table = self.regrouped(values, own_of_arrays, dict(saved["carry"]), saved["carry_of_arrays"])
         if schedules:

@@ -26,6 +26,19 @@ cdef extern from "fastopt.h" nogil:
         FO_CATCH_UP
         FO_MAX_CHUNKS
         FO_VIEW_ENTRIES
+        FO_EXACT_DIGITS
+        FO_STATS_ENTRIES
+        FO_NUMBER
+        FO_INFINITE
+        FO_NAN
+
+    ctypedef struct fo_exact:
+        int64_t digit[FO_EXACT_DIGITS]
+        int overflow
+
+    ctypedef struct fo_gradient_stats:
+        fo_exact squares
+        int finite
 
     ctypedef enum fo_storage:
         FO_AS_PARAMETER
@@ -202,8 +215,12 @@ cdef extern from "fastopt.h" nogil:
     Py_ssize_t fo_plan(const fo_work *work, int form)
     void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads)
     int fo_couples(const fo_rule *rule)
-    int fo_needs_sums(const fo_optimizer *it)
-    int fo_check_gradient(fo_optimizer *it, int num_threads)
+    int fo_check_gradient(fo_optimizer *it, const fo_gradient_stats *known, int num_threads)
+    void fo_measure_gradients(const fo_optimizer *it, int want_norm, int want_finite, int num_threads,
+                              fo_gradient_stats *stats)
+    void fo_carry(fo_exact *sum)
+    double fo_exact_value(const fo_exact *sum)
+    double fo_exact_root(const fo_exact *sum)
     void fo_prepare(fo_optimizer *it)
     void fo_start_carried(const fo_rule *rule, double *carried)
     int fo_carries(const fo_optimizer *it)
@@ -282,7 +299,6 @@ cdef extern from "interface/handle.h" nogil:
                          const void *rows, int unique) noexcept
         int (*catch_up)(void *owner, Py_ssize_t array, const void *indices, int index64, Py_ssize_t n) noexcept
         int (*set_learning_rate)(void *owner, double rate) noexcept
-        int (*allocate_sums)(void *owner) noexcept
 
     ctypedef struct fo_bound_handle:
         fo_handle as_public
@@ -404,7 +420,9 @@ cdef extern from "finite_sum/epoch.h" nogil:
         Py_ssize_t n_columns, width
         int dtype
         void *param
-        int64_t *last_update
+        Py_ssize_t spacing
+        int32_t *left_after
+        Py_ssize_t left_spacing
         int64_t start
         const double *weight_scale
         const double *cumulative_penalty
@@ -415,9 +433,15 @@ cdef extern from "finite_sum/epoch.h" nogil:
         int32_t *place
         int32_t base
 
+    ctypedef struct fo_records:
+        void *memory
+        Py_ssize_t spacing
+
     ctypedef struct fo_touched:
         void *columns
+        void *positions
         int32_t *place
+        Py_ssize_t n
 
     ctypedef enum fo_segment_end:
         FO_COMPLETE
@@ -431,6 +455,9 @@ cdef extern from "finite_sum/epoch.h" nogil:
         fo_batch samples
         Py_ssize_t batch_size, n_batches
         const double *learning_rate
+        double *scaled
+        fo_records records
+        int loads_records
         int64_t *last_step
         fo_history *history
         int single_sample_sgd, dense_steps, pipelined, l1_at, l2_at, num_threads, n_workers
@@ -456,8 +483,21 @@ cdef extern from "finite_sum/epoch.h" nogil:
         Py_ssize_t n_skipped
         fo_segment_end end
 
+    void fo_start_worker(const fo_segment *segment, fo_worker *worker)
     void fo_run_segment(const fo_segment *segment, fo_worker *workers)
     void fo_flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads)
+
+
+cdef extern from "finite_sum/shared_batch.h" nogil:
+    ctypedef struct fo_part_gradients:
+        const void *columns
+        const void *rows
+        Py_ssize_t n
+        int32_t *place
+
+    double fo_part_gradient(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean)
+    void fo_add_parts(const fo_segment *segment, fo_worker *worker, const fo_part_gradients *given)
+    void fo_step_shared(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean, double loss)
 
 
 cdef extern from "finite_sum/saga_svrg.h" nogil:

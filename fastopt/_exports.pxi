@@ -27,6 +27,22 @@ cdef size_t gradient_workspace(const fo_objective *objective, fo_batch batch) no
     return fo_gradient_workspace(objective, batch)
 
 
+cdef void start_worker(const fo_segment *segment, fo_worker *worker) noexcept nogil:
+    fo_start_worker(segment, worker)
+
+
+cdef double part_gradient(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean) noexcept nogil:
+    return fo_part_gradient(segment, worker, n_mean)
+
+
+cdef void add_parts(const fo_segment *segment, fo_worker *worker, const fo_part_gradients *given) noexcept nogil:
+    fo_add_parts(segment, worker, given)
+
+
+cdef void step_shared(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean, double loss) noexcept nogil:
+    fo_step_shared(segment, worker, n_mean, loss)
+
+
 cdef void run_segment(const fo_segment *segment, fo_worker *workers) noexcept nogil:
     fo_run_segment(segment, workers)
 

@@ -147,17 +147,10 @@ cdef int rate_in_python(void *owner, double rate) noexcept with gil:
     return FO_STATUS_OK
 
 
-cdef int sums_in_python(void *owner) noexcept with gil:
-    engine = <Engine>owner
-    if engine.it.partial == NULL:
-        engine.it.partial = <fo_sums *>PyMem_Calloc(FO_MAX_CHUNKS + engine.it.work.n_arrays, sizeof(fo_sums))
-    return FO_STATUS_OK if engine.it.partial != NULL else FO_STATUS_NO_MEMORY
-
-
 cdef fo_in_python in_python
 
 in_python.step_dense, in_python.step_rows, in_python.catch_up = dense_in_python, rows_in_python, catch_up_in_python
-in_python.set_learning_rate, in_python.allocate_sums = rate_in_python, sums_in_python
+in_python.set_learning_rate = rate_in_python
 
 
 def interface_addresses():

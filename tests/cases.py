@@ -15,8 +15,8 @@ from fastopt.optimizers._hyperparameters import Flag
 class MoMo(fastopt.MoMo):
     """With a value for the tests that step every optimizer and have none."""
 
-    def step(self, grad, value=VALUE):
-        super().step(grad, value)
+    def step(self, grad, value=VALUE, stats=None):
+        super().step(grad, value, stats)
 
 
 # Muon refuses vectors, which its kernels take for matrices of one row: so do the tests that step every optimizer with

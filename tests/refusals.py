@@ -288,6 +288,7 @@ CALLS = {
     "a value in words": valued("1.0", only=("momo",)),
     "a value beyond float64": valued(10**400, only=("momo",)),
     "a value of NaN": valued(math.nan, only=("momo",), keywords=lambda: {"nonfinite": "raise"}),
+    "stats of something else": Refusal(lambda opt, at, folder: opt.step(valid_gradients(opt), stats=1.0), only=SLOTTED),
     "not initialised": Refusal(lambda opt, at, folder: type(opt).__new__(type(opt)).step(np.ones(3))),
     "initialised again": Refusal(lambda opt, at, folder: opt.__init__([np.ones(3)])),
     "an option set": assign("maximize", True),

@@ -18,8 +18,10 @@ import pandas
 import scipy.optimize
 import scipy.sparse
 from refusals import MatricesOnly
+from thread_ranks import alone
 
 import fastopt
+import fastopt.distributed
 
 
 @dataclasses.dataclass
@@ -84,6 +86,7 @@ def namespace():
     names |= {name: getattr(fastopt.objectives, name) for name in fastopt.objectives.__all__}
     modules = {"np": np, "pandas": pandas, "scipy": scipy, "fastopt": fastopt, "types": types}
     modules |= {"io": io, "tempfile": tempfile, "warnings": warnings}
+    modules |= {"distributed": fastopt.distributed, "comm": alone()}
     own = {"MatricesOnly": MatricesOnly, "Tensor": Tensor, "DetachedTensor": DetachedTensor, "BFloat16": BFloat16}
     return names | modules | own | {name: getattr(helpers, name) for name in ("misaligned", "on_disk", "read_only")}
 
@@ -951,6 +954,23 @@ PLOTS = {
     ),
 }  # fmt: skip
 
+DISTRIBUTED = {
+    "steps that depend on whole arrays": Row(
+        "x = np.ones(3)", "distributed.ShardedOptimizer(LAMB, x, comm)", "opt.step_count == 1",
+        "opt = LAMB(x); opt.step(distributed.reduce_gradient(np.ones(3), comm))", again=False,
+    ),
+    "a sparse gradient of a sharded array": Row(
+        "grad = RowSparse([1], np.ones((1, 2))); opt = distributed.ShardedOptimizer(SGD, np.ones((3, 2)), comm)",
+        "opt.step(grad)", "table.step_count == 1",
+        "table = distributed.ShardedTable(3, 2, SGD, comm, dtype='float64'); table.step(grad.indices, grad.rows)",
+        again=False,
+    ),
+    "gradients of another dtype than the table": Row(
+        "table = distributed.ShardedTable(3, 2, SGD, comm); grads = np.ones((1, 2))", "table.step([1], grads)",
+        "table.step_count == 1",
+    ),
+}  # fmt: skip
+
 TABLE = {
     f"{group}: {name}": row
     for group, rows in {
@@ -962,6 +982,7 @@ TABLE = {
         "estimators": ESTIMATORS,
         "files": FILES,
         "plots": PLOTS,
+        "several processes": DISTRIBUTED,
     }.items()
     for name, row in rows.items()
 }

@@ -4,6 +4,7 @@
 #define FO_ATOMICS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef _MSC_VER
 #include <intrin.h>
@@ -12,6 +13,7 @@ static inline int fo_load(int *at) { return _InterlockedCompareExchange((volatil
 static inline void fo_store(int *at, int value) { _InterlockedExchange((volatile long *)at, value); }
 static inline int fo_exchange(int *at, int value) { return _InterlockedExchange((volatile long *)at, value); }
 static inline void fo_add(int *at, int value) { _InterlockedExchangeAdd((volatile long *)at, value); }
+static inline void fo_add_wide(int64_t *at, int64_t value) { _InterlockedExchangeAdd64((volatile int64_t *)at, value); }
 
 /* Whether *at was as expected, and is the other value now. */
 static inline int fo_replace(int *at, int expected, int value)
@@ -29,6 +31,7 @@ static inline int fo_load(int *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE
 static inline void fo_store(int *at, int value) { __atomic_store_n(at, value, __ATOMIC_RELEASE); }
 static inline int fo_exchange(int *at, int value) { return __atomic_exchange_n(at, value, __ATOMIC_ACQ_REL); }
 static inline void fo_add(int *at, int value) { (void)__atomic_fetch_add(at, value, __ATOMIC_ACQ_REL); }
+static inline void fo_add_wide(int64_t *at, int64_t value) { (void)__atomic_fetch_add(at, value, __ATOMIC_ACQ_REL); }
 
 /* Whether *at was as expected, and is the other value now. */
 static inline int fo_replace(int *at, int expected, int value)

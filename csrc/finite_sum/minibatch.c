@@ -8,7 +8,8 @@
 
 static void *intercept_of(const fo_minibatch *it)
 {
-    return it->objective->intercept ? fo_param_of(it) + weights_size(it->objective) * it->itemsize : NULL;
+    const size_t place = weights_size(it->objective) * (size_t)it->segment->records.spacing;
+    return it->objective->intercept ? fo_param_of(it) + place * it->itemsize : NULL;
 }
 
 static int has_penalty(const fo_penalty *penalty) { return penalty->l2 != 0 || penalty->l1 != 0; }
@@ -43,14 +44,14 @@ static ptrdiff_t bytes_of(const fo_minibatch *it)
     return it->batch.n * objective->n_features * objective->n_outputs * (ptrdiff_t)it->itemsize;
 }
 
-/* Mean loss of the batch; the derivatives of the mean take the place of the margins. */
+/* Sum of the losses over n_mean; its derivatives take the place of the margins. */
 static double batch_loss(const fo_minibatch *it)
 {
     const fo_objective *objective = it->objective;
     fo_worker *worker = it->worker;
     fo_parallel_for(it->batch.n, threads_for(it, bytes_of(it)), margins_of_samples, it);
     const ptrdiff_t n = it->batch.n * objective->n_labels;
-    it->kernels->labels(objective, it->batch, 0, n, 1.0 / (double)it->batch.n, worker->label, worker->weight);
+    it->kernels->labels(objective, it->batch, 0, n, 1.0 / (double)it->n_mean, worker->label, worker->weight);
     return loss_of(objective)(objective, worker->derivative, worker->label, worker->weight, n, worker->derivative);
 }
 
@@ -97,19 +98,26 @@ static void expand_gradient(const fo_minibatch *it)
         memcpy(to + fo_rows_size(it, objective->n_features), source + (size_t)n * row, row);
 }
 
-/* Makes the gradient of a step over all parameters, and returns it. */
+/* Of the samples alone: of CSR samples a row for each touched column, of others for all of them. */
+static void gradient_of_samples(const fo_minibatch *it)
+{
+    const ptrdiff_t n_features = it->objective->n_features;
+    if (is_sparse(it->objective)) {
+        touched_gradient(it);
+        return;
+    }
+    fo_parallel_for(n_features, threads_for(it, bytes_of(it)), gradient_of_columns, it);
+    intercept_gradient(it, n_features);
+}
+
+/* Makes the gradient of a step over all parameters of that of the samples, and returns it. */
 static void *dense_gradient(const fo_minibatch *it)
 {
     const fo_objective *objective = it->objective;
     const fo_penalty *penalty = it->segment->penalty;
     void *gradient = is_sparse(objective) ? it->worker->expanded : it->worker->gradient;
-    if (is_sparse(objective)) {
-        touched_gradient(it);
+    if (is_sparse(objective))
         expand_gradient(it);
-    } else {
-        fo_parallel_for(objective->n_features, threads_for(it, bytes_of(it)), gradient_of_columns, it);
-        intercept_gradient(it, objective->n_features);
-    }
     if (has_penalty(penalty))
         it->kernels->add_penalty(fo_param_of(it), (ptrdiff_t)weights_size(objective), penalty->l2,
                                  penalty->kind == FO_LAGGED_GRADIENT ? penalty->l1 : 0.0, gradient);
@@ -126,7 +134,7 @@ static void bind_touched(const fo_minibatch *it, fo_array *array, ptrdiff_t n)
     const fo_objective *objective = it->objective;
     array->layout = objective->n_outputs == 1 ? FO_ELEMENTS : FO_ROWS;
     array->grad = it->worker->gradient;
-    array->at.index = it->touched->columns;
+    array->at.index = it->touched->positions;
     array->at.index64 = has_index64(objective);
     array->at.n = n;
     array->at.width = objective->n_outputs;
@@ -152,7 +160,7 @@ static int step(const fo_minibatch *it, ptrdiff_t n)
     const double learning_rate = it->segment->learning_rate[it->number + 1];
     optimizer->t = it->t;
     optimizer->groups->learning_rate = learning_rate;
-    if (!fo_check_gradient(optimizer, threads_for(it, n * (ptrdiff_t)it->itemsize))) {
+    if (!fo_check_gradient(optimizer, NULL, threads_for(it, n * (ptrdiff_t)it->itemsize))) {
         it->worker->end = FO_BAD_GRADIENT;
         return 0;
     }
@@ -169,24 +177,35 @@ static int step(const fo_minibatch *it, ptrdiff_t n)
 
 /* --- batches ---------------------------------------------------------------------------------------------------- */
 
-void fo_collect_columns(const fo_minibatch *it)
+void fo_begin_collecting(const fo_minibatch *it)
 {
-    const fo_objective *objective = it->objective;
     fo_seen *seen = &it->worker->seen;
-    fo_touched *touched = it->touched;
     if (seen->base > FO_MOST_COLUMNS) {
-        memset(seen->place, 0, (size_t)objective->n_features * sizeof *seen->place);
+        memset(seen->place, 0, (size_t)it->objective->n_features * sizeof *seen->place);
         seen->base = 1;
     }
-    it->kernels->collect(objective, it->batch, seen, touched);
-    seen->base += (int32_t)touched->n;
-    if (objective->intercept && has_index64(objective))
-        ((int64_t *)touched->columns)[touched->n] = objective->n_features;
-    else if (objective->intercept)
-        ((int32_t *)touched->columns)[touched->n] = (int32_t)objective->n_features;
 }
 
-void fo_catch_up(const fo_minibatch *it, fo_array columns, int form, int num_threads)
+void fo_end_collecting(const fo_minibatch *it)
+{
+    const fo_objective *objective = it->objective;
+    const fo_touched *touched = it->touched;
+    it->worker->seen.base += (int32_t)touched->n;
+    if (objective->intercept)
+        store_index(touched->columns, has_index64(objective), touched->n, objective->n_features);
+    if (touched->positions != touched->columns)
+        it->kernels->position(touched, has_index64(objective), touched->n + objective->intercept,
+                              it->segment->records.spacing);
+}
+
+void fo_collect_columns(const fo_minibatch *it)
+{
+    fo_begin_collecting(it);
+    it->kernels->collect(it->objective, it->batch, &it->worker->seen, it->touched);
+    fo_end_collecting(it);
+}
+
+void fo_catch_up_columns(const fo_minibatch *it, fo_array columns, int form, int num_threads)
 {
     ptrdiff_t first_block[2];
     const fo_work work = {&columns, first_block, 1, 0};
@@ -194,14 +213,16 @@ void fo_catch_up(const fo_minibatch *it, fo_array columns, int form, int num_thr
     fo_update(&work, it->worker->optimizer.rule, form, it->worker->optimizer.groups, num_threads);
 }
 
-/* The parameters of the batch's columns, up to date and side by side. */
-static void gather(const fo_minibatch *it)
+void fo_gather_touched(const fo_minibatch *it)
 {
     const fo_segment *segment = it->segment;
     const fo_objective *objective = it->objective;
     const fo_touched *touched = it->touched;
-    if (!segment->dense_steps && fo_is_lagged(segment->penalty))
-        fo_lagged_update(segment->penalty, touched->columns, has_index64(objective), 0, touched->n, it->t);
+    if (!segment->dense_steps && fo_is_lagged(segment->penalty)) {
+        fo_lagged_update(segment->penalty, touched->columns, has_index64(objective), touched->n, it->t,
+                         it->worker->gathered);
+        return;
+    }
     if (!segment->dense_steps && segment->penalty->kind == FO_CLOSED_FORM) {
         fo_array columns = it->worker->array;
         memset(it->worker->gradient, 0, fo_rows_size(it, touched->n));
@@ -211,7 +232,7 @@ static void gather(const fo_minibatch *it)
     if (segment->last_step) {
         fo_array columns = it->worker->array;
         bind_touched(it, &columns, touched->n);
-        fo_catch_up(it, columns, FO_CATCH_UP, threads_for(it, touched->n * (ptrdiff_t)fo_rows_size(it, 1)));
+        fo_catch_up_columns(it, columns, FO_CATCH_UP, threads_for(it, touched->n * (ptrdiff_t)fo_rows_size(it, 1)));
     }
     it->kernels->gather(objective, touched, fo_param_of(it), it->worker->gathered);
 }
@@ -231,16 +252,15 @@ static int sparse_step(const fo_minibatch *it)
     const int index64 = has_index64(it->objective);
     const ptrdiff_t n = it->touched->n, width = it->objective->n_outputs;
     const ptrdiff_t n_rows = n + (it->objective->intercept ? 1 : 0);
-    touched_gradient(it);
     if (penalty->kind == FO_PROXIMAL && penalty->l2 != 0)
         it->kernels->add_penalty(worker->gathered, n * width, penalty->l2, 0.0, worker->gradient);
     if (penalty->kind == FO_LAGGED_GRADIENT)
-        fo_add_lagged_gradient(penalty, it->touched->columns, index64, n, it->t, worker->gradient);
+        fo_add_lagged_gradient(penalty, it->touched->columns, index64, n, it->t, worker->gathered, worker->gradient);
     bind_touched(it, &worker->array, n_rows);
     if (!step(it, n_rows * width))
         return 0;
-    if (penalty->last_update)
-        fo_mark_updated(penalty, it->touched->columns, index64, n, it->t);
+    if (penalty->kind == FO_LAGGED_GRADIENT)
+        fo_mark_left(penalty, it->touched->columns, index64, n, it->t);
     note_norm(it, worker->gradient, n_rows * width);
     return 1;
 }
@@ -275,33 +295,31 @@ static int dense_step(const fo_minibatch *it)
     return 1;
 }
 
-/* The columns of a batch that makes no step have had their lagged updates all the same, and are not to have them again
- * in the flush that follows. Returns 0. */
-static int leave_out(const fo_minibatch *it)
+double fo_minibatch_gradient(const fo_minibatch *it)
 {
-    const fo_penalty *penalty = it->segment->penalty;
-    const int lags = is_sparse(it->objective) && !it->segment->dense_steps && fo_is_lagged(penalty);
-    if (lags && it->t > penalty->start)
-        fo_mark_updated(penalty, it->touched->columns, has_index64(it->objective), it->touched->n, it->t);
-    return 0;
-}
-
-int fo_run_minibatch(const fo_minibatch *it)
-{
-    fo_worker *worker = it->worker;
     double loss;
     if (is_sparse(it->objective))
-        gather(it);
+        fo_gather_touched(it);
     loss = batch_loss(it);
+    if (IS_FINITE(loss))
+        gradient_of_samples(it);
+    return loss;
+}
+
+int fo_minibatch_step(const fo_minibatch *it, double loss)
+{
+    fo_worker *worker = it->worker;
     if (!IS_FINITE(loss)) {
         worker->end = FO_BAD_LOSS;
-        return leave_out(it);
+        return 0;
     }
     if (worker->optimizer.rule->uses_value)    /* whose steps are dense: it takes sums over all parameters, too */
         worker->optimizer.value = value_of(it, loss);
     if (!(it->segment->dense_steps ? dense_step(it) : sparse_step(it)))
-        return leave_out(it);
-    worker->loss += loss * (double)it->batch.n;
+        return 0;
+    worker->loss += loss * (double)it->n_mean;
     ++worker->n_done;
     return 1;
 }
+
+int fo_run_minibatch(const fo_minibatch *it) { return fo_minibatch_step(it, fo_minibatch_gradient(it)); }

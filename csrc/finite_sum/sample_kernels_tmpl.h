@@ -130,10 +130,7 @@ FO_INLINE void FN(collect_columns)(const fo_objective *it, fo_batch batch, fo_se
             const int32_t own = (n & is_new) | (known & ~is_new);    /* no branch: it could not be foreseen */
             seen[column] = base + own;
             place[entry++] = own;
-            if (format == FO_CSR64)
-                ((int64_t *)to->columns)[n] = column;
-            else
-                ((int32_t *)to->columns)[n] = (int32_t)column;
+            store_index(to->columns, format == FO_CSR64, n, column);
             n -= is_new;
         }
     }
@@ -146,12 +143,28 @@ static void FN(collect)(const fo_objective *it, fo_batch batch, fo_seen *seen, f
     FO_BY_CSR_FORMAT(it, FN(collect_columns), it, batch, seen, to);
 }
 
+static void FN(position)(const fo_touched *touched, int index64, ptrdiff_t n, ptrdiff_t spacing)
+{
+    const int32_t *columns = touched->columns;
+    int32_t *FO_RESTRICT positions = touched->positions;
+    for (ptrdiff_t j = 0; index64 && j < n; ++j)
+        ((int64_t *)touched->positions)[j] = ((const int64_t *)touched->columns)[j] * spacing;
+    FO_SIMD
+    for (ptrdiff_t j = 0; j < (index64 ? 0 : n); ++j)
+        positions[j] = columns[j] * (int32_t)spacing;
+}
+
 FO_INLINE void FN(gather_columns)(const fo_touched *touched, const real *w, const ptrdiff_t n_outputs, real *to,
                                   const fo_format format)
 {
-    for (ptrdiff_t j = 0; j < touched->n; ++j)
+    const ptrdiff_t fetched = touched->positions == touched->columns ? 0 : touched->n - GATHERED_AHEAD;
+    for (ptrdiff_t j = 0; j < fetched; ++j) {
+        PREFETCH_TO_L2(w + load_index(touched->positions, format == FO_CSR64, j + GATHERED_AHEAD));
+        to[j] = w[load_index(touched->positions, format == FO_CSR64, j)];
+    }
+    for (ptrdiff_t j = fetched > 0 ? fetched : 0; j < touched->n; ++j)
         for (ptrdiff_t k = 0; k < n_outputs; ++k)
-            to[j * n_outputs + k] = w[load_index(touched->columns, format == FO_CSR64, j) * n_outputs + k];
+            to[j * n_outputs + k] = w[load_index(touched->positions, format == FO_CSR64, j) * n_outputs + k];
 }
 
 static void FN(gather)(const fo_objective *it, const fo_touched *touched, const void *w, void *to)
@@ -196,6 +209,18 @@ static void FN(add_touched)(const fo_collected *it, const void *d, void *g)
         FN(add_touched_columns)(it, d, 1, g);
     else
         FN(add_touched_columns)(it, d, it->objective->n_outputs, g);
+}
+
+static void FN(add_rows)(const int32_t *place, ptrdiff_t n, ptrdiff_t n_outputs, ptrdiff_t last, const void *rows,
+                         void *gradient)
+{
+    const real *from = rows;
+    real *FO_RESTRICT g = gradient;
+    for (ptrdiff_t j = 0; j < n; ++j) {
+        real *to = g + (place[j] < 0 ? last : place[j]) * n_outputs;
+        for (ptrdiff_t k = 0; k < n_outputs; ++k)
+            to[k] += *from++;
+    }
 }
 
 /* In the dtype, from sums in double. */
@@ -249,9 +274,11 @@ static const fo_sample_kernels FN(kernels) = {
     .add_widened = FN(add_widened),
     .labels = FN(labels),
     .collect = FN(collect),
+    .position = FN(position),
     .gather = FN(gather),
     .margins_of_touched = FN(margins_of_touched),
     .add_touched = FN(add_touched),
+    .add_rows = FN(add_rows),
     .sum_derivatives = FN(sum_derivatives),
     .add_linear = FN(add_linear),
     .linear_value = FN(linear_value),

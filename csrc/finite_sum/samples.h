@@ -22,6 +22,15 @@ FO_INLINE size_t weights_size(const fo_objective *it) { return (size_t)(it->n_fe
 FO_INLINE int is_sparse(const fo_objective *it) { return it->format != FO_DENSE_SAMPLES; }
 FO_INLINE int has_index64(const fo_objective *it) { return it->format == FO_CSR64; }
 
+/* The opposite of load_index. */
+FO_INLINE void store_index(void *indices, const int index64, ptrdiff_t k, ptrdiff_t value)
+{
+    if (index64)
+        ((int64_t *)indices)[k] = value;
+    else
+        ((int32_t *)indices)[k] = (int32_t)value;
+}
+
 /* Column of entry j of a sample. */
 FO_INLINE ptrdiff_t column_of(fo_sample at, ptrdiff_t j, const fo_format format)
 {

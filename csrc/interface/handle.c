@@ -72,7 +72,7 @@ static int check_rows(const fo_bound_handle *h, ptrdiff_t k, const void *indices
 static int needs_python(const fo_bound_handle *h)
 {
     const fo_optimizer *it = h->it;
-    return !*h->lazy || *h->scheduled || it->rule->uses_value || (it->partial == NULL && fo_needs_sums(it));
+    return !*h->lazy || *h->scheduled || it->rule->uses_value || (it->partial == NULL && fo_couples(it->rule));
 }
 
 static int bind_dense(const fo_bound_handle *h, const void *const *grads)
@@ -121,7 +121,7 @@ static int make_step(const fo_bound_handle *h)
     fo_optimizer *it = h->it;
     plan(h);
     const int num_threads = fo_useful_threads(*h->bytes, h->num_threads);
-    if (!fo_check_gradient(it, num_threads)) {
+    if (!fo_check_gradient(it, NULL, num_threads)) {
         if (it->nonfinite == FO_RAISE)
             return FO_STATUS_NONFINITE;
         ++*h->skipped;
@@ -197,23 +197,19 @@ static int64_t step_count(const fo_handle *handle) { return bound(handle)->it->t
 
 static double last_norm(const fo_handle *handle) { return bound(handle)->it->norm; }
 
-/* The sums go by what the optimizer does with them, so they are asked of one that looks at all entries. */
 static int measure(fo_handle *handle, const void *const *grads, double *norm, int *finite)
 {
     const fo_bound_handle *h = bound(handle);
     if (grads == NULL || norm == NULL || finite == NULL)
         return FO_STATUS_BAD_ARGUMENT;
-    if (h->it->partial == NULL && h->python->allocate_sums(h->owner))
-        return FO_STATUS_NO_MEMORY;
     if (!fo_try_acquire(h->busy))
         return FO_STATUS_BUSY;
     const int status = bind_dense(h, grads);
     if (!status) {
         plan(h);
-        fo_optimizer curious = *h->it;
-        curious.nonfinite = FO_SKIP;
-        const fo_gradient_stats stats = fo_measure_gradients(&curious, 1, fo_useful_threads(*h->bytes, h->num_threads));
-        *norm = stats.norm;
+        fo_gradient_stats stats;
+        fo_measure_gradients(h->it, 1, 1, fo_useful_threads(*h->bytes, h->num_threads), &stats);
+        *norm = fo_exact_root(&stats.squares);
         *finite = stats.finite;
     }
     fo_release(h->busy);

@@ -24,7 +24,6 @@ typedef struct {
                      int unique);
     int (*catch_up)(void *owner, ptrdiff_t array, const void *indices, int index64, ptrdiff_t n);
     int (*set_learning_rate)(void *owner, double rate);
-    int (*allocate_sums)(void *owner);
 } fo_in_python;
 
 /* All of it belongs to the owner, who also claims it with `busy`. */

@@ -23,14 +23,11 @@ typedef struct {
     ptrdiff_t chunk_blocks;
 } chunk_task;
 
-static ptrdiff_t entries_of(const fo_sum_pass *pass, const fo_array *array)
-{
-    return pass->values_only || array->layout == FO_ABSENT ? fo_values_of(array) : array->size;
-}
+static ptrdiff_t entries_of(const fo_array *array) { return array->layout == FO_ABSENT ? 0 : array->size; }
 
-static ptrdiff_t blocks_of(const fo_sum_pass *pass, const fo_array *array)
+static ptrdiff_t blocks_of(const fo_array *array)
 {
-    const ptrdiff_t nbytes = entries_of(pass, array) * (ptrdiff_t)fo_itemsize(array->dtype);
+    const ptrdiff_t nbytes = entries_of(array) * (ptrdiff_t)fo_itemsize(array->dtype);
     return (nbytes + FO_BLOCK_BYTES - 1) / FO_BLOCK_BYTES;
 }
 
@@ -39,13 +36,13 @@ static ptrdiff_t chunk_blocks(const fo_sum_pass *pass)
 {
     ptrdiff_t n = 0;
     for (ptrdiff_t k = 0; k < pass->work->n_arrays; ++k)
-        n += blocks_of(pass, &pass->work->arrays[k]);
+        n += blocks_of(&pass->work->arrays[k]);
     return n / FO_MAX_CHUNKS + 1;
 }
 
 static ptrdiff_t chunks_of(const chunk_task *it, ptrdiff_t array)
 {
-    return (blocks_of(it->pass, &it->pass->work->arrays[array]) + it->chunk_blocks - 1) / it->chunk_blocks;
+    return (blocks_of(&it->pass->work->arrays[array]) + it->chunk_blocks - 1) / it->chunk_blocks;
 }
 
 /* Chunks [lo, hi) of an array, the first of which is counted as `first` over all arrays. */
@@ -53,7 +50,7 @@ static void sum_array(const chunk_task *it, const fo_array *array, ptrdiff_t fir
 {
     const fo_sum_pass *pass = it->pass;
     const ptrdiff_t size = it->chunk_blocks * (FO_BLOCK_BYTES / (ptrdiff_t)fo_itemsize(array->dtype));
-    const ptrdiff_t n_entries = entries_of(pass, array);
+    const ptrdiff_t n_entries = entries_of(array);
     fo_lanes lanes;
     fo_step step = pass->groups[array->group].step;
     step.lanes = &lanes;

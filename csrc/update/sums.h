@@ -2,8 +2,8 @@
  *
  * The entries of each array are cut into chunks whose bounds depend on the sizes of the arrays only. Kernels add the
  * products of a chunk to lanes, in an order that is written down in products_tmpl.h, and these are added up when the
- * chunk is done; the sums of chunks are added in order. Norm and finiteness of gradients are taken like this, and the
- * sums of rules. */
+ * chunk is done; the sums of chunks are added in order. The norm of gradients has chunks of its own: gradient_norm.c.
+ */
 #ifndef FO_SUMS_H
 #define FO_SUMS_H
 
@@ -14,11 +14,10 @@
 /* Sums the entries [lo, hi) of an array, which are one chunk, into step->lanes. */
 typedef void fo_sum_chunk(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const void *context);
 
-/* One pass over the entries of all arrays, or over the values that their gradients have. */
+/* One pass over the entries of all arrays that have a gradient. */
 typedef struct {
     const fo_work *work;
     const fo_group *groups;
-    int values_only;
     int first, n_sums;           /* which of fo_sums are taken */
     int wants_probe;             /* fo_sums.probe is, too */
     fo_sum_chunk *task;
@@ -42,14 +41,6 @@ static inline fo_sums fo_add_sums(fo_sums a, fo_sums b)
     }
     a.probe += b.probe;
     return a;
-}
-
-/* The values that a gradient has: of a sparse one those of its positions. */
-static inline ptrdiff_t fo_values_of(const fo_array *array)
-{
-    if (array->layout == FO_ABSENT)
-        return 0;
-    return array->layout == FO_DENSE ? array->size : array->at.n * array->at.width;
 }
 
 /* A sum as value * 2^exponent, from the products that a double could hold. */

@@ -9,9 +9,18 @@ from pathlib import Path
 
 import fastopt
 import fastopt.data
+import fastopt.distributed
 import fastopt.linear_model
 
-MODULES = (fastopt, fastopt.data, fastopt.linear_model, fastopt.objectives, fastopt.plot, fastopt.schedules)
+MODULES = (
+    fastopt,
+    fastopt.data,
+    fastopt.distributed,
+    fastopt.linear_model,
+    fastopt.objectives,
+    fastopt.plot,
+    fastopt.schedules,
+)
 DATA = {
     "OPTIMIZERS": "Name -> class of every optimizer, a dict; the name is the class's in lower case.",
     "FINITE_SUM_METHODS": "Name -> class of the methods that need an objective of `fastopt.objectives`, a dict.",
@@ -37,7 +46,7 @@ PAGES = [
         "optimizers",
         "Optimizers",
         "In-place updates of NumPy arrays. The formulas side by side are in :doc:`/optimizers`.",
-        ["Optimizer", *OPTIMIZER_CLASSES, "get_optimizer", "OPTIMIZERS"],
+        ["Optimizer", *OPTIMIZER_CLASSES, "get_optimizer", "GradientStats", "OPTIMIZERS"],
     ),
     Page("minimize", "Minimizing", "SciPy's ``minimize`` for noisy objectives and sums.", ["minimize", "scipy_method"]),
     Page(
@@ -67,6 +76,13 @@ PAGES = [
         fastopt.linear_model.__all__,
         "fastopt.linear_model",
     ),
+    Page(
+        "distributed",
+        "fastopt.distributed",
+        "Several processes that compute together, over MPI: see :doc:`/distributed`.",
+        fastopt.distributed.__all__,
+        "fastopt.distributed",
+    ),
     Page("sparse", "Sparse gradients", "See :doc:`/sparse`.", ["RowSparse"]),
     Page(
         "checkpoints",
@@ -95,7 +111,11 @@ PAGES = [
 # Classes whose page lists methods; those of the optimizers are on the page of their base class.
 CLASSES_WITH_MEMBERS = [
     "fastopt.Optimizer",
+    "fastopt.GradientStats",
+    "fastopt.RowSparse",
     "fastopt.schedules.reduce_on_plateau",
+    "fastopt.distributed.ShardedOptimizer",
+    "fastopt.distributed.ShardedTable",
     *(f"fastopt.linear_model.{name}" for name in fastopt.linear_model.__all__),
     *(f"fastopt.objectives.{name}" for name in fastopt.objectives.__all__),
 ]

@@ -147,13 +147,23 @@ def label(path):
     return name if isinstance(name, str) else repr(path)
 
 
-def _read_members(file, path, kind):
+@contextlib.contextmanager
+def opened(path, kind):
+    """The tree of a file, as `read` returns it, with a `StoredArray` in the place of each array while it is open.
+
+    The checksum is that of all of the file, which is read for it, but not kept.
+    """
+    with open(os.fsdecode(path), "rb") as file:
+        yield _read_members(file, os.fsdecode(path), kind, _stored)
+
+
+def _read_members(file, path, kind, array_of=None):
     """The tree in an open file, which messages call `path`."""
     _check_checksum(file, path)
     try:
         with zipfile.ZipFile(file) as archive:
             header = _header(archive, path, kind)
-            arrays = [_array(archive, name) for name in _names(header["arrays"])[1:]]
+            arrays = [(array_of or _array)(archive, name) for name in _names(header["arrays"])[1:]]
             return trees.decode(header["tree"], arrays)
     except CheckpointError:
         raise
@@ -233,19 +243,70 @@ def _header(archive, path, kind):
     return header
 
 
-def _array(archive, name):
-    """A stored array of numbers; memory is allocated only if the file holds as many bytes."""
-    info = archive.getinfo(name)
+def _layout(archive, info):
+    """Shape, order and dtype of a stored array of numbers, which the file does hold, and the bytes before them."""
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > archive.start_dir:
         raise ValueError
     if not 0 <= info.header_offset < archive.start_dir:
         raise ValueError
     with archive.open(info) as member:
-        shape, _, dtype = _HEADER_READERS[np.lib.format.read_magic(member)](member)
+        shape, fortran, dtype = _HEADER_READERS[np.lib.format.read_magic(member)](member)
         if dtype.hasobject or member.tell() + dtype.itemsize * math.prod(shape) != info.file_size:
             raise ValueError
+        return shape, fortran, dtype, member.tell()
+
+
+def _array(archive, name):
+    """A stored array of numbers; memory is allocated only if the file holds as many bytes."""
+    info = archive.getinfo(name)
+    _layout(archive, info)
     with archive.open(info) as member:
         return np.array(np.lib.format.read_array(member, allow_pickle=False), order="C", copy=None)
+
+
+class StoredArray:
+    """An array in an open file, of which parts can be read.
+
+    Parameters
+    ----------
+    file : binary file
+    place : int
+        Of its first byte.
+    shape : tuple of int
+    dtype : dtype
+    """
+
+    def __init__(self, file, place, shape, dtype):
+        self.file, self.place, self.shape, self.dtype = file, place, shape, dtype
+
+    def read(self, start=None, stop=None):
+        """Entries [start, stop) in C order, or without them all in their shape: a new array."""
+        whole, size = start is None, math.prod(self.shape)
+        first, last = (0, size) if whole else (start, stop)
+        if not 0 <= first <= last <= size:
+            raise ValueError(f"entries [{first}, {last}) are not in an array of {size}")
+        part = np.empty(last - first, self.dtype)
+        self.file.seek(self.place + first * self.dtype.itemsize)
+        if part.size and self.file.readinto(memoryview(part).cast("B")) != part.nbytes:
+            raise ValueError("the file has become shorter")
+        return part.reshape(self.shape) if whole else part
+
+
+def _stored(archive, name):
+    """An array of numbers that stays in the file; one in another order than C is read."""
+    info = archive.getinfo(name)
+    shape, fortran, dtype, npy_header = _layout(archive, info)
+    if fortran and len(shape) > 1:
+        return _array(archive, name)
+    archive.fp.seek(info.header_offset)
+    local = archive.fp.read(_LOCAL_HEADER.size)
+    *_, name_length, extra_length = _LOCAL_HEADER.unpack(local)
+    place = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length + npy_header
+    return StoredArray(archive.fp, place, shape, dtype)
+
+
+# Of a member of an archive; its last two numbers are the lengths of the name and of what follows before the contents.
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 
 
 _HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

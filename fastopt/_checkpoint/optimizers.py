@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -9,11 +10,12 @@ import numpy as np
 from .. import _validation
 from .._finite_sum.method import FiniteSumMethod
 from .._memory import base_view
-from .._types import StrPath
+from .._types import StrPath, Structure
 from ..optimizers import Optimizer
 from . import estimators
-from .files import fits_optimizer, read, write
+from .files import fits_optimizer, opened, read, write
 from .results import KINDS_OF_OPTIMIZERS, tree_of
+from .slices import Piece, check_piece, state_of_parts
 
 
 def save(path: StrPath | BinaryIO, optimizer: Any) -> None:
@@ -97,7 +99,9 @@ def _save_result(path, result):
         write(path, "result", tree_of(result))
 
 
-def load(path: StrPath | BinaryIO, optimizer: Optimizer | FiniteSumMethod | None = None) -> Any:
+def load(
+    path: StrPath | BinaryIO, optimizer: Optimizer | FiniteSumMethod | None = None, *, starts: Structure | None = None
+) -> Any:
     """Load the parameters and the state that `save` wrote; the next step has the same bits as without the interruption.
 
     Parameters
@@ -108,6 +112,11 @@ def load(path: StrPath | BinaryIO, optimizer: Optimizer | FiniteSumMethod | None
         None for an estimator, which is made anew. Of the class of the saved one, over arrays of the same shapes and
         dtypes, which are overwritten in place. Its learning rate must be of the same kind, a number or a schedule. The
         saved hyper-parameters replace its own, but for `num_threads`; so does a learning rate that is a number.
+    starts : int, or list or dict of int, optional
+        For an optimizer whose arrays are parts of the saved ones, consecutive entries in C order: the entry with which
+        each of them begins, in the structure of the parameters. No more than the parts is in memory. They may have
+        other shapes; where state has a number for each row, they are whole rows. The steps that follow have the bits of
+        the whole, where `clip_norm` and `nonfinite` are given the `stats` of all parts. `path` is a path then.
 
     Returns
     -------
@@ -163,10 +172,31 @@ def load(path: StrPath | BinaryIO, optimizer: Optimizer | FiniteSumMethod | None
     if optimizer is None:
         return estimators.load_estimator(path)
     _check_optimizer(optimizer)
+    if starts is not None:
+        return _load_part(path, optimizer, starts)
     tree = read(path, "optimizer")
     with fits_optimizer(path), optimizer._claim("load()"):
         params = _fitting_params(tree, optimizer)
         optimizer._load(tree, tuple(zip(optimizer._flat_params, params, strict=True)))
+
+
+def _load_part(path, optimizer, starts):
+    """Load what an optimizer over parts of the saved arrays needs."""
+    _validation.files.part_of_optimizer(optimizer, Optimizer, path)
+    with opened(path, "optimizer") as tree, fits_optimizer(path), optimizer._claim("load()"):
+        piece = Piece(tree, [0] * len(optimizer._flat_params))
+        check_piece(piece, optimizer)
+        _same_names(tree, optimizer)
+        sizes = [math.prod(each.shape) for each in tree["params"]]
+        starts = _validation.files.starts(starts, optimizer, sizes)
+        load_state(optimizer, *state_of_parts([piece], optimizer, starts), starts)
+
+
+def load_state(optimizer, state, params, starts):
+    """Load parts of arrays that begin with the entries `starts`; the caller has claimed the optimizer."""
+    own, _ = _validation.parameters.flat_parameters(optimizer.params, type(optimizer).__name__)
+    optimizer._load(state, tuple(zip(own, params, strict=True)))
+    optimizer._set_places(list(enumerate(starts)))
 
 
 def _check_optimizer(optimizer):
@@ -190,13 +220,17 @@ def _fitting_params(tree, optimizer):
     if not isinstance(given, list) or len(given) != len(own):
         got = f"{len(given)} of them" if isinstance(given, list) else type(given).__name__
         raise ValueError(f"`params` must be saved as a list of {len(own)} arrays, got {got}.")
-    saved, names = tree.get("names"), _names(optimizer)
-    if saved is not None and names is not None and saved != names:
-        # Arrays of one shape whose names were exchanged would be mistaken for each other.
-        raise ValueError(f"`params` must have the keys {saved!r} in this order, got {names!r}.")
+    _same_names(tree, optimizer)
     for k, (array, mine) in enumerate(zip(given, own, strict=True)):
         _check_same_kind(_validation.parameters.label("params", keys, k), array, mine)
     return given
+
+
+def _same_names(tree, optimizer):
+    """Arrays of one shape whose names were exchanged would be mistaken for each other."""
+    saved, names = tree.get("names"), _names(optimizer)
+    if saved is not None and names is not None and saved != names:
+        raise ValueError(f"`params` must have the keys {saved!r} in this order, got {names!r}.")
 
 
 def _check_same_kind(name, saved, own):

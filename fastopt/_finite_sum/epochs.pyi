@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ COMPLETE: int
 BAD_LOSS: int
 BAD_GRADIENT: int
 LEAST_SCALE: float
+MOST_KNOWN: int
 LEAST_SCALED_DECAY: float
 PIPELINE_ENTRIES: int
 __test__: dict[str, str]
@@ -47,6 +48,16 @@ class MinibatchSegments:
     ) -> tuple[int, int, int]: ...
     def flush(self, num_threads: int) -> None: ...
     def skip(self) -> None: ...
+
+@disjoint_base
+class SharedSegments(MinibatchSegments):
+    def begin(self, rates: npt.ArrayLike, num_threads: int) -> None: ...
+    def part(
+        self, order: npt.NDArray[np.int64] | None, first: int, n: int, n_mean: int
+    ) -> tuple[float, npt.NDArray[Any] | None, Array | None]: ...
+    def step(
+        self, columns: npt.NDArray[Any] | None, gradient: Array, n_mean: int, mean: float, loss: float
+    ) -> tuple[int, int]: ...
 
 @disjoint_base
 class SampleSegments:

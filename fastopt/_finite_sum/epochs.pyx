@@ -5,8 +5,9 @@ may be outstanding (csrc/finite_sum/lagged_penalty.h): a flush makes them, and t
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport INFINITY, NAN, log
+from libc.math cimport INFINITY, NAN, isfinite, log
 from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy
 
 cimport numpy as cnp
 import numpy as np
@@ -15,12 +16,13 @@ from .. import _validation
 
 from .._memory import sealed
 
-from .._core cimport (Engine, History, carries, flush, flush_saga_svrg, flush_vw, forget_steps, partition_workspace,
-                      prepare_scalars, run_saga_svrg, run_segment, run_vw)
+from .._core cimport (Engine, History, add_parts, carries, flush, flush_saga_svrg, flush_vw, forget_steps,
+                      part_gradient, partition_workspace, prepare_scalars, run_saga_svrg, run_segment, run_vw,
+                      start_worker, step_shared)
 from .._csrc cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_CLOSED_FORM, FO_COMPLETE, FO_CSR64, FO_DENSE_SAMPLES, FO_FLOW,
                       FO_LAGGED_GRADIENT, FO_MOST_COLUMNS, FO_NO_PENALTY, FO_PROXIMAL, FO_RAISE, FO_SCALED_COLUMN_BYTES,
-                      FO_MAX_CHUNKS, fo_array, fo_batch, fo_interrupt_poll, fo_penalty, fo_sums,
-                      fo_saga_svrg, fo_segment, fo_vw, fo_worker)
+                      FO_MAX_CHUNKS, FO_MAX_SLOTS, fo_array, fo_batch, fo_interrupt_poll, fo_part_gradients, fo_penalty,
+                      fo_records, fo_saga_svrg, fo_segment, fo_sums, fo_touched, fo_vw, fo_worker)
 from .._memory cimport Held, Pins, base_view, is_unchanged
 from .objective cimport FiniteSum
 
@@ -37,6 +39,9 @@ COMPLETE, BAD_LOSS, BAD_GRADIENT = FO_COMPLETE, FO_BAD_LOSS, FO_BAD_GRADIENT
 
 # There is a flush before the next step when the scale of all weights has fallen below this.
 LEAST_SCALE = 2.0**-40
+
+# There is one, too, after so many steps: they are counted in 32 bits.
+MOST_KNOWN = 2**30
 
 # A step that leaves less of a parameter ends a segment of SAGA and SVRG too soon for scaled weights to pay.
 LEAST_SCALED_DECAY = 0.5
@@ -108,6 +113,7 @@ cdef int ask(void *context) noexcept with gil:
 
 
 include "minibatch_segments.pxi"
+include "shared_segments.pxi"
 include "sample_segments.pxi"
 include "saga_svrg_segments.pxi"
 include "vw_segments.pxi"

@@ -207,6 +207,7 @@ cdef class FiniteSum:
     def _evaluate(self, cnp.ndarray w not None, cnp.ndarray index, bint want_gradient, int num_threads,
                   cnp.ndarray derivatives=None):
         """Mean loss and, if it is wanted, its gradient in float64; without penalties and the linear part."""
+        _validation.objectives.some_samples(self.n_samples)
         total, gradient = self._sum(w, index, want_gradient, num_threads, derivatives)
         n = self.n_samples if index is None else len(index)
         return total / n, None if gradient is None else gradient / n

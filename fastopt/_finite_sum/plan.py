@@ -16,6 +16,8 @@ class Plan(NamedTuple):
         Number of lock-free workers; 1 for one batch after the other.
     deferred : bool
         Whether columns that no sample of a batch touches catch up later with what zeros would have done.
+    shared : bool
+        Whether other processes have samples of each batch, too.
     """
 
     batch_size: int
@@ -23,6 +25,7 @@ class Plan(NamedTuple):
     dense_steps: bool
     n_workers: int
     deferred: bool = False
+    shared: bool = False
 
 
 class Penalty(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from .._validation import saved_runs
 from .method import FiniteSumMethod
 
-
 #: Names of the state in checkpoints of versions before 0.2 -> present names.
 FORMER_NAMES = {"table": "gradient_memory", "mean": "mean_gradient"}
 

@@ -11,7 +11,7 @@ import numpy as np
 from .. import _checkpoint
 from .._types import ArrayLike, StrPath, Structure
 from .._validation import minimize as checks
-from .._validation import saved_runs, starting_points
+from .._validation import saved_runs, shared_runs, starting_points
 from ..objectives._base import Objective
 from . import arguments, messages, noise, stopping
 from .batches import NoSamples
@@ -19,8 +19,9 @@ from .bounds import Projection
 from .callbacks import callback_of, epoch_callback_of
 from .early_stopping import EarlyStopping
 from .finite_sums import BuiltInEvaluator, FiniteSumRun
-from .held_out import validation_loss
+from .held_out import ValidationLoss
 from .parts import RunParts
+from .ranks import ranks_of
 from .report import History, Progress, show
 from .run import Run
 from .scipy_method import scipy_method
@@ -48,11 +49,12 @@ def minimize(
     resume: StrPath | None = None,
     validation: Any = None,
     epoch_callback: Callable[..., Any] | None = None,
+    comm: Any = None,
 ) -> Any:
     """Minimize a function whose values or gradients are noisy, or a mean over samples.
 
     Arguments, result and conventions follow `scipy.optimize.minimize`; constraints and second derivatives are not
-    taken, and `data`, `n_samples`, `batch_size`, `rng`, `resume`, `validation` and `epoch_callback` are new. For a
+    taken; `data`, `n_samples`, `batch_size`, `rng`, `resume`, `validation`, `epoch_callback` and `comm` are new. For a
     guide see "minimize" in the documentation.
 
     Parameters
@@ -127,9 +129,13 @@ def minimize(
         spsa_step : float, optional
             Size of the shifts of ``jac="spsa"`` in the first iteration: by default found by calibration with
             ``method=None`` and where noise was noticed, else 0.01.
-        parallel : {"batch", "hogwild"}
+        parallel : {"batch", "hogwild", "local"}
             Built-in objectives: threads share a batch, or take samples each and update the same `x` without locks;
-            not for methods whose steps of single entries depend on all of `x`, such as "lamb" and "prodigy".
+            not for methods whose steps of single entries depend on all of `x`, such as "lamb" and "prodigy". With
+            `comm` "local" is local SGD: ranks step by themselves, and are averaged after each epoch.
+        parts : int, optional
+            With `comm`: gradients are summed over so many parts of all samples, in their order, which gives the same
+            bits on any number of ranks. Part i begins with sample ``i * n // parts`` of all n.
         checkpoint : path
             A file that the state of the run is written to, atomically; also at the end, and on Ctrl-C.
         checkpoint_every : int, default=1
@@ -175,6 +181,11 @@ def minimize(
         of the solution, valid during the call: copy what is to be kept), `fun` (the loss of the epoch), `validation`
         (None without one), `nit`, `nepoch`, `learning_rate`, `grad_norm` and `time`. It may raise StopIteration to end
         the run. Built-in objectives run whole epochs in C between two calls.
+    comm : mpi4py communicator, optional
+        Of processes, *ranks*, that make this call together, each with samples of its own: `data`, `n_samples` or a
+        built-in objective. In the order of ranks they are the samples of the mean; `batch_size`, `epochs` and `nit`
+        count over all. Other arguments are the same on all ranks, and so is the result. An exception on one rank, and
+        Ctrl-C, ends the call on all of them.
 
     Returns
     -------
@@ -242,7 +253,8 @@ def minimize(
     while the smoothed loss is near its best. A validation loss is not smoothed: a run with `tol` ends when it has not
     fallen below the smallest one for `patience` epochs. The guide has the details.
 
-    An exception in `fun`, `jac`, `validation` or a callback passes through unchanged. Ctrl-C raises KeyboardInterrupt;
+    An exception in `fun`, `jac`, `validation` or a callback passes through unchanged; on other ranks of `comm` it is a
+    `fastopt.distributed.RankError`. Ctrl-C raises KeyboardInterrupt;
     with `checkpoint` the iteration is finished first (a second Ctrl-C does not wait), and the file has all of it.
 
     Examples
@@ -263,78 +275,88 @@ def minimize(
     >>> res.nit, res.nepoch, res.success
     (640, 20, True)
     """
-    built_in = isinstance(fun, Objective)
-    remaining = checks.options(options)
-    settings = Settings.take(remaining)
-    chosen = Method(method, remaining)
-    params = chosen.parameters(x0, fun.dtype if built_in else None)
-    if built_in:
-        if not params.is_vector and (params.keys is not None or not fun._is_matrix(params.shapes[0])):
-            starting_points.refuse_dimensions(x0, params.keys, " for a built-in objective")
-        checks.objective_arguments(fun, params.start, jac, args, data, n_samples)
-        n_samples = fun.n_samples
-        batch_size = 1 if batch_size is None and chosen.needs_objective else batch_size
-    elif chosen.needs_objective:
-        checks.needs_objective(chosen.name.lower())
-    else:
-        checks.no_parallel_samples(settings)
-    samples = arguments.samples(data, n_samples, batch_size, settings)
-    tol = checks.tolerance(tol)
-    projection = None if bounds is None else Projection.of(bounds, params)
-    saved = None if resume is None else arguments.saved_run(resume)
-    generator = checks.generator(rng)
-    if saved is not None:
-        generator = arguments.resumed_generator(rng, saved["run"]["rng"]["bit_generator"])
-    if samples is None:
-        asked = any(each is not None for each in (tol, validation, epoch_callback))
-        length = settings.iterations_per_epoch(asked or chosen.counts_epochs, saved and saved["identity"])
-        batches = NoSamples(length)
-    else:
-        batches = samples(generator)
-    if built_in:
-        evaluate = BuiltInEvaluator(fun)
-    else:
-        functions = arguments.UserFunctions(fun, noise.jac_of_run(jac, saved), args)
-        evaluate = arguments.evaluator(functions, params, batches, projection, settings, generator)
-    limit, unit = settings.limit(batches)
-    if projection is not None and saved is None:
-        projection.start(params.start)  # first: some optimizers make their state of the parameters
-    known_limit = arguments.known_limit(chosen, limit, settings, batches)
-    optimizer = noise.optimizer(chosen, evaluate, params, known_limit)
-    held_out = validation_loss(validation, fun, params, evaluate, batches)
-    identity = arguments.identity(params, optimizer, batches, settings) | evaluate.identity()
-    if saved is not None:
-        saved_runs.same_run(saved["identity"], identity, resume)
-    patience = settings.epochs_of_patience(limit, batches)
-    keeps_start = chosen.untuned or batches.read_once or batches.n_samples is None
-    parts = RunParts(
-        params, evaluate, batches, optimizer, chosen.shared, generator, settings, limit, identity, bounds=projection,
-        average=arguments.average(settings, params.start, optimizer), callback=callback_of(callback),
-        epoch_callback=epoch_callback_of(epoch_callback, params), validation=held_out,
-        history=History(validated=held_out is not None),
-        watch=stopping.LossWatch(tol if held_out is None else None, patience),
-        early_stopping=None if tol is None or held_out is None else EarlyStopping(tol, patience),
-        start=Start(params.start.copy() if keeps_start else None, chosen.untuned),
-    )  # fmt: skip
-    if saved is None:
-        parts = noise.perturbed_if_noisy(parts, chosen, jac)
-    with params.in_use(), contextlib.closing(batches):
-        params.check_unmoved()
-        run = FiniteSumRun(parts) if built_in else Run(parts)
-        if saved is None:
-            run.begin()
-            run.go_to_start()
+    with ranks_of(comm) as ranks:
+        built_in = isinstance(fun, Objective)
+        remaining = checks.options(options)
+        settings = Settings.take(remaining)
+        shared_runs.settings(settings, ranks)
+        chosen = Method(method, remaining)
+        ranks.same(parts=settings.parts, **arguments.kinds(fun=fun, jac=jac, validation=validation, resume=resume))
+        ranks.n_parts = settings.parts
+        if built_in:
+            n_own, fun = fun.n_samples, ranks.objective(fun)
+        params = chosen.parameters(x0, fun.dtype if built_in else None)
+        if built_in:
+            if not params.is_vector and (params.keys is not None or not fun._is_matrix(params.shapes[0])):
+                starting_points.refuse_dimensions(x0, params.keys, " for a built-in objective")
+            checks.objective_arguments(fun, params.start, jac, args, data, n_samples)
+            n_samples = n_own
+            batch_size = 1 if batch_size is None and chosen.needs_objective else batch_size
+        elif chosen.needs_objective:
+            checks.needs_objective(chosen.name.lower())
         else:
-            with _checkpoint.contents_of(resume):
-                run.restore(saved["run"])
-        status = _finish(run)
-        batches.close()  # the evaluation at the end reads anew
-        return _result(run, status, unit, tol)
+            checks.no_parallel_samples(settings)
+        samples = arguments.samples(data, n_samples, batch_size, settings, ranks)
+        tol = checks.tolerance(tol)
+        projection = None if bounds is None else Projection.of(bounds, params)
+        saved = None if resume is None else arguments.saved_run(resume, ranks)
+        generator = ranks.generator(checks.generator(rng), rng)
+        if saved is not None:
+            generator = arguments.resumed_generator(rng, saved["run"]["rng"]["bit_generator"])
+        if samples is None:
+            asked = any(each is not None for each in (tol, validation, epoch_callback))
+            length = settings.iterations_per_epoch(asked or chosen.counts_epochs, saved and saved["identity"])
+            batches = NoSamples(length, generator)
+        else:
+            batches = samples(generator)
+        if built_in:
+            evaluate = BuiltInEvaluator(fun)
+        else:
+            functions = arguments.UserFunctions(fun, noise.jac_of_run(jac, saved), args)
+            evaluate = arguments.evaluator(functions, params, batches, projection, settings, ranks)
+        limit, unit = settings.limit(batches)
+        if projection is not None and saved is None:
+            projection.start(params.start)  # first: some optimizers make their state of the parameters
+        known_limit = arguments.known_limit(chosen, limit, settings, batches)
+        optimizer = noise.optimizer(chosen, evaluate, params, known_limit)
+        held_out = ValidationLoss(fun, params, evaluate, batches, ranks).of(validation)
+        identity = arguments.identity(params, optimizer, batches, settings) | evaluate.identity()
+        if ranks.several:
+            common = {**identity, "tol": tol, "limit": limit, "validation": held_out is not None}
+            ranks.same(**common | arguments.of_all_ranks(params, optimizer, projection, settings))
+        if saved is not None:
+            saved_runs.same_run(saved["identity"], identity, resume)
+        patience = settings.epochs_of_patience(limit, batches)
+        keeps_start = chosen.untuned or batches.read_once or batches.n_samples is None
+        callbacks = ranks.callbacks(callback_of(callback), epoch_callback_of(epoch_callback, params))
+        parts = RunParts(
+            params, evaluate, batches, optimizer, chosen.shared, generator, settings, limit, identity, ranks,
+            bounds=projection, average=arguments.average(settings, params.start, optimizer), callback=callbacks[0],
+            epoch_callback=callbacks[1], validation=held_out,
+            history=History(validated=held_out is not None),
+            watch=stopping.LossWatch(tol if held_out is None else None, patience),
+            early_stopping=None if tol is None or held_out is None else EarlyStopping(tol, patience),
+            start=Start(params.start.copy() if keeps_start else None, chosen.untuned),
+        )  # fmt: skip
+        if saved is None:
+            parts = noise.perturbed_if_noisy(parts, chosen, jac)
+        with params.in_use(), contextlib.closing(batches):
+            params.check_unmoved()
+            run = FiniteSumRun(parts) if built_in else Run(parts)
+            if saved is None:
+                run.begin()
+                run.go_to_start()
+            else:
+                with _checkpoint.contents_of(resume):
+                    run.restore(saved["run"])
+            status = _finish(run)
+            batches.close()  # the evaluation at the end reads anew
+            return _result(run, status, unit, tol)
 
 
 def _finish(run):
     """Iterate to the end, under a progress bar if one is wanted."""
-    if not run.settings.progress:
+    if not (run.settings.progress and run.ranks.is_first):
         return run.to_the_end()
     run.progress = Progress(run.limit, run.nit)
     try:
@@ -369,6 +391,6 @@ def _result(run, status, unit, tol):
         history=run.history.arrays(),
         optimizer=run.optimizer,
     )
-    if run.settings.disp:
+    if run.settings.disp and run.ranks.is_first:
         show(result)
     return result

@@ -42,8 +42,8 @@ class NoSamples(BatchSource):
     n_samples = data = None
     all_at_once = True
 
-    def __init__(self, length):
-        self.per_epoch = length
+    def __init__(self, length, rng):
+        self.per_epoch, self.rng = length, rng
 
     def begin_epoch(self):
         """Nothing is drawn."""
@@ -117,7 +117,7 @@ class Batches(BatchSource):
         """All samples of a kind that user code can compute with: what is read from a file becomes an array."""
         if all(isinstance(each, np.ndarray) or hasattr(each, "tocsr") for each in data):
             return tuple(data)
-        read = self._selected(_consecutive, 0, self.n_samples)
+        read = self._selected(consecutive, 0, self.n_samples)
         return tuple([each if hasattr(each, "tocsr") else own for each, own in zip(data, read, strict=True)])
 
     def _selected(self, select, *which):
@@ -155,7 +155,7 @@ class Batches(BatchSource):
             if self.data is None:
                 batch = (frozen(np.arange(start, stop)),)
             else:
-                batch = self._selected(_consecutive, start, stop)
+                batch = self._selected(consecutive, start, stop)
             yield batch, stop - start
 
     def snapshot(self):
@@ -192,7 +192,7 @@ def _is_csr_matrix(array):
     return getattr(array, "format", "") == "csr" and len(array.shape) == 2
 
 
-def _consecutive(array, start, stop):
+def consecutive(array, start, stop):
     """Consecutive samples: as a slice, without a copy, of types whose slices are known to select samples."""
     plain = isinstance(array, (np.ndarray, CsrSamples)) or hasattr(array, "tocsr")
     return array[start:stop] if plain else array[np.arange(start, stop)]

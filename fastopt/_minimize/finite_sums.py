@@ -52,7 +52,7 @@ class FiniteSumRun(Run):
         self.objective._check_memory()
         self.last_norm = math.nan
         kinds = (kind for cls, kind in EPOCHS.items() if isinstance(self.optimizer, cls))
-        self.kind = next(kinds, MinibatchEpochs)
+        self.kind = self.ranks.epochs(self.optimizer, self.settings) or next(kinds, MinibatchEpochs)
 
     def begin(self):
         """Prepare the segments, once the hyper-parameters are known: a checkpoint may have brought others."""
@@ -126,6 +126,7 @@ class FiniteSumRun(Run):
             if self.calls_back:
                 self.call_back()
             interrupts.check()
+            self.ranks.agree(interruptible=True)
 
     def draw(self):
         super().draw()
@@ -197,7 +198,7 @@ class FiniteSumRun(Run):
         return {**super().schema(done), "segments": self.kind.schema(self.objective, done)}
 
     def optimizer_schema(self, done):
-        if self.kind is MinibatchEpochs:
+        if issubclass(self.kind, MinibatchEpochs):
             return super().optimizer_schema(done)
         steps = done.nit, saved_runs.MOST  # those that an optimizer had made before the run are among them
         return self.optimizer.schema((self.objective.n_samples, self.objective.n_outputs), steps)

@@ -16,18 +16,18 @@ from .stopping import (
 MESSAGES = {
     CONVERGED: "Optimization terminated successfully.",
     BUDGET: "Maximum number of {unit} has been reached.",
-    NONFINITE_LOSS: "The objective became NaN or infinite in iteration {nit}. {smaller}",
+    NONFINITE_LOSS: "The objective became NaN or infinite in iteration {nit}{where}. {smaller}",
     NONFINITE_GRADIENT: "The gradient became NaN or infinite in iteration {nit}. {smaller}",
     NONFINITE_PARAMETERS: "The parameters overflowed in iteration {nit}. {smaller}",
     FIXED: "All parameters are fixed by `bounds`.",
     RISEN: "The objective has risen above its value at the start, {start:.6g}. {smaller}",
     NO_BETTER: "The objective is as high as at the start, {start:.6g}. {larger}",
-    CALLBACK: "`{by}` raised `StopIteration`.",
+    CALLBACK: "`{by}` raised `StopIteration`{where}.",
 }
 
 # Before the first step no option of the method can help.
 AT_START = {
-    NONFINITE_LOSS: "The objective is NaN or infinite at the start. Check it at `x0`, and the data.",
+    NONFINITE_LOSS: "The objective is NaN or infinite at the start{where}. Check it at `x0`, and the data.",
     NONFINITE_GRADIENT: "The gradient is NaN or infinite at the start. Check it at `x0`, and the data.",
     NONFINITE_PARAMETERS: "The starting point is NaN or infinite. Check `x0` and `bounds`.",
 }
@@ -53,11 +53,16 @@ def message(status, start, unit, run):
     if status == CONVERGED and run.start.stationary:
         return STATIONARY.format(shown=", as far as differences show" if run.evaluate.approximate else "")
     if run.nit == 0 and status in AT_START:
-        return AT_START[status]
+        return AT_START[status].format(where=run.ranks.where)
     if status == BUDGET:
         return _of_budget(unit if run.nit >= run.limit else "epochs", run)
     text = MESSAGES[status].format(
-        nit=run.nit, start=start, by=run.stopped_by, smaller=_to_make_steps_smaller(run), larger=_to_get_on(run)
+        nit=run.nit,
+        start=start,
+        by=run.stopped_by,
+        smaller=_to_make_steps_smaller(run),
+        larger=_to_get_on(run),
+        where=run.ranks.where,
     )
     share = _share_of_first_rate(run) if status == CONVERGED else 0.0
     return f"{text} {STILL_HIGH.format(share=share)}" if share > HIGH_RATE else text

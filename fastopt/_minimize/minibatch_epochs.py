@@ -15,6 +15,8 @@ from .segments import POLL_ENTRIES, STATUS, int64
 # Entries of samples in a segment: about 20 ms of work.
 SEGMENT_ENTRIES = 4_000_000
 
+# Entries of samples in a segment for each column of a flush, which then takes a few percent of the time.
+ENTRIES_TO_FLUSH = 64
 # Deferred steps in a segment, at most: they are remembered until its end. Or one for so many columns.
 DEFERRED_STEPS = 65_536
 COLUMNS_PER_STEP = 128
@@ -36,7 +38,7 @@ class MinibatchEpochs:
         self.lagging = None  # those with steps since the last flush
         own = objective._samples.own
         self.entries = None if isinstance(own, np.ndarray) else np.diff(own.indptr)
-        per_sample = objective.n_features if self.entries is None else max(1, self.entries.mean())
+        per_sample = objective.n_features if self.entries is None else max(1, self.mean_entries())
         self.kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
         exact = self.exact()
         self.deferred = exact and self.may_defer()
@@ -50,12 +52,16 @@ class MinibatchEpochs:
         per_batch = per_sample * objective.n_outputs * batches.size
         if self.entries is None or self.dense:
             per_batch += objective.n_parameters
-        self.length = max(1, int(max(SEGMENT_ENTRIES, objective.n_features) / per_batch))
+        self.length = max(1, int(max(SEGMENT_ENTRIES, ENTRIES_TO_FLUSH * objective.n_features) / per_batch))
         if self.deferred:
             self.length = min(self.length, max(DEFERRED_STEPS, objective.n_features // COLUMNS_PER_STEP))
         self.poll = epochs.InterruptPoll(max(1, int(POLL_ENTRIES / per_batch)))
         self.rate_before = optimizer._last_rate
         self.numbers = self.numbers_now()
+
+    def mean_entries(self):
+        """Entries of a CSR sample."""
+        return self.entries.mean()
 
     def numbers_now(self):
         """The hyper-parameters that the segments were made for; the learning rate they are told."""
@@ -94,10 +100,7 @@ class MinibatchEpochs:
         Returns the number done, `loss` plus their losses, the gradient norm, the status and the number left out.
         """
         rates = self.rates(n)
-        segments = self.segments_with(self.dense_steps(rates))
-        if segments is not self.lagging:
-            self.flush()
-            self.lagging = segments
+        segments = self.segments_to_run(rates)
         order, size = self.batches.order, self.batches.size
         n_samples = min(n * size, self.batches.n_samples - first * size)
         done, skipped, end = segments.run(int64(order), first * size, n_samples, rates, self.threads, loss)
@@ -106,6 +109,14 @@ class MinibatchEpochs:
             segments.skip()
             return done, segments.loss, segments.grad_norm, None, skipped + 1
         return done, segments.loss, segments.grad_norm, STATUS.get(end), skipped
+
+    def segments_to_run(self, rates):
+        """The segments for steps at these rates; those before them have no updates outstanding then."""
+        segments = self.segments_with(self.dense_steps(rates))
+        if segments is not self.lagging:
+            self.flush()
+            self.lagging = segments
+        return segments
 
     def flush(self):
         """Bring all columns up to date."""
@@ -128,12 +139,14 @@ class MinibatchEpochs:
     def segments_with(self, dense_steps):
         """The segments with dense steps, or with steps over touched columns only; made when first needed."""
         if dense_steps not in self.segments:
-            n_workers = self.threads if self.hogwild else 1
-            plan = Plan(self.batches.size, self.most_entries(), dense_steps, n_workers, self.deferred)
-            self.segments[dense_steps] = epochs.MinibatchSegments(
-                self.objective, self.optimizer, plan, self.penalty(), self.poll
-            )
+            self.segments[dense_steps] = self.make_segments(dense_steps)
         return self.segments[dense_steps]
+
+    def make_segments(self, dense_steps):
+        """Segments of C."""
+        n_workers = self.threads if self.hogwild else 1
+        plan = Plan(self.batches.size, self.most_entries(), dense_steps, n_workers, self.deferred)
+        return epochs.MinibatchSegments(self.objective, self.optimizer, plan, self.penalty(), self.poll)
 
     def exact(self):
         """Whether columns that no sample touches need the update of a zero gradient, and it would change them."""
@@ -192,4 +205,4 @@ class MinibatchEpochs:
         for dense, last in saved["touched"].items():
             segments = self.segments_with(bool(int(dense)))
             if segments.last_update is not None:  # else the data or penalties of this call need no lagged updates
-                segments.last_update[...] = last
+                segments.last_update = last

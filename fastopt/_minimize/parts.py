@@ -28,6 +28,8 @@ class RunParts(NamedTuple):
         Most iterations.
     identity : dict
         What a checkpoint and the call that resumes it must have in common.
+    ranks : Alone or SharedRun
+        Those that make the run.
     bounds : Projection or None
     average : Polyak, Ema or None
         Of the iterates.
@@ -53,6 +55,7 @@ class RunParts(NamedTuple):
     settings: Any
     limit: int
     identity: dict
+    ranks: Any
     bounds: Any
     average: Any
     callback: Any

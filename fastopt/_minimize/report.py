@@ -29,8 +29,7 @@ class History:
         self.earlier, self.start = 0.0, time.perf_counter()
 
     def add(self, **entry):
-        """Everything but the time; what there is no column of is left out."""
-        entry["time"] = self.seconds()
+        """What there is no column of is left out."""
         for name, column in self.columns.items():
             column.append(entry[name])
 

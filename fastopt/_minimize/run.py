@@ -10,7 +10,6 @@ import numpy as np
 from .._validation import minimize as validation
 from . import stopping
 from .ending import EndedRun
-from .interrupts import DeferredInterrupt
 from .report import gradient_norm
 from .saving import SavedRun
 from .start import StartedRun
@@ -71,12 +70,15 @@ class Run(SavedRun, StartedRun, EndedRun):
 
     def to_the_end(self):
         """Iterate until something ends the run; returns the status."""
-        with DeferredInterrupt(self.settings.checkpoint is not None) as interrupts:
+        self.ranks.agree()  # nothing before this is heard of within
+        with self.ranks.interrupts(self.settings.checkpoint is not None) as interrupts:
             try:
                 status = self.iterate(interrupts)
                 interrupts.check()
-            except KeyboardInterrupt:
-                if self.consistent and self.is_finite(self.solution()):
+                self.ranks.agree(interruptible=True)
+            except KeyboardInterrupt as interrupt:
+                self.ranks.tell(interrupt)
+                if self.ranks.all(self.consistent and self.is_finite(self.solution())):
                     self.save()
                 raise
         if self.is_finite(self.solution()):
@@ -136,13 +138,15 @@ class Run(SavedRun, StartedRun, EndedRun):
     def call_back(self):
         """Call the callbacks, which may have x from the function that made the optimizer, and give it another dtype."""
         if self.callback is not None:
-            self.callback(self.shown_x, self.shown_value, self.nit, self.nepoch)
+            with self.ranks.stops():
+                self.callback(self.shown_x, self.shown_value, self.nit, self.nepoch)
         self.call_epoch_back()
 
     def call_epoch_back(self):
         """Call the epoch callback, if an epoch has ended."""
         if self.epoch_callback is not None and not self.in_epoch:
-            self.epoch_callback(self.epoch_solution, self.history.last())
+            with self.ranks.stops():
+                self.epoch_callback(self.epoch_solution, self.history.last())
         self.params.check_unmoved()
 
     def shown_x(self):
@@ -246,7 +250,7 @@ class Run(SavedRun, StartedRun, EndedRun):
         rate, norm = self.rate_and_norm()
         self.history.add(
             iteration=self.nit, epoch=self.nepoch + 1, fun=self.epoch_loss(), learning_rate=rate, grad_norm=norm,
-            validation=self.validated(answer) if finite else math.nan,
+            validation=self.validated(answer) if finite else math.nan, time=self.ranks.first(self.history.seconds()),
         )  # fmt: skip
 
     def validated(self, answer):

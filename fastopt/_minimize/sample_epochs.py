@@ -18,6 +18,7 @@ class SampleEpochs:
     """Samples of a built-in objective through a method, one by one, a segment at a time."""
 
     make_segments = None  # of the class in epochs.pyx
+    whole = None  # the objective over the samples of all ranks
 
     def __init__(self, objective, method, batches, settings, bounded):
         self.objective, self.method, self.batches, self.evaluate = objective, method, batches, None
@@ -25,13 +26,13 @@ class SampleEpochs:
         self.threads = _threads.resolve(method.num_threads)
         own = objective._samples.own
         self.sparse = not isinstance(own, np.ndarray)
-        per_sample = max(1, own.nnz / objective.n_samples) if self.sparse else objective.n_features
+        per_sample = max(1, own.nnz / max(objective.n_samples, 1)) if self.sparse else objective.n_features
         per_sample *= objective.n_outputs
         work = max(SEGMENT_ENTRIES, objective.n_features) / per_sample
-        self.length = min(max(1, int(work)), objective.n_samples)
+        self.length = max(1, min(int(work), objective.n_samples))
         self.poll = epochs.InterruptPoll(max(1, int(POLL_ENTRIES / per_sample)))
         self.segments = self.make_segments(objective, method, self.length, self.poll)
-        self.segments.set_learning_rate(method._begin_epoch(objective))  # of an epoch that may be under way
+        self.segments.set_learning_rate(self.learning_rate())  # of an epoch that may be under way
         method._bind(self.state())
 
     def state(self):
@@ -53,9 +54,13 @@ class SampleEpochs:
     def start(self):
         """Nothing to prepare."""
 
+    def learning_rate(self):
+        """That of the epoch."""
+        return self.method._begin_epoch(self.whole or self.objective)
+
     def begin_epoch(self):
         """The learning rate."""
-        self.segments.set_learning_rate(self.method._begin_epoch(self.objective))
+        self.segments.set_learning_rate(self.learning_rate())
 
     def run(self, first, n, loss):
         done, end = self.segments.run(int64(self.batches.order), first, n, loss)

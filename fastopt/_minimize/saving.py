@@ -33,11 +33,19 @@ class SavedRun:
         path = self.settings.checkpoint
         if path is None:
             return
+        with self.ranks.each():
+            snapshot = self.snapshot()
+            if self.ranks.is_first:
+                self.write(path, {"identity": self.identity, "run": snapshot})
+        self.saved_nit = self.nit
+
+    def write(self, path, tree):
+        """Replace the checkpoint."""
         mine, self.saved_file = self.saved_file, None  # not known again before the new one is there
         if mine is not None and state_of_file(path) not in (mine, None):
             checkpoint_paths.warn_shared(path)
-        _checkpoint.write(path, "minimize", {"identity": self.identity, "run": self.snapshot()})
-        self.saved_nit, self.saved_file = self.nit, state_of_file(path)
+        _checkpoint.write(path, "minimize", tree)
+        self.saved_file = state_of_file(path)
 
     def snapshot(self):
         """All that changes during a run, as a tree of plain values and arrays."""

@@ -39,7 +39,8 @@ class Settings:
     checkpoint_every: int = option(1, count, minimum=1)
     spsa_step: float | None = option(None, real, interval="(0, inf)")
     finite_diff_rel_step: float | None = option(None, real_numbers)
-    parallel: str = option("batch", choice, allowed=("batch", "hogwild"))
+    parallel: str = option("batch", choice, allowed=("batch", "hogwild", "local"))
+    parts: int | None = option(None, count, minimum=1)
     prefetch: int = option(0, count, minimum=0)
 
     MOST_ITERATIONS = 10_000

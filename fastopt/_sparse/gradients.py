@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from .. import _core, _validation
+from .. import _core, _threads, _validation
 from .._types import ArrayLike, DTypeLike
 from . import coalesce
 from .parts import Compressed, Coordinates, Rows, contiguous, described
@@ -62,6 +62,36 @@ class RowSparse:
             With arrays of its own.
         """
         return RowSparse(self.indices.copy(), self.rows.astype(dtype), self.unique)
+
+    def coalesced(self) -> RowSparse:
+        """Return a copy with each index once, in ascending order.
+
+        Returns
+        -------
+        RowSparse
+            With arrays of its own, and the promise `unique`. Rows of one index are added in the order in which they
+            stand here: what a step makes of both has the same bits.
+
+        Raises
+        ------
+        IndexError
+            When an index is negative.
+
+        Examples
+        --------
+        >>> import numpy as np, fastopt
+        >>> fastopt.RowSparse([7, 2, 7], np.array([1.0, 2.0, 4.0])).coalesced().rows
+        array([2., 5.])
+        """
+        parts = Rows("`self`", self)
+        index = contiguous(_validation.sparse_gradients.row_indices(parts.indices))
+        rows = contiguous(_validation.sparse_gradients.row_values(parts.rows, index))
+        coalescer, n_rows = coalesce.Coalescer(), int(index.max(initial=-1)) + 1
+        copied, wrong = coalescer.copy_inside(index, n_rows)
+        if wrong >= 0:
+            _validation.sparse_gradients.refuse_negative_index(index, wrong)
+        distinct, values, _ = coalescer.distinct(copied, rows, n_rows, False, True, _threads.get_num_threads)
+        return RowSparse(distinct.astype(index.dtype), values.reshape(len(distinct), *rows.shape[1:]).copy(), True)
 
     def copy(self) -> RowSparse:
         """Return a copy with arrays of its own.

@@ -1,8 +1,15 @@
 """Open files that checkpoints are written to and read from."""
 
 import io
+import os
 
+from .gradients import flat_like_parameters
+from .parameters import expression
+from .scalars import integer
 from .text import shown
+
+# Entries that are rounded together: FO_GROUP_ENTRIES of csrc/update/codes.h.
+GROUP_ENTRIES = 256
 
 
 def binary_file(name, value, method, mode):
@@ -28,6 +35,29 @@ def written_bytes(name, count, n):
     if not isinstance(count, int) or not 1 <= count <= n:
         raise OSError(f"`{name}` must be a file whose write() returns how much it has taken, got {shown(count)}.")
     return count
+
+
+def part_of_optimizer(optimizer, cls, path):
+    """Refuse what cannot be loaded in parts: other optimizers, and open files."""
+    if not isinstance(optimizer, cls):
+        raise TypeError(f"`starts` goes with a fastopt.Optimizer, got {type(optimizer).__name__}.")
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"`path` must be a path where `starts` is given, got {type(path).__name__}.")
+
+
+def starts(given, optimizer, sizes):
+    """Return the entries of saved arrays of these sizes with which those of an optimizer begin."""
+    keys, params = optimizer._keys, optimizer._flat_params
+    given = [given] if keys is None else flat_like_parameters("starts", given, keys, each="numbers")
+    multiple = 1 if optimizer.state_dtype in (None, "float32") else GROUP_ENTRIES
+    for k, (start, param, size) in enumerate(zip(given, params, sizes, strict=True)):
+        name = expression("starts", keys, k)
+        given[k] = start = integer(name, start, 0)
+        if start + param.size > size:
+            raise ValueError(f"`{name}` must be at most {size - param.size} for a part of {param.size}, got {start}.")
+        if start % multiple != 0:
+            raise ValueError(f"`{name}` must be a multiple of {multiple} with this `state_dtype`, got {start}.")
+    return given
 
 
 def _refuse_text(name, mode):

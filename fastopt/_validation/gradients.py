@@ -103,6 +103,11 @@ def refuse_moved(name):
     raise ValueError(f"{name} must keep its memory during the step, got an array that has been resized; make it anew.")
 
 
+def refuse_stats(stats):
+    """Raise for what `gradient_stats` has not returned."""
+    raise TypeError(f"`stats` must be what `gradient_stats` returns, or a sum of such, got {shown(stats)}.")
+
+
 def refuse_nonfinite(t, value):
     """Raise for a gradient with NaN or infinity, or a value of the objective that is, under nonfinite="raise"."""
     if not math.isfinite(value):

@@ -45,7 +45,7 @@ def classes(y, n_classes):
         raise ValueError(
             f"`y` must hold class numbers 0, 1, 2, ..., got {wrong}; pass np.unique(y, return_inverse=True)[1]."
         )
-    largest = int(y.max())
+    largest = int(y.max(initial=0))
     if n_classes is None:
         n_classes = max(largest + 1, 2)
     if largest >= n_classes:

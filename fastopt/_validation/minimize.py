@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from . import names
+from . import names, objectives
 from .conversions import has_masked_entries, is_masked
 from .parameters import label
 from .scalars import real
@@ -123,6 +123,7 @@ def objective_arguments(objective, x, jac, args, data, n_samples):
     for name, value in {"data": data, "n_samples": n_samples}.items():
         if value is not None:
             raise ValueError(f"`{name}` must be None for a built-in objective, which has its own samples.")
+    objectives.some_samples(objective.n_samples)
     if x.dtype != objective.dtype:
         raise TypeError(
             f"`method` must update {objective.dtype} parameters like those of the objective, got {x.dtype}."
@@ -138,7 +139,9 @@ def needs_objective(name):
 def no_parallel_samples(settings):
     """Refuse lock-free threads for an objective that Python evaluates."""
     if settings.parallel != "batch":
-        raise ValueError('`parallel` must be "batch" unless `fun` is an object of fastopt.objectives, got "hogwild".')
+        raise ValueError(
+            f'`parallel` must be "batch" unless `fun` is an object of fastopt.objectives, got "{settings.parallel}".'
+        )
 
 
 def matrices(arrays, keys, name):
@@ -170,7 +173,7 @@ def automatic_rate(share, objective):
 
 def refuse_automatic_rate(objective):
     """Raise where no learning rate can be made of the objective, with the reason."""
-    kind = type(objective).__name__
+    kind = type(getattr(objective, "own", objective)).__name__
     if np.isinf(objective.curvature):
         reason, advice = "its gradient has no Lipschitz constant to make one from", ""
     else:
@@ -185,8 +188,8 @@ def single_samples(name, settings, batches):
     """Refuse settings that methods over single samples do not support."""
     if settings.parallel != "batch":
         raise ValueError(
-            f'`parallel` must be "batch" for {name}, got "hogwild"; leave the option out, or pass another `method`, '
-            'such as "sgd".'
+            f'`parallel` must be "batch" for {name}, got "{settings.parallel}"; leave the option out, or pass another '
+            '`method`, such as "sgd".'
         )
     if batches.size != 1:
         raise ValueError(f"`batch_size` must be 1 for {name}, got {batches.size}.")

@@ -55,7 +55,7 @@ SEVERAL_MEANINGS = {"eps"}
 #: What `fastopt.minimize` takes as arguments, not as options.
 ARGUMENTS = (
     "args", "method", "jac", "bounds", "tol", "callback", "data", "n_samples", "batch_size", "rng", "resume",
-    "validation", "epoch_callback",
+    "validation", "epoch_callback", "comm",
 )  # fmt: skip
 
 

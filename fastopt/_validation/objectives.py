@@ -33,7 +33,7 @@ def dense_layout(X):
     """Check dtype and layout of dense samples, not their contents."""
     _two_dimensions(X)
     _dtype(X)
-    if (X.strides[1] != X.itemsize and X.shape[1] > 1) or X.strides[0] % X.itemsize:
+    if X.size and ((X.strides[1] != X.itemsize and X.shape[1] > 1) or X.strides[0] % X.itemsize):
         raise ValueError(
             f"`X` must have contiguous rows (C order), got strides {X.strides}; pass np.ascontiguousarray(X)."
         )
@@ -45,8 +45,8 @@ def _two_dimensions(X):
     if X.ndim != 2:
         advice = {1: "; pass X.reshape(1, -1) for one sample, X.reshape(-1, 1) for one feature"}.get(X.ndim, "")
         raise ValueError(f"`X` must have two dimensions, samples and features, got shape {X.shape}{advice}.")
-    if X.shape[0] == 0 or X.shape[1] == 0:
-        raise ValueError(f"`X` must hold at least one sample and one feature, got shape {X.shape}.")
+    if X.shape[1] == 0:
+        raise ValueError(f"`X` must hold at least one feature, got shape {X.shape}.")
 
 
 def _dtype(X):
@@ -235,10 +235,16 @@ def _numbers_for(name, values, array):
 
 def in_dtype(name, array, dtype):
     """Return a float64 array in the dtype of the samples, inside whose range it must be."""
-    largest = np.abs(array).max()
+    largest = np.abs(array).max(initial=0.0)
     if largest > np.finfo(dtype).max:
         raise ValueError(f"`{name}` must be in the range of {dtype}, the dtype of `X`, got {largest}.")
     return array.astype(dtype)
+
+
+def some_samples(n):
+    """Refuse a mean over no samples."""
+    if n == 0:
+        raise ValueError("`X` must hold at least one sample, but for ranks with `comm`, got none.")
 
 
 def own_layout(array, size, dtype):
@@ -265,29 +271,30 @@ def index_layout(index, n):
 
 def class_range(labels, n_outputs):
     """Check that labels are classes where the loss follows them."""
-    if not (labels.min() >= 0 and labels.max() < n_outputs):
-        raise ValueError(f"`y` must hold class numbers below {n_outputs}, got {labels.min()} to {labels.max()}.")
+    if not (labels.min(initial=0) >= 0 and labels.max(initial=0) < n_outputs):
+        raise ValueError(
+            f"`y` must hold class numbers below {n_outputs}, got {labels.min(initial=0)} to {labels.max(initial=0)}."
+        )
 
 
 def weights(values, n, scale):
-    """Return sample weights as `weight_scale` wants them, what they were divided by, and their sum before."""
+    """Return sample weights, the same as `weight_scale` wants them, and what they were divided by."""
     if scale is not None and not (isinstance(scale, str) and scale == "mean"):
         raise ValueError(f'`weight_scale` must be "mean" or None, got {shown(scale)}.')
     if values is None:
-        return np.ones(n), 1.0, float(n)
+        ones = np.ones(n)
+        return ones, ones, 1.0
     array = vector("sample_weight", values, n)
-    if scale is not None and not array.any():
+    if n and scale is not None and not array.any():
         raise ValueError("`sample_weight` must be positive for at least one sample, got 0.0 for all.")
     if (array < 0).any():
         raise ValueError(f"`sample_weight` must be at least 0, got {array.min()}; leave such samples out.")
-    with np.errstate(over="ignore"):
-        total = float(array.sum())
-    if scale is None:
-        return array, 1.0, total
+    if scale is None or n == 0:
+        return array, array, 1.0
     largest = array.max()
-    array = array / largest  # so that their sum cannot overflow
-    mean = array.mean()
-    return array / mean, float(largest * mean), total
+    relative = array / largest  # so that their sum cannot overflow
+    mean = relative.mean()
+    return array, relative / mean, float(largest * mean)
 
 
 def strength(name, value):

@@ -74,7 +74,7 @@ def refuse_assignment(name, new=None):
 
 
 def refuse_finite_sum_assignment(name):
-    """Raise for an assignment to a hyper-parameter of SAGA or SVRG."""
+    """Raise for an assignment to a hyper-parameter of a method that needs a built-in objective."""
     raise AttributeError(f"`{name}` is fixed during a run; pass options={{'{name}': ...}} to fastopt.minimize.")
 
 

@@ -11,7 +11,7 @@ from .scalars import count
 from .text import shown
 
 
-def sample_arrays(data, name="data"):
+def sample_arrays(data, name="data", least=1):
     """Return `data` as a tuple of objects that an index array selects samples from, and their number."""
     if isinstance(data, Mapping):
         raise TypeError(
@@ -21,7 +21,7 @@ def sample_arrays(data, name="data"):
     if not data:
         raise ValueError(f"`{name}` must hold at least one array, got an empty tuple.")
     arrays, n = arrays_of_one_length(name, data)
-    return arrays, _at_least_one(name, n)
+    return arrays, _at_least_one(name, n) if least else n
 
 
 def arrays_of_one_length(name, data):
@@ -106,8 +106,9 @@ def refuse_columns(columns, n):
     )
 
 
-def n_samples(value):
-    return _at_least_one("n_samples", count("n_samples", value, 0))
+def n_samples(value, least=1):
+    n = count("n_samples", value, 0)
+    return _at_least_one("n_samples", n) if least else n
 
 
 def _at_least_one(name, n):

@@ -155,6 +155,11 @@ def refuse_index(name, index, at, n_positions):
     raise IndexError(f"{name} must have indices in [0, {n_positions}), got {index[at]} at position {at}.")
 
 
+def refuse_negative_index(index, at):
+    """Raise for an index of a RowSparse that is not of any parameter."""
+    raise IndexError(f"`indices` must not be negative, got {index[at]} at position {at}.")
+
+
 def refuse_sparse_size(n, n_positions):
     """Raise for a gradient whose positions cannot be sorted in 64 bits each."""
     raise ValueError(

@@ -73,11 +73,14 @@ class Weighting(NamedTuple):
         The same as a number.
     total : float
         Their sum as they were given.
+    given : ndarray or None
+        As they were given, of shape (n_samples,); None if they are as the objective has them.
     """
 
     scale: str | None
     unit: float
     total: float
+    given: Array | None = None
 
 
 class Objective(finite_sum.FiniteSum):
@@ -114,7 +117,7 @@ class Objective(finite_sum.FiniteSum):
         samples = _samples(X)
         n_samples, dtype = samples.own.shape[0], samples.own.dtype
         labels, n_outputs = self._labels(validation.labels(y, n_samples, self._takes_targets))
-        weights, unit, total = validation.weights(sample_weight, n_samples, weight_scale)
+        weights, weighting = self._weights(sample_weight, n_samples, weight_scale)
         penalties = validation.strength("l2", l2), validation.strength("l1", l1), flag("fit_intercept", fit_intercept)
         rows = samples.own.shape[1] + penalties[-1]
         arrays = {"y": labels, "sample_weight": weights}
@@ -122,7 +125,15 @@ class Objective(finite_sum.FiniteSum):
             arrays["linear"] = validation.linear(linear, rows, n_outputs)
         arrays = [frozen(validation.in_dtype(name, each, dtype)) for name, each in arrays.items()]
         self._bind_data(samples, arrays, n_outputs, penalties)
-        self._weighting = Weighting(weight_scale, unit, total)
+        self._weighting = weighting
+
+    @staticmethod
+    def _weights(sample_weight, n_samples, weight_scale):
+        """The sample weights as they are used, and what was made of them."""
+        given, weights, unit = validation.weights(sample_weight, n_samples, weight_scale)
+        with np.errstate(over="ignore"):
+            total = float(given.sum())
+        return weights, Weighting(weight_scale, unit, total, None if given is weights else frozen(given))
 
     def _bind_data(self, samples, arrays, n_outputs, penalties):
         """Bind the data for the C kernels: samples, labels, weights and, if there is one, the linear part."""
@@ -132,6 +143,34 @@ class Objective(finite_sum.FiniteSum):
         self._check_memory()
         settings = self.n_outputs, (self.l2, self.l1, self.fit_intercept)
         return _restored, (type(self), (self.X, *self._bound), settings, self.__dict__)
+
+    @property
+    def _given_weights(self):
+        """The sample weights as they were given."""
+        given = self._known_weighting.given
+        return self._bound[1] if given is None else given
+
+    def _with_samples(self, X, y, weights):
+        """The same objective over other samples, with labels as they are bound and weights as they are given."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        arrays = [validation.in_dtype("y", y, self.dtype), validation.in_dtype("sample_weight", weights, self.dtype)]
+        arrays = [frozen(each) for each in (*arrays, *self._bound[2:])]
+        outputs = y.shape[1] if self._takes_targets else self.n_outputs
+        other._bind_data(_samples(X), arrays, outputs, (self.l2, self.l1, self.fit_intercept))
+        other._weighting = self._known_weighting._replace(given=frozen(np.array(weights, np.float64)))
+        return other
+
+    def _over_all(self, unit, n_outputs):
+        """The same objective as a part of one over more samples, whose weights have this mean, and these outputs."""
+        other, scale = type(self).__new__(type(self)), self.weight_scale
+        other.__dict__.update(self.__dict__)
+        labels, weights, *linear = self._bound
+        if scale is not None:
+            weights = frozen(validation.in_dtype("sample_weight", self._given_weights / unit, self.dtype))
+        settings = n_outputs, (self.l2, self.l1, self.fit_intercept)
+        other._bind_data(self._samples, [labels, weights, *linear], *settings)
+        return other
 
     def _over(self, X, y):
         """The same loss over other samples, without penalties and weights."""

@@ -69,3 +69,8 @@ class Softmax(Objective):
     def _labels(self, y):
         labels, self._known_n_classes = validation.classes(y, self._known_n_classes)
         return labels, self._known_n_classes
+
+    def _over_all(self, unit, n_outputs):
+        other = super()._over_all(unit, n_outputs)
+        other._known_n_classes = n_outputs
+        return other

@@ -37,6 +37,7 @@ ELSEWHERE = {
     ("sparse_gradients", "row_values"): "the making of a RowSparse",
     ("sparse_gradients", "_refuse_masked"): "the making of a RowSparse",
     ("sparse_gradients", "refuse_batch"): "the batches of `minimize`",
+    ("sparse_gradients", "refuse_negative_index"): "a RowSparse on its own",
     ("state_dicts", "refuse_slots"): "hyper-parameters that have come past `same_slots`",
 }
 
@@ -105,13 +106,15 @@ def classes(refusal, mode):
     return [cls for cls in found if not is_refused(cls, refusal.keywords() | {"sparse": mode})]
 
 
-def prepared(cls, shapes, named, keywords, mode, history):
+def prepared(cls, shapes, named, keywords, mode, history, lasts):
     """An optimizer that is about to refuse."""
     more, calls = HISTORIES[history]
     params = [np.arange(1.0, 1.0 + math.prod(shape)).reshape(shape).copy() for shape in shapes]
     opt = cls(dict(zip("abc", params, strict=True)) if named else params, sparse=mode, **more, **keywords())
     for call in calls:
         call(opt)
+    if lasts:
+        opt.catch_up()  # afterwards rows could not, and state_dict() would be refused
     return opt
 
 
@@ -131,7 +134,7 @@ def arguments(refusal, at, mode, history="stepped"):
     """What `prepared` takes after the class."""
     shapes = [(5,), SHAPE]
     shapes.insert(at, refusal.shape)
-    return tuple(shapes), refusal.named, refusal.keywords, mode, history
+    return tuple(shapes), refusal.named, refusal.keywords, mode, history, refusal.lasts
 
 
 @functools.cache

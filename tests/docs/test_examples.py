@@ -1,6 +1,7 @@
 """The examples run, and so does every complete Python block of the README and of the documentation.
 
-A block whose first line is `# needs: package` runs where the package is installed. One that begins with `# fragment:`
+A block whose first line is `# mpiexec -n 2 python ...` runs on two ranks, where there is MPI. One whose first line is
+`# needs: package` runs where the package is installed. One that begins with `# fragment:`
 and says there what it leaves out runs only if `left_out` has the names that it needs.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ranks
 import scipy.sparse
 
 import fastopt
@@ -24,6 +26,7 @@ FILES_SHOWN = ROOT / "docs/contributing.md"  # its blocks are files of the packa
 PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").rglob("*.md")} - {FILES_SHOWN})]
 PRINTED = {"plot_chunks.py": ["all files at once: MemoryError", "same bits: True"]}  # some lines of their output
 NEEDS = re.compile(r"# needs: (\w+)\n")  # first line of a block
+ON_RANKS = re.compile(r"# mpiexec -n (\d+) python \w+\.py\n")  # the same
 FRAGMENT = re.compile(r"# fragment: leaves out \S.*\n")  # the same
 PRINTED_HERE = re.compile(r"^ *print\(.*\)  # (.*)$")
 PRINTED_ABOVE = re.compile(r"^# (.*)$")
@@ -104,6 +107,12 @@ def left_out():
 def test_page(page, code, left_out, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where fastopt.save writes
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    if on_ranks := ON_RANKS.match(code):
+        pytest.importorskip("mpi4py")
+        Path("program.py").write_text(code[on_ranks.end() :], encoding="utf-8")
+        output, status = ranks.finish(ranks.start(int(on_ranks[1]), [sys.executable, "-m", "mpi4py", "program.py"]))
+        assert (status, output.splitlines()) == (0, announced(code[on_ranks.end() :]))
+        return
     fragment = FRAGMENT.match(code)
     if fragment and page not in left_out:
         pytest.skip("a fragment")

@@ -18,7 +18,7 @@ from scipy.optimize import Bounds, OptimizeWarning
 
 import fastopt
 from fastopt import _checkpoint, minimize, objectives, schedules
-from fastopt._minimize import minibatch_epochs, saga_svrg_epochs
+from fastopt._minimize import minibatch_epochs, sample_epochs
 
 PENALTY = dict(l1=0.02, l2=0.5)
 # Methods whose regulariser is treated in ways of their own, and one for all others.
@@ -507,6 +507,7 @@ class Pressing:
 @pytest.mark.parametrize("method", METHODS, ids=method_id)
 def test_ctrl_c_between_two_segments_of_an_epoch(method, mode, at, path, no_sync, monkeypatch):
     monkeypatch.setattr(minibatch_epochs, "SEGMENT_ENTRIES", 60)
+    monkeypatch.setattr(minibatch_epochs, "ENTRIES_TO_FLUSH", 1)
     p, (name, hyperparameters) = regularised(mode), method
     options = {"learning_rate": Pressing(), "checkpoint": path, **hyperparameters}
     expected = outcome(minimized(p, name, mode, size=2, options=options))
@@ -610,8 +611,8 @@ def segments(monkeypatch):
 
     for name in ("SEGMENT_ENTRIES", "DEFERRED_STEPS"):
         monkeypatch.setattr(minibatch_epochs, name, 10**15)
-    monkeypatch.setattr(saga_svrg_epochs, "SAGA_SVRG_ENTRIES", 10**15)
-    for cls in (minibatch_epochs.MinibatchEpochs, saga_svrg_epochs.SagaSvrgEpochs):
+    monkeypatch.setattr(sample_epochs, "SEGMENT_ENTRIES", 10**15)
+    for cls in (minibatch_epochs.MinibatchEpochs, sample_epochs.SampleEpochs):
         monkeypatch.setattr(cls, "run", recorded(cls.run))
     return seen
 
@@ -635,17 +636,9 @@ def test_ctrl_c_ends_a_segment_before_its_last_batch(method, data, l2, checkpoin
 
 
 @pytest.fixture
-def raise_soon():
-    """A function that lets a signal handler of the program raise something, half a second later."""
-    before = signal.getsignal(signal.SIGALRM)
-
-    def start(error):
-        signal.signal(signal.SIGALRM, Counted(lambda *arguments: None, error, 1))
-        signal.setitimer(signal.ITIMER_REAL, 0.5)
-
-    yield start
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+def raise_soon(act_soon):
+    """A function that lets a signal handler of the program raise something in the middle of a segment."""
+    return lambda error: act_soon(Counted(lambda: None, error, 1))
 
 
 @pytest.mark.timeout(30)

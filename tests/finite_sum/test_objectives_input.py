@@ -65,7 +65,7 @@ SWAPPED = SAMPLES.dtype.newbyteorder("S")
 DTYPE = "float32 or float64"
 FORMAT = "a NumPy array or"
 ROWS = "contiguous rows (C order)"
-SIZE = "at least one sample and one feature"
+SIZE = "at least one feature"
 # What is wrong -> X, the exception, and parts of its message: the constraint, what was got, a remedy.
 BAD_SAMPLES = {
     "float16": (SAMPLES.astype("float16"), TypeError, DTYPE, "got float16", "np.ascontiguousarray"),
@@ -101,9 +101,7 @@ BAD_SAMPLES = {
     "one dimension": (SAMPLES[0], ValueError, "two dimensions", "got shape (3,)"),
     "three dimensions": (SAMPLES[None], ValueError, "two dimensions", "got shape (1, 12, 3)"),
     "CSR of one dimension": (scipy.sparse.csr_array(SAMPLES[0]), ValueError, "two dimensions", "got shape (3,)"),
-    "no samples": (SAMPLES[:0], ValueError, SIZE, "got shape (0, 3)"),
     "no features": (SAMPLES[:, :0], ValueError, SIZE, "got shape (12, 0)"),
-    "CSR without samples": (scipy.sparse.csr_array((0, 3)), ValueError, SIZE, "got shape (0, 3)"),
     "CSR without features": (scipy.sparse.csr_array((3, 0)), ValueError, SIZE, "got shape (3, 0)"),
     "NaN at the start": (entry(SAMPLES, (0, 0), np.nan), ValueError, "finite", "NaN", ";"),
     "infinity at the end": (entry(SAMPLES, (-1, -1), np.inf), ValueError, "finite", "infinity", ";"),
@@ -153,6 +151,19 @@ def test_bad_samples(case):
     for cls in (objectives.LeastSquares, objectives.Softmax):
         with pytest.raises(exception, match=says("X", *parts)):
             cls(X, y)
+
+
+@EVERY_CLASS
+@pytest.mark.parametrize("X", [SAMPLES[:0], scipy.sparse.csr_array((0, 3))], ids=["dense", "CSR"])
+def test_no_samples_have_a_sum_but_no_mean(cls, X):
+    """As on a rank that has none, where others have some."""
+    objective = cls(X, np.zeros(0))
+    x = np.ones(objective.n_parameters)
+    assert objective.sums(x)[0] == objective.total_weight == 0.0 and not objective.sums(x)[1].any()
+    for call in (objective, objective.gradient, lambda x: fastopt.minimize(objective, x)):
+        with pytest.raises(ValueError, match=says("X", "at least one sample, but for ranks with `comm`", "got none")):
+            call(x)
+    assert objective.decision_function(x).size == 0
 
 
 @EVERY_CLASS

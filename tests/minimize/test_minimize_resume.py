@@ -13,7 +13,7 @@ from scipy.optimize import Bounds
 
 import fastopt
 from fastopt import CheckpointError, RowSparse, _checkpoint, minimize, schedules
-from fastopt._minimize.interrupts import DeferredInterrupt
+from fastopt._interrupts import DeferredInterrupt
 
 TABLE = np.random.default_rng(0).standard_normal((11, 3))
 RIGHT = np.random.default_rng(1).standard_normal(11)

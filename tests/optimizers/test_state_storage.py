@@ -295,7 +295,7 @@ def test_untouched_entries_keep_their_numbers(state_dtype, rng):
 
 
 def test_exact_is_dense_for_a_rule_that_stays(rng):
-    grad = scipy.sparse.random_array((1, 2000), density=0.1, rng=rng, dtype=np.float32)
+    grad = scipy.sparse.random_array((1, 2000), density=0.1, random_state=rng, dtype=np.float32)
     made = []
     for each in (grad.tocsr(), grad.toarray()[0]):
         opt = fastopt.Adagrad(np.ones(2000, np.float32), state_dtype="log8", sparse="exact")
@@ -306,7 +306,7 @@ def test_exact_is_dense_for_a_rule_that_stays(rng):
 
 
 def test_a_state_that_decays_is_exact_too(rng):
-    grad = scipy.sparse.random_array((1, 2000), density=0.01, rng=rng, dtype=np.float32)
+    grad = scipy.sparse.random_array((1, 2000), density=0.01, random_state=rng, dtype=np.float32)
     made = []
     for each in (grad.tocsr(), grad.toarray()[0]):
         opt = fastopt.RMSprop(np.ones(2000, np.float32), state_dtype="bfloat16", sparse="exact")

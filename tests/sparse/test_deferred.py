@@ -9,9 +9,10 @@ import pytest
 import scipy.sparse
 from cases import CASES, DTYPES, ISAS, form_id, skip_if_refused
 from helpers import bits, refused
+from objectives import Counted
 
 import fastopt
-from fastopt import RowSparse
+from fastopt import RowSparse, _core
 
 # Of the largest entry: sums over hundreds of steps, which a dense step rounds one by one.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -221,6 +222,27 @@ def test_gather(mode, rng):
     assert opt.gather([]).shape == (0, 2)
 
 
+def test_a_table_that_is_read_only_since(rng):
+    """Rows are refused while they are behind, and can be read once all are up to date."""
+    table = rng.standard_normal((10, 2))
+    opt = fastopt.SGD(table, momentum=0.9, sparse="deferred")
+    for row in (1, 2):
+        opt.step(RowSparse([row], np.ones((1, 2))))
+    looks = [lambda: opt.gather([1, 7]), lambda: opt.catch_up([1]), opt.catch_up, opt.state_dict, opt.solution]
+    before = table.copy()
+    table.setflags(write=False)
+    for look in looks:
+        with pytest.raises(ValueError, match="`params` must be writable"):
+            look()
+    assert np.array_equal(table, before) and opt._rows_behind == 9
+    table.setflags(write=True)
+    opt.catch_up()
+    table.setflags(write=False)
+    assert np.array_equal(opt.gather([1, 7]), table[[1, 7]])
+    for look in looks:
+        look()
+
+
 def test_gather_from_several(rng):
     tables = [rng.standard_normal((10, 2)), rng.standard_normal(7), np.zeros(())]
     opt = fastopt.Adam(tables, sparse="deferred")
@@ -257,6 +279,62 @@ def test_failed_steps_leave_no_trace():
     assert opt._rows_behind == behind
     with refused(opt, FloatingPointError, "must be finite"):
         opt.step(bad)
+
+
+@pytest.mark.parametrize(
+    ("cls", "mode"), [(fastopt.Adam, "deferred"), (fastopt.SGD, "deferred"), (fastopt.RMSprop, "exact")]
+)
+def test_rows_without_entries(cls, mode):
+    """They have no counters, by which rows would be looked up; nor after a state dictionary with empty ones."""
+    opt = cls(np.ones((1000, 0)), sparse=mode, **({"momentum": 0.9} if cls is fastopt.SGD else {}))
+    for _ in range(2):
+        for row in (1, 999):
+            opt.step(RowSparse([row], np.ones((1, 0))))
+        assert opt._last_steps == [None] and opt.gather([0, 999]).shape == (2, 0)
+        saved = opt.state_dict()
+        opt.load_state_dict(saved | ({"last_steps": [np.zeros(0, np.int64)]} if mode == "exact" else {}))
+
+
+def large_step(opt, rows):
+    opt.step([RowSparse(rows, np.ones((len(rows), 8))) for _ in opt.params])
+
+
+INTERRUPTED = {
+    "dense step": lambda opt: opt.step([np.ones_like(param) for param in opt.params]),
+    "full history": lambda opt: large_step(opt, [2]),
+    "catch_up": lambda opt: opt.catch_up(),
+    "gather": lambda opt: opt.gather({0: np.arange(60_000), 1: np.arange(40_000)}),
+    "state": lambda opt: opt.state,
+}
+
+
+@pytest.mark.parametrize(
+    ("cls", "mode"), [(fastopt.NAdam, "deferred"), (fastopt.Adam, "deferred"), (fastopt.RMSprop, "exact")]
+)
+@pytest.mark.parametrize("name", INTERRUPTED)
+def test_ctrl_c_where_python_code_runs(name, cls, mode, monkeypatch):
+    """That asks how many threads there may be, for each array: all are as they were then."""
+
+    def seen():
+        with opt._claim("seen()"):
+            return pickle.dumps((opt._snapshot_as_it_is(), opt.params))
+
+    opt = cls([np.ones((60_000, 8)), np.ones((50_000, 8))], sparse=mode)
+    opt.step([np.ones_like(param) for param in opt.params])
+    for t in range(4096 if name == "full history" and mode == "deferred" else 6):
+        large_step(opt, [t % 7])
+    before = seen()
+    for at in range(1, 10):
+        resolve = Counted(fastopt._threads.resolve, KeyboardInterrupt(), at)
+        with monkeypatch.context() as patch:
+            patch.setattr(fastopt._threads, "resolve", resolve)
+            try:
+                INTERRUPTED[name](opt)
+                break
+            except KeyboardInterrupt:
+                assert seen() == before, at
+    # A build without threads has nobody to ask.
+    assert at > 2 or mode == "exact" or not _core.has_openmp()
 
 
 def test_memory_of_a_step():

@@ -29,6 +29,11 @@ class DeferredInterrupt:
             signal.default_int_handler(number, frame)
         self.noted = True
 
+    def taken(self):
+        """The Ctrl-C that was noted, as an exception for the caller to raise; else None."""
+        noted, self.noted = self.noted, False
+        return KeyboardInterrupt() if noted else None
+
     def check(self):
         """Raise the Ctrl-C that was noted."""
         if self.noted:
