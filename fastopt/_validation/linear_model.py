@@ -5,7 +5,6 @@ import numbers
 import numpy as np
 import scipy.sparse
 
-from .._types import DTYPES
 from .machine import MOST_THREADS
 from .names import hint
 from .scalars import choice, count, flag, inside, integer, real
@@ -239,62 +238,3 @@ def not_converged(name, n, max_iter):
             "features and the targets."
         )
     return f"{name} has not converged with `max_iter={n}`. Raise `max_iter` or `tol`, or scale the features."
-
-
-# --- saved estimators ------------------------------------------------------------------------------------
-
-
-def plain_parameter(name, value):
-    """Refuse a parameter of an estimator that is no plain value."""
-    if value is None or isinstance(value, (str, numbers.Real, np.generic)):
-        return
-    raise TypeError(
-        f"`{name}` must be a number, a string or None to be saved, got {type(value).__name__}; set it to None with "
-        f"set_params({name}=None), and again after loading."
-    )
-
-
-def plain_classes(classes):
-    """Refuse classes that are neither numbers nor strings."""
-    if classes.dtype.kind not in "biufU" and not all(isinstance(each, str) for each in classes):
-        raise TypeError(f"`classes_` must be numbers or strings to be saved, got {shown(classes[0])}.")
-
-
-def own_class(cls, classes):
-    """Refuse to save an estimator of a class of somebody else's, which loading would not know."""
-    if cls not in classes:
-        listed = " or ".join(each.__name__ for each in classes)
-        raise TypeError(f"an estimator to be saved must be a {listed} itself, got one of the class {cls.__name__}.")
-
-
-def saved_class(name, value, classes):
-    """Return the class of a saved estimator."""
-    return classes[choice(name, value, tuple(classes))]
-
-
-def saved_array(name, value):
-    """Return an array of numbers, or a number."""
-    if not isinstance(value, (np.ndarray, np.generic)):
-        raise TypeError(f"`{name}` must be an array, got {type(value).__name__}.")
-    return value
-
-
-def saved_strings(name, value):
-    """Return a list of strings."""
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise TypeError(f"`{name}` must be a list of strings, got {shown(value)}.")
-    return value
-
-
-def saved_numbers(name, value):
-    """Return a list of numbers."""
-    if not isinstance(value, list) or not all(isinstance(each, float) for each in value):
-        raise TypeError(f"`{name}` must be a list of numbers, got {shown(value)}.")
-    return value
-
-
-def fitting_shapes(coef, intercept, n_features, n_rows):
-    """Refuse coefficients that do not belong together."""
-    wanted = (n_features,) if np.ndim(intercept) == 0 else (len(intercept), n_features)
-    if coef.shape != wanted or coef.dtype.name not in DTYPES or n_rows not in (None, np.size(intercept)):
-        raise ValueError(f"`coef_` must have shape {wanted}, got {coef.dtype} of shape {coef.shape}.")

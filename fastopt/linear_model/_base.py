@@ -40,7 +40,7 @@ solver : str or None, default="auto"
     mini-batches with the optimizer of that name in `fastopt.OPTIMIZERS`. None: what
     ``fastopt.minimize(method=None)`` stands for, which needs no learning rate. "auto": "lbfgs" up to
     10,000,000 entries of X (times classes), without a `learning_rate`, `early_stopping` and `average`; else None.
-    Scale the features first, unless the solver is "lbfgs".
+    Scale the features first, and targets that are not about 1 in size, unless the solver is "lbfgs".
 learning_rate : float, callable or None, default=None
     In (0, inf), or a schedule of `fastopt.schedules`. None: made from the data for "sgd", "asgd", "saga" and "svrg",
     found by "cocob" and "prodigy", 0.2 for "adagrad" and "ftrl", 0.03 for "rmsprop", else 0.05.
@@ -203,11 +203,13 @@ class LinearModel(BaseEstimator):
             for k, start in enumerate(starts):
                 one = problem.alone(k)
                 objective = one.objective()
-                optimizers.append(_optimizer(one, objective, start, former[k]))
-                if settings.average and averages[k] is None:
+                kept = former[k] if _goes_on(former[k], start, settings) else None
+                optimizers.append(_optimizer(one, objective, start, kept))
+                if not settings.average:
+                    averages[k] = None
+                elif kept is None or averages[k] is None:
                     averages[k] = Polyak(start)
-                average = averages[k] if settings.average else None
-                loss, status = _chunks.run(objective, optimizers[k], settings.batch_size, average)
+                loss, status = _chunks.run(objective, optimizers[k], settings.batch_size, averages[k])
                 if status is not None:
                     validation.refuse_divergence(settings.loss_name, optimizers[k].learning_rate)
                 losses.append((loss + objective._penalty(optimizers[k].params)) / form.n_labels)
@@ -270,14 +272,18 @@ def _of_chunks(settings):
     return settings.solver if settings.solver in OPTIMIZERS else _solvers.OF_CHUNKS
 
 
+def _goes_on(former, start, settings):
+    """Whether the optimizer of the chunk before is of the solver, and of such parameters."""
+    same_class = type(former) is OPTIMIZERS[_of_chunks(settings)]
+    return same_class and former.params.dtype == start.dtype and former.params.shape == start.shape
+
+
 def _optimizer(problem, objective, start, former):
-    """The optimizer of a chunk: a copy of the former one if it is of the solver, else a new one."""
-    settings = problem.settings
-    name = _of_chunks(settings)
-    cls = OPTIMIZERS[name]
-    if type(former) is not cls or former.params.dtype != start.dtype or former.params.shape != start.shape:
+    """The optimizer of a chunk: a copy of the former one, or a new one if there is none."""
+    settings, name = problem.settings, _of_chunks(problem.settings)
+    if former is None:
         rate = _rates.learning_rate(name, problem, objective)
-        return cls(start, nonfinite="raise", **({} if rate is None else {"learning_rate": rate}))
+        return OPTIMIZERS[name](start, nonfinite="raise", **({} if rate is None else {"learning_rate": rate}))
     optimizer = copy.deepcopy(former)
     if settings.learning_rate is not None:
         optimizer.learning_rate = settings.learning_rate

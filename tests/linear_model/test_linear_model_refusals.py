@@ -164,9 +164,10 @@ def test_targets_and_weights(samples):
 
 def test_a_loss_of_no_name_after_a_fit(samples):
     X, y = samples
-    for model, method in ((LinearClassifier(), "predict_proba"), (LinearRegressor(), "predict")):
-        model.fit(X, y).set_params(loss="nope")
-        unchanged(model, lambda call=getattr(model, method): call(X), "`loss` must be one of")
+    model = LinearClassifier().fit(X, y).set_params(loss="nope")
+    unchanged(model, lambda: model.predict_proba(X), "`loss` must be one of")
+    model = LinearRegressor().fit(X, y).set_params(loss="nope")
+    unchanged(model, lambda: model.predict(X), "`loss` must be one of")
 
 
 def test_sparse_targets(samples):
@@ -281,6 +282,11 @@ FORGED = {
     "optimizer": (("fitted", "optimizers", 0, "class"), "system"),
     "averages": (("fitted", "averages"), [{"mean": 1.0}]),
     "counts": (("fitted", "averages"), [{"mean": np.zeros(3), "count": -1}]),
+    "a mean of other parameters": (("fitted", "averages"), [{"mean": np.zeros(3), "count": 1}]),
+    "no averages": (("fitted", "averages"), []),
+    "no classes": (("fitted", "classes_"), None),
+    "intercepts of another dtype": (("fitted", "intercept_"), np.array([1, 0, 1])),
+    "numbers of targets": (("fitted", "epsilon_"), np.array(1.0)),
 }
 
 
