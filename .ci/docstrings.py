@@ -30,10 +30,15 @@ def is_public(cls, member):
     )
 
 
+# numpydoc leaves a first parameter of this name out of signatures, as that of a class method.
+MISTAKEN = ("PR02", "Unknown parameters {'cls'}")
+
+
 def main():
     checks = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["numpydoc_validation"]["checks"]
     names = sorted(set(public_names()))
-    found = [f"{name}: {code} {text}" for name in names for code, text in validate(name)["errors"] if code in checks]
+    errors = [(name, *error) for name in names for error in validate(name)["errors"] if tuple(error) != MISTAKEN]
+    found = [f"{name}: {code} {text}" for name, code, text in errors if code in checks]
     print(*found, f"{len(names)} docstrings, {len(found)} findings", sep="\n")
     return bool(found)
 

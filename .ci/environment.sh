@@ -14,8 +14,9 @@ tests() { for name in "$@"; do find tests -name "test_$name.py" | grep . || echo
 # the same in every build.
 COMPILED_TESTS=$(tests rules state state_dict state_storage clip_norm nonfinite overflow subnormals memory threads \
     gradient_policies groups absent_gradients small_decay validation_gradients sparse_rules sparse_bits \
-    sparse_formats sparse_memory sparse_validation sparse_hypothesis objectives objective_terms targets validate \
-    epochs epochs_runs epochs_storage epochs_faults variance_reduced native state_machine)
+    sparse_formats sparse_memory sparse_validation sparse_hypothesis deferred deferred_groups \
+    objectives objective_terms targets validate epochs epochs_runs epochs_storage epochs_faults variance_reduced \
+    native state_machine)
 
 # A copy without anything that a build left behind.
 enter_clone() {

@@ -43,6 +43,7 @@ DUMP = re.compile(r"^desc: Trigger: Client Request: ([^\n]+)$.*?^summary: (\d+)$
 
 CALLS = 100
 DENSE_SIZE = 16_384
+COMPILED_SIZE = 100
 TABLE, ROWS = (4096, 64), 256
 VECTOR, ENTRIES = 65_536, 4096
 LARGE_VECTOR, MANY_ENTRIES = 2**21, 16_384  # from this on, entries are sorted by region before they are updated
@@ -144,6 +145,9 @@ def all_kernels():
         kernels |= {f"dense {name} {dtype}": _dense(name, DENSE_SIZE, dtype) for dtype in DTYPES}
         kernels[f"rows {name}"] = _sparse(name, TABLE, ROWS)
         kernels[f"elements {name}"] = _sparse(name, (VECTOR,), ENTRIES)
+        kernels[f"compiled {name}"] = _repeated(
+            functools.partial(problems.compiled_steps, name, COMPILED_SIZE, "float32")
+        )
     kernels |= {f"form {what}": _dense(name, DENSE_SIZE, **hyper) for what, (name, hyper) in FORMS.items()}
     kernels |= {f"positions {what}": _sparse("sgd", *each) for what, each in UNORDERED.items()}
     for layout in SAMPLES_OF:

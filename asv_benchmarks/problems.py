@@ -51,7 +51,17 @@ def optimizer(name, params, **hyper):
         raise NotImplementedError(f"this commit has no optimizer {name!r}")
     if params.ndim == 1:
         require_vectors(name)
+    require_options(name, hyper)
     return fastopt.OPTIMIZERS[name](params, **hyper)
+
+
+def require_options(name, hyper):
+    """Whether an optimizer of this commit can keep its state in fewer bits, and defer steps."""
+    cls = fastopt.OPTIMIZERS[name]
+    if "state_dtype" in hyper and "state_dtype" not in inspect.signature(cls).parameters:
+        raise NotImplementedError("this commit has no `state_dtype`")
+    if hyper.get("sparse") == "deferred" and not hasattr(cls, "catch_up"):
+        raise NotImplementedError('this commit has no sparse="deferred"')
 
 
 def require_vectors(name):
@@ -85,6 +95,19 @@ def repeated_step(opt, gradients):
 
     run(len(gradients))
     return run
+
+
+def compiled_steps(name, n, dtype, **hyper):
+    """A callable run(times): dense steps on n numbers from a loop in C."""
+    x = np.random.default_rng(SEED).standard_normal(n).astype(dtype)
+    opt = optimizer(name, x, num_threads=1, **hyper)
+    feature("get_include")
+    if opt._uses_value:
+        raise NotImplementedError(f"steps of {name} from C have no value of the objective")
+    import compiled_loop
+
+    gradients = [np.full_like(x, 0.5)]
+    return lambda times: compiled_loop.steps(opt, gradients, times)
 
 
 def dense_steps(name, n, dtype, num_threads, **hyper):

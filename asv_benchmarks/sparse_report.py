@@ -1,11 +1,12 @@
-"""Speed of sparse steps: rows of a table, entries of a vector, duplicates, few entries of many.
+"""Speed of sparse steps: rows of a table, entries of a vector, duplicates, few entries of many, deferred steps.
 
-    python asv_benchmarks/sparse_report.py            (a minute and 3 GB; alone on the machine)
+    python asv_benchmarks/sparse_report.py            (two minutes and 4 GB; alone on the machine)
 
 Each way runs in turns with the others, in its own process; figures are medians.
 """
 
 import argparse
+import itertools
 
 import numpy as np
 import scipy.sparse
@@ -80,6 +81,63 @@ def few_entries(k=100):
     report(f"adagrad: {k} entries of N", interleaved(runs), "", ())
 
 
+# Of deferred steps: rows of each class rest for as many steps; after RESTS_PERIOD steps all begins again.
+RESTS, RESTS_PERIOD = (1, 2, 3, 4, 5, 6, 8, 10), 120
+DEFERRED = {
+    "momentum": ("sgd", {"momentum": 0.9}),
+    "adam": ("adam", {}),
+    "adamw": ("adamw", {"weight_decay": 0.01}),
+}
+
+
+def resting_gradients(values, rows):
+    """Gradients of these values for some of these rows, as many of which have rested 1, 2, ... 10 steps."""
+    parts = iter(np.split(rows, sum(RESTS)))
+    classes = [[next(parts) for _ in range(rest)] for rest in RESTS]
+    index = [np.concatenate([each[t % len(each)] for each in classes]) for t in range(RESTS_PERIOD)]
+    return [fastopt.RowSparse(each, values, unique=True) for each in index]
+
+
+def warm_up(opt, rng, rows, values, n_steps=1000, mean_rest=250):
+    """Steps in which rows, these and others, rest for 1 to 1000 steps."""
+    n_rows = len(opt.params)
+    touched = min(len(values) // len(RESTS), n_rows // mean_rest)
+    pool = np.union1d(rows, rng.choice(n_rows, touched * mean_rest - len(rows), replace=False).astype(np.int32))
+    for _ in range(n_steps):
+        opt.step(fastopt.RowSparse(rng.choice(pool, touched, replace=False), values[:touched], unique=True))
+
+
+def deferred_run(name, shape, k, mode, threads):
+    """A step of a cycle, after a warm-up in which rows rest for 1 to 1000 steps."""
+    rng = np.random.default_rng(0)
+    method, hyper = DEFERRED[name]
+    opt = fastopt.get_optimizer(method)(np.zeros(shape, np.float32), sparse=mode, num_threads=threads, **hyper)
+    share = k // len(RESTS)
+    values = rng.standard_normal((share * len(RESTS), *shape[1:]), np.float32)
+    rows = rng.choice(shape[0], share * sum(RESTS), replace=False).astype(np.int32)
+    warm_up(opt, rng, rows, values)
+    cycle = itertools.cycle(resting_gradients(values, rows))
+    for _ in range(RESTS_PERIOD):
+        opt.step(next(cycle))
+    return lambda: opt.step(next(cycle))
+
+
+def deferred(threads):
+    """Deferred steps beside lazy ones, and the same of a parameter that is much smaller."""
+    for name in DEFERRED:
+        for (n, *width), k in (((20_000_000,), 100), ((1_000_000, 64), 8192)):
+            runs = {
+                f"{mode}, {size:,} rows": Contender(deferred_run, name, (size, *width), k, mode, threads)
+                for size in (n, n // 10)
+                for mode in ("lazy", "deferred")
+            }
+            times = interleaved(runs, least_seconds=20e-3)
+            report(f"{name}: {k:,} of {n:,} rows of {width[0] if width else 1}, rests up to 10", times, "", ())
+            for size in (n, n // 10):
+                ratio = times[f"deferred, {size:,} rows"] / times[f"lazy, {size:,} rows"]
+                print(f"  deferred takes {ratio:.2f}x the time of lazy, {size:,} rows")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--threads", type=int, default=2)
@@ -89,6 +147,7 @@ def main():
             side_by_side(step.label, step.shape, step.n_rows, threads)
     duplicates(threads)
     few_entries()
+    deferred(threads)
 
 
 if __name__ == "__main__":

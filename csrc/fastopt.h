@@ -30,6 +30,9 @@ typedef struct {
     double probe;                /* 0 if every gradient was finite, else NaN */
 } fo_sums;
 
+/* update/catch_up.h: the steps that rows may have missed. */
+typedef struct fo_history fo_history;
+
 /* A sum of squares that has not been rounded, as an integer of digits of 32 bits, the lowest first; carries are put
  * off. The digits are those of the finite parts. */
 enum { FO_EXACT_DIGITS = 144 };
@@ -106,7 +109,8 @@ typedef struct {
     const void *grad;            /* read only; may not overlap param or state */
     fo_strides grad_strides;     /* of a dense gradient */
     fo_positions at;             /* of a sparse gradient */
-    int64_t *last_step;          /* NULL, or for each row the step with which its state is up to date; written */
+    int64_t *last_step;          /* NULL, or for each row the step of its history with which it is current; written */
+    fo_history *history;         /* what rows that are behind have missed; NULL: their state alone decays */
     ptrdiff_t row_width;         /* entries of the parameter in a row: size / row_width entries of last_step */
     void *state[FO_MAX_SLOTS];   /* of the sizes of fo_per; NULL for slots that options leave out, and reduced ones */
     const fo_reduced *reduced;   /* NULL unless there are such slots */
@@ -174,7 +178,11 @@ typedef struct fo_orthogonal fo_orthogonal;
 /* The kernels of a rule for one instruction set and dtype. */
 typedef struct {
     fo_kernel *initialise;       /* fills the state from the parameters */
-    fo_kernel *flush;            /* [lo, hi) of last_step: lagged updates of their state, up to step t */
+    fo_kernel *const *flush;     /* [lo, hi) of last_step: these rows up to now; by form / 2, like the next */
+    fo_kernel *const *catch_up;  /* [lo, hi) are positions of rows that are behind */
+    size_t past_bytes;           /* FO_FADES: of the scalars of one step, and what puts those of a step at a place */
+    void (*remember)(const fo_step *step, void *past, ptrdiff_t place);
+    void (*rest_map)(const fo_step *step, double *map);   /* factor and addend of the parameter and each slot */
     fo_kernel *const *dense;     /* indexed by form, like the next two */
     fo_kernel *const *rows;      /* [lo, hi) are positions of the gradient */
     fo_kernel *const *elements;
@@ -190,6 +198,10 @@ typedef enum { FO_MOVES, FO_STAYS, FO_DECAYS } fo_zero_gradient;
 /* What a slot holds, which says how it may be stored: what has to be exact, a moment, or a second moment, which is
  * never negative and needs few digits. */
 typedef enum { FO_WHOLE, FO_MOMENT, FO_SECOND_MOMENT } fo_content;
+
+/* How entries catch up with many steps of zero gradients: not at all, by one linear map, or by few of these steps,
+ * after which the parameter and each slot are multiplied. See update/catch_up.h. */
+typedef enum { FO_NO_REST, FO_LINEAR, FO_FADES } fo_rest;
 
 /* What a slot has one number for: a row is all that one index of the first axis selects; the rows of matrices are those
  * of the last two axes. A sum of the last step has the three of fo_sum. Numbers of whole arrays are double. */
@@ -242,6 +254,10 @@ typedef struct {
     /* Or NULL: those once more, from the sums between. Needs adjust. */
     void (*settle)(const double *hyper, const fo_array *array, double *coef);
     fo_zero_gradient (*zero_gradient)(int form);
+    fo_rest rest;                /* without l2, which makes most rules FO_NO_REST */
+    int rests_with_l2;           /* but not this one */
+    double (*rest_ratio)(const double *hyper, int form);   /* FO_FADES: of a step's terms to those before it */
+    int (*rests_by_root)(const double *hyper, int form);   /* whether rest() is what update() does; or NULL */
     const fo_rule_kernels *const *kernels;   /* [instruction set][dtype] */
 } fo_rule;
 
@@ -260,9 +276,9 @@ int fo_variant_index(int dtype);                             /* in a kernel tabl
 
 /* --- one pass over all arrays ----------------------------------------------------------------------------------- */
 
-/* update/step.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for the
- * gradients that are bound, and must be called first; it returns the bytes of work. */
-enum { FO_INITIALISE = -1, FO_FLUSH = -2 };                  /* in the place of a form */
+/* update/blocks.c: over all arrays of the work list, on at most num_threads threads. fo_plan lays the blocks out for
+ * the gradients that are bound, and must be called first; it returns the bytes of work. */
+enum { FO_INITIALISE = -1, FO_FLUSH = -2, FO_CATCH_UP = -3 };   /* in the place of a form */
 ptrdiff_t fo_plan(const fo_work *work, int form);
 void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads);
 /* Whether the step of each entry depends on all others of its array. */
@@ -289,6 +305,16 @@ const void *fo_dense_gradient(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi,
  * does not; and a view of the array whose positions [lo, hi) and their gradients lie in that workspace, sorted. */
 size_t fo_partition_workspace(const fo_array *array);
 fo_array fo_partition(const fo_array *array, ptrdiff_t lo, ptrdiff_t hi);
+
+/* update/catch_up.c: the bytes of one map, and of the scalars of one step in a dtype, or 0; the steps of a history are
+ * forgotten, as all rows are up to date; and one more is added, of an array with these hyper-parameters. There must be
+ * memory for it. */
+size_t fo_map_bytes(const fo_rule *rule);
+size_t fo_past_bytes(const fo_rule *rule, int dtype);
+void fo_forget_steps(fo_history *history);
+void fo_remember_step(fo_history *history, const fo_step *step, const double *hyper);
+/* Those of n rows that are behind, each once: their number; last_step is complemented for them. */
+ptrdiff_t fo_claim_rows(const fo_array *array, const void *index, int index64, ptrdiff_t n, int64_t *behind);
 
 /* update/sums.c: the most parts that a sum over all arrays is taken in, and one more for each array. */
 enum { FO_MAX_CHUNKS = 1024 };
@@ -320,7 +346,7 @@ typedef struct {
     fo_nonfinite nonfinite;
     fo_lines *lines;             /* n_arrays entries, by fo_bind_lines; NULL unless the rule is by_lines */
     fo_orthogonal *orthogonal;   /* by fo_bind_orthogonal; NULL unless the rule orthogonalises */
-    fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries; NULL if fo_needs_sums says no */
+    fo_sums *partial;            /* FO_MAX_CHUNKS + n_arrays entries; NULL unless fo_couples */
     int64_t t;                   /* completed steps; fo_apply counts */
     double norm;                 /* of the last gradient, with clip_norm; fo_check_gradient writes it */
     double value;                /* of the objective at this step, for rules that use it; the caller sets it */
@@ -344,7 +370,6 @@ double fo_exact_value(const fo_exact *sum);
 double fo_exact_root(const fo_exact *sum);
 
 /* update/step.c: a step on planned work in three parts, so that nothing is written before all is checked. */
-int fo_needs_sums(const fo_optimizer *it);   /* whether `partial` is used */
 /* Norm and finiteness, which may be `known` (else NULL), and the rule's sums before the step; 0: the gradient is not
  * finite, or the value. */
 int fo_check_gradient(fo_optimizer *it, const fo_gradient_stats *known, int num_threads);

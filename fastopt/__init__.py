@@ -30,6 +30,7 @@ from ._threads import threads as threads
 from .optimizers import *  # noqa: F403
 
 if _TYPE_CHECKING:
+    from . import ctypes as ctypes
     from . import objectives as objectives
     from . import plot as plot
     from . import schedules as schedules
@@ -41,6 +42,7 @@ if _TYPE_CHECKING:
     from ._finite_sum.saga_svrg import SAGA as SAGA
     from ._finite_sum.saga_svrg import SVRG as SVRG
     from ._finite_sum.vw import VW as VW
+    from ._info import get_include as get_include
     from ._info import show_versions as show_versions
     from ._minimize import minimize as minimize
     from ._minimize import scipy_method as scipy_method
@@ -54,9 +56,10 @@ else:
         "_finite_sum.methods": ("FINITE_SUM_METHODS",),
         "_finite_sum.saga_svrg": ("SAGA", "SVRG"),
         "_finite_sum.vw": ("VW",),
-        "_info": ("show_versions",),
+        "_info": ("get_include", "show_versions"),
         "_minimize": ("minimize", "scipy_method"),
         "_version": ("__version__",),
+        "ctypes": (),
         "objectives": (),
         "plot": (),
         "schedules": (),

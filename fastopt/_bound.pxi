@@ -72,10 +72,10 @@ cdef class Bound:
         self.arrays, self.keys, self.slots = arrays, keys, tuple(slots.values())
         self.held = tuple([Held(array) for array in arrays])
         self.last_steps, self.missing_steps, self.coalescers = [None] * n, [None] * n, [None] * n
-        self.gradients = [None] * n
+        self.gradients, self.histories = [None] * n, [History() for k in range(n)]
         self.it.work.arrays = <fo_array *>PyMem_Calloc(max(n, 1), sizeof(fo_array))
         self.it.work.first_block = <Py_ssize_t *>PyMem_Calloc(n + 1, sizeof(Py_ssize_t))
-        self.owned = <memory_range *>PyMem_Calloc(max(n * (1 + len(slots)), 1), sizeof(memory_range))
+        self.owned = <fo_range *>PyMem_Calloc(max(n * (1 + len(slots)), 1), sizeof(fo_range))
         if not self.it.work.arrays or not self.it.work.first_block or not self.owned:
             raise MemoryError()
         found = find_rule(rule)
@@ -240,7 +240,7 @@ cdef class Bound:
             self.pins.release()
         for k in range(self.it.work.n_arrays):
             self.gradients[k] = None
-            if self.exact:
+            if self.lags():
                 self.missing_steps[k] = None
         return 0
 
@@ -281,6 +281,7 @@ cdef class Bound:
         cdef cnp.ndarray param = held.view, index, values
         cdef Py_ssize_t width, n_positions
         cdef bint in_order, ascending, sorted_already
+        cdef bint deferred = self.deferred and (on_zero != FO_STAYS or bound.last_step != NULL)
         if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array):
             _validation.parameters.refuse_read_only(label("params", self.keys, k))
         if self.coalescers[k] is None:
@@ -297,7 +298,7 @@ cdef class Bound:
         index, values, sorted_already = coalescer.distinct(
             index, values, n_positions, promised, ascending, self._allowed_threads
         )
-        if self.it.work.by_rows and width != bound.row_width and bound.size > 0:
+        if (self.it.work.by_rows or deferred) and width != bound.row_width and bound.size > 0:
             index, values = sparse_gradients.whole_rows(index, values, bound.row_width)
             width, sorted_already = bound.row_width, True
         bound.grad = cnp.PyArray_DATA(values)
@@ -309,13 +310,42 @@ cdef class Bound:
             bound.layout = FO_EXPANDED
         else:
             bound.layout = FO_ELEMENTS if width == 1 else FO_ROWS
-            if self.exact and on_zero == FO_DECAYS and bound.last_step == NULL:
-                self.missing_steps[k] = sealed(np.full(self.n_rows(k), self.it.t, np.int64))
+            # Rows without entries are never behind, and their number is not that of the axis.
+            if (deferred or (self.exact and on_zero == FO_DECAYS)) and bound.last_step == NULL and bound.size > 0:
+                self.missing_steps[k] = sealed(np.full(self.n_rows(k), self.present(k), np.int64))
         bound.at.workspace = NULL
         if bound.layout == FO_ELEMENTS and not sorted_already and bound.reduced == NULL:
             workspace = coalescer.workspace(fo_partition_workspace(bound))
             bound.at.workspace = NULL if workspace is None else cnp.PyArray_DATA(<cnp.ndarray>workspace)
         self.gradients[k] = index, values
+        return 0
+
+    cdef void defer(self, bint flag) noexcept:
+        """Whether rows that gradients leave out catch up later with the steps that they have missed."""
+        cdef Py_ssize_t k
+        cdef History history
+        self.deferred = flag
+        for k in range(self.it.work.n_arrays):
+            history = <History>self.histories[k]
+            history.bind(self.it.work.arrays[k].dtype, self.n_rows(k), self.it.rule, self.it.form)
+            self.it.work.arrays[k].history = &history.it if flag else NULL
+
+    cdef bint lags(self) noexcept:
+        """Whether rows may be behind: they, or their state alone."""
+        return self.exact or self.deferred
+
+    cdef int64_t present(self, Py_ssize_t k) noexcept:
+        """What `last_step` of array k is for rows that are up to date."""
+        cdef const fo_history *history = self.it.work.arrays[k].history
+        return self.it.t if history == NULL else history.start + history.n
+
+    cdef int forget_steps(self) except -1:
+        """No row is behind any more."""
+        cdef Py_ssize_t k
+        for k in range(self.it.work.n_arrays):
+            self.keep_last_steps(k, None)
+            if self.deferred:
+                fo_forget_steps(self.it.work.arrays[k].history)
         return 0
 
     cdef fo_zero_gradient on_zero_gradient(self, Py_ssize_t k) noexcept:
@@ -390,6 +420,18 @@ cdef class Bound:
         """Per parameter, the step that the state of each position is up to date with; None: all of it is."""
         self.check_initialised()
         return [None if each is None else base_view(each) for each in self.last_steps]
+
+    @property
+    def _rows_behind(self):
+        """How many rows, of all parameters, `catch_up` would change."""
+        cdef Py_ssize_t k
+        if not self.deferred:
+            return 0
+        behind = 0
+        for k in range(self.it.work.n_arrays):
+            if self.last_steps[k] is not None:
+                behind += np.count_nonzero(self.last_steps[k] < self.present(k))
+        return behind
 
     @property
     def _n_rows(self):

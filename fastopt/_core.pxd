@@ -1,13 +1,13 @@
 # The classes that bind arrays to the C ABI and run it; and functions of C for the other extension modules, since C is
 # linked into this one only.
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int64_t
 
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
-from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_gradient_stats, fo_group, fo_loss, fo_objective, fo_optimizer,
-                     fo_own, fo_part_gradients, fo_reduced, fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_vw, fo_worker,
-                     fo_zero_gradient)
+from ._csrc cimport (fo_array, fo_batch, fo_blas, fo_bound_handle, fo_caller_array, fo_gradient_stats, fo_group,
+                     fo_history, fo_loss, fo_objective, fo_optimizer, fo_own, fo_part_gradients, fo_range, fo_reduced,
+                     fo_rule, fo_saga_svrg, fo_segment, fo_task, fo_vw, fo_work, fo_worker, fo_zero_gradient)
 
 cdef void parallel_for(Py_ssize_t n, int num_threads, fo_task *task, const void *context) noexcept nogil
 cdef int useful_threads(Py_ssize_t nbytes, int num_threads) noexcept nogil
@@ -26,6 +26,7 @@ cdef void add_parts(const fo_segment *segment, fo_worker *worker, const fo_part_
 cdef void step_shared(const fo_segment *segment, fo_worker *worker, Py_ssize_t n_mean, double loss) noexcept nogil
 cdef void run_segment(const fo_segment *segment, fo_worker *workers) noexcept nogil
 cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads) noexcept nogil
+cdef void forget_steps(fo_history *history) noexcept nogil
 cdef void prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried) noexcept nogil
 cdef bint carries(const fo_optimizer *it) noexcept nogil
 cdef void run_saga_svrg(fo_saga_svrg *it) noexcept nogil
@@ -34,10 +35,14 @@ cdef void run_vw(fo_vw *it) noexcept nogil
 cdef void flush_vw(fo_vw *it) noexcept nogil
 
 
-# A range of memory that belongs to parameters or state: no gradient may reach into it.
-ctypedef struct memory_range:
-    uintptr_t start
-    uintptr_t stop
+# Steps of an array since all of its rows were up to date.
+cdef class History:
+    cdef fo_history it
+    cdef Py_ssize_t most              # steps, before all rows catch up
+
+    cdef void bind(self, int dtype, Py_ssize_t n_rows, const fo_rule *rule, int form) noexcept
+    cdef Py_ssize_t room(self) noexcept
+    cdef int reserve(self, Py_ssize_t n_steps) except -1
 
 
 cdef class Bound:
@@ -45,7 +50,7 @@ cdef class Bound:
     cdef fo_own *own_of_arrays        # n_arrays of them, or NULL
     cdef fo_reduced *reduced_of_arrays  # n_arrays of them, or NULL
     cdef bint ascending               # some slots have codes in blocks, to which sparse gradients must come in order
-    cdef memory_range *owned          # n_owned, sorted, disjoint
+    cdef fo_range *owned              # memory of parameters and state, which no gradient reaches: n_owned, sorted
     cdef Py_ssize_t n_owned
     cdef tuple arrays                 # the bound parameters, flat: the caller's own arrays
     cdef tuple held                   # of each, what it was when it was bound
@@ -58,6 +63,9 @@ cdef class Bound:
     cdef Pins pins                    # while C works
     cdef bint must_pin                # Python code has run since the gradients of a step were looked at
     cdef bint exact                   # sparse="exact"
+    cdef bint lazy                    # sparse="lazy"
+    cdef bint deferred                # sparse="deferred"
+    cdef list histories               # per parameter, its History, to which its array points then
     cdef object keys                  # None: one array; a tuple of dict keys; or the length of a list
 
     cdef int own(self, list arrays) except -1
@@ -74,6 +82,10 @@ cdef class Bound:
     cdef object taken(self, Py_ssize_t k, object grad)
     cdef int bind_gradient(self, Py_ssize_t k) except -1
     cdef int bind_sparse_gradient(self, Py_ssize_t k) except -1
+    cdef void defer(self, bint flag) noexcept
+    cdef int64_t present(self, Py_ssize_t k) noexcept
+    cdef int forget_steps(self) except -1
+    cdef bint lags(self) noexcept
     cdef fo_zero_gradient on_zero_gradient(self, Py_ssize_t k) noexcept
     cdef bint reaches_owned(self, cnp.ndarray grad) noexcept
     cdef int keep_last_steps(self, Py_ssize_t k, object last_step) except -1
@@ -103,24 +115,49 @@ cdef class GradientStats:
     cdef fo_gradient_stats it
 
 
-cdef class Engine(Grouped):
+cdef class Lagging(Grouped):
+    cdef bint covers(self, Py_ssize_t k) noexcept
+    cdef bint is_full(self, Py_ssize_t k) noexcept
+    cdef int get_ready_to_flush(self) except -1
+    cdef void flush_before_step(self, int n_threads) noexcept
+    cdef int keep_missing_steps(self) except -1
+    cdef void prepare_apart(self, int64_t t) noexcept
+    cdef int flush(self) except -1
+    cdef bint may_be_behind(self) noexcept
+    cdef int threads_to_flush(self, Py_ssize_t k) except -1
+    cdef void flush_array(self, Py_ssize_t k, int most_threads) noexcept
+    cdef fo_array with_rows(self, Py_ssize_t k, cnp.ndarray behind) noexcept
+    cdef int threads_to_catch_up(self, Py_ssize_t k, cnp.ndarray behind) except -1
+    cdef void catch_up_array(self, Py_ssize_t k, cnp.ndarray index, cnp.ndarray behind, int most_threads) noexcept
+    cdef Py_ssize_t plan_alone(self, fo_work *alone, fo_array *array, Py_ssize_t *first_block, int form) noexcept
+    cdef int settle(self) except -1
+    cdef int pin_params(self) except -1
+    cdef int threads(self, Py_ssize_t nbytes) except -1
+    cdef void run(self, const fo_work *work, int form, Py_ssize_t nbytes, int n_threads) noexcept
+
+
+cdef class Engine(Lagging):
     cdef Py_ssize_t bytes             # of the work that is planned
     cdef bint sparse_plan             # it was planned for a step with sparse gradients
     cdef double last_rate             # the optimizer's own of the last step; NaN before the first
     cdef int64_t skipped
     cdef int busy
+    cdef Handle handle                # made when compiled code first asks for it
 
     cdef double checked_value(self, object value) except? -1
     cdef int acquire(self, str call) except -1
     cdef void release(self) noexcept
     cdef void plan(self) noexcept
-    cdef int flush_dense(self) except -1
-    cdef int keep_missing_steps(self) except -1
-    cdef void prepare_apart(self, int64_t t) noexcept
     cdef int read_rates(self, int64_t t) except -1
-    cdef int flush(self) except -1
     cdef int apply(self, GradientStats stats) except -1
-    cdef int threads(self) except -1
     cdef int check_gradient(self, GradientStats stats, int n_threads) except -1
     cdef int allocate_sums(self) except -1
-    cdef void run(self, int form, int n_threads) noexcept
+    cdef fo_bound_handle *public_handle(self) except NULL
+
+
+cdef class Handle:
+    cdef fo_bound_handle it           # its address is what compiled code has
+    cdef fo_caller_array *arrays      # one for each parameter
+    cdef Pins pins                    # from the first to the last day
+
+    cdef int bind(self, Engine engine) except -1

@@ -3,15 +3,23 @@
 No maths and no messages here: kernels are in csrc/, what users read is in _validation/. An `Engine` holds
 the bound arrays and reads their memory; it owns the argument block, not the arrays. Parts of this module:
 _tables.pxi, _storage.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is what a step works
-on, _groups.pxi the hyper-parameters that it works with, _stats.pxi what it knows of gradients.
+on, _groups.pxi the hyper-parameters that it works with, _lagging.pxi rows that are behind, _stats.pxi what it knows of
+gradients, _handle.pxi what compiled code has of it.
 """
 
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from cpython.object cimport PyObject_GenericSetAttr
+import sysconfig
+
+from cpython.exc cimport PyErr_SetInterrupt
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
+from cpython.object cimport PyObject, PyObject_GenericSetAttr
+from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext, PyCapsule_SetDestructor
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.limits cimport INT_MAX
 from libc.math cimport INFINITY, NAN
+from libc.stdint cimport int64_t, uintptr_t
 from libc.string cimport memcpy
 
+cimport cython
 cimport numpy as cnp
 import numpy as np
 
@@ -27,19 +35,22 @@ cnp.import_array()
 if not fo_expect_forks():
     raise MemoryError
 
-# A pass over fewer bytes is over before another thread could make use of the interpreter lock.
-cdef Py_ssize_t NOGIL_BYTES = 16 * 1024
+# A pass over fewer bytes is over before another thread could make use of the interpreter lock. Where there is no such
+# lock, memory has to be pinned for all passes.
+cdef Py_ssize_t NOGIL_BYTES = 16 * 1024 if not sysconfig.get_config_var("Py_GIL_DISABLED") else -1
 
 
 include "_tables.pxi"
 include "_storage.pxi"
 include "_exports.pxi"
+include "_history.pxi"
 include "_bound.pxi"
 include "_groups.pxi"
+include "_lagging.pxi"
 include "_stats.pxi"
 
 
-cdef class Engine(Grouped):
+cdef class Engine(Lagging):
     """Runs the steps of a rule on what is bound; base class of `fastopt.Optimizer`.
 
     The subclass gives `_rate_at(schedule, t)`, a scheduled learning rate, beside what `Bound` asks for.
@@ -61,13 +72,13 @@ cdef class Engine(Grouped):
     def _change_values(self, dict values not None, list own_of_arrays, str changed):
         """Go on with other hyper-parameters, of which one has changed; the caller has claimed the optimizer.
 
-        Rows that sparse gradients have left behind are brought up to date with the former ones, where these count.
+        Rows that sparse gradients have left behind are brought up to date with the former ones, where these count. Not
+        so with deferred steps: each is remembered with its own.
         """
         self.check_initialised()
-        if changed != "learning_rate":
+        if self.exact and changed != "learning_rate":
             self._flush_claimed()
-            for k in range(self.it.work.n_arrays):
-                self.keep_last_steps(k, None)
+            self.forget_steps()
         self._set_values(values, own_of_arrays)
         PyObject_GenericSetAttr(self, "_values", values)
 
@@ -75,11 +86,11 @@ cdef class Engine(Grouped):
         """Fill the state slots from the parameters; they are zero before."""
         self.check_initialised()
         self.read_rates(0)
-        cdef int n_threads = self.threads()
+        cdef int n_threads = self.threads(self.bytes)
         self.prepare_apart(1)
         try:
             self.pin_all()                    # the schedule may have done anything to the arrays
-            self.run(FO_INITIALISE, n_threads)
+            self.run(&self.it.work, FO_INITIALISE, self.bytes, n_threads)
         finally:
             self.pins.release()
 
@@ -150,7 +161,7 @@ cdef class Engine(Grouped):
         try:
             self.bind_gradients(grad)
             self.plan()
-            n_threads = self.threads()
+            n_threads = self.threads(self.bytes)
             self.pin_all()
             with nogil:
                 fo_measure_gradients(&self.it, True, True, n_threads, &found.it)
@@ -205,17 +216,18 @@ cdef class Engine(Grouped):
 
     cdef int apply(self, GradientStats stats) except -1:
         """One step with the gradients that are bound; nothing is written before all checks are through."""
-        cdef int n_threads
+        cdef int n_threads, flush_threads
         self.plan()
-        n_threads = self.threads()
-        if self.bytes > NOGIL_BYTES or self.sparse_plan or self.exact or self.must_pin:
+        n_threads = self.threads(self.bytes)
+        if self.bytes > NOGIL_BYTES or self.sparse_plan or self.lags() or self.must_pin:
             self.pin_all()
         if not self.check_gradient(stats, n_threads):
             self.skipped += 1
             return 0
-        fo_prepare(&self.it)
-        if self.exact:
-            self.flush_dense()
+        flush_threads = self.get_ready_to_flush() if self.lags() else 1
+        fo_prepare(&self.it)                  # from here on nothing can fail, and no Python code runs
+        if self.lags():
+            self.flush_before_step(flush_threads)
             self.keep_missing_steps()
         if self.bytes > NOGIL_BYTES:
             with nogil:
@@ -235,43 +247,6 @@ cdef class Engine(Grouped):
             self.bytes = fo_plan(&self.it.work, self.it.form)
         self.sparse_plan = sparse
 
-    cdef int flush_dense(self) except -1:
-        """Before a gradient that covers a whole parameter, or is absent: all of its state must be up to date."""
-        cdef Py_ssize_t k
-        covered = [k for k in range(self.it.work.n_arrays) if self.it.work.arrays[k].last_step != NULL
-                   and self.it.work.arrays[k].layout in (FO_DENSE, FO_EXPANDED, FO_ABSENT)]
-        if covered:
-            self.flush()
-            for k in covered:
-                self.keep_last_steps(k, None)
-        return 0
-
-    cdef int keep_missing_steps(self) except -1:
-        """From this step on, rows of some parameters are up to date with different steps."""
-        cdef Py_ssize_t k
-        for k in range(self.it.work.n_arrays):
-            if self.missing_steps[k] is not None:
-                self.keep_last_steps(k, self.missing_steps[k])
-        return 0
-
-    cdef void prepare_apart(self, int64_t t) noexcept:
-        """The scalars of a pass that is no step: what steps carry over stays as it is."""
-        cdef double[FO_N_CARRIED] carried
-        cdef Py_ssize_t k
-        for k in range(self.it.n_groups):
-            fo_start_carried(self.it.rule, carried)
-            fo_prepare_scalars(&self.it, &self.it.groups[k], t, carried)
-
-    cdef int flush(self) except -1:
-        """Bring all state up to date with step t, over the zero gradients that it has not seen yet."""
-        cdef Py_ssize_t k
-        for k in range(self.it.n_groups):
-            self.it.groups[k].step.t = self.it.t
-        self.bytes = fo_plan(&self.it.work, FO_FLUSH)
-        self.run(FO_FLUSH, self.threads())
-        self.bytes = fo_plan(&self.it.work, self.it.form)
-        return 0
-
     def _flush(self):
         """Bring the state up to date for whoever looks at it."""
         self.check_initialised()
@@ -282,12 +257,6 @@ cdef class Engine(Grouped):
             self._flush_claimed()
         finally:
             self.release()
-
-    def _flush_claimed(self):
-        """The same for a caller that has claimed the optimizer."""
-        if not all([last_step is None for last_step in self.last_steps]):
-            self.prepare_apart(self.it.t + 1)
-            self.flush()
 
     cdef int check_gradient(self, GradientStats stats, int n_threads) except -1:
         """Norm and finiteness of the gradients: sets the clipping scale; 0 if the step is to be skipped."""
@@ -307,24 +276,42 @@ cdef class Engine(Grouped):
     cdef int allocate_sums(self) except -1:
         """Workspace for the sums of the rule, if it has any."""
         cdef Py_ssize_t n
-        if self.it.partial == NULL and fo_needs_sums(&self.it):
+        if self.it.partial == NULL and fo_couples(self.it.rule):
             n = FO_MAX_CHUNKS + self.it.work.n_arrays
             self.it.partial = <fo_sums *>PyMem_Calloc(n, sizeof(fo_sums))
             if self.it.partial == NULL:
                 raise MemoryError()
         return 0
 
-    cdef int threads(self) except -1:
-        """Threads for one pass: one for small work, without asking what is allowed."""
-        cdef int useful = fo_useful_threads(self.bytes, INT_MAX)
-        return 1 if useful == 1 else max(1, min(useful, <int>self._allowed_threads()))
+    cdef fo_bound_handle *public_handle(self) except NULL:
+        """What compiled code has of this optimizer, with the number of threads that is allowed now."""
+        self.check_initialised()
+        if self.handle is None:
+            self.acquire("address")
+            try:
+                if self.handle is None:       # another thread may have been faster
+                    self.allocate_sums()
+                    handle = Handle()
+                    handle.bind(self)
+                    self.handle = handle
+            finally:
+                self.release()
+        self.handle.it.num_threads = max(1, <int>self._allowed_threads())
+        return &self.handle.it
 
-    cdef void run(self, int form, int n_threads) noexcept:
-        if self.bytes > NOGIL_BYTES:
-            with nogil:
-                fo_update(&self.it.work, self.it.rule, form, self.it.groups, n_threads)
-        else:
-            fo_update(&self.it.work, self.it.rule, form, self.it.groups, n_threads)
+    @property
+    def capsule(self):
+        """What compiled code steps this optimizer with: a capsule "fastopt.optimizer", which keeps it alive.
+
+        From the first time on that this or `address` is asked for, the parameters cannot be resized. Steps use at most
+        as many threads as are allowed when it is asked for.
+        """
+        return capsule_of(self)
+
+    @property
+    def address(self):
+        """The same as an integer, for numba, ctypes and cffi; valid as long as the optimizer lives."""
+        return <uintptr_t>self.public_handle()
 
     @property
     def step_count(self):
@@ -380,7 +367,7 @@ cdef class Engine(Grouped):
         for own, each in zip(own_of_arrays, last_steps, strict=True):
             if not decays or (values | own)["weight_decay"] != 0:  # no rows are ever behind, and C does not expect any
                 _validation.state_dicts.no_last_steps([each])
-        last_steps = [None if each is None else sealed(each.copy()) for each in last_steps]
+        last_steps = [None if each is None or each.size == 0 else sealed(each.copy()) for each in last_steps]
         # Before the schedules, which could change the dictionaries.
         table = self.regrouped(values, own_of_arrays, dict(saved["carry"]), saved["carry_of_arrays"])
         if schedules:
@@ -390,9 +377,10 @@ cdef class Engine(Grouped):
         PyObject_GenericSetAttr(self, "_values", values)  # not __setattr__, which is Python code
         self.take_values(values)
         self.take_groups(table)
+        self.it.t, self.skipped, self.it.norm, self.last_rate = step_count, skipped_steps, NAN, NAN
+        self.forget_steps()
         for k, last_step in enumerate(last_steps):
             self.keep_last_steps(k, last_step)
-        self.it.t, self.skipped, self.it.norm, self.last_rate = step_count, skipped_steps, NAN, NAN
 
 
 def load_schedules(list schedules not None, tuple copies not None):
@@ -409,6 +397,9 @@ def load_schedules(list schedules not None, tuple copies not None):
             except Exception:
                 pass  # it loads nothing at all; the first reason is the one to tell
         raise error
+
+
+include "_handle.pxi"
 
 
 cdef class Claim:

@@ -1,5 +1,15 @@
 # The C ABI of csrc/ as Cython sees it: declarations alone, kept with the headers that they name.
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uintptr_t
+
+
+cdef extern from "update/catch_up.h" nogil:
+    ctypedef struct fo_history:
+        const fo_rule *rule
+        int form, dtype
+        int64_t start
+        Py_ssize_t n, capacity
+        void *past
+        double *maps
 
 
 cdef extern from "fastopt.h" nogil:
@@ -10,8 +20,10 @@ cdef extern from "fastopt.h" nogil:
         FO_OWED_DECAY
         FO_N_CARRIED
         FO_MAX_STREAMS
+        FO_MAX_DIMS
         FO_INITIALISE
         FO_FLUSH
+        FO_CATCH_UP
         FO_MAX_CHUNKS
         FO_VIEW_ENTRIES
         FO_EXACT_DIGITS
@@ -56,6 +68,11 @@ cdef extern from "fastopt.h" nogil:
         FO_STAYS
         FO_DECAYS
 
+    ctypedef enum fo_rest:
+        FO_NO_REST
+        FO_LINEAR
+        FO_FADES
+
     ctypedef struct fo_positions:
         const void *index
         int index64
@@ -80,6 +97,7 @@ cdef extern from "fastopt.h" nogil:
         fo_strides grad_strides
         fo_positions at
         int64_t *last_step
+        fo_history *history
         Py_ssize_t row_width
         void *state[FO_MAX_SLOTS]
         const fo_reduced *reduced
@@ -158,6 +176,9 @@ cdef extern from "fastopt.h" nogil:
         int uses_value
         void (*adjust)(const fo_inputs *inputs, const fo_array *array, double *coef)
         fo_zero_gradient (*zero_gradient)(int form)
+        fo_rest rest
+        int rests_with_l2
+        double (*rest_ratio)(const double *hyper, int form)
 
     ctypedef enum fo_nonfinite:
         FO_PROPAGATE
@@ -194,7 +215,6 @@ cdef extern from "fastopt.h" nogil:
     Py_ssize_t fo_plan(const fo_work *work, int form)
     void fo_update(const fo_work *work, const fo_rule *rule, int form, const fo_group *groups, int num_threads)
     int fo_couples(const fo_rule *rule)
-    int fo_needs_sums(const fo_optimizer *it)
     int fo_check_gradient(fo_optimizer *it, const fo_gradient_stats *known, int num_threads)
     void fo_measure_gradients(const fo_optimizer *it, int want_norm, int want_finite, int num_threads,
                               fo_gradient_stats *stats)
@@ -211,6 +231,10 @@ cdef extern from "fastopt.h" nogil:
     fo_codes fo_codes_at(fo_storage storage, Py_ssize_t size, void *memory)
     void fo_decode_slot(const fo_array *array, int slot, void *values)
     void fo_encode_slot(const fo_array *array, int slot, const void *values)
+    size_t fo_map_bytes(const fo_rule *rule)
+    size_t fo_past_bytes(const fo_rule *rule, int dtype)
+    void fo_forget_steps(fo_history *history)
+    Py_ssize_t fo_claim_rows(const fo_array *array, const void *index, int index64, Py_ssize_t n, int64_t *behind)
     size_t fo_lines_workspace(const fo_work *work)
     fo_lines *fo_bind_lines(const fo_work *work, void *workspace)
     size_t fo_orthogonal_workspace(const fo_work *work)
@@ -234,6 +258,69 @@ cdef extern from "update/codes.h" nogil:
         FO_GROUP_ENTRIES
 
     fo_storage fo_storage_for(fo_storage asked, fo_content content)
+
+
+cdef extern from "interface/handle.h" nogil:
+    enum:
+        FO_STATUS_OK
+        FO_STATUS_BUSY
+        FO_STATUS_BAD_ARGUMENT
+        FO_STATUS_BAD_INDEX
+        FO_STATUS_NONFINITE
+        FO_STATUS_NO_MEMORY
+        FO_STATUS_REFUSED
+
+    ctypedef struct fo_interface:
+        int version
+        int (*step_dense)(fo_handle *it, const void *const *grads)
+        int (*step_rows)(fo_handle *it, Py_ssize_t array, const void *indices, int index64, Py_ssize_t n,
+                         const void *rows, int unique)
+        int (*catch_up)(fo_handle *it, Py_ssize_t array, const void *indices, int index64, Py_ssize_t n)
+        double (*learning_rate)(fo_handle *it)
+        int (*set_learning_rate)(fo_handle *it, double rate)
+        int64_t (*step_count)(const fo_handle *it)
+        double (*last_norm)(const fo_handle *it)
+        int (*measure)(fo_handle *it, const void *const *grads, double *norm, int *finite)
+
+    ctypedef struct fo_handle:
+        const fo_interface *functions
+
+    ctypedef struct fo_range:
+        uintptr_t start
+        uintptr_t stop
+
+    ctypedef struct fo_caller_array:
+        void *const *memory
+        const int *flags
+
+    ctypedef struct fo_in_python:
+        int (*step_dense)(void *owner, const void *const *grads) noexcept
+        int (*step_rows)(void *owner, Py_ssize_t array, const void *indices, int index64, Py_ssize_t n,
+                         const void *rows, int unique) noexcept
+        int (*catch_up)(void *owner, Py_ssize_t array, const void *indices, int index64, Py_ssize_t n) noexcept
+        int (*set_learning_rate)(void *owner, double rate) noexcept
+
+    ctypedef struct fo_bound_handle:
+        fo_handle as_public
+        const fo_in_python *python
+        void *owner
+        fo_optimizer *it
+        int *busy
+        const int *lazy
+        const int *exact
+        const int *scheduled
+        const fo_caller_array *arrays
+        int writeable
+        const fo_range *owned
+        Py_ssize_t n_owned
+        Py_ssize_t *bytes
+        int *sparse_plan
+        int64_t *skipped
+        double *last_rate
+        int num_threads
+
+    const fo_interface fo_interface_functions
+
 
 cdef extern from "core/blas.h" nogil:
     ctypedef struct fo_blas_f32:
@@ -333,7 +420,9 @@ cdef extern from "finite_sum/epoch.h" nogil:
         Py_ssize_t n_columns, width
         int dtype
         void *param
-        int64_t *last_update
+        Py_ssize_t spacing
+        int32_t *left_after
+        Py_ssize_t left_spacing
         int64_t start
         const double *weight_scale
         const double *cumulative_penalty
@@ -344,8 +433,13 @@ cdef extern from "finite_sum/epoch.h" nogil:
         int32_t *place
         int32_t base
 
+    ctypedef struct fo_records:
+        void *memory
+        Py_ssize_t spacing
+
     ctypedef struct fo_touched:
         void *columns
+        void *positions
         int32_t *place
         Py_ssize_t n
 
@@ -361,6 +455,11 @@ cdef extern from "finite_sum/epoch.h" nogil:
         fo_batch samples
         Py_ssize_t batch_size, n_batches
         const double *learning_rate
+        double *scaled
+        fo_records records
+        int loads_records
+        int64_t *last_step
+        fo_history *history
         int single_sample_sgd, dense_steps, pipelined, l1_at, l2_at, num_threads, n_workers
         double loss
         fo_interrupt_poll *poll

@@ -51,6 +51,10 @@ cdef void flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num
     fo_flush(segment, worker, t, num_threads)
 
 
+cdef void forget_steps(fo_history *history) noexcept nogil:
+    fo_forget_steps(history)
+
+
 cdef void prepare_scalars(const fo_optimizer *it, fo_group *group, int64_t t, double *carried) noexcept nogil:
     fo_prepare_scalars(it, group, t, carried)
 

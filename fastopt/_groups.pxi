@@ -114,6 +114,8 @@ cdef class Grouped(Bound):
         self.it.decoupled = values["decoupled_weight_decay"]
         self.it.sign = -1.0 if values["maximize"] else 1.0
         self.exact = values["sparse"] == "exact" or fo_couples(self.it.rule)
+        self.defer(values["sparse"] == "deferred")
+        self.lazy = values["sparse"] == "lazy"
         self.it.nonfinite = {"propagate": FO_PROPAGATE, "skip": FO_SKIP, "raise": FO_RAISE}[values["nonfinite"]]
         return 0
 

@@ -1,14 +1,29 @@
-"""Versions and build of this installation, for bug reports."""
+"""What there is to know of this installation: where its C header lies; versions and build, for bug reports."""
 
 from __future__ import annotations
 
 import platform
-
-import numpy
-import scipy
+from pathlib import Path
 
 from . import _core, _threads
 from ._version import __version__
+
+
+def get_include() -> str:
+    """Return the folder of `fastopt.h`, for compilers of C and Cython.
+
+    Returns
+    -------
+    str
+        The folder to look for headers in.
+
+    Examples
+    --------
+    >>> import os, fastopt
+    >>> os.listdir(fastopt.get_include())
+    ['fastopt.h']
+    """
+    return str(Path(__file__).with_name("include"))
 
 
 def show_versions() -> None:
@@ -19,6 +34,9 @@ def show_versions() -> None:
     >>> import fastopt
     >>> fastopt.show_versions()                        # doctest: +SKIP
     """
+    import numpy
+    import scipy
+
     supported = [name for name in _core.isa_names() if _core.isa_supported(name)]
     rows = {
         "fastopt": __version__,

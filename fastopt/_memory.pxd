@@ -47,6 +47,7 @@ cdef class Pins:
     cdef int reserve(self, Py_ssize_t n) except -1
     cdef void add(self, cnp.ndarray array) noexcept
     cdef void release(self) noexcept
+    cdef void leave_those_in_use(self) noexcept
 
 
 cpdef cnp.ndarray base_view(object array)

@@ -127,6 +127,7 @@ cdef class Held:
 
 
 cdef Pins first_in_use = None         # the first of the Pins that hold any arrays at present
+cdef cython.pymutex in_use            # held while these are read or written: there may be no interpreter lock
 
 
 cdef bint is_pinned(array_t *owner, Pins but):
@@ -164,21 +165,34 @@ cdef class Pins:
         """Pin the memory of an array, for which there is room."""
         global first_in_use
         cdef array_t *owner = owner_of(<array_t *>array)
-        if not flags_of(owner) & cnp.NPY_ARRAY_OWNDATA and not is_pinned(owner, self):
-            return
-        if self.n == 0:
-            self.next_in_use, first_in_use = first_in_use, self
-        cnp.PyArray_CLEARFLAGS(<cnp.ndarray>owner, cnp.NPY_ARRAY_OWNDATA)
-        Py_INCREF(<object><PyObject *>owner)
-        self.pins[self.n].owner, self.pins[self.n].data = owner, memory_of(owner)
-        self.n += 1
+        with in_use:
+            if not flags_of(owner) & cnp.NPY_ARRAY_OWNDATA and not is_pinned(owner, self):
+                return
+            if self.n == 0:
+                self.next_in_use, first_in_use = first_in_use, self
+            cnp.PyArray_CLEARFLAGS(<cnp.ndarray>owner, cnp.NPY_ARRAY_OWNDATA)
+            Py_INCREF(<object><PyObject *>owner)
+            self.pins[self.n].owner, self.pins[self.n].data = owner, memory_of(owner)
+            self.n += 1
 
     cdef void release(self) noexcept:
+        cdef Py_ssize_t k, n = self.n
+        if n == 0:
+            return
+        with in_use:
+            self.leave_those_in_use()
+            self.n = 0
+            for k in range(n):
+                owner = self.pins[k].owner
+                unmoved = memory_of(owner) == self.pins[k].data  # else this memory was replaced, and leaks
+                if unmoved and not is_pinned(owner, self):
+                    cnp.PyArray_ENABLEFLAGS(<cnp.ndarray>owner, cnp.NPY_ARRAY_OWNDATA)
+        for k in range(n):                    # which may run anybody's code
+            Py_DECREF(<object><PyObject *>self.pins[k].owner)
+
+    cdef void leave_those_in_use(self) noexcept:
         global first_in_use
         cdef Pins each
-        cdef array_t *owner
-        if self.n == 0:
-            return
         if first_in_use is self:
             first_in_use = self.next_in_use
         else:
@@ -187,13 +201,6 @@ cdef class Pins:
                 each = each.next_in_use
             each.next_in_use = self.next_in_use
         self.next_in_use = None
-        while self.n > 0:
-            self.n -= 1
-            owner = self.pins[self.n].owner
-            unmoved = memory_of(owner) == self.pins[self.n].data  # else this memory was replaced, and leaks
-            if unmoved and not is_pinned(owner, self):
-                cnp.PyArray_ENABLEFLAGS(<cnp.ndarray>owner, cnp.NPY_ARRAY_OWNDATA)
-            Py_DECREF(<object><PyObject *>owner)
 
 
 cdef class Pinned:

@@ -75,6 +75,28 @@ def couples_entries(str rule):
     return bool(fo_couples(find_rule(rule)))
 
 
+def rest(str rule, dict values):
+    """How rows make up for steps without a gradient.
+
+    "kind" is "stays", if nothing is to be made up for, "linear" or "fades", as csrc/update/catch_up.h says, or None, if
+    it would take as many steps; "with_l2" is whether that holds for weight decay that joins the gradient. Where it
+    fades, "ratio" is what a step adds, next to what the step before it has added.
+    """
+    cdef const fo_rule *found = find_rule(rule)
+    cdef double[FO_MAX_HYPER] hyper
+    cdef int form = form_of(found, values)
+    cdef Py_ssize_t k
+    if found.zero_gradient(form) == FO_STAYS and values["weight_decay"] == 0:
+        return {"kind": "stays"}
+    for k, name in enumerate(names(found.hyper)):
+        hyper[k] = NAN if values[name] is None else values[name]
+    return {
+        "kind": {FO_NO_REST: None, FO_LINEAR: "linear", FO_FADES: "fades"}[found.rest],
+        "with_l2": bool(found.rests_with_l2),
+        "ratio": found.rest_ratio(hyper, form) if found.rest == FO_FADES else None,
+    }
+
+
 def takes_rows(str rule):
     """Whether the rule takes the rows of a parameter as a whole."""
     return bool(find_rule(rule).by_rows)

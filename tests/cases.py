@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+import pytest
 from reference import VALUE
 
 import fastopt
@@ -78,6 +79,39 @@ def is_refused(cls, keywords):
     except ValueError:
         return True
     return False
+
+
+def another(declared):
+    """A valid number that is not the default, nor zero, of which nobody would notice that it is used."""
+    if isinstance(declared.default, int):
+        return declared.default - 1
+    if declared.default in (None, 0.0):
+        return 0.5 if declared.name in ("clip_value", "weight_decay") else 1e-3
+    return declared.default * 0.9
+
+
+def own_numbers(cls, keywords):
+    """Another value for every number that an array can have for itself, beside these hyper-parameters of the class."""
+    momentum = keywords.get("momentum", cls._declared["momentum"].default if "momentum" in cls._declared else 0.0)
+    left_out = ({"momentum"} if momentum == 0 else set()) | ({"dampening"} if keywords.get("nesterov") else set())
+    numbers = {
+        name: another(each)
+        for name, each in cls._declared.items()
+        if each.is_number and not each.joint and name not in left_out
+    }
+    if keywords.get("momentum"):
+        numbers["momentum"] = 0.7
+    return numbers
+
+
+#: What sparse gradients mean for entries that they do not touch.
+MODES = ["lazy", "exact", "deferred"]
+
+
+def skip_if_refused(cls, keywords):
+    """Skip a test of hyper-parameters that the class cannot combine."""
+    if is_refused(cls, keywords):
+        pytest.skip("refused: test_validation.py, test_deferred.py")
 
 
 def couples_entries(cls):

@@ -100,20 +100,40 @@ def openmp_library(tmp_path_factory):
 
 
 @pytest.fixture
-def press_ctrl_c_soon(monkeypatch):
-    """A function that presses Ctrl-C once in the next run over batches in C, soon after its first segment has begun.
+def act_soon(monkeypatch):
+    """A function that has a signal handler do something once in the next run over batches in C, amid a segment.
 
-    Soon is a fifth of a second of computing, more than a long segment needs before its first step, so that a
-    machine that stalls is not interrupted before there is a run; and the clock of the wall is that of pytest's limits.
+    The clock starts when C first asks whether to go on, after some steps, and is one of computing: what comes before
+    may take long on a machine that is busy, and so may the rest.
     """
     segment = finite_sums.FiniteSumRun.segment
+    before = signal.getsignal(signal.SIGVTALRM)
 
     def armed(self, *arguments):
         monkeypatch.setattr(finite_sums.FiniteSumRun, "segment", segment)
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0.2)
-        return segment(self, *arguments)
+        poll, wanted = self.epochs_in_c.poll, self.epochs_in_c.poll.stop_wanted
 
-    before = signal.signal(signal.SIGVTALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
-    yield lambda: monkeypatch.setattr(finite_sums.FiniteSumRun, "segment", armed)
+        def first():
+            poll.stop_wanted = wanted
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.02)
+            return wanted()
+
+        poll.stop_wanted = first
+        made = segment(self, *arguments)
+        if poll.stop_wanted is first:  # lock-free segments, and short ones, do not ask
+            first()
+        return made
+
+    def start(act):
+        signal.signal(signal.SIGVTALRM, lambda number, frame: act())
+        monkeypatch.setattr(finite_sums.FiniteSumRun, "segment", armed)
+
+    yield start
     signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     signal.signal(signal.SIGVTALRM, before)
+
+
+@pytest.fixture
+def press_ctrl_c_soon(act_soon):
+    """A function that presses Ctrl-C in this way."""
+    return lambda: act_soon(lambda: signal.raise_signal(signal.SIGINT))

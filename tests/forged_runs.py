@@ -85,6 +85,7 @@ RUNS = {
     "hogwild": (lambda: built_in("csr32"), {"parallel": "hogwild"}, fastopt.SGD, {}, np.random.PCG64),
     "saga": (lambda: saga("saga"), {}, None, {}, np.random.PCG64),
     "svrg": (lambda: saga("svrg"), {}, None, {}, np.random.PCG64),
+    "vw": (lambda: saga("vw"), {}, None, {}, np.random.PCG64),
 }  # fmt: skip
 
 

@@ -63,4 +63,4 @@ class LazyReference(ExactReference):
                 whole[mask] = array
 
 
-REFERENCES = {"lazy": LazyReference, "exact": ExactReference}
+REFERENCES = {"lazy": LazyReference, "exact": ExactReference, "deferred": ExactReference}

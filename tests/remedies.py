@@ -478,6 +478,29 @@ OPTIMIZERS = {
         "res.optimizer.learning_rate = 0.5", "res.optimizer.learning_rate == 0.5",
         "res = minimize(f, [0.0, 0.0], method='saga', options={'learning_rate': 0.5})", again=False,
     ),
+    "deferred Lion": Row(
+        X, 'Lion(x, sparse="deferred")', 'opt.sparse == "exact"', 'opt = Lion(x, sparse="exact")', again=False,
+    ),
+    "deferred decay": Row(
+        X, 'Adam(x, weight_decay=0.1, sparse="deferred")', 'opt.sparse == "deferred"',
+        'opt = Adam(x, weight_decay=0.1, sparse="deferred", decoupled_weight_decay=True)', again=False,
+    ),
+    "deferred decay of COCOB": Row(
+        X, 'COCOB(x, weight_decay=0.1, sparse="deferred")', 'opt.sparse == "exact"',
+        'opt = COCOB(x, weight_decay=0.1, sparse="exact")', again=False,
+    ),
+    "deferred steps in fewer bits": Row(
+        X, 'Adam(x, state_dtype="float32", sparse="deferred")', 'opt.state_dtype == "float32"',
+        'opt = Adam(x, state_dtype="float32", sparse="exact")', again=False,
+    ),
+    "deferred without epsilon": Row(
+        X, 'ADOPT(x, epsilon=0.0, sparse="deferred")', 'opt.sparse == "deferred"',
+        'opt = ADOPT(x, epsilon=1e-8, sparse="deferred")', again=False,
+    ),
+    "deferred momentum that lasts": Row(
+        X, 'Adam(x, beta_1=0.95, beta_2=0.9, sparse="deferred")', 'opt.sparse == "exact"',
+        'opt = Adam(x, beta_1=0.95, beta_2=0.9, sparse="exact")', again=False,
+    ),
     "nesterov": Row(
         X, "SGD(x, nesterov=True)", "opt.nesterov", "opt = SGD(x, nesterov=True, momentum=0.9)", again=False,
     ),
@@ -844,12 +867,40 @@ ESTIMATORS = {
         MODEL + "m = R(solver='adam').partial_fit(X, y)", "m.partial_fit(X, X[:, :2])", "m.coef_.shape == (2, 3)",
         "m = sklearn.base.clone(m)",
     ),
+    "targets whose loss overflows": Row(
+        MODEL + "y = y * 1e200", "R().fit(X, y)", follow="y /= y.max()",
+    ),
     "a warm start with other classes": Row(
         MODEL + "m = C(warm_start=True).fit(X, y)", "m.fit(X, y > 0)", "len(m.classes_) == 2",
         "m.set_params(warm_start=False)",
     ),
     "early stopping with one sample": Row(
         MODEL + "m = R(early_stopping=True)", "m.fit(X[:1], y[:1])", follow="m.set_params(early_stopping=False)"
+    ),
+    "early stopping with a class of one sample": Row(
+        MODEL + "m = C(early_stopping=True); y = np.repeat([0, 1], [59, 1])", "m.fit(X, y)",
+        follow="m.set_params(early_stopping=False)"
+    ),
+    "a share that holds out all but nothing": Row(
+        MODEL + "m = C(early_stopping=True, validation_fraction=0.99)", "m.fit(X, y)",
+        follow="m.set_params(validation_fraction=0.5)"
+    ),
+    "a share that holds out nearly nothing": Row(
+        MODEL + "m = C(early_stopping=True, validation_fraction=0.01)", "m.fit(X, y)",
+        follow="m.set_params(early_stopping=False)"
+    ),
+    "early stopping of a solver over all samples": Row(
+        MODEL + "m = C(solver='lbfgs', early_stopping=True)", "m.fit(X, y)", follow="m.set_params(early_stopping=False)"
+    ),
+    "an average of a solver over all samples": Row(
+        MODEL + "m = C(solver='lbfgs', average=True)", "m.fit(X, y)", follow="m.set_params(solver='auto')"
+    ),
+    "an average of an average": Row(
+        MODEL + "m = C(solver='asgd', average=True)", "m.fit(X, y)", follow="m.set_params(average=False)"
+    ),
+    "columns whose squares overflow": Row(
+        MODEL + "X *= 1e200", "m = R().fit(X, y)", "np.isfinite(m.coef_).all()",
+        "from sklearn.preprocessing import MaxAbsScaler; X = MaxAbsScaler().fit_transform(X)",
     ),
     "a fit that diverges": Row(
         MODEL + "m = R(solver='sgd', learning_rate=0.5); X *= 1e6", "m.fit(X, y)", "np.isfinite(m.coef_).all()",

@@ -51,6 +51,24 @@ class LargeStep:
         self.run(10)
 
 
+class ReducedState:
+    """State in fewer bits, in the third-level cache and beyond the caches."""
+
+    params = (["adagrad", "adam", "sgd"], ["bfloat16", "log8"], [1_000_000, 2**24], THREADS)
+    param_names = ("optimizer", "state_dtype", "n", "threads")
+    repeat, rounds = REPEAT, ROUNDS
+    timeout = 120
+
+    def setup(self, optimizer, state_dtype, n, threads):
+        if state_dtype == "log8" and optimizer != "adam":
+            raise NotImplementedError("takes bfloat16, or has no second moments beside others")
+        hyper = {"momentum": 0.9} if optimizer == "sgd" else {}
+        self.run = problems.dense_steps(optimizer, n, "float32", threads, state_dtype=state_dtype, **hyper)
+
+    def time_10_steps(self, optimizer, state_dtype, n, threads):
+        self.run(10)
+
+
 class BeyondCaches:
     """How often the gauge's pass fits into a step: 1 is the speed of memory, and 1.25 a share of 80 % of it.
 

@@ -48,6 +48,15 @@ class Call(_Kernels):
     unit = "instructions per call"
 
 
+class Compiled(_Kernels):
+    """A step on 100 numbers that is called from C."""
+
+    called = "compiled"
+    params = (OPTIMIZERS,)
+    param_names = ("optimizer",)
+    unit = "instructions per call"
+
+
 class Dense(_Kernels):
     called = "dense"
     params = (OPTIMIZERS, DTYPES)

@@ -113,3 +113,24 @@ class Exact:
 
     def time_8_steps(self, optimizer, n, entries):
         self.run(8)
+
+
+@kept
+def _deferred_steps(optimizer, n, k):
+    indices = problems.distinct_positions(n, k, GRADIENTS)
+    hyper = {"adamw": {"weight_decay": 0.01}, "sgd": {"momentum": 0.9}}.get(optimizer, {})
+    return problems.sparse_steps(optimizer, (n,), indices, unique=True, sparse="deferred", **hyper)
+
+
+class Deferred:
+    """Steps with the result of dense ones, whose entries make up for what they missed: whatever n is."""
+
+    params = (["adam", "adamw", "sgd"], [100_000, 10_000_000], [100])
+    param_names = ("optimizer", "n", "entries")
+    repeat, rounds = REPEAT, ROUNDS
+
+    def setup(self, optimizer, n, entries):
+        self.run = _deferred_steps(optimizer, n, entries)
+
+    def time_8_steps(self, optimizer, n, entries):
+        self.run(8)

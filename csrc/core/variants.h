@@ -43,10 +43,12 @@
 #define __builtin_inf() ((double)INFINITY)
 #define FO_RESTRICT __restrict
 #define FO_INLINE static __forceinline
+#define FO_NOINLINE __declspec(noinline)
 #define FO_SIMD
 #else
 #define FO_RESTRICT restrict
 #define FO_INLINE static inline __attribute__((always_inline))
+#define FO_NOINLINE __attribute__((noinline))
 #define FO_SIMD _Pragma("omp simd")
 #endif
 

@@ -45,10 +45,10 @@ static fo_array weights_of(const fo_minibatch *it, fo_array array)
 static fo_array intercepts_of(const fo_minibatch *it, fo_array array)
 {
     const ptrdiff_t n = array.layout == FO_DENSE ? it->objective->n_features : it->touched->n;
-    const ptrdiff_t first = (ptrdiff_t)weights_size(it->objective);
-    fo_array intercepts = fo_view_from(it->segment->optimizer->rule, &array, first);
+    const ptrdiff_t first = (ptrdiff_t)weights_size(it->objective), spacing = it->segment->records.spacing;
+    fo_array intercepts = fo_view_from(it->segment->optimizer->rule, &array, first * spacing);
     intercepts.grad = (const char *)array.grad + fo_rows_size(it, n);
-    intercepts.size -= first;
+    intercepts.size = it->objective->n_outputs;
     return intercepts;
 }
 

@@ -108,8 +108,11 @@ void fo_start_worker(const fo_segment *segment, fo_worker *worker)
 {
     worker->optimizer = *segment->optimizer;
     worker->optimizer.partial = worker->partial;
-    worker->array = segment->optimizer->work.arrays[0];
-    worker->array.last_step = NULL;
+    worker->array = fo_in_records(&segment->records, &segment->optimizer->work.arrays[0]);
+    worker->array.last_step = segment->last_step;
+    worker->array.history = segment->history;
+    if (segment->history)
+        worker->array.row_width = segment->objective->n_outputs;
     worker->array.grad_strides.ndim = 0;
     worker->array.group = 0;
     worker->group = segment->optimizer->groups[segment->optimizer->work.arrays[0].group];
@@ -125,6 +128,9 @@ void fo_start_worker(const fo_segment *segment, fo_worker *worker)
 void fo_run_segment(const fo_segment *segment, fo_worker *workers)
 {
     const segment_task it = {segment, workers};
+    const int num_threads = segment->pipelined ? 2 : segment->n_workers > 1 ? segment->n_workers : segment->num_threads;
+    if (segment->loads_records)
+        fo_load_records(&segment->records, segment->optimizer->work.arrays, num_threads);
     fo_start_polling(segment->poll);
     for (int k = 0; k < segment->n_workers; ++k)
         fo_start_worker(segment, &workers[k]);
@@ -134,24 +140,14 @@ void fo_run_segment(const fo_segment *segment, fo_worker *workers)
 
 /* --- the flush ---------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    const fo_penalty *penalty;
-    int64_t t;                   /* steps that were made */
-} flush_task;
-
-static void flush_columns(const void *context, ptrdiff_t lo, ptrdiff_t hi)
-{
-    const flush_task *it = context;
-    fo_lagged_update(it->penalty, NULL, 0, lo, hi, it->t);
-    for (ptrdiff_t column = lo; column < hi; ++column)
-        it->penalty->last_update[column] = it->t - 1;
-}
-
 /* FO_CLOSED_FORM: the rule gives all parameters but the intercepts from their state, by a step with a zero gradient. */
 static void flush_closed_form(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads)
 {
     const fo_minibatch it = minibatch_of(segment, worker, 0);
-    fo_array weights = worker->array;
+    fo_array weights = *segment->optimizer->work.arrays;
+    weights.last_step = NULL;
+    weights.history = NULL;
+    weights.group = 0;
     weights.layout = FO_EXPANDED;
     weights.at.n = 0;
     weights.at.width = 1;
@@ -161,14 +157,19 @@ static void flush_closed_form(const fo_segment *segment, fo_worker *worker, int6
 
 void fo_flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_threads)
 {
-    const flush_task it = {segment->penalty, t};
-    const ptrdiff_t bytes = (ptrdiff_t)(weights_size(segment->objective) * fo_itemsize(segment->objective->dtype));
-    if (segment->dense_steps || t == segment->penalty->start)
+    const fo_penalty *penalty = segment->penalty;
+    if (segment->dense_steps)
         return;
-    if (segment->single_sample_sgd)
+    if (segment->last_step) {
+        const fo_minibatch all = minibatch_of(segment, worker, 0);
+        const size_t bytes = weights_size(segment->objective) * fo_itemsize(segment->objective->dtype);
+        fo_catch_up_columns(&all, worker->array, FO_FLUSH, fo_useful_threads((ptrdiff_t)bytes, num_threads));
+        fo_forget_steps(segment->history);
+    } else if (segment->single_sample_sgd)
         fo_flush_scaled_weights(segment, t, num_threads);
-    else if (fo_is_lagged(segment->penalty))
-        fo_parallel_for(segment->penalty->n_columns, fo_useful_threads(bytes, num_threads), flush_columns, &it);
-    else if (segment->penalty->kind == FO_CLOSED_FORM)
+    else if (fo_is_lagged(penalty))
+        fo_flush_lagged(penalty, t, num_threads);
+    fo_store_records(&segment->records, segment->optimizer->work.arrays, num_threads);
+    if (penalty->kind == FO_CLOSED_FORM && t > penalty->start)
         flush_closed_form(segment, worker, t, num_threads);
 }

@@ -5,6 +5,7 @@
 
 #include "core/interrupt.h"
 #include "finite_sum/lagged_penalty.h"
+#include "finite_sum/records.h"
 #include "finite_sum/sample_kernels.h"
 
 /* Distinct columns in a batch: what is noted of a column is 31 bits wide. */
@@ -21,8 +22,13 @@ typedef struct {
     fo_batch samples;                    /* of all batches, one after the other */
     ptrdiff_t batch_size, n_batches;     /* the last batch may be shorter */
     const double *learning_rate;         /* n_batches + 1: of the step before the segment, and of each batch */
+    double *scaled;                      /* single_sample_sgd with l1: scaled weights, or in float64 the parameters */
+    fo_records records;                  /* of penalised columns of one output */
+    int loads_records;                   /* they do not have the parameters and the state yet */
     int single_sample_sgd;               /* finite_sum/single_sample_sgd.c does it */
     int dense_steps;                     /* steps go over all parameters, and nothing is outstanding after a step */
+    int64_t *last_step;                  /* deferred steps: the last one of each column and the intercepts; or NULL */
+    fo_history *history;                 /* those that columns have missed, with room for n_batches more */
     int pipelined;                       /* CSR batches: the next one's columns are collected on a second thread */
     int l1_at, l2_at;                    /* FO_CLOSED_FORM: where the rule keeps them among its hyper-parameters */
     int num_threads;                     /* for the work inside a batch; 1 if pipelined or lock-free */
@@ -36,11 +42,13 @@ typedef struct {
 typedef struct {
     fo_optimizer optimizer;              /* a copy of the segment's, over `array` and `group` */
     fo_group group;                      /* of that array, which is alone */
-    fo_array array;                      /* parameters and state; each batch binds this worker's gradient to it */
+    fo_array array;                      /* parameters and state, in records if there are any; each batch binds this
+                                          * worker's gradient to it */
     ptrdiff_t first_block[2];            /* of the work list of this one array */
     fo_seen seen;                        /* of CSR samples */
     fo_touched touched[2];               /* of the present batch and, if pipelined, of the next */
-    void *gathered;                      /* parameters of the touched columns, touched.n x n_outputs */
+    void *gathered;                      /* parameters of the touched columns, touched.n x n_outputs; doubles for
+                                          * single_sample_sgd */
     void *gradient;                      /* of these and the intercepts; of dense samples, of all parameters */
     void *expanded;                      /* of all parameters, where a CSR batch makes a dense step */
     void *derivative;                    /* batch_size x n_outputs */

@@ -22,20 +22,24 @@
  *   FO_LAGGED_GRADIENT  a touched column's gradient has that of the penalties, times the steps since it was touched */
 typedef enum { FO_NO_PENALTY, FO_PROXIMAL, FO_FLOW, FO_CLOSED_FORM, FO_LAGGED_GRADIENT } fo_penalty_kind;
 
-/* The tables have an entry for the last flush, and one more for each step since then, in one segment or several. All
- * arrays are the caller's; those of parameters have n_columns x width entries of the dtype. */
+/* The tables have an entry for `start`, and one more for each step since then, in one segment or several. All arrays
+ * are the caller's; those of parameters have a row of `width` entries of the dtype for each column. */
 typedef struct {
     fo_penalty_kind kind;        /* constant in a run, like all but start and the tables */
     double l2, l1;               /* of the objective; FO_PROXIMAL: l1 times the optimizer's step gain */
     ptrdiff_t n_columns, width;  /* of the penalised parameters: a row of `width` entries for each column */
     int dtype;                   /* of the parameters */
     void *param;                 /* written */
-    int64_t *last_update;        /* n_columns, written: the last step, from 0, whose gradient each got; or NULL */
+    ptrdiff_t spacing;           /* parameters from one column to the next: `width`, or that of records */
+    int32_t *left_after;         /* for each column, written: how many steps after `start` its last gradient was; 0 or
+                                  * less if none was since then, and then 0 where columns lag; or NULL */
+    ptrdiff_t left_spacing;      /* of these, from one column to the next */
     int64_t start;               /* the steps made before the tables begin */
     const double *weight_scale;  /* FO_PROXIMAL: product of 1 - rate l2 over the steps before */
-    const double *cumulative_penalty;   /* FO_PROXIMAL: sum of rate l1 / weight_scale; FO_FLOW: sum of the rates */
-    const void *accumulator;     /* FO_FLOW: like param */
-    double epsilon, epsilon_root;       /* FO_FLOW: those of the optimizer */
+    const double *cumulative_penalty; /* FO_PROXIMAL: sum of rate l1 / weight_scale; FO_FLOW: sum of the rates; there
+                                       * is one more entry of 0 before the first */
+    const void *accumulator; /* FO_FLOW: like param */
+    double epsilon, epsilon_root; /* FO_FLOW: those of the optimizer */
 } fo_penalty;
 
 /* Whether columns that no sample touches are behind until their lagged update. */
@@ -44,17 +48,21 @@ static inline int fo_is_lagged(const fo_penalty *penalty)
     return penalty->kind == FO_PROXIMAL || penalty->kind == FO_FLOW;
 }
 
-/* Lagged updates: columns [lo, hi) of a list, or all of [lo, hi) without one, become what they are before the gradient
- * of step t. */
-void fo_lagged_update(const fo_penalty *penalty, const void *columns, int index64, ptrdiff_t lo, ptrdiff_t hi,
-                      int64_t t);
+/* Lagged updates of the n columns of a list, which become what they are before the gradient of step t, and count as
+ * left after it. `gathered` (n x width) becomes their parameters, side by side. */
+void fo_lagged_update(const fo_penalty *penalty, const void *columns, int index64, ptrdiff_t n, int64_t t,
+                      void *gathered);
 
-/* FO_LAGGED_GRADIENT: adds the penalties' gradient to that of a list of n columns (n x width), in step t. */
+/* Lagged updates of all columns, for the steps before t, after which the tables may begin anew. */
+void fo_flush_lagged(const fo_penalty *penalty, int64_t t, int num_threads);
+
+/* FO_LAGGED_GRADIENT: adds the penalties' gradient to that of a list of n columns (n x width), in step t; `gathered`
+ * are their parameters. */
 void fo_add_lagged_gradient(const fo_penalty *penalty, const void *columns, int index64, ptrdiff_t n, int64_t t,
-                            void *gradient);
+                            const void *gathered, void *gradient);
 
-/* The columns of a list were left after the gradient of step t. */
-void fo_mark_updated(const fo_penalty *penalty, const void *columns, int index64, ptrdiff_t n, int64_t t);
+/* FO_LAGGED_GRADIENT: the columns of a list were left after the gradient of step t. */
+void fo_mark_left(const fo_penalty *penalty, const void *columns, int index64, ptrdiff_t n, int64_t t);
 
 /* Soft-thresholds the entries [lo, hi) for one dense step with this rate. */
 void fo_soft_threshold_all(const fo_penalty *penalty, ptrdiff_t lo, ptrdiff_t hi, double learning_rate);

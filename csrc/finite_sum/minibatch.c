@@ -8,7 +8,8 @@
 
 static void *intercept_of(const fo_minibatch *it)
 {
-    return it->objective->intercept ? fo_param_of(it) + weights_size(it->objective) * it->itemsize : NULL;
+    const size_t place = weights_size(it->objective) * (size_t)it->segment->records.spacing;
+    return it->objective->intercept ? fo_param_of(it) + place * it->itemsize : NULL;
 }
 
 static int has_penalty(const fo_penalty *penalty) { return penalty->l2 != 0 || penalty->l1 != 0; }
@@ -133,7 +134,7 @@ static void bind_touched(const fo_minibatch *it, fo_array *array, ptrdiff_t n)
     const fo_objective *objective = it->objective;
     array->layout = objective->n_outputs == 1 ? FO_ELEMENTS : FO_ROWS;
     array->grad = it->worker->gradient;
-    array->at.index = it->touched->columns;
+    array->at.index = it->touched->positions;
     array->at.index64 = has_index64(objective);
     array->at.n = n;
     array->at.width = objective->n_outputs;
@@ -192,6 +193,9 @@ void fo_end_collecting(const fo_minibatch *it)
     it->worker->seen.base += (int32_t)touched->n;
     if (objective->intercept)
         store_index(touched->columns, has_index64(objective), touched->n, objective->n_features);
+    if (touched->positions != touched->columns)
+        it->kernels->position(touched, has_index64(objective), touched->n + objective->intercept,
+                              it->segment->records.spacing);
 }
 
 void fo_collect_columns(const fo_minibatch *it)
@@ -201,18 +205,34 @@ void fo_collect_columns(const fo_minibatch *it)
     fo_end_collecting(it);
 }
 
+void fo_catch_up_columns(const fo_minibatch *it, fo_array columns, int form, int num_threads)
+{
+    ptrdiff_t first_block[2];
+    const fo_work work = {&columns, first_block, 1, 0};
+    fo_plan(&work, form);
+    fo_update(&work, it->worker->optimizer.rule, form, it->worker->optimizer.groups, num_threads);
+}
+
 void fo_gather_touched(const fo_minibatch *it)
 {
     const fo_segment *segment = it->segment;
     const fo_objective *objective = it->objective;
     const fo_touched *touched = it->touched;
-    if (!segment->dense_steps && fo_is_lagged(segment->penalty))
-        fo_lagged_update(segment->penalty, touched->columns, has_index64(objective), 0, touched->n, it->t);
+    if (!segment->dense_steps && fo_is_lagged(segment->penalty)) {
+        fo_lagged_update(segment->penalty, touched->columns, has_index64(objective), touched->n, it->t,
+                         it->worker->gathered);
+        return;
+    }
     if (!segment->dense_steps && segment->penalty->kind == FO_CLOSED_FORM) {
         fo_array columns = it->worker->array;
         memset(it->worker->gradient, 0, fo_rows_size(it, touched->n));
         bind_touched(it, &columns, touched->n);
         fo_solve_closed_form(it, columns, it->t, segment->learning_rate[it->number], 1);
+    }
+    if (segment->last_step) {
+        fo_array columns = it->worker->array;
+        bind_touched(it, &columns, touched->n);
+        fo_catch_up_columns(it, columns, FO_CATCH_UP, threads_for(it, touched->n * (ptrdiff_t)fo_rows_size(it, 1)));
     }
     it->kernels->gather(objective, touched, fo_param_of(it), it->worker->gathered);
 }
@@ -235,12 +255,12 @@ static int sparse_step(const fo_minibatch *it)
     if (penalty->kind == FO_PROXIMAL && penalty->l2 != 0)
         it->kernels->add_penalty(worker->gathered, n * width, penalty->l2, 0.0, worker->gradient);
     if (penalty->kind == FO_LAGGED_GRADIENT)
-        fo_add_lagged_gradient(penalty, it->touched->columns, index64, n, it->t, worker->gradient);
+        fo_add_lagged_gradient(penalty, it->touched->columns, index64, n, it->t, worker->gathered, worker->gradient);
     bind_touched(it, &worker->array, n_rows);
     if (!step(it, n_rows * width))
         return 0;
-    if (penalty->last_update)
-        fo_mark_updated(penalty, it->touched->columns, index64, n, it->t);
+    if (penalty->kind == FO_LAGGED_GRADIENT)
+        fo_mark_left(penalty, it->touched->columns, index64, n, it->t);
     note_norm(it, worker->gradient, n_rows * width);
     return 1;
 }
@@ -275,22 +295,6 @@ static int dense_step(const fo_minibatch *it)
     return 1;
 }
 
-void fo_mark_current(const fo_minibatch *it)
-{
-    const fo_penalty *penalty = it->segment->penalty;
-    const int lags = is_sparse(it->objective) && !it->segment->dense_steps && fo_is_lagged(penalty);
-    if (lags && it->t > penalty->start)
-        fo_mark_updated(penalty, it->touched->columns, has_index64(it->objective), it->touched->n, it->t);
-}
-
-/* The columns of a batch that makes no step have had their lagged updates all the same, and are not to have them again
- * in the flush that follows. Returns 0. */
-static int leave_out(const fo_minibatch *it)
-{
-    fo_mark_current(it);
-    return 0;
-}
-
 double fo_minibatch_gradient(const fo_minibatch *it)
 {
     double loss;
@@ -307,12 +311,12 @@ int fo_minibatch_step(const fo_minibatch *it, double loss)
     fo_worker *worker = it->worker;
     if (!IS_FINITE(loss)) {
         worker->end = FO_BAD_LOSS;
-        return leave_out(it);
+        return 0;
     }
     if (worker->optimizer.rule->uses_value)    /* whose steps are dense: it takes sums over all parameters, too */
         worker->optimizer.value = value_of(it, loss);
     if (!(it->segment->dense_steps ? dense_step(it) : sparse_step(it)))
-        return leave_out(it);
+        return 0;
     worker->loss += loss * (double)it->n_mean;
     ++worker->n_done;
     return 1;

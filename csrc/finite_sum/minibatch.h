@@ -34,11 +34,12 @@ int fo_run_minibatch(const fo_minibatch *it);
 double fo_minibatch_gradient(const fo_minibatch *it);
 int fo_minibatch_step(const fo_minibatch *it, double loss);
 
-/* The parameters of the columns in `touched`, up to date and side by side. */
+/* The parameters of the columns in `touched`, up to date and side by side. Once more before the same step changes
+ * nothing. */
 void fo_gather_touched(const fo_minibatch *it);
 
-/* Notes that the columns in `touched` have had their lagged updates, though they may not get a gradient in step t. */
-void fo_mark_current(const fo_minibatch *it);
+/* Deferred steps: the columns that are bound, or all with FO_FLUSH, catch up with the steps so far. */
+void fo_catch_up_columns(const fo_minibatch *it, fo_array columns, int form, int num_threads);
 
 /* Bytes of n rows of the parameters, one for each of n columns. */
 static inline size_t fo_rows_size(const fo_minibatch *it, ptrdiff_t n)

@@ -2,6 +2,8 @@
 #include "finite_sum/sample_kernels.h"
 #include "finite_sum/samples.h"
 
+enum { GATHERED_AHEAD = 64 };    /* columns between a prefetch of their records and the use */
+
 #define PREFIX samples
 #define FO_TEMPLATE "finite_sum/sample_kernels_tmpl.h"
 #include "core/variants.h"

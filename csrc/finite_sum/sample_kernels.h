@@ -15,7 +15,8 @@ typedef struct {
  * memory is the worker's; `collect` writes it, and fo_collect_columns the intercept. */
 typedef struct {
     void *columns;               /* n distinct columns, then that of the intercept; indices like the matrix's */
-    int32_t *place;              /* n_entries */
+    void *positions; /* of these among the parameters of one output: the columns, or where their records are */
+    int32_t *place; /* n_entries */
     ptrdiff_t n, n_entries;
 } fo_touched;
 
@@ -48,7 +49,9 @@ typedef struct {
                    void *weights);
     /* The distinct columns of a batch in the order of their first entries, and each entry's place. */
     void (*collect)(const fo_objective *it, fo_batch batch, fo_seen *seen, fo_touched *to);
-    /* Parameters w of the touched columns, side by side. */
+    /* The positions of the first n columns, `spacing` times these. */
+    void (*position)(const fo_touched *touched, int index64, ptrdiff_t n, ptrdiff_t spacing);
+    /* Parameters w at the positions of the touched columns, side by side. */
     void (*gather)(const fo_objective *it, const fo_touched *touched, const void *w, void *to);
     /* z of the samples [lo, hi) of the batch; the entries of sample lo stand from `entry` on. */
     void (*margins_of_touched)(const fo_collected *it, const fo_gathered *w, ptrdiff_t lo, ptrdiff_t hi,

@@ -143,12 +143,28 @@ static void FN(collect)(const fo_objective *it, fo_batch batch, fo_seen *seen, f
     FO_BY_CSR_FORMAT(it, FN(collect_columns), it, batch, seen, to);
 }
 
+static void FN(position)(const fo_touched *touched, int index64, ptrdiff_t n, ptrdiff_t spacing)
+{
+    const int32_t *columns = touched->columns;
+    int32_t *FO_RESTRICT positions = touched->positions;
+    for (ptrdiff_t j = 0; index64 && j < n; ++j)
+        ((int64_t *)touched->positions)[j] = ((const int64_t *)touched->columns)[j] * spacing;
+    FO_SIMD
+    for (ptrdiff_t j = 0; j < (index64 ? 0 : n); ++j)
+        positions[j] = columns[j] * (int32_t)spacing;
+}
+
 FO_INLINE void FN(gather_columns)(const fo_touched *touched, const real *w, const ptrdiff_t n_outputs, real *to,
                                   const fo_format format)
 {
-    for (ptrdiff_t j = 0; j < touched->n; ++j)
+    const ptrdiff_t fetched = touched->positions == touched->columns ? 0 : touched->n - GATHERED_AHEAD;
+    for (ptrdiff_t j = 0; j < fetched; ++j) {
+        PREFETCH_TO_L2(w + load_index(touched->positions, format == FO_CSR64, j + GATHERED_AHEAD));
+        to[j] = w[load_index(touched->positions, format == FO_CSR64, j)];
+    }
+    for (ptrdiff_t j = fetched > 0 ? fetched : 0; j < touched->n; ++j)
         for (ptrdiff_t k = 0; k < n_outputs; ++k)
-            to[j * n_outputs + k] = w[load_index(touched->columns, format == FO_CSR64, j) * n_outputs + k];
+            to[j * n_outputs + k] = w[load_index(touched->positions, format == FO_CSR64, j) * n_outputs + k];
 }
 
 static void FN(gather)(const fo_objective *it, const fo_touched *touched, const void *w, void *to)
@@ -258,6 +274,7 @@ static const fo_sample_kernels FN(kernels) = {
     .add_widened = FN(add_widened),
     .labels = FN(labels),
     .collect = FN(collect),
+    .position = FN(position),
     .gather = FN(gather),
     .margins_of_touched = FN(margins_of_touched),
     .add_touched = FN(add_touched),

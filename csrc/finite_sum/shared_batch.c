@@ -24,12 +24,9 @@ static fo_minibatch minibatch_of(const fo_segment *segment, fo_worker *worker, p
 double fo_part_gradient(const fo_segment *segment, fo_worker *worker, ptrdiff_t n_mean)
 {
     const fo_minibatch it = minibatch_of(segment, worker, n_mean);
-    double loss;
     if (is_sparse(it.objective))
         fo_collect_columns(&it);
-    loss = fo_minibatch_gradient(&it);
-    fo_mark_current(&it);        /* other parts may touch the same columns, and the step does */
-    return loss;
+    return fo_minibatch_gradient(&it);
 }
 
 /* The distinct columns in the order of their first entries. */

@@ -4,8 +4,11 @@
 
 typedef struct {
     void (*run)(const fo_segment *segment, fo_worker *worker, ptrdiff_t first);
-    void (*flush)(void *param, ptrdiff_t lo, ptrdiff_t hi, double scale, double penalty);
+    void (*flush)(void *param, ptrdiff_t lo, ptrdiff_t hi, double scale);
+    void (*flush_l1)(const double *scaled, void *param, ptrdiff_t lo, ptrdiff_t hi, double scale, double penalty);
 } single_sample_kernels;
+
+enum { SIDE_BY_SIDE = 8 };       /* products that are summed side by side */
 
 #define PREFIX single_sample
 #define FO_TEMPLATE "finite_sum/single_sample_sgd_tmpl.h"
@@ -26,8 +29,12 @@ typedef struct {
 static void flush_entries(const void *context, ptrdiff_t lo, ptrdiff_t hi)
 {
     const flush_task *it = context;
+    const single_sample_kernels *kernels = FO_KERNELS(it->segment->objective->dtype);
     void *param = it->segment->optimizer->work.arrays[0].param;
-    FO_KERNELS(it->segment->objective->dtype)->flush(param, lo, hi, it->scale, it->penalty);
+    if (it->segment->penalty->l1 != 0)
+        kernels->flush_l1(it->segment->scaled, param, lo, hi, it->scale, it->penalty);
+    else
+        kernels->flush(param, lo, hi, it->scale);
 }
 
 void fo_flush_scaled_weights(const fo_segment *segment, int64_t t, int num_threads)

@@ -7,31 +7,61 @@ typedef struct {
     double penalty;              /* cumulative, before */
 } FN(scaling);
 
-FO_INLINE real FN(from_scaled)(real v, double scale, double penalty)
+/* --- with l1, where v is in double and every weight has to be brought back -----------------------------------------
+ */
+
+FO_INLINE double FN(from_scaled)(double v, double scale, double penalty) { return scale * soft_threshold(v, penalty); }
+
+FO_INLINE double FN(to_scaled)(double w, double one_over_scale, double penalty)
 {
-    return (real)(scale * soft_threshold(v, penalty));
+    return w == 0 ? 0 : __builtin_copysign(__builtin_fabs(w) * one_over_scale + penalty, w);
 }
 
-FO_INLINE real FN(to_scaled)(real w, double scale, double penalty)
+/* The weights w of a sample's columns, side by side. */
+FO_INLINE void FN(bring_back)(fo_sample at, const double *v, FN(scaling) c, double *FO_RESTRICT w,
+                              const fo_format format)
 {
-    const double size = ABS(w) / scale + penalty;
-    return w == 0 ? 0 : (real)(w > 0 ? size : -size);
+    for (ptrdiff_t j = 0; j < at.n; ++j)
+        w[j] = v[column_of(at, j, format)];
+    FO_SIMD
+    for (ptrdiff_t j = 0; j < at.n; ++j)
+        w[j] = FN(from_scaled)(w[j], c.scale, c.penalty);
 }
 
-/* Margin with l1, where every parameter has to be brought back. */
-FO_INLINE double FN(scaled_dot)(fo_sample at, const real *p, FN(scaling) c, const fo_format format)
+FO_INLINE double FN(product)(fo_sample at, const double *w)
 {
     const real *x = at.data;
-    double sum = 0.0;
-    for (ptrdiff_t j = 0; j < at.n; ++j)
-        sum += (double)x[j] * FN(from_scaled)(p[column_of(at, j, format)], c.scale, c.penalty);
-    return sum;
+    double side[SIDE_BY_SIDE] = {0};
+    ptrdiff_t j = 0;
+    for (; j + SIDE_BY_SIDE <= at.n; j += SIDE_BY_SIDE) {
+        FO_SIMD
+        for (int k = 0; k < SIDE_BY_SIDE; ++k)
+            side[k] += x[j + k] * w[j + k];
+    }
+    for (int k = 0; j < at.n; ++j, ++k)
+        side[k] += x[j] * w[j];
+    return ((side[0] + side[1]) + (side[2] + side[3])) + ((side[4] + side[5]) + (side[6] + side[7]));
 }
+
+/* The step on weights that were brought back. */
+FO_INLINE void FN(step_scaled)(fo_sample at, double *v, double change, FN(scaling) c, double *FO_RESTRICT w,
+                               const fo_format format)
+{
+    const double decay = c.next_scale / c.scale, one_over_scale = 1.0 / c.next_scale;
+    const real *x = at.data;
+    FO_SIMD
+    for (ptrdiff_t j = 0; j < at.n; ++j)
+        w[j] = FN(to_scaled)(w[j] * decay - change * x[j], one_over_scale, c.penalty);
+    for (ptrdiff_t j = 0; j < at.n; ++j)
+        v[column_of(at, j, format)] = w[j];
+}
+
+/* --- without ---------------------------------------------------------------------------------------------------------
+ */
 
 /* One step on the columns of a sample; `change` is the learning rate times the derivative. Two entries of a sample are
  * never in the same column. */
-FO_INLINE void FN(step_columns)(fo_sample at, real *FO_RESTRICT p, double change, FN(scaling) c, const int has_l1,
-                                const fo_format format)
+FO_INLINE void FN(step_columns)(fo_sample at, real *FO_RESTRICT p, double change, FN(scaling) c, const fo_format format)
 {
     const real *x = at.data;
     const real scaled_change = (real)(change / c.next_scale);
@@ -41,14 +71,8 @@ FO_INLINE void FN(step_columns)(fo_sample at, real *FO_RESTRICT p, double change
             p[j] -= scaled_change * x[j];
         return;
     }
-    for (ptrdiff_t j = 0; j < at.n; ++j) {
-        real *place = p + column_of(at, j, format);
-        if (has_l1) {
-            const double w = FN(from_scaled)(*place, c.scale, c.penalty);
-            *place = FN(to_scaled)((real)(w * (c.next_scale / c.scale) - change * x[j]), c.next_scale, c.penalty);
-        } else
-            *place -= scaled_change * x[j];
-    }
+    for (ptrdiff_t j = 0; j < at.n; ++j)
+        p[column_of(at, j, format)] -= scaled_change * x[j];
 }
 
 /* Samples to come are fetched while the loss is computed, a long chain of few instructions: a fifth faster than before
@@ -62,12 +86,15 @@ FO_INLINE void FN(run_samples)(const fo_segment *segment, fo_worker *worker, ptr
     const ptrdiff_t stride = segment->n_workers, before = (ptrdiff_t)(segment->optimizer->t - penalty->start);
     const double *scale = penalty->weight_scale + before, *cumulative = penalty->cumulative_penalty + before;
     real *p = worker->array.param, *intercept = it->intercept ? p + it->n_features : NULL;
+    double *v = segment->scaled, *w = worker->gathered;
     fo_loss_kernel *loss_kernel = loss_of(it);
     for (ptrdiff_t i = first; i < samples.n; i += stride) {
         const ptrdiff_t sample = sample_of(samples, i);
         const fo_sample at = sample_at(it, sample, format, sizeof(real));
         const FN(scaling) c = {scale[i], scale[i + 1], has_l1 ? cumulative[i] : 0.0};
-        const double product = has_l1 ? FN(scaled_dot)(at, p, c, format) : c.scale * FN(dot)(at, p, format);
+        if (has_l1)
+            FN(bring_back)(at, v, c, w, format);
+        const double product = has_l1 ? FN(product)(at, w) : c.scale * FN(dot)(at, p, format);
         const real z = (real)(product + (intercept ? *intercept : 0));
         real d;
         prefetch_sample(it, samples, i, format, sizeof(real));
@@ -78,7 +105,12 @@ FO_INLINE void FN(run_samples)(const fo_segment *segment, fo_worker *worker, ptr
             worker->end = IS_FINITE(loss) ? FO_BAD_GRADIENT : FO_BAD_LOSS;
             return;
         }
-        FN(step_columns)(at, p, rate * d, c, has_l1, format);
+        if (has_l1 && stride > 1)                /* again: a lock-free worker may have been there since */
+            FN(bring_back)(at, v, c, w, format);
+        if (has_l1)
+            FN(step_scaled)(at, v, rate * d, c, w, format);
+        else
+            FN(step_columns)(at, p, rate * d, c, format);
         if (intercept)
             *intercept -= (real)(rate * d);
         worker->loss += loss;
@@ -109,11 +141,18 @@ static void FN(run)(const fo_segment *segment, fo_worker *worker, ptrdiff_t firs
         FN(note_norm)(segment, worker, first);
 }
 
-static void FN(flush)(void *param, ptrdiff_t lo, ptrdiff_t hi, double scale, double penalty)
+static void FN(flush)(void *param, ptrdiff_t lo, ptrdiff_t hi, double scale)
 {
     real *p = param;
     for (ptrdiff_t j = lo; j < hi; ++j)
-        p[j] = FN(from_scaled)(p[j], scale, penalty);
+        p[j] = (real)(scale * p[j]);
 }
 
-static const single_sample_kernels FN(kernels) = {FN(run), FN(flush)};
+static void FN(flush_l1)(const double *scaled, void *param, ptrdiff_t lo, ptrdiff_t hi, double scale, double penalty)
+{
+    real *p = param;
+    for (ptrdiff_t j = lo; j < hi; ++j)
+        p[j] = (real)FN(from_scaled)(scaled[j], scale, penalty);
+}
+
+static const single_sample_kernels FN(kernels) = {FN(run), FN(flush), FN(flush_l1)};

@@ -26,7 +26,7 @@ typedef struct {
     void *param, *accumulator, *scale;   /* w, a and s: like the parameters; written */
     double *weight_sum, *norm_sum;       /* T and Z: n_outputs; written */
     double *rate_sum;                    /* n_outputs, written: eta k, summed over the steps since the last flush */
-    double *last_rate_sum;               /* n_features x n_outputs, written: that at the last update of each; or NULL */
+    double *last_rate_sum;               /* n_features x n_outputs, written: that when each was updated; or NULL */
     void *workspace;                     /* that of sample_loss_tmpl.h, then n_features + 1 directions */
     fo_interrupt_poll *poll;
     double loss;                         /* sum over the steps, added to what was there */

@@ -15,7 +15,7 @@ FO_INLINE point FN(point)(double z, double y, double parameter)
     return at;
 }
 
-/* From so near, four or five are enough. */
+/* From so near, three or four are enough. */
 enum { FN(MOST_ITERATIONS) = 50 };
 
 /* The change of m = y z solves a change + b (exp(change) - 1) = a time, with b / a = exp(m) and the larger of both 1:
@@ -31,7 +31,7 @@ FO_INLINE double FN(invariant)(double z, double y, double time, double parameter
         const double grown = exponential(change + log_b), excess = a * change + grown * decayed(change) - goal;
         const double step = excess / (a + grown);
         change -= step;
-        if (!(step * step > 1e-30 * change * change))
+        if (!(step * step > 1e-17 * change * change))     /* the next one would be as its square */
             break;
     }
     return y * MAX(change, 0.0);

@@ -8,6 +8,8 @@
 #define SLOTS(X) X(m, always, 0) X(s, always, 0)
 #define MOMENTS(X) X(m)
 #define SECOND_MOMENTS(X) X(s)
+#define FADES(X) X(m, c->beta_1, 0.0)
+#define RESTS(X) X(s, c->beta_2, c->epsilon_root)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)
@@ -20,6 +22,11 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->step_size = step->learning_rate * sqrt(bc2) / bc1;   /* folded as in adam.c */
     c->epsilon = h->epsilon * sqrt(bc2);
     c->epsilon_root = h->epsilon_root;
+}
+static double rest_ratio(const hyper *h, int form)
+{
+    (void)form;
+    return h->beta_1 > 0.0 ? h->beta_1 / sqrt(h->beta_2) : 0.0;
 }
 #include "update/export_rule.h"
 #else

@@ -9,6 +9,7 @@
 #define MOMENTS(X) X(accumulator) X(delta_accumulator)
 #define ZERO_GRADIENT(form) FO_DECAYS
 #define ZERO_GRADIENT_FACTOR rho
+#define RESTS_LINEAR
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

@@ -7,6 +7,7 @@
 #define SLOTS(X) X(accumulator, always, c->initial)
 #define SECOND_MOMENTS(X) X(accumulator)
 #define ZERO_GRADIENT(form) FO_STAYS
+#define RESTS_LINEAR
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

@@ -7,6 +7,8 @@
 #define COEF(X) X(beta_1) X(one_minus_beta_1) X(beta_2) X(step_size) X(epsilon) X(epsilon_max)
 #define SLOTS(X) X(m, always, 0) X(u, always, 0)
 #define MOMENTS(X) X(m) X(u)
+#define FADES(X) X(m, c->beta_1, 0.0)
+#define RESTS(X) X(u, c->beta_2, 0.0)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)
@@ -17,6 +19,11 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->step_size = step->learning_rate / (1.0 - power_int(h->beta_1, step->t));
     c->epsilon = h->epsilon;
     c->epsilon_max = h->epsilon_max;
+}
+static double rest_ratio(const hyper *h, int form)
+{
+    (void)form;
+    return h->beta_1 > 0.0 ? h->beta_1 / h->beta_2 : 0.0;
 }
 #include "update/export_rule.h"
 #else

@@ -14,6 +14,10 @@
 #define SLOTS(X) X(m, always, 0) X(d, always, 0) X(v, always, 0) X(prev_grad, always, 0)
 #define MOMENTS(X) X(m) X(d) X(prev_grad)
 #define SECOND_MOMENTS(X) X(v)
+#define FADES(X) X(m, c->beta_1, 0.0) X(d, c->beta_2, 0.0) X(prev_grad, 0.0, 0.0)
+#define RESTS(X) X(v, c->beta_3, 0.0)
+#define REST_DECAY (c->before * c->after)
+#define RESTS_WITH_L2 1
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)
@@ -32,6 +36,12 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->epsilon = h->epsilon * sqrt(bc3);
     c->before = h->decoupled_weight_decay ? 1.0 - decay : 1.0;
     c->after = h->decoupled_weight_decay ? 1.0 : 1.0 / (1.0 + decay);
+}
+static double rest_ratio(const hyper *h, int form)
+{
+    const double slower = h->beta_1 > h->beta_2 ? h->beta_1 : h->beta_2;
+    (void)form;
+    return slower > 0.0 ? slower / sqrt(h->beta_3) : 0.0;
 }
 #include "update/export_rule.h"
 #else

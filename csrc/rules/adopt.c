@@ -10,6 +10,7 @@
 #define SLOTS(X) X(m, always, 0) X(v, always, 0)
 #define MOMENTS(X) X(m)
 #define SECOND_MOMENTS(X) X(v)
+#define RESTS_LINEAR
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

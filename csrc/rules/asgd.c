@@ -7,6 +7,8 @@
 #define COEF(X) X(decay) X(eta) X(mu) X(one_minus_mu)
 #define DECAY_FACTORS(X) X(decay)
 #define SLOTS(X) X(average, always, p)
+#define RESTS_LINEAR
+#define RESTS_WITH_L2 1
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

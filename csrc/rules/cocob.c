@@ -10,6 +10,7 @@
 #define SLOTS(X) X(theta, always, 0) X(G, always, 0) X(L, always, c->epsilon) X(R, always, 0)
 #define KEPT(X) X(p0, always, p)
 #define ZERO_GRADIENT(form) FO_STAYS
+#define RESTS_LINEAR
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

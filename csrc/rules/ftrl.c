@@ -9,6 +9,7 @@
 #define SLOTS(X) \
     X(z, always, -p * (SQRT(c->initial) * c->inverse_rate + c->constant_term) - c->l1 * SIGN(p)) \
     X(n, always, c->initial)
+#define FADES(X)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)
@@ -17,6 +18,11 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->l1 = h->l1;
     c->constant_term = h->beta / step->learning_rate + h->l2;
     c->initial = h->initial_accumulator_value;
+}
+static double rest_ratio(const hyper *h, int form)
+{
+    (void)h, (void)form;
+    return 0.0;
 }
 #include "update/export_rule.h"
 #else

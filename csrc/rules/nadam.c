@@ -11,6 +11,8 @@
 #define SLOTS(X) X(m, always, 0) X(v, always, 0)
 #define MOMENTS(X) X(m)
 #define SECOND_MOMENTS(X) X(v)
+#define FADES(X) X(m, c->beta_1, 0.0)
+#define RESTS(X) X(v, c->beta_2, 0.0)
 #include "update/rule.h"
 
 static double momentum_at(const hyper *h, int64_t t)
@@ -31,6 +33,11 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->grad_rate = step_size * (1.0 - mu) / (1.0 - product);
     c->epsilon = h->epsilon * sqrt(bc2);
     step->carry->mu_product = product;
+}
+static double rest_ratio(const hyper *h, int form)
+{
+    (void)form;
+    return h->beta_1 > 0.0 ? h->beta_1 / sqrt(h->beta_2) : 0.0;
 }
 #include "update/export_rule.h"
 #else

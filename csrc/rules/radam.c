@@ -9,6 +9,8 @@
 #define SLOTS(X) X(m, always, 0) X(v, always, 0)
 #define MOMENTS(X) X(m)
 #define SECOND_MOMENTS(X) X(v)
+#define FADES(X) X(m, c->beta_1, 0.0)
+#define RESTS(X) X(v, c->beta_2, 0.0)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)
@@ -24,6 +26,11 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->step_size = step->learning_rate / bc1 * (tractable ? rectified * sqrt(bc2) : 1.0);
     c->adaptive = tractable;
     c->epsilon = tractable ? h->epsilon * (h->epsilon_hat ? 1.0 : sqrt(bc2)) : 1.0;
+}
+static double rest_ratio(const hyper *h, int form)
+{
+    (void)form;
+    return h->beta_1 > 0.0 ? h->beta_1 / sqrt(h->beta_2) : 0.0;
 }
 #include "update/export_rule.h"
 #else

@@ -11,6 +11,7 @@
 #define SECOND_MOMENTS(X) X(mean_square)
 #define ZERO_GRADIENT(form) ((form) & momentum ? FO_MOVES : FO_DECAYS)
 #define ZERO_GRADIENT_FACTOR rho
+#define RESTS_LINEAR
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

@@ -7,6 +7,7 @@
 #define COEF(X) X(eta_minus) X(eta_plus) X(step_min) X(step_max) X(initial)
 #define SLOTS(X) X(prev_grad, always, 0) X(step_size, always, c->initial)
 #define MOMENTS(X) X(prev_grad) X(step_size)
+#define FADES(X)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)
@@ -16,6 +17,11 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->step_min = h->step_min;
     c->step_max = h->step_max;
     c->initial = step->learning_rate;
+}
+static double rest_ratio(const hyper *h, int form)
+{
+    (void)h, (void)form;
+    return 0.0;
 }
 #include "update/export_rule.h"
 #else

@@ -14,6 +14,7 @@
 #define DECAY_AMOUNTS(X) X(decay, z_rate)
 #define SLOTS(X) X(z, always, p) X(v, always, 0)
 #define SECOND_MOMENTS(X) X(v)
+#define RESTS_LINEAR
 #include "update/rule.h"
 #include "rules/schedule_free.h"
 

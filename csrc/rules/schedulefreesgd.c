@@ -9,6 +9,8 @@
 #define CARRY(X) X(averaged, 0.0) X(largest_rate, 0.0)
 #define COEF(X) X(share) X(y_rate) X(z_rate)
 #define SLOTS(X) X(z, always, p)
+#define RESTS_LINEAR
+#define RESTS_WITH_L2 1
 #include "update/rule.h"
 #include "rules/schedule_free.h"
 

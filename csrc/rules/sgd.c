@@ -10,6 +10,8 @@
 #define SLOTS(X) X(velocity, momentum, 0)
 #define MOMENTS(X) X(velocity)
 #define ZERO_GRADIENT(form) ((form) & momentum ? FO_MOVES : FO_STAYS)
+#define RESTS_LINEAR
+#define RESTS_WITH_L2 1
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)

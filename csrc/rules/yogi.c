@@ -8,6 +8,7 @@
 #define SLOTS(X) X(m, always, 0) X(v, always, c->initial)
 #define MOMENTS(X) X(m)
 #define SECOND_MOMENTS(X) X(v)
+#define FADES(X) X(m, c->beta_1, 0.0)
 #include "update/rule.h"
 
 static void prepare(const hyper *h, const step_inputs *step, coefs *c)
@@ -20,6 +21,11 @@ static void prepare(const hyper *h, const step_inputs *step, coefs *c)
     c->step_size = step->learning_rate * sqrt(bc2) / bc1;
     c->epsilon = h->epsilon * sqrt(bc2);
     c->initial = h->initial_accumulator_value;
+}
+static double rest_ratio(const hyper *h, int form)
+{
+    (void)form;
+    return h->beta_1;
 }
 #include "update/export_rule.h"
 #else

@@ -126,19 +126,20 @@ static void FN(initialise)(const fo_array *array, const fo_step *step, ptrdiff_t
 
 #if BY_LINES
 #include "update/lines_tmpl.h"
-static const fo_rule_kernels FN(kernels) = {FN(initialise), NULL, NULL, NULL, NULL, NULL, &FN(line_kernels), NULL};
+static const fo_rule_kernels FN(kernels) = {.initialise = FN(initialise), .lines = &FN(line_kernels)};
 #else
 #if BY_ROWS
 #include "update/whole_rows_tmpl.h"
 #define DENSE_LOOP FN(rows)
 #define ELEMENTS_LOOP FN(rows)
-#define FLUSH NULL
+#define FLUSH NULL, NULL, 0, NULL, NULL
 #else
 #include "update/reduced_tmpl.h"
 #include "update/touched_tmpl.h"
 #define DENSE_LOOP FN(dense)
 #define ELEMENTS_LOOP FN(elements)
-#define FLUSH FN(flush)
+#define FLUSH_BY_OPTIONS
+#define FLUSH FN(flush_forms), FN(catch_up_forms), PAST_BYTES, REMEMBER, REST_MAP
 
 FO_INLINE void FN(dense_range)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, FN(lanes) *lanes,
                                const int form)
@@ -178,10 +179,22 @@ FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t l
     { FN(rows)(array, step, lo, hi, k); } \
     static void FN(elements_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
     { ELEMENTS_LOOP(array, step, lo, hi, k); }
+#define FLUSH_KERNELS(k) \
+    static void FN(flush_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
+    { FN(flush)(array, step, lo, hi, k); } \
+    static void FN(catch_up_rows_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
+    { FN(catch_up_rows)(array, step, lo, hi, k); }
+#define FLUSH_ROWS(k) FN(flush_##k),
+#define CATCH_UP_ROWS(k) FN(catch_up_rows_##k),
 #define DENSE(k) FN(dense_##k),
 #define ROWS(k) FN(rows_##k),
 #define ELEMENTS(k) FN(elements_##k),
 FO_FORMS(KERNELS)
+#ifdef FLUSH_BY_OPTIONS
+FO_OPTION_FORMS(FLUSH_KERNELS)
+static fo_kernel *const FN(flush_forms)[] = {FO_OPTION_FORMS(FLUSH_ROWS)};
+static fo_kernel *const FN(catch_up_forms)[] = {FO_OPTION_FORMS(CATCH_UP_ROWS)};
+#endif
 static fo_kernel *const FN(dense_forms)[] = {FO_FORMS(DENSE)};
 static fo_kernel *const FN(rows_forms)[] = {FO_FORMS(ROWS)};
 static fo_kernel *const FN(elements_forms)[] = {FO_FORMS(ELEMENTS)};
@@ -221,6 +234,13 @@ static const fo_rule_kernels FN(kernels) = {
 #undef ELEMENTS_LOOP
 #undef FLUSH
 #undef KERNELS
+#undef FLUSH_KERNELS
+#undef FLUSH_ROWS
+#undef CATCH_UP_ROWS
+#undef FLUSH_BY_OPTIONS
+#undef PAST_BYTES
+#undef REMEMBER
+#undef REST_MAP
 #undef DENSE
 #undef ROWS
 #undef ELEMENTS

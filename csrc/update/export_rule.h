@@ -5,14 +5,18 @@
 #define FO_COUNT(name) + 1
 #if (0 OPTIONS(FO_COUNT)) == 0
 #define FO_FORMS(X) X(0) X(1)
+#define FO_OPTION_FORMS(X) X(0)
 #elif (0 OPTIONS(FO_COUNT)) == 1
 #define FO_FORMS(X) X(0) X(1) X(2) X(3)
+#define FO_OPTION_FORMS(X) X(0) X(2)
 #elif (0 OPTIONS(FO_COUNT)) == 2
 #define FO_FORMS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#define FO_OPTION_FORMS(X) X(0) X(2) X(4) X(6)
 #else
 #error "a rule may have two options: more forms are wanted here"
 #endif
 
+#include "update/catch_up.h"
 #include "update/codes.h"
 #include "update/lines.h"
 #include "update/orthogonal.h"
@@ -158,6 +162,37 @@ static fo_zero_gradient zero_gradient(int form)
     return ZERO_GRADIENT(form);
 }
 
+/* How rests are made up for: RESTS_LINEAR, or FADES and RESTS with rest_ratio(); see catch_up.h. */
+#if defined(RESTS_LINEAR)
+#define REST FO_LINEAR
+#define rest_ratio_of NULL
+#elif defined(FADES)
+#define REST FO_FADES
+static double rest_ratio_of(const double *hyper_values, int form)
+{
+    hyper h;
+    memcpy(&h, hyper_values, sizeof h);
+    return rest_ratio(&h, form);
+}
+#else
+#define REST FO_NO_REST
+#define rest_ratio_of NULL
+#endif
+
+/* A rule may have rest(), a step without a gradient of entries for which REST_BY_ROOT holds: it is given the root of
+ * what update() divides by, which rest_root() takes once. */
+#ifdef REST_BY_ROOT
+static int rests_by_root_of(const double *hyper_values, int form)
+{
+    hyper values, *h = &values;
+    (void)form;
+    memcpy(h, hyper_values, sizeof values);
+    return REST_BY_ROOT;
+}
+#else
+#define rests_by_root_of NULL
+#endif
+
 FO_KERNEL_TABLE(const fo_rule_kernels);
 
 const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
@@ -181,5 +216,9 @@ const fo_rule FO_PASTE(FO_PASTE(fo_, RULE), _rule) = {
     .adjust = adjust_step,
     .settle = settle_step,
     .zero_gradient = zero_gradient,
+    .rest = REST,
+    .rests_with_l2 = RESTS_WITH_L2,
+    .rest_ratio = rest_ratio_of,
+    .rests_by_root = rests_by_root_of,
     .kernels = kernel_table,
 };

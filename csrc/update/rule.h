@@ -65,6 +65,18 @@
 #define SUMS_OF_GRADIENTS 0
 #endif
 
+/* 1 where steps without a gradient rest like others when l2 * p is the gradient. What they multiply p by beside decay
+ * of the driver, once slots that fade have faded. See catch_up.h. */
+#ifndef RESTS_WITH_L2
+#define RESTS_WITH_L2 0
+#endif
+#ifndef REST_DECAY
+#define REST_DECAY 1
+#endif
+#ifndef RESTS
+#define RESTS(X)
+#endif
+
 /* Those of COEF that decay the parameter, whose effect float32 may have to put off: X(name), factors that it is
  * multiplied by, of which all but one are 1; X(name, rate): amounts, of which it loses name * rate times itself. */
 #ifndef DECAY_FACTORS

@@ -1,5 +1,6 @@
 /* touched_tmpl.h -- the loops over sparse gradients, of rows and of elements: only what a gradient touches is updated.
- * State that zero gradients would have let decay meanwhile is brought up to date first: see fo_zero_gradient. */
+ * What zero gradients would have done meanwhile is made up for first: see fo_zero_gradient and catch_up.h. */
+#include "update/catch_up_tmpl.h"
 
 #define DECAY(slot, options, initial) \
     if (stream.slot) \
@@ -30,7 +31,37 @@ FO_INLINE void FN(lagged_decay)(FN(streams) stream, ptrdiff_t count, const fo_st
 #endif
 }
 
-static void FN(flush)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
+/* The last step before this one, as last_step counts. */
+FO_INLINE int64_t FN(step_before)(const fo_array *array, const fo_step *step)
+{
+    return array->history ? fo_present(array->history) : step->t - 1;
+}
+
+/* `count` entries that are up to date with step `from` become so with step `to`. */
+FO_INLINE void FN(bring_to)(const fo_array *array, FN(streams) stream, ptrdiff_t count, const fo_step *step,
+                            int64_t from, int64_t to, fo_rests *rests, const int form)
+{
+    if (!array->history)
+        FN(lagged_decay)(stream, count, step, to - from);
+    else if (from < to)
+        FN(catch_up)[form >> 1](array->history, &stream, count, from, to, rests);
+}
+
+/* How many rows from `row` on, in [row, hi), catch up with one call: rows of the same rest, as they do one by one. */
+FO_INLINE ptrdiff_t FN(alike)(const fo_array *array, ptrdiff_t row, ptrdiff_t hi, const int form)
+{
+    const FN(streams) all = FN(streams_of)(array);
+    const ptrdiff_t width = array->row_width, most = FO_REST_CHUNK / (width > 0 ? width : 1);
+    const int faded = FN(has_faded)(FN(advance)(all, row * width, 0), width, form);
+    ptrdiff_t n = 1;
+    while (n < most && row + n < hi && array->last_step[row + n] == array->last_step[row]
+           && FN(has_faded)(FN(advance)(all, (row + n) * width, 0), width, form) == faded)
+        ++n;
+    return n;
+}
+
+/* Rows without a history, whose state alone decays. */
+static FO_NOINLINE void FN(flush_decay)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
     const ptrdiff_t width = array->row_width;
     for (ptrdiff_t row = lo; row < hi; ++row) {
@@ -40,23 +71,75 @@ static void FN(flush)(const fo_array *array, const fo_step *step, ptrdiff_t lo, 
     }
 }
 
+FO_INLINE void FN(flush)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
+{
+    const ptrdiff_t width = array->row_width;
+    fo_rests rests;
+    if (!array->history) {
+        FN(flush_decay)(array, step, lo, hi);
+        return;
+    }
+    fo_begin_rests(&rests);
+    const int64_t present = fo_present(array->history);
+    for (ptrdiff_t row = lo, n; row < hi; row += n) {
+        const FN(streams) stream = FN(advance)(FN(streams_of)(array), row * width, 0);
+        const int64_t from = array->last_step[row];
+        n = FN(alike)(array, row, hi, form);
+        if (from < present)
+            FN(catch_up)[form >> 1](array->history, &stream, n * width, from, present, &rests);
+        for (ptrdiff_t k = 0; k < n; ++k)
+            array->last_step[row + k] = present;
+    }
+}
+
+/* Rows at distinct positions. */
+FO_INLINE void FN(catch_up_rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
+{
+    const FN(streams) all = FN(streams_of)(array);
+    const ptrdiff_t width = array->row_width, nbytes = width * (ptrdiff_t)sizeof(real);
+    const int64_t present = fo_present(array->history);
+    fo_rests rests;
+    (void)step;
+    fo_begin_rests(&rests);
+    for (ptrdiff_t k = lo; k < hi; ++k) {
+        const ptrdiff_t row = position(&array->at, k);
+        if (k + ROWS_AHEAD < hi) {
+            const ptrdiff_t entry = position(&array->at, k + ROWS_AHEAD) * width;
+            prefetch_row(all.p + entry, nbytes);
+            SLOTS(PREFETCH_ROW)
+            prefetch_row(array->last_step + position(&array->at, k + ROWS_AHEAD), sizeof(int64_t));
+        }
+        const FN(streams) stream = FN(advance)(all, row * width, 0);
+        const int64_t last = array->last_step[row], from = last < 0 ? ~last : last;
+        if (from < present)
+            FN(catch_up)[form >> 1](array->history, &stream, width, from, present, &rests);
+        array->last_step[row] = present;
+    }
+}
+
 FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
 {
     const FN(coefs) c = FN(round)(step);
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
     const FN(streams) all = FN(streams_of)(array);
     const ptrdiff_t width = array->at.width, nbytes = width * (ptrdiff_t)sizeof(real);
+    const int64_t before = FN(step_before)(array, step);
+    fo_rests rests;
+    if (array->last_step)
+        fo_begin_rests(&rests);
     for (ptrdiff_t k = lo; k < hi; ++k) {
         const ptrdiff_t row = position(&array->at, k);
         if (k + ROWS_AHEAD < hi) {
             const ptrdiff_t entry = position(&array->at, k + ROWS_AHEAD) * width;
             prefetch_row(all.p + entry, nbytes);
             ENTRY_SLOTS(PREFETCH_ROW)
+            if (array->last_step)
+                prefetch_row(array->last_step + position(&array->at, k + ROWS_AHEAD), sizeof(int64_t));
         }
         const FN(streams) stream = FN(advance)(all, row * width, k * width);
         if (array->last_step) {
-            FN(lagged_decay)(stream, width, step, step->t - 1 - array->last_step[row]);
-            array->last_step[row] = step->t;
+            FN(bring_to)(array, stream, width, step, array->last_step[row], before, &rests, form);
+            array->last_step[row] = before + 1;
         }
         FN(update_range)(stream, width, &c, &modifiers, NULL, form);
     }
@@ -74,6 +157,10 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
     FN(streams) staged;
     staged.p = p_stage;
     ENTRY_SLOTS(STAGE)
+    const int64_t before = FN(step_before)(array, step);
+    fo_rests rests;
+    if (array->last_step)
+        fo_begin_rests(&rests);
     for (ptrdiff_t start = lo; start < hi; start += ELEMENTS_STAGED) {
         const int count = hi - start < ELEMENTS_STAGED ? (int)(hi - start) : ELEMENTS_STAGED;
         const ptrdiff_t ahead = start + ELEMENTS_AHEAD, stop = ahead + count < hi ? ahead + count : hi;
@@ -81,6 +168,8 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
             const ptrdiff_t entry = position(&positions, k);
             prefetch_entry(all.p + entry);
             ENTRY_SLOTS(PREFETCH_ENTRY)
+            if (array->last_step)
+                prefetch_entry(array->last_step + entry);
         }
         for (int k = 0; k < count; ++k) {
             const ptrdiff_t entry = position(&positions, start + k);
@@ -91,8 +180,8 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
         if (array->last_step)
             for (int k = 0; k < count; ++k) {
                 const FN(streams) stream = FN(advance)(staged, k, 0);
-                FN(lagged_decay)(stream, 1, step, step->t - 1 - array->last_step[at[k]]);
-                array->last_step[at[k]] = step->t;
+                FN(bring_to)(array, stream, 1, step, array->last_step[at[k]], before, &rests, form);
+                array->last_step[at[k]] = before + 1;
             }
         staged.g = all.g + start;
         FN(update_range)(staged, count, &c, &modifiers, NULL, form);

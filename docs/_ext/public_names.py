@@ -25,6 +25,7 @@ DATA = {
     "OPTIMIZERS": "Name -> class of every optimizer, a dict; the name is the class's in lower case.",
     "FINITE_SUM_METHODS": "Name -> class of the methods that need an objective of `fastopt.objectives`, a dict.",
     "__version__": "The version of the package, a str.",
+    "addresses": "Name -> address of each function, an int.",
 }
 OPTIMIZER_CLASSES = [cls.__name__ for cls in fastopt.OPTIMIZERS.values()]
 
@@ -94,6 +95,14 @@ PAGES = [
         "Threads and versions",
         "See :doc:`/guide/threads`.",
         ["threads", "set_num_threads", "get_num_threads", "show_versions", "__version__"],
+    ),
+    Page("compiled", "Compiled code", "See :doc:`/compiled`.", ["get_include"]),
+    Page(
+        "ctypes",
+        "fastopt.ctypes",
+        "The functions of the C interface for ctypes, numba and cffi: :doc:`/compiled` lists them.",
+        ["addresses"],
+        "fastopt.ctypes",
     ),
     Page("plot", "fastopt.plot", "Pictures of results, with matplotlib.", fastopt.plot.__all__, "fastopt.plot"),
     Page("data", "fastopt.data", "Data that come with the package.", fastopt.data.__all__, "fastopt.data"),

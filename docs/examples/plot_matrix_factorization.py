@@ -8,6 +8,9 @@ source code of Python's standard library.
 
 Of the two tables a mini-batch touches a few thousand rows. Its gradients are those rows and their numbers,
 `fastopt.RowSparse`, and a row that occurs several times in a batch is given several times: the optimizer adds.
+
+Adagrad leaves the other rows alone. Adam moves them in every step, as it does on dense gradients: with
+``sparse="deferred"`` they make up for that when they are read the next time.
 """
 
 import collections
@@ -22,6 +25,7 @@ import fastopt
 LINES, VOCABULARY, DIMENSIONS = 40_000, 2_000, 32
 WINDOW = 4  # tokens to the right
 BATCH_SIZE, EPOCHS, LEARNING_RATE = 1024, 12, 0.05
+ADAM_RATE = 0.005
 LARGE_COUNT, POWER = 50, 0.75  # pairs with smaller counts weigh less
 SHOWN = "if elif else for while try except finally with return yield raise assert import from + - * / == != < > <= >= "
 SHOWN += "( ) [ ] { } 0 1 2 3 10 True False None self cls def class and or not in is the of to that this which"
@@ -57,9 +61,16 @@ def initial_tables(n, rng):
     return {"left": left, "right": right}
 
 
-def loss_and_gradients(tables, i, j, target, weight):
-    """Mean loss of the pairs (i, j), and its gradient: one row for each pair and table."""
-    left, right = tables["left"][i], tables["right"][j]
+def samples(counts):
+    """The pairs, what their products are to be, and how much they weigh."""
+    target = np.log(counts.data).astype(np.float32)
+    weight = np.minimum(1, counts.data / LARGE_COUNT).astype(np.float32) ** np.float32(POWER)
+    return counts.row.astype(np.int32), counts.col.astype(np.int32), target, weight
+
+
+def loss_and_gradients_of(rows, i, j, target, weight):
+    """Mean loss of the pairs (i, j), given the rows of both tables, and its gradient: a row for each pair and table."""
+    left, right = rows["left"], rows["right"]
     residual = np.einsum("kd,kd->k", left, right) - target
     slope = (2 / len(i) * weight * residual)[:, None]
     grad_left, grad_right = slope * right, slope * left
@@ -68,11 +79,13 @@ def loss_and_gradients(tables, i, j, target, weight):
     return np.mean(weight * residual**2), gradients
 
 
-def train(tables, counts, rng):
+def loss_and_gradients(tables, i, j, target, weight):
+    """The same of whole tables, for `minimize`."""
+    return loss_and_gradients_of({"left": tables["left"][i], "right": tables["right"][j]}, i, j, target, weight)
+
+
+def train(tables, data, rng):
     """Fit the tables, which `minimize` takes as a dict."""
-    target = np.log(counts.data).astype(np.float32)
-    weight = np.minimum(1, counts.data / LARGE_COUNT).astype(np.float32) ** np.float32(POWER)
-    data = counts.row.astype(np.int32), counts.col.astype(np.int32), target, weight
     options = {"learning_rate": LEARNING_RATE, "initial_accumulator_value": 1e-8, "epochs": EPOCHS}
     result = fastopt.minimize(
         loss_and_gradients, tables, method="adagrad", jac=True, data=data, batch_size=BATCH_SIZE, rng=rng,
@@ -80,6 +93,29 @@ def train(tables, counts, rng):
     )  # fmt: skip
     print(result.optimizer)
     return result
+
+
+# %%
+# A loop of our own with Adam: `gather` brings the rows that a batch reads up to date, and copies them.
+
+
+def train_with_adam(tables, data, rng):
+    """Fit the tables in place; returns the mean loss of each epoch."""
+    opt = fastopt.Adam(tables, learning_rate=ADAM_RATE, sparse="deferred")
+    losses, n = [], len(data[0])
+    for _ in range(EPOCHS):
+        batches = np.array_split(rng.permutation(n), n // BATCH_SIZE + 1)
+        total = 0.0
+        for batch in batches:
+            i, j, target, weight = (each[batch] for each in data)
+            rows = opt.gather({"left": i, "right": j})
+            loss, gradients = loss_and_gradients_of(rows, i, j, target, weight)
+            opt.step(gradients)
+            total += loss
+        losses.append(total / len(batches))
+    print(opt)  # says how many rows are behind
+    opt.catch_up()
+    return losses
 
 
 def nearest(vectors, vocabulary, token, n=5):
@@ -103,11 +139,13 @@ def apart(places, least=(0.06, 0.03)):
     return kept
 
 
-def draw(history, vectors, vocabulary):
-    """The loss, and the vectors of some tokens in the plane of their two largest principal components."""
+def draw(history, adam_losses, vectors, vocabulary):
+    """The losses, and the vectors of some tokens in the plane of their two largest principal components."""
     _, (left, right) = plt.subplots(1, 2, figsize=(13, 6.5), layout="constrained", width_ratios=[1, 2.2])
     fastopt.plot.trace(history, x="epoch", ax=left)
-    left.set_title("Adagrad, sparse gradients")
+    left.plot(np.arange(1, EPOCHS + 1), adam_losses, label="Adam, deferred")
+    left.legend()
+    left.set_title("Adagrad and Adam, sparse gradients")
     tokens = [token for token in SHOWN.split() if token in vocabulary]
     chosen = vectors[[vocabulary[token] for token in tokens]]
     centred = chosen - chosen.mean(axis=0)
@@ -123,12 +161,13 @@ def main():
     rng = np.random.default_rng(SEED)
     vocabulary, counts = cooccurrences(sample_lines(LINES, 200, rng))
     print(f"{len(vocabulary):,} tokens, {counts.nnz:,} pairs")
-    tables = initial_tables(len(vocabulary), rng)
-    result = train(tables, counts, rng)
+    tables, data = initial_tables(len(vocabulary), rng), samples(counts)
+    adam_losses = train_with_adam({name: table.copy() for name, table in tables.items()}, data, rng)
+    result = train(tables, data, rng)
     vectors = unit_vectors(result.x)
     for token in ("if", "0", "(", "self"):
         print(f"{token:>6}: {' '.join(nearest(vectors, vocabulary, token))}")
-    draw(result.history, vectors, vocabulary)
+    draw(result.history, adam_losses, vectors, vocabulary)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ Quantile regression: bands instead of a line
 A mean says little where the spread depends on the input, or is not symmetric. Quantile regression asks for the value
 that a given share of the targets stays below: five such fits give bands, without an assumption about the distribution.
 
-The curves are linear models over splines. Their five losses have no derivative where a target is met exactly, which the
-default solver of such losses does not mind; it needs no learning rate.
+The curves are linear models over splines. Their losses have no derivative where a target is met exactly, which the
+default solver does not mind; it needs no learning rate, and no units.
 """
 
 import matplotlib.pyplot as plt

@@ -16,6 +16,7 @@ COMPLETE: int
 BAD_LOSS: int
 BAD_GRADIENT: int
 LEAST_SCALE: float
+MOST_KNOWN: int
 LEAST_SCALED_DECAY: float
 PIPELINE_ENTRIES: int
 __test__: dict[str, str]

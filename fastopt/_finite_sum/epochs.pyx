@@ -16,12 +16,13 @@ from .. import _validation
 
 from .._memory import sealed
 
-from .._core cimport (Engine, add_parts, carries, flush, flush_saga_svrg, flush_vw, part_gradient, partition_workspace,
-                      prepare_scalars, run_saga_svrg, run_segment, run_vw, start_worker, step_shared)
+from .._core cimport (Engine, History, add_parts, carries, flush, flush_saga_svrg, flush_vw, forget_steps,
+                      part_gradient, partition_workspace, prepare_scalars, run_saga_svrg, run_segment, run_vw,
+                      start_worker, step_shared)
 from .._csrc cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_CLOSED_FORM, FO_COMPLETE, FO_CSR64, FO_DENSE_SAMPLES, FO_FLOW,
                       FO_LAGGED_GRADIENT, FO_MOST_COLUMNS, FO_NO_PENALTY, FO_PROXIMAL, FO_RAISE, FO_SCALED_COLUMN_BYTES,
-                      FO_MAX_CHUNKS, fo_array, fo_batch, fo_interrupt_poll, fo_part_gradients, fo_penalty, fo_sums,
-                      fo_saga_svrg, fo_segment, fo_touched, fo_vw, fo_worker)
+                      FO_MAX_CHUNKS, FO_MAX_SLOTS, fo_array, fo_batch, fo_interrupt_poll, fo_part_gradients, fo_penalty,
+                      fo_records, fo_saga_svrg, fo_segment, fo_sums, fo_touched, fo_vw, fo_worker)
 from .._memory cimport Held, Pins, base_view, is_unchanged
 from .objective cimport FiniteSum
 
@@ -38,6 +39,9 @@ COMPLETE, BAD_LOSS, BAD_GRADIENT = FO_COMPLETE, FO_BAD_LOSS, FO_BAD_GRADIENT
 
 # There is a flush before the next step when the scale of all weights has fallen below this.
 LEAST_SCALE = 2.0**-40
+
+# There is one, too, after so many steps: they are counted in 32 bits.
+MOST_KNOWN = 2**30
 
 # A step that leaves less of a parameter ends a segment of SAGA and SVRG too soon for scaled weights to pay.
 LEAST_SCALED_DECAY = 0.5

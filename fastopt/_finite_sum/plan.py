@@ -14,6 +14,8 @@ class Plan(NamedTuple):
         Whether steps on CSR samples go over all parameters, too.
     n_workers : int
         Number of lock-free workers; 1 for one batch after the other.
+    deferred : bool
+        Whether columns that no sample of a batch touches catch up later with what zeros would have done.
     shared : bool
         Whether other processes have samples of each batch, too.
     """
@@ -22,6 +24,7 @@ class Plan(NamedTuple):
     most_entries: int
     dense_steps: bool
     n_workers: int
+    deferred: bool = False
     shared: bool = False
 
 

@@ -25,10 +25,8 @@ cdef class SharedSegments(MinibatchSegments):
         engine.acquire("minimize()")
         try:
             self.pin_run()
-            if self.lags and self.weight_scale[engine.it.t - self.penalty.start] < LEAST_SCALE:
-                self.flush_pinned(engine.it.t, max(num_threads, 1))
-            if not self.lags:
-                self.penalty.start, self.lags = engine.it.t, True
+            engine.settle()
+            self.begin_tables(engine.it.t, max(num_threads, 1))
             self.extend_tables(self.rates[1:])
             it.n_batches, it.pipelined, it.num_threads = 1, False, max(num_threads, 1)
             it.learning_rate = <const double *>data_of(self.rates)

@@ -15,6 +15,12 @@ from .segments import POLL_ENTRIES, STATUS, int64
 # Entries of samples in a segment: about 20 ms of work.
 SEGMENT_ENTRIES = 4_000_000
 
+# Entries of samples in a segment for each column of a flush, which then takes a few percent of the time.
+ENTRIES_TO_FLUSH = 64
+# Deferred steps in a segment, at most: they are remembered until its end. Or one for so many columns.
+DEFERRED_STEPS = 65_536
+COLUMNS_PER_STEP = 128
+
 # Where the decay of one step leaves less than this share of a parameter, steps on CSR samples go over all parameters.
 LEAST_DECAY_FACTOR = 0.1
 
@@ -34,14 +40,21 @@ class MinibatchEpochs:
         self.entries = None if isinstance(own, np.ndarray) else np.diff(own.indptr)
         per_sample = objective.n_features if self.entries is None else max(1, self.mean_entries())
         self.kind = optimizer._penalty if objective.l1 or objective.l2 else "none"
-        self.segment_independent = self.kind == "none"  # results are the same bits wherever segments end
+        exact = self.exact()
+        self.deferred = exact and self.may_defer()
+        # Whether results are the same bits wherever segments end.
+        self.segment_independent = self.kind == "none" and not self.deferred
         # A closed form of several steps would leave the bounds between them. A linear part moves all parameters.
-        self.dense = self.exact() or (self.kind == "closed_form" and bounded) or objective.linear is not None
+        self.dense = (
+            (exact and not self.deferred) or (self.kind == "closed_form" and bounded) or objective.linear is not None
+        )
         self.check_storage()
         per_batch = per_sample * objective.n_outputs * batches.size
         if self.entries is None or self.dense:
             per_batch += objective.n_parameters
-        self.length = max(1, int(max(SEGMENT_ENTRIES, objective.n_features) / per_batch))
+        self.length = max(1, int(max(SEGMENT_ENTRIES, ENTRIES_TO_FLUSH * objective.n_features) / per_batch))
+        if self.deferred:
+            self.length = min(self.length, max(DEFERRED_STEPS, objective.n_features // COLUMNS_PER_STEP))
         self.poll = epochs.InterruptPoll(max(1, int(POLL_ENTRIES / per_batch)))
         self.rate_before = optimizer._last_rate
         self.numbers = self.numbers_now()
@@ -131,7 +144,8 @@ class MinibatchEpochs:
 
     def make_segments(self, dense_steps):
         """Segments of C."""
-        plan = Plan(self.batches.size, self.most_entries(), dense_steps, self.threads if self.hogwild else 1)
+        n_workers = self.threads if self.hogwild else 1
+        plan = Plan(self.batches.size, self.most_entries(), dense_steps, n_workers, self.deferred)
         return epochs.MinibatchSegments(self.objective, self.optimizer, plan, self.penalty(), self.poll)
 
     def exact(self):
@@ -143,7 +157,17 @@ class MinibatchEpochs:
         stays = _core.on_zero_gradient(optimizer.rule, values) == "stays" and optimizer.weight_decay == 0
         changed = optimizer.clip_norm is not None or optimizer.clip_value is not None or optimizer.maximize
         same = stays and (self.kind == "none" or (self.kind == "proximal" and not changed))
-        return optimizer.sparse == "exact" and not same
+        return optimizer.sparse != "lazy" and not same
+
+    def may_defer(self):
+        """Whether columns can catch up later instead."""
+        if self.entries is None or self.hogwild or self.kind != "none" or self.objective.linear is not None:
+            return False
+        try:
+            self.optimizer._check_deferrable(self.optimizer._values)
+        except ValueError:
+            return False
+        return True
 
     def most_entries(self):
         """The most entries that the rows of a batch can have."""
@@ -181,4 +205,4 @@ class MinibatchEpochs:
         for dense, last in saved["touched"].items():
             segments = self.segments_with(bool(int(dense)))
             if segments.last_update is not None:  # else the data or penalties of this call need no lagged updates
-                segments.last_update[...] = last
+                segments.last_update = last

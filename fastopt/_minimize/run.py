@@ -57,8 +57,14 @@ class Run(SavedRun, StartedRun, EndedRun):
 
     def go_to_start(self):
         """Go to the starting point: the first that changes anything in an optimizer of the caller's."""
+        self.catch_up()
         self.params.assign(self.params.start)
         self.finite_x[...] = self.params.start
+
+    def catch_up(self):
+        """With deferred steps: make x current, which whoever reads it expects."""
+        if getattr(self.optimizer, "sparse", None) == "deferred":
+            self.optimizer.catch_up()
 
     # --- iterations --------------------------------------------------------------------------------------
 
@@ -192,6 +198,7 @@ class Run(SavedRun, StartedRun, EndedRun):
                 self.optimizer.step(gradient, value)
             else:
                 self.optimizer.step(gradient)
+            self.catch_up()
         except FloatingPointError:
             self.evaluate.roll_back()
             self.consistent = True  # the optimizer has changed nothing

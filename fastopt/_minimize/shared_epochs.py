@@ -42,6 +42,10 @@ class SharedMinibatchEpochs(MinibatchEpochs):
         total = gathered_numbers(self.comm, 0 if self.entries is None else self.entries.sum(dtype=np.int64)).sum()
         return total / self.batches.n_samples
 
+    def may_defer(self):
+        """No: columns that other ranks alone touch would be behind here."""
+        return False
+
     def make_segments(self, dense_steps):
         """The segments, with room for all columns: those of other ranks are not known."""
         most = max(self.most_entries(), self.objective.n_features)

@@ -6,7 +6,7 @@ import numpy as np
 
 from .._types import DTYPES
 from .names import hint
-from .scalars import choice, flag, inside, real
+from .scalars import choice, count, flag, inside, integer, real
 from .text import shown
 
 PENALTIES = (None, "l2", "l1", "elasticnet")
@@ -51,10 +51,65 @@ def tolerance(value):
     return None if value is None else real("tol", value, "[0, inf)")
 
 
-def early_stopping(value, fraction):
+def early_stopping(value, fraction, solver):
     """Return the share of samples to hold out, None if none."""
     fraction = real("validation_fraction", fraction, "(0, 1)")
-    return fraction if flag("early_stopping", value) else None
+    if not flag("early_stopping", value):
+        return None
+    _not_with_all_samples("early_stopping", solver)
+    return fraction
+
+
+def average(value, solver, reads_off):
+    """Return whether to average the coefficients of all steps; `reads_off` if the solution of the solver is one."""
+    if not flag("average", value):
+        return False
+    _not_with_all_samples("average", solver)
+    if reads_off:
+        raise ValueError(
+            f"`average` must be False for `solver={shown(solver)}`, whose solution is an average; set average=False."
+        )
+    return True
+
+
+def _not_with_all_samples(name, solver):
+    if solver == "lbfgs":
+        raise ValueError(
+            f'`{name}` must be False for `solver="lbfgs"`, which makes no steps with a part of the samples; set '
+            f'{name}=False, or solver="auto".'
+        )
+
+
+def n_jobs(value):
+    """Return a number of threads as scikit-learn has it: None, positive, or negative to count from all cores."""
+    if value is None:
+        return None
+    value = integer("n_jobs", value, -(2**31))
+    if value == 0:
+        raise ValueError("`n_jobs` must be None or an integer other than 0, got 0.")
+    return value
+
+
+def verbosity(value):
+    """Return how much is printed: a count, or whether anything is."""
+    return int(value) if isinstance(value, (bool, np.bool_)) else count("verbose", value, 0)
+
+
+def random_state(value):
+    """Refuse what scikit-learn makes no generator of."""
+    if isinstance(value, numbers.Integral) and not 0 <= value < 2**32:
+        raise ValueError(f"`random_state` must be in [0, 2**32), got {shown(value)}.")
+    if value is not None and not isinstance(value, (numbers.Integral, np.random.RandomState)):
+        raise TypeError(
+            f"`random_state` must be None, an integer or a numpy.random.RandomState, got {type(value).__name__}."
+        )
+
+
+def class_weights(of_class):
+    """Refuse weights of classes that are negative, or no numbers."""
+    wrong = [each for each in of_class if not 0 <= each < np.inf]
+    if wrong:
+        raise ValueError(f"`class_weight` must have weights in [0, inf), got {shown(float(wrong[0]))}.")
 
 
 def no_balance(class_weight):
@@ -69,9 +124,9 @@ def no_balance(class_weight):
 # --- samples ---------------------------------------------------------------------------------------------
 
 
-def at_least_two_classes(classes):
+def at_least_two_classes(name, classes):
     if len(classes) < 2:
-        raise ValueError(f"`y` must hold at least 2 classes, got 1 class: {shown(classes[0])}.")
+        raise ValueError(f"`{name}` must hold at least 2 classes, got 1 class: {shown(classes.tolist()[0])}.")
 
 
 def known_classes(y, classes):
@@ -118,17 +173,48 @@ def some_weight(kept):
         )
 
 
-def enough_to_hold_out(n):
-    """Refuse samples of which none would be left to fit, or to hold out."""
+def enough_to_hold_out(n, n_held_out, class_sizes):
+    """Refuse samples of which none would be left to fit, or to hold out, of each class if there are classes."""
     if n < 2:
         raise ValueError(f"`early_stopping` needs at least 2 samples, got {n}; set early_stopping=False.")
+    rarest = min(class_sizes, default=2)
+    if rarest < 2:
+        raise ValueError(
+            f"`early_stopping` needs at least 2 samples of each class, got {rarest} of one; set early_stopping=False."
+        )
+    least = max(len(class_sizes), 1)
+    if not least <= n_held_out <= n - least:
+        of_each = " of each class" if class_sizes else ""
+        raise ValueError(
+            f"`validation_fraction` must leave at least one sample{of_each} to fit, and one to hold out: that is "
+            f"{least} of {n}, got {n_held_out} to hold out; set validation_fraction=0.5, or early_stopping=False."
+        )
+
+
+def scaled_columns(deviations, solver):
+    """Refuse samples whose squares overflow."""
+    if not np.isfinite(deviations).all():
+        raise ValueError(
+            f"`X` must have columns whose squares are in the range of float64 for `solver={shown(solver)}`, got larger "
+            "entries; scale the features with sklearn.preprocessing.MaxAbsScaler."
+        )
+
+
+def loss_in_range(value, loss, y):
+    """Refuse targets whose loss overflows where all coefficients are zero."""
+    if not np.isfinite(value):
+        raise ValueError(
+            f"`y` must have a finite `loss={shown(loss)}` where all coefficients are zero, got entries up to "
+            f"{shown(float(np.abs(y).max()))}; divide it by the largest one."
+        )
 
 
 def refuse_divergence(loss, rate):
     """Raise for coefficients that are not finite any more, or far worse than those at the start."""
+    smaller = "" if rate is None else f", or pass a smaller `learning_rate`, got {shown(rate)}"
     raise ValueError(
         f"the fit with `loss={shown(loss)}` diverged; scale the features with "
-        f"sklearn.preprocessing.StandardScaler, or pass a smaller `learning_rate`, got {shown(rate)}."
+        f"sklearn.preprocessing.StandardScaler, and the targets of a regressor to a size of 1{smaller}."
     )
 
 
@@ -154,6 +240,13 @@ def plain_classes(classes):
     """Refuse classes that are neither numbers nor strings."""
     if classes.dtype.kind not in "biufU" and not all(isinstance(each, str) for each in classes):
         raise TypeError(f"`classes_` must be numbers or strings to be saved, got {shown(classes[0])}.")
+
+
+def own_class(cls, classes):
+    """Refuse to save an estimator of a class of somebody else's, which loading would not know."""
+    if cls not in classes:
+        listed = " or ".join(each.__name__ for each in classes)
+        raise TypeError(f"an estimator to be saved must be a {listed} itself, got one of the class {cls.__name__}.")
 
 
 def saved_class(name, value, classes):

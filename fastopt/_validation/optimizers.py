@@ -74,7 +74,7 @@ def refuse_assignment(name, new=None):
 
 
 def refuse_finite_sum_assignment(name):
-    """Raise for an assignment to a hyper-parameter of SAGA or SVRG."""
+    """Raise for an assignment to a hyper-parameter of a method that needs a built-in objective."""
     raise AttributeError(f"`{name}` is fixed during a run; pass options={{'{name}': ...}} to fastopt.minimize.")
 
 
@@ -132,6 +132,42 @@ def no_decoupled_decay(values, owner, why, advice):
     """Refuse decoupled weight decay for a rule whose formula has no place for it."""
     if values["decoupled_weight_decay"]:
         raise ValueError(f"`decoupled_weight_decay` must be False for {owner}, {why}, got True; {advice}.")
+
+
+def deferrable(owner, values, rest, may_decouple):
+    """Refuse deferred steps where rows cannot make up in bounded time for those that they have missed.
+
+    `rest` is what `_core.rest` says of the rule, and `may_decouple` whether its weight decay may be decoupled.
+    """
+    if rest["kind"] is None:
+        raise ValueError(
+            f'`sparse` must be "lazy" or "exact" for {owner}, as many steps without a gradient have no short form, '
+            'got "deferred"; pass sparse="exact".'
+        )
+    if rest["kind"] == "stays":
+        return
+    if values["state_dtype"] is not None:
+        raise ValueError(
+            f'`state_dtype` must be None for {owner} with sparse="deferred", as steps that are not made are not '
+            f'rounded, got {shown(values["state_dtype"])}; pass sparse="exact" or state_dtype=None.'
+        )
+    if values["weight_decay"] != 0 and not values["decoupled_weight_decay"] and not rest["with_l2"]:
+        instead = "decoupled_weight_decay=True" if may_decouple else 'sparse="exact"'
+        raise ValueError(
+            f'`weight_decay` must be {"decoupled" if may_decouple else "0"} for {owner} with sparse="deferred", as it '
+            f"is else a gradient for all rows in each step, got {shown(values['weight_decay'])}; pass {instead}."
+        )
+    if rest["kind"] == "linear" and values.get("epsilon") == 0 and not values.get("epsilon_root"):
+        raise ValueError(
+            f'`epsilon` must be above 0 for {owner} with sparse="deferred", as rows without a gradient are divided by '
+            "it, got 0.0; pass epsilon=1e-8."
+        )
+    if rest["kind"] == "fades" and not rest["ratio"] < 1:
+        betas = ", ".join(f"{name}={shown(value)}" for name, value in values.items() if name.startswith("beta_"))
+        raise ValueError(
+            f'`sparse` must be "lazy" or "exact" for {owner} with {betas}, as the momentum of a row without gradients '
+            'outlasts what it is divided by, got "deferred"; pass sparse="exact".'
+        )
 
 
 def ordered_steps(values):

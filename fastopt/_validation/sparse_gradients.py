@@ -5,7 +5,7 @@ import numpy as np
 from .._types import DTYPES, INDEX_DTYPES
 from . import conversions
 from .conversions import remedy
-from .parameters import is_native
+from .parameters import is_native, label
 from .text import shown
 
 
@@ -17,6 +17,40 @@ def row_indices(indices):
         array = array.astype(np.int64)  # what NumPy makes of an empty list
     _index_array("`indices`", "", array)
     return array
+
+
+def rows_of_arrays(rows, params, keys):
+    """Return the indices of rows for each parameter, in arrays that nobody else has, or None where there are none."""
+    if keys is None:
+        return [_rows_of("`rows`", rows, params[0])]
+    names = keys if isinstance(keys, tuple) else tuple(range(keys))
+    if not isinstance(rows, dict):
+        raise TypeError(
+            f"`rows` must be a dict of indices by the keys of the parameters, such as {shown(names[0])}, "
+            f"got {type(rows).__name__}."
+        )
+    unknown = [key for key in rows if key not in names]
+    if unknown:
+        raise ValueError(f"`rows` must have keys among {shown(list(names))}, got {shown(unknown[0])}.")
+    return [
+        _rows_of(label("rows", names, k), rows[name], param) if name in rows else None
+        for k, (name, param) in enumerate(zip(names, params, strict=True))
+    ]
+
+
+def _rows_of(name, rows, param):
+    if param.ndim == 0:
+        raise ValueError(f"{name} must be left out for a parameter without dimensions, got {shown(rows)}.")
+    _refuse_masked(name.strip("`"), rows, "int64")
+    index = np.asarray(rows)
+    if index.size == 0 and index.dtype == np.float64:
+        index = index.astype(np.int64)  # what NumPy makes of an empty list
+    index = np.array(index)
+    _index_array(name, "", index.reshape(-1))
+    outside = (index < 0) | (index >= len(param))
+    if outside.any():
+        refuse_index(name, index.reshape(-1), int(outside.argmax()), len(param))
+    return index
 
 
 def row_values(rows, indices):

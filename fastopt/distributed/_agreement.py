@@ -21,6 +21,13 @@ NOTHING, END, INTERRUPT, FAILURE = range(4)
 class RankError(RuntimeError):
     """Another rank failed; the message has its number and its reason.
 
+    Parameters
+    ----------
+    message : str
+        What is said of the failure.
+    rank : int
+        The lowest rank that failed.
+
     Attributes
     ----------
     rank : int

@@ -1,6 +1,9 @@
 """The optimizer that each rank has of its own part, and what ranks agree on about it in each step."""
 
+from __future__ import annotations
+
 import hashlib
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +11,36 @@ from .. import _core, _validation
 from ..optimizers import Optimizer
 from ._agreement import agree_all_same
 from ._collectives import gathered_records, gathered_texts
+
+
+class Sharded:
+    """What is known on all ranks of the optimizers that they have of their own parts, `_local`."""
+
+    __slots__ = ("_local",)
+
+    @property
+    def step_count(self) -> int:
+        """Number of completed steps."""
+        return self._local.step_count
+
+    @property
+    def skipped_steps(self) -> int:
+        """Number of steps that ``nonfinite="skip"`` left out."""
+        return self._local.skipped_steps
+
+    @property
+    def last_grad_norm(self) -> float | None:
+        """With `clip_norm`: Euclidean norm of the last gradient over all ranks, before scaling; else None."""
+        return self._local.last_grad_norm
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate, a number or a schedule. Can be set to a number, to the same on all ranks."""
+        return self._local.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        self._local.learning_rate = value
 
 
 def check_class(cls):

@@ -15,12 +15,12 @@ from . import _saving
 from ._agreement import Call, agree_all_same
 from ._collectives import gather_into, gathered_records
 from ._layout import first_entry, granule, shared_bounds
-from ._local import agree_stats, check_class, made_alike, rates_note, same_rates
+from ._local import Sharded, agree_stats, check_class, made_alike, rates_note, same_rates
 from ._reduction import divide, scattered_sum
 from ._vectors import Vector
 
 
-class ShardedOptimizer:
+class ShardedOptimizer(Sharded):
     """An optimizer of parameters that every rank has, of whose state each rank keeps a part.
 
     A step adds the gradients of all ranks, updates on each rank the part that is its own, and gathers the parameters:
@@ -64,7 +64,7 @@ class ShardedOptimizer:
     >>> opt.step(gradient_of_my_samples(w))  # doctest: +SKIP
     """
 
-    __slots__ = ("_comm", "_divisor", "_held", "_keys", "_local", "_slices", "_vectors")
+    __slots__ = ("_comm", "_divisor", "_held", "_keys", "_slices", "_vectors")
 
     def __init__(self, cls: type[Optimizer], params: Structure, comm: Any, *, reduce: str = "mean", **hyper: Any):
         self._comm = _validation.distributed.communicator(comm)
@@ -171,7 +171,8 @@ class ShardedOptimizer:
     def _gather(self, arrays):
         """Write the parts of all ranks into vectors of all entries, which are this rank's own but for its part."""
         for vector in self._vectors:
-            own = np.concatenate([arrays[k][self._slices[k]] for k in vector.members])  # a copy: MPI receives elsewhere
+            # A copy, as MPI receives elsewhere: where the sum was, which nobody needs any more.
+            own = np.concatenate([arrays[k][self._slices[k]] for k in vector.members], out=vector.received[0])
             joined = vector.buffer(arrays)
             gather_into(self._comm, own, joined, np.diff(vector.bounds))
             vector.split(joined, arrays)
@@ -247,30 +248,6 @@ class ShardedOptimizer:
     def params(self) -> Structure:
         """The parameters: the caller's own arrays."""
         return in_structure([held.array for held in self._held], self._keys)
-
-    @property
-    def step_count(self) -> int:
-        """Number of completed steps."""
-        return self._local.step_count
-
-    @property
-    def skipped_steps(self) -> int:
-        """Number of steps that ``nonfinite="skip"`` left out."""
-        return self._local.skipped_steps
-
-    @property
-    def last_grad_norm(self) -> float | None:
-        """With `clip_norm`: Euclidean norm of the last reduced gradient, before scaling; else None."""
-        return self._local.last_grad_norm
-
-    @property
-    def learning_rate(self) -> Any:
-        """The learning rate, a number or a schedule. Can be set to a number, to the same on all ranks."""
-        return self._local.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        self._local.learning_rate = value
 
     @property
     def groups(self) -> Any:

@@ -14,12 +14,12 @@ from . import _saving
 from ._agreement import Call, agree_all_same
 from ._collectives import exchanged_counts, exchanged_rows
 from ._layout import first_entry, rounding_granule, shared_bounds
-from ._local import agree_stats, check_class, made_alike, rates_note, same_rates
+from ._local import Sharded, agree_stats, check_class, made_alike, rates_note, same_rates
 
 ROWS_AT_A_TIME = 65_536  # that a function of row numbers makes
 
 
-class ShardedTable:
+class ShardedTable(Sharded):
     """A table whose rows are spread over the ranks, with an optimizer for them.
 
     Each rank owns consecutive rows and their state. `lookup` brings rows to where they are needed, and `step` brings
@@ -41,7 +41,7 @@ class ShardedTable:
     dtype : {"float32", "float64"}, default="float32"
         Of the table.
     **hyper
-        Hyper-parameters of the optimizer, the same on all ranks; `sparse="exact"` among them.
+        Hyper-parameters of the optimizer, the same on all ranks; ``sparse="exact"`` or ``"deferred"`` among them.
 
     Raises
     ------
@@ -69,7 +69,7 @@ class ShardedTable:
     >>> table.step(rows_of_my_batch, gradients_of(vectors))  # doctest: +SKIP
     """
 
-    __slots__ = ("_bounds", "_comm", "_local", "_shape", "_table")
+    __slots__ = ("_bounds", "_comm", "_shape", "_table")
 
     def __init__(
         self,
@@ -112,30 +112,6 @@ class ShardedTable:
         """Shape of the whole table."""
         return self._shape
 
-    @property
-    def step_count(self) -> int:
-        """Number of completed steps."""
-        return self._local.step_count
-
-    @property
-    def skipped_steps(self) -> int:
-        """Number of steps that ``nonfinite="skip"`` left out."""
-        return self._local.skipped_steps
-
-    @property
-    def last_grad_norm(self) -> float | None:
-        """With `clip_norm`: Euclidean norm of the last gradient over all ranks, before scaling; else None."""
-        return self._local.last_grad_norm
-
-    @property
-    def learning_rate(self) -> Any:
-        """The learning rate, a number or a schedule. Can be set to a number, to the same on all ranks."""
-        return self._local.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        self._local.learning_rate = value
-
     def lookup(self, rows: ArrayLike) -> Array:
         """Return rows of the table, wherever they are.
 
@@ -160,7 +136,9 @@ class ShardedTable:
                 order, counts = self._by_owner(rows)
                 asked = rows[order]
             wanted, given = self._sent(asked, counts)
-            found = exchanged_rows(self._comm, self._table[wanted], given, counts)
+            with call.together():
+                own = self._local.gather(wanted)
+            found = exchanged_rows(self._comm, own, given, counts)
             with call.together():
                 ordered = np.empty_like(found)
                 ordered[order] = found

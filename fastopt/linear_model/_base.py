@@ -20,7 +20,7 @@ from .._finite_sum.methods import FINITE_SUM_METHODS
 from .._minimize.averages import Polyak
 from .._validation import linear_model as validation
 from ..optimizers import OPTIMIZERS, Optimizer
-from . import _chunks, _rates, _saving, _settings, _solvers
+from . import _chunks, _rates, _samples, _saving, _settings, _solvers
 from ._problem import Form, Problem
 from ._together import may_stop, together
 
@@ -35,12 +35,11 @@ fit_intercept : bool, default=True
     Whether the model has an intercept.
 solver : str or None, default="auto"
     "lbfgs": SciPy's L-BFGS-B over all samples at once, in coordinates in which the columns of X are centred and
-    scaled; for smooth losses and data of any units. "saga" and "svrg":
-    single samples with reduced variance.
+    scaled: for data of any units. "saga" and "svrg": single samples with reduced variance.
 <optimizers>:
     mini-batches with the optimizer of that name in `fastopt.OPTIMIZERS`. None: what
-    ``fastopt.minimize(method=None)`` stands for, which needs no learning rate. "auto": "lbfgs" for smooth losses up
-    to 10,000,000 entries of X (times classes), without a `learning_rate`, `early_stopping` and `average`; else None.
+    ``fastopt.minimize(method=None)`` stands for, which needs no learning rate. "auto": "lbfgs" up to
+    10,000,000 entries of X (times classes), without a `learning_rate`, `early_stopping` and `average`; else None.
     Scale the features first, unless the solver is "lbfgs".
 learning_rate : float, callable or None, default=None
     In (0, inf), or a schedule of `fastopt.schedules`. None: made from the data for "sgd", "asgd", "saga" and "svrg",
@@ -50,20 +49,24 @@ batch_size : int, default=256
 max_iter : int, default=100
     Most epochs: passes over the samples. For "lbfgs" most iterations.
 tol : float or None, default=1e-4
-    The fit ends when the loss has not fallen by more than ``tol * max(1, |best|)`` for `n_iter_no_change` epochs; the
-    loss of the samples held out with `early_stopping`. "lbfgs" ends when no entry of the gradient in its coordinates
-    is larger than `tol`, nor than `tol` times the largest at the start. None: after `max_iter` epochs.
+    The fit ends when the loss has not fallen by more than ``tol * max(1, |best|)`` for `n_iter_no_change` epochs and is
+    near its best, as `fastopt.minimize` has it; the loss of the samples held out with `early_stopping`. "lbfgs" ends
+    when no entry of the gradient in its coordinates is larger than `tol`, nor than `tol` times the largest where all
+    are zero; for the losses "hinge", "quantile" and "epsilon_insensitive" as the others, after so many iterations, with
+    the loss where all are zero in the place of 1 if that is less. None: after `max_iter` epochs.
 n_iter_no_change : int, default=5
     See `tol`. A quarter of `max_iter`, if that is more, for the solver None and those that find a rate, whose first
     steps are tiny.
 early_stopping : bool, default=False
-    Hold out some of the samples, and return the coefficients of the epoch with the smallest loss over them.
+    Hold out some of the samples, and return the coefficients of the epoch with the smallest loss over them; not for
+    "lbfgs".
 validation_fraction : float, default=0.1
     Share of the samples that `early_stopping` holds out, in (0, 1)."""
 
 MORE_PARAMETERS = """\
 average : bool, default=False
-    Whether the coefficients are the mean of those after each step, from the second epoch on.
+    Whether the coefficients are the mean of those after each step, from the second epoch on; not for "lbfgs", nor for
+    "asgd" and "schedulefreeadamw", whose coefficients are an average anyway.
 warm_start : bool, default=False
     Whether `fit` begins with the coefficients that are there, not with zeros.
 random_state : int, RandomState or None, default=None
@@ -155,7 +158,8 @@ class LinearModel(BaseEstimator):
         X, y = validate_data(self, X, y, reset=not (chunk and hasattr(self, "coef_")), **READ, **how)
         if sample_weight is not None:
             allowed = ALL_ZERO if chunk else {}
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, **allowed)
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, **allowed)
+            sample_weight = sample_weight if chunk else _samples.in_range(sample_weight)
         return X, y, sample_weight
 
     def _fit(self, X, targets, weights, settings, form, labels=None):

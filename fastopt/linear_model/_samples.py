@@ -1,12 +1,20 @@
 """Samples before a fit: which are left out, which are the same, and which are held out."""
 
+import math
+
 import numpy as np
 
 from .._validation import linear_model as validation
 
 
+def in_range(weights):
+    """Weights whose sums are in the range of their dtype: divided by a power of two, which rounds none that counts."""
+    return weights if weights is None else np.ldexp(weights, -np.frexp(weights.max())[1])
+
+
 def without_zero_weights(X, targets, weights):
     """Leave out the samples of weight 0, which no loss sees."""
+    weights = in_range(weights)
     if weights is None or weights.all():
         return X, targets, weights
     kept = np.flatnonzero(weights)
@@ -55,6 +63,9 @@ def held_out(X, targets, weights, fraction, labels, seed):
     """The samples to fit and those to hold out: once, at random, by class if there are labels."""
     from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
+    n = X.shape[0]
+    class_sizes = [] if labels is None else np.bincount(labels)[np.unique(labels)].tolist()
+    validation.enough_to_hold_out(n, math.ceil(fraction * n), class_sizes)
     split = ShuffleSplit if labels is None else StratifiedShuffleSplit
     indices = next(split(1, test_size=fraction, random_state=seed).split(X, labels))
     return [(X[rows], targets[rows], None if weights is None else weights[rows]) for rows in indices]

@@ -29,6 +29,7 @@ OPTIONAL = {
 
 def tree_of(estimator):
     """What `restored` makes an equal estimator of."""
+    validation.own_class(type(estimator), _classes())
     params = estimator.get_params(deep=False)
     rate = schedules.tree_of(estimator.learning_rate) or estimator.learning_rate
     weights = params.pop("class_weight", None)
@@ -71,13 +72,16 @@ def _optimizer(optimizer):
     return {"class": type(optimizer).__name__, "params": base_view(optimizer.params), "state": optimizer._snapshot()}
 
 
-def restored(tree):
-    """The estimator of a tree."""
+def _classes():
     from . import LinearClassifier, LinearRegressor
 
+    return LinearClassifier, LinearRegressor
+
+
+def restored(tree):
+    """The estimator of a tree."""
     saved_runs.entries("estimator", tree, ("class", "params", "learning_rate", "class_weight", "fitted"))
-    classes = {each.__name__: each for each in (LinearClassifier, LinearRegressor)}
-    cls = validation.saved_class("class", tree["class"], classes)
+    cls = validation.saved_class("class", tree["class"], {each.__name__: each for each in _classes()})
     rate = tree["learning_rate"]
     if isinstance(rate, dict):
         rate = schedules.check("learning_rate", rate)

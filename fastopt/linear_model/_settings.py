@@ -6,6 +6,7 @@ from joblib import effective_n_jobs
 
 from .._validation import linear_model as validation
 from .._validation.scalars import choice, count, flag
+from ..optimizers import OPTIMIZERS, Optimizer
 from ._solvers import SOLVERS
 
 
@@ -57,6 +58,9 @@ def checked(estimator, losses):
     loss = losses[name]
     l2, l1 = validation.penalties(estimator.penalty, estimator.alpha, estimator.l1_ratio)
     solver = validation.solver_name(estimator.solver, SOLVERS)
+    reads_off = solver in OPTIMIZERS and OPTIMIZERS[solver]._read_off is not Optimizer._read_off
+    validation.random_state(estimator.random_state)
+    n_jobs = validation.n_jobs(estimator.n_jobs)
     return Settings(
         loss_name=name,
         loss=loss,
@@ -70,9 +74,9 @@ def checked(estimator, losses):
         max_iter=count("max_iter", estimator.max_iter, 1),
         n_iter_no_change=count("n_iter_no_change", estimator.n_iter_no_change, 1),
         tol=validation.tolerance(estimator.tol),
-        held_out=validation.early_stopping(estimator.early_stopping, estimator.validation_fraction),
-        average=flag("average", estimator.average),
+        held_out=validation.early_stopping(estimator.early_stopping, estimator.validation_fraction, solver),
+        average=validation.average(estimator.average, solver, reads_off),
         warm_start=flag("warm_start", estimator.warm_start),
-        n_threads=None if estimator.n_jobs is None else effective_n_jobs(estimator.n_jobs),
-        verbose=count("verbose", int(estimator.verbose), 0),
+        n_threads=None if n_jobs is None else effective_n_jobs(n_jobs),
+        verbose=validation.verbosity(estimator.verbose),
     )

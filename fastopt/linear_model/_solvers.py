@@ -65,7 +65,7 @@ def chosen(problem):
     if settings.solver != "auto":
         return settings.solver
     size = (X.shape[0] * X.shape[1] if isinstance(X, np.ndarray) else X.nnz) * n_outputs
-    one_pass = settings.loss.smooth and settings.held_out is None and not settings.average
+    one_pass = settings.held_out is None and not settings.average
     return "lbfgs" if one_pass and settings.learning_rate is None and size <= FEW_MARGINS else None
 
 
@@ -77,7 +77,6 @@ def fit_each(problem, solver, starts, labels, seed):
     """
     settings, validating = problem.settings, None
     if settings.held_out is not None:
-        validation.enough_to_hold_out(problem.X.shape[0])
         parts = _samples.held_out(problem.X, problem.targets, problem.weights, settings.held_out, labels, seed)
         problem, validating = problem.over(*parts[0]), problem.over(*parts[1])
     fits = []

@@ -11,6 +11,7 @@ from .._docstrings import insert_common
 from .._memory import base_view
 from .._types import Structure
 from . import _groups as grouping
+from ._catching_up import CatchesUp
 from ._common_parameters import common_parameters
 from ._groups import Groups
 from ._hyperparameters import Choice, Count, Flag, KnownAttributes, Real, ThreadCount, declare
@@ -23,7 +24,7 @@ STATE_FORMAT = 1
 SAVED_APART = ("learning_rate", "num_threads", "groups")
 
 
-class Optimizer(KnownAttributes, _core.Engine):
+class Optimizer(KnownAttributes, CatchesUp, _core.Engine):
     """In-place stochastic optimizer of NumPy arrays; the base class of all.
 
     A subclass names its C rule in `rule` and declares its hyper-parameters: see
@@ -51,7 +52,7 @@ class Optimizer(KnownAttributes, _core.Engine):
     clip_value = Real(None, "(0, inf)", keyword_only=True)
     clip_norm = Real(None, "(0, inf)", keyword_only=True, joint=True)
     nonfinite = Choice("propagate", "skip", "raise", keyword_only=True)
-    sparse = Choice("lazy", "exact", keyword_only=True)
+    sparse = Choice("lazy", "exact", "deferred", keyword_only=True)
     state_dtype = Choice(None, *STATE_DTYPES, keyword_only=True)
     state_seed = Count(0, 0, 2**63 - 1, keyword_only=True, joint=True)
     num_threads = ThreadCount(None, keyword_only=True)
@@ -124,6 +125,14 @@ class Optimizer(KnownAttributes, _core.Engine):
         if cls._no_decoupled_decay is not None:
             _validation.optimizers.no_decoupled_decay(values, cls.__name__, *cls._no_decoupled_decay)
         cls._check_combination(values)
+        if values["sparse"] == "deferred":
+            cls._check_deferrable(values)
+
+    @classmethod
+    def _check_deferrable(cls, values):
+        """Raise if rows could not make up in bounded time for the steps that they have missed."""
+        may_decouple = cls._no_decoupled_decay is None
+        _validation.optimizers.deferrable(cls.__name__, values, _core.rest(cls.rule, values), may_decouple)
 
     @staticmethod
     def _check_combination(values):
@@ -158,7 +167,8 @@ class Optimizer(KnownAttributes, _core.Engine):
         """Slot name -> state in the structure of the parameters: writable views, zero-copy.
 
         Slots that `state_dtype` stores in fewer bits are read-only float32 copies of what they are now. With
-        ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now.
+        ``sparse="exact"`` the state of rows that sparse gradients left out is brought up to date now; with
+        ``sparse="deferred"`` these rows and their state are.
         """
         self._flush()
         storages = _core.slot_storages(self.rule, self._values)
@@ -224,7 +234,17 @@ class Optimizer(KnownAttributes, _core.Engine):
             projection.project(param)
 
     def _snapshot(self):
-        """The state dictionary with the state arrays themselves in it, not copies."""
+        """The state dictionary with the state arrays themselves in it, not copies; deferred rows catch up first.
+
+        The caller has claimed the optimizer.
+        """
+        self._catch_up_all()
+        snapshot = self._snapshot_as_it_is()
+        if self.sparse == "deferred":
+            snapshot["last_steps"] = [None] * len(snapshot["last_steps"])  # all are up to date
+        return snapshot
+
+    def _snapshot_as_it_is(self):
         return {
             "format": STATE_FORMAT,
             "optimizer": type(self).__name__,
@@ -281,11 +301,12 @@ class Optimizer(KnownAttributes, _core.Engine):
 
         The caller has claimed the optimizer.
         """
-        own, state_dict = self._snapshot(), stored_alike(self, _validation.state_dicts.plain(state_dict))
-        _validation.state_dicts.check_entries(state_dict, own)
+        own, state_dict = self._snapshot_as_it_is(), stored_alike(self, _validation.state_dicts.plain(state_dict))
+        couples = _core.couples_entries(self.rule)
+        _validation.state_dicts.check_entries(state_dict, own, couples)
         _validation.state_dicts.learning_rate_state(state_dict, own, self._declared["learning_rate"])
         n = len(self._flat_params)
-        _validation.state_dicts.groups(state_dict["groups"], own, 0 if self._keys is None else n)
+        _validation.state_dicts.groups(state_dict["groups"], own, 0 if self._keys is None else n, couples)
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
         values = self._validated((), kept | state_dict["hyperparameters"])
         _validation.state_dicts.same_slots(_core.rule_slots(self.rule, values), own["state"])
@@ -320,9 +341,11 @@ class Optimizer(KnownAttributes, _core.Engine):
         if self._values["groups"]:
             changed.append(f"groups={self.groups!r}")
         count = f"{len(arrays)} array{'s' if len(arrays) > 1 else ''}"
+        n_behind = self._rows_behind
+        behind = f", {n_behind:,} row{'s' if n_behind > 1 else ''} behind" if n_behind else ""
         return (
             f"<{type(self).__name__}({', '.join(changed)}): {size:,} {dtypes} parameters in {count}, "
-            f"step {self.step_count}>"
+            f"step {self.step_count}{behind}>"
         )
 
 

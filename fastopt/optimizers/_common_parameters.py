@@ -19,9 +19,10 @@ clip_norm : float, optional
 nonfinite : {{"propagate", "skip", "raise"}}
     What to do with a gradient that has NaN or infinite entries: use it, skip the step (it does not
     count), or raise FloatingPointError. The last two read the gradient once more.
-sparse : {{"lazy", "exact"}}
+sparse : {{"lazy", "exact", "deferred"}}
     What a sparse gradient does to entries that it does not touch: nothing, nor to their state, or what zeros
-    in a dense gradient would do. {sparse}
+    in a dense gradient would do; at once, or before such a row is next touched or asked for by `catch_up`.
+    {sparse}
 state_dtype : {{None, "float32", "bfloat16", "log8"}}
     {state_dtype}
 state_seed : int, default=0
@@ -49,13 +50,36 @@ SPARSE_NOTES = {
 }
 
 
-def sparse_note(rule, values):
+# What "deferred" comes to, by how rows make up for steps without a gradient.
+DEFERRED_NOTES = {
+    "linear": "A deferred step has the result of an exact one, to rounding, in time proportional to the gradient.",
+    "fades": (
+        "A deferred step has the result of an exact one, to rounding, in time proportional to the gradient\n"
+        "    and to the steps, up to a limit, for which its rows have rested."
+    ),
+    "stays": "Deferred steps are the same, too, and are refused with weight decay.",
+    None: "Deferred steps are refused, as many steps without a gradient have no short form.",
+}
+
+
+def sparse_note(cls, values):
     """What a docstring says about sparse gradients; momentum, where it is an option, changes it."""
+    rule = cls.rule
     if _core.couples_entries(rule):
-        return SPARSE_NOTES["couples"]
+        return f"{SPARSE_NOTES['couples']}\n    {DEFERRED_NOTES[None]}"
     note = SPARSE_NOTES[_core.on_zero_gradient(rule, values)]
     if "momentum" in values:
         note += "\n    With momentum the two differ, and an exact step is a pass over all entries."
+    rest = _core.rest(rule, values | {"weight_decay": 1.0})
+    if rest["kind"] is None and _core.rest(rule, values | {"weight_decay": 0.0})["kind"] is not None:
+        return f"{note}\n    {DEFERRED_NOTES['stays']}"
+    note += f"\n    {DEFERRED_NOTES[rest['kind']]}"
+    if rest["kind"] is not None and not rest["with_l2"]:
+        note += (
+            "\n    Weight decay must be decoupled then."
+            if cls._no_decoupled_decay is None
+            else "\n    Weight decay is refused then."
+        )
     return note
 
 
@@ -75,7 +99,7 @@ def common_parameters(cls):
     """What the docstring of a class says about the hyper-parameters that every optimizer has."""
     defaults = {name: each.default for name, each in cls._declared.items()}
     notes = {
-        "sparse": sparse_note(cls.rule, defaults),
+        "sparse": sparse_note(cls, defaults),
         "coupled_decay": cls._coupled_decay,
         "decoupled_decay": f"{cls._decoupled_decay}{SMALL_DECAY}",
         "state_dtype": state_note(cls.rule),

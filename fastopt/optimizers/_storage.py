@@ -99,7 +99,7 @@ def state_note(rule):
         text += "Here the last two are the same, as nothing is a second moment. "
     if whole:
         text += f"{whole} {'stays' if ' ' not in whole else 'stay'} whole. "
-    text += "Rounding is at random, and the mean exact: see the guide on memory."
+    text += "Under float32, rounding is at random, and the mean exact: see the guide on memory."
     return "\n    ".join(textwrap.wrap(text, 100))
 
 

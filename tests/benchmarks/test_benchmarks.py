@@ -149,7 +149,7 @@ def test_parameters_have_names(name):
     "name",
     """dense.SmallStep dense.LargeStep dense.BeyondCaches sparse.Rows sparse.Elements sparse.Exact minimize.Overhead
     objectives.Methods memory.Optimizers instructions.Call instructions.Dense instructions.Rows
-    instructions.Elements""".split(),
+    instructions.Elements compiled.CompiledStep""".split(),
 )
 def test_every_optimizer_is_measured(name):
     assert set(fastopt.OPTIMIZERS) <= {each[0] for each in parameters(CLASSES[name])}
@@ -162,7 +162,8 @@ def test_every_loss_and_method_is_measured():
 
 def test_what_a_commit_lacks_is_skipped(monkeypatch):
     monkeypatch.delattr(fastopt, "RowSparse")
-    monkeypatch.delattr(fastopt, "objectives")
+    monkeypatch.delattr(fastopt, "objectives", raising=False)
+    monkeypatch.delitem(fastopt._MODULE_OF, "objectives")  # else it is imported again
     monkeypatch.setattr(fastopt, "OPTIMIZERS", {"sgd": fastopt.SGD})
     for name, arguments in {
         "dense.SmallStep": ("adam", 100, "float32"),
@@ -259,13 +260,16 @@ def test_all_kernels_run_between_marks(marks):
     names = list(instruction_counts.all_kernels())
     instruction_counts.run_between_marks(names, marks)
     k = instruction_counts.K
-    lacking = {f"elements {name}" for name in fastopt.OPTIMIZERS if not problems.takes_vectors(name)}
+    of_matrices = [name for name in fastopt.OPTIMIZERS if not problems.takes_vectors(name)]
+    lacking = {f"{what} {name}" for name in of_matrices for what in ("elements", "compiled")} | {"compiled momo"}
     assert marks.labels[1:] == [f"{times} {name}" for name in names if name not in lacking for times in (k, 2 * k)]
 
 
 def test_kernels_that_a_commit_lacks_are_left_out(marks, monkeypatch, capsys):
-    for name in ("RowSparse", "minimize", "objectives"):
+    for name in ("RowSparse", "minimize", "objectives", "get_include"):
+        getattr(fastopt, name)
         monkeypatch.delattr(fastopt, name)
+        monkeypatch.delitem(fastopt._MODULE_OF, name, raising=False)  # else it is imported again
     instruction_counts.run_between_marks(list(instruction_counts.all_kernels()), marks)
     ran = {label.split(" ")[1] for label in marks.labels[1:]}
     assert ran == {"call", "dense", "form"}

@@ -23,6 +23,7 @@ def test_defaults_come_close_to_references(case):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_all_cases(capsys):
     assert report.main() == 0
     assert "of 16 within 0.01 of the reference" in capsys.readouterr().out

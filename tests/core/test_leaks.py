@@ -138,7 +138,7 @@ def test_of_values_and_gradients(objective):
     check(lambda: objective.value_and_gradient(x, batch), (objective, objective.X, x, batch), STEPS // 5)
 
 
-@pytest.mark.parametrize("method", ["sgd", "adam", "saga", "svrg"])
+@pytest.mark.parametrize("method", ["sgd", "adam", "saga", "svrg", "vw"])
 def test_of_epochs_in_c(objective, method):
     """Most of the calls is Python: few runs, of many epochs of four steps each."""
     x = np.ones(20)

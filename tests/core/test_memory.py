@@ -186,7 +186,7 @@ def test_data_of_an_objective_resized_since_it_was_made(kind, name, n):
         objective(np.ones(5))
     with pytest.raises(ValueError, match=message):
         objective.value_and_gradient(np.ones(5), [0, 1])
-    for method in ("sgd", "adam", "saga", "svrg"):
+    for method in ("sgd", "adam", "saga", "svrg", "vw"):
         options = {"epochs": 1, "learning_rate": 0.01}
         with pytest.raises(ValueError, match=message):
             fastopt.minimize(objective, np.zeros(5), method=method, options=options, rng=0)
@@ -204,7 +204,7 @@ def test_labels_and_weights_resized_since_the_objective_was_made(kind):
     assert objective(np.ones(5)) == value
 
 
-@pytest.mark.parametrize("method", ["sgd", "adam", "saga", "svrg"])
+@pytest.mark.parametrize("method", ["sgd", "adam", "saga", "svrg", "vw"])
 def test_data_of_an_objective_resized_during_a_run(method):
     X, y, weights, _ = data("dense")
     objective = objectives.LeastSquares(X, y, sample_weight=weights)

@@ -168,8 +168,8 @@ def test_every_alias_of_a_hyperparameter_is_a_hint(cls):
             continue
         words = re.escape(" and ".join(f"`{name}`" for name in own))
         with pytest.raises(TypeError, match=rf"unexpected keyword argument `{alias}`\. Did you mean {words}\?$"):
-            cls(np.ones(2), **{alias: 0.5})
+            cls(np.ones((2, 2)), **{alias: 0.5})
         with pytest.raises(
             AttributeError, match=rf"^{cls.__name__} has no attribute `{alias}` to be set\. Did you mean "
         ):
-            setattr(cls(np.ones(2)), alias, 0.5)
+            setattr(cls(np.ones((2, 2))), alias, 0.5)

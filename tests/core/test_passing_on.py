@@ -143,7 +143,7 @@ def through_joblib_as_it_is(function, objects):
 def through_dask(function, objects):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own and of its dependencies
-        distributed = pytest.importorskip("distributed")
+        distributed = pytest.importorskip("dask.distributed")
         with (
             distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
             distributed.Client(cluster) as client,

@@ -9,13 +9,14 @@ import scipy.sparse
 from thread_ranks import on_threads
 
 import fastopt
+import fastopt.distributed
 from fastopt import objectives
 
 N, D, PARTS = 240, 7, 12
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((N, D))
 Y = X @ np.arange(float(D)) + 0.1 * RNG.standard_normal(N)
-SPARSE = scipy.sparse.random_array((N, 90), density=0.05, format="csr", rng=np.random.default_rng(1))
+SPARSE = scipy.sparse.random_array((N, 90), density=0.05, format="csr", random_state=np.random.default_rng(1))
 LABELS = (np.arange(N) % 3 == 0).astype(float)
 WEIGHTS = 1.0 + np.arange(N) % 5
 

@@ -10,6 +10,7 @@ import io
 import pkgutil
 import pydoc
 import re
+import sys
 import tokenize
 from pathlib import Path
 
@@ -23,15 +24,9 @@ from fastopt._minimize.settings import Settings
 from fastopt.objectives._base import Objective
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLIC_MODULES = (
-    fastopt,
-    fastopt.data,
-    fastopt.distributed,
-    fastopt.linear_model,
-    fastopt.objectives,
-    fastopt.plot,
-    fastopt.schedules,
-)
+sys.path.append(str(ROOT / "docs/_ext"))
+from public_names import MODULES as PUBLIC_MODULES  # noqa: E402
+
 PATH = re.compile(r"\b(?:csrc|docs|fastopt|tests|asv_benchmarks)/[\w./-]*\w")
 
 MODULES = [

@@ -21,6 +21,7 @@ from scipy import sparse
 
 import fastopt
 from fastopt import RowSparse, _core, minimize, objectives, schedules
+from fastopt._finite_sum import epochs
 from fastopt._minimize import minibatch_epochs
 
 SIZES = [1, 7, 23]
@@ -334,9 +335,39 @@ def test_clipping_with_a_regulariser(method, mode):
 def test_epoch_in_several_segments(method, mode, penalty, entries, monkeypatch):
     """An epoch is interrupted now and then, to look for Ctrl-C."""
     monkeypatch.setattr(minibatch_epochs, "SEGMENT_ENTRIES", entries)
+    monkeypatch.setattr(minibatch_epochs, "ENTRIES_TO_FLUSH", 1)
     name, hyperparameters = method
     p = problem("logistic", MODES[mode][0], fit_intercept=True, **penalty)
     assert_as_expected(p, name, mode, size=2, epochs=4, learning_rate=RATE, **hyperparameters)
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+@pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.parametrize("method", ["sgd", "adagrad", "adam", "ftrl"])
+def test_steps_since_a_column_was_touched_are_counted_anew(method, size, most, monkeypatch):
+    """Long before 32 bits are too few for their number."""
+    monkeypatch.setattr(epochs, "MOST_KNOWN", most)
+    p = problem("logistic", "csr32", fit_intercept=True, l1=0.02, l2=0.5)
+    monkeypatch.setattr(minibatch_epochs, "SEGMENT_ENTRIES", 1)
+    monkeypatch.setattr(minibatch_epochs, "ENTRIES_TO_FLUSH", 0)
+    assert_as_expected(p, method, "lazy", size=size, epochs=4, learning_rate=RATE)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=lambda each: "-".join(each))
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["csr32", "csr64"])
+@pytest.mark.parametrize("method", ["sgd", "adagrad", "adam", "ftrl", "rmsprop"])
+def test_looking_at_x_in_every_step(method, layout, dtype, penalty):
+    """Columns lie in records or in their arrays, whichever pays; lagged updates are made in one go or in several."""
+    p = problem("logistic", layout, dtype, fit_intercept=True, **penalty)
+    seen, arguments = [], dict(method=method, batch_size=2, rng=SEED, options={"epochs": 3, "learning_rate": RATE})
+    minimize(p.objective, p.x0, callback=lambda x: seen.append(x.copy()), **arguments)
+    res = minimize(p.objective, p.x0, **arguments)
+    assert len(seen) == res.nit == 36
+    if method in ("sgd", "adagrad"):
+        assert_close(seen[-1], res.x)
+    else:
+        assert seen[-1].tobytes() == res.x.tobytes()
 
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=lambda each: "-".join(each))

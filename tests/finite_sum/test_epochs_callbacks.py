@@ -12,12 +12,12 @@ import fastopt
 from fastopt import minimize, objectives
 
 PENALTY = dict(l1=0.01, l2=0.1)
-ALL = [*CASES, (fastopt.SAGA, {}), (fastopt.SVRG, {})]
+ALL = [*CASES, (fastopt.SAGA, {}), (fastopt.SVRG, {}), (fastopt.VW, {})]
 
 
 def run(p, case, mode, options=None, size=7, **arguments):
     cls, keywords = case
-    c_only = cls in (fastopt.SAGA, fastopt.SVRG)
+    c_only = cls in fastopt.FINITE_SUM_METHODS.values()
     chosen = {} if c_only else {"sparse": MODES[mode][1], **keywords}
     options = {"epochs": 3, **chosen, **(options or {})}
     return minimize(

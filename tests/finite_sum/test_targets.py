@@ -152,6 +152,8 @@ RUNS = {
     "adagrad": ("adagrad", 16, {}),
     "adam": ("adam", 16, {}),
     "adam, exact": ("adam", 16, {"sparse": "exact"}),
+    "momentum, exact": ("sgd", 1, {"momentum": 0.9, "sparse": "exact"}),
+    "adamw, exact": ("adamw", 16, {"weight_decay": 0.1, "sparse": "exact"}),
     "ftrl": ("ftrl", 16, {}),
     "saga": ("saga", None, {}),
     "svrg": ("svrg", None, {}),
@@ -184,7 +186,7 @@ def test_runs_are_those_of_the_columns(loss, layout, run, terms):
     np.testing.assert_allclose(res.history["fun"], sum(one.history["fun"] for one in each), rtol=1e-10)
 
 
-@pytest.mark.parametrize("method", ["sgd", "adagrad", "saga"])
+@pytest.mark.parametrize("method", ["sgd", "adagrad", "saga", "vw"])
 def test_resumed_runs(method, path):
     several, _, x = problem("logistic", 2, "csr32", l2=0.1)
     arguments = dict(method=method, batch_size=1, rng=0)

@@ -68,12 +68,12 @@ def forged_runs(seq):
     if world.objective is None:
         return
     path, rng = os.path.join(seq.folder, "run.npz"), seq.rng
-    kind = rng.choice(["built-in", "saga", "svrg", "function", "samples"])
+    kind = rng.choice(["built-in", *fastopt.FINITE_SUM_METHODS, "function", "samples"])
     options = {"checkpoint": path, "average": rng.choice([None, "polyak", "ema"]), "return_best": seq.chance(0.5)}
     options |= {"maxiter": rng.choice([1, 5, 30]), "learning_rate": 0.01}
     keywords = {"rng": 0, "tol": rng.choice([None, 1e-3])}
     fun, x0 = world.objective, world.x()
-    if kind in ("saga", "svrg"):
+    if kind in fastopt.FINITE_SUM_METHODS:
         keywords |= {"method": kind}
     else:
         keywords |= {"method": rng.choice(list(fastopt.OPTIMIZERS))}

@@ -82,8 +82,8 @@ class FiniteSumWorld:
 
     def minimize(self):
         rng, seq = self.seq.rng, self.seq
-        method = rng.choice([*fastopt.OPTIMIZERS, "saga", "svrg"])
-        finite_sum = method in ("saga", "svrg")
+        method = rng.choice([*fastopt.OPTIMIZERS, *fastopt.FINITE_SUM_METHODS])
+        finite_sum = method in fastopt.FINITE_SUM_METHODS
 
         def rate(t):
             seq.hook("the schedule")

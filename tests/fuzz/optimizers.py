@@ -22,12 +22,20 @@ def layout(array):
     return known["dtype"], known["size"], known["flags"].c_contiguous
 
 
+def named(params):
+    """Keys and parameters; None is the key of one array."""
+    if isinstance(params, np.ndarray):
+        return [(None, params)]
+    return params.items() if isinstance(params, dict) else enumerate(params)
+
+
 def options(seq, cls):
     """Some of the options of an optimizer."""
     choices = {
         "learning_rate": [0.1, 1e-3], "weight_decay": [0.0, 0.1], "decoupled_weight_decay": [False, True],
         "clip_value": [None, 1.0], "clip_norm": [None, None, 0.5], "maximize": [False, True],
-        "nonfinite": ["propagate", "skip", "raise"], "sparse": ["lazy", "exact"], "num_threads": [None, 1, 2],
+        "nonfinite": ["propagate", "skip", "raise"], "num_threads": [None, 1, 2],
+        "sparse": ["lazy", "exact", "deferred"],
         "momentum": [0.0, 0.9], "nesterov": [False], "amsgrad": [False, True], "centered": [False, True],
     }  # fmt: skip
     return {name: seq.rng.choice(choices[name]) for name in choices if name in cls._declared and seq.chance(0.5)}
@@ -187,6 +195,15 @@ class OptimizerWorld:
     def look(self):
         self.call("state", lambda: [array.sum() for slot in self.optimizer.state.values() for array in arrays_of(slot)])
 
+    def catch_up(self):
+        """Some rows of one parameter; sometimes one that there is not."""
+        rng, (key, like) = self.seq.rng, self.seq.rng.choice([*named(self.params)])
+        shape = np.ndarray.__getattribute__(like, "shape") or (1,)
+        last = max(0, shape[0] - 1) + self.seq.chance(self.refused)
+        rows = np.array([rng.randint(0, last) for _ in range(rng.randint(0, 9))], rng.choice(["int32", "int64"]))
+        name = rng.choice(["catch_up", "gather"])
+        self.call(f"{name}(rows of {key})", lambda: getattr(self.optimizer, name)(rows if key is None else {key: rows}))
+
     def load_state_dict(self):
         saved = self.call("state_dict()", self.optimizer.state_dict)
         if saved is not None:
@@ -216,6 +233,7 @@ class OptimizerWorld:
 
     def run(self, n_calls):
         calls = [self.step] * 6 + [self.look, self.load_state_dict, self.through_a_file, self.copied, self.made_again]
+        calls += [self.catch_up] * 2
         for _ in range(n_calls if self.optimizer is not None else 0):
             if self.seq.chance(0.4):
                 self.seq.act()

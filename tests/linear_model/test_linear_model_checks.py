@@ -24,6 +24,7 @@ FAST = [
     ("LinearRegressor", "poisson", None),
     ("LinearRegressor", "epsilon_insensitive", "auto"),
     ("LinearRegressor", "squared_epsilon_insensitive", "auto"),
+    ("LinearRegressor", "quantile", "auto"),
     ("LinearRegressor", "quantile", "adagrad"),
     ("LinearRegressor", "gamma", "auto"),
     ("LinearRegressor", "tweedie", "saga"),

@@ -144,6 +144,17 @@ def test_estimators_are_saved_and_loaded(iris, name):
         np.testing.assert_array_equal(other.partial_fit(iris[0], y).coef_, model.partial_fit(iris[0], y).coef_)
 
 
+def test_estimators_are_loaded_in_another_process(iris, tmp_path):
+    model, path = LinearClassifier("modified_huber").fit(*iris), tmp_path / "model.npz"
+    fastopt.save(path, model)
+    code = """
+        import sys, fastopt
+        from sklearn.datasets import load_iris
+        print(fastopt.load(sys.argv[1]).predict_proba(load_iris().data)[:50].tobytes().hex())
+    """
+    assert run_python(code, str(path)) == model.predict_proba(iris[0])[:50].tobytes().hex()
+
+
 def test_feature_names_are_saved(iris):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(iris[0], columns=["a", "b", "c", "d"])

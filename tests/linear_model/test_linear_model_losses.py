@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
@@ -64,6 +65,19 @@ def test_quantiles(X, y, quantile):
     losses = [mean_pinball_loss(y, each.predict(X), alpha=quantile) for each in (model, exact)]
     assert losses[0] < 1.01 * losses[1]
     assert np.mean(y < model.predict(X)) == pytest.approx(quantile, abs=0.03)
+
+
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array], ids=["dense", "csr"])
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.8])
+def test_losses_with_kinks_in_any_units(X, y, quantile, form):
+    raw = X * np.logspace(-3, 3, D) + 100
+    model = LinearRegressor("quantile", quantile=quantile, alpha=0).fit(form(raw), 1000 * y)
+    exact = theirs.QuantileRegressor(quantile=quantile, alpha=0).fit(X, y)
+    losses = [mean_pinball_loss(y, found, alpha=quantile) for found in (model.predict(raw) / 1000, exact.predict(X))]
+    assert losses[0] < 1.02 * losses[1] and model.n_iter_ < 100
+    labels = y > 2
+    hinge = [LinearClassifier("hinge").fit(form(each), labels).score(form(each), labels) for each in (X, raw)]
+    assert hinge[1] > hinge[0] - 0.02 and hinge[0] > 0.8
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.5])

@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
@@ -28,6 +29,23 @@ SETTINGS = {
     "`early_stopping` must be True or False": {"early_stopping": "yes"},
     "`validation_fraction` must be in (0, 1), got 1.0": {"validation_fraction": 1.0},
     "`average` must be True or False": {"average": 10},
+    "`average` must be False for `solver='schedulefreeadamw'`": {"average": True, "solver": "schedulefreeadamw"},
+    "`average` must be False for `solver='asgd'`": {"average": True, "solver": "asgd"},
+    '`average` must be False for `solver="lbfgs"`': {"average": True, "solver": "lbfgs"},
+    '`early_stopping` must be False for `solver="lbfgs"`': {"early_stopping": True, "solver": "lbfgs"},
+    "`n_jobs` must be an integer, got 1.5": {"n_jobs": 1.5},
+    "`n_jobs` must be an integer, got 'all'": {"n_jobs": "all"},
+    "`n_jobs` must be None or an integer other than 0, got 0": {"n_jobs": 0},
+    "`verbose` must be an integer, got 'yes'": {"verbose": "yes"},
+    "`verbose` must be a non-negative integer, got -1": {"verbose": -1},
+    "`random_state` must be in [0, 2**32), got -1": {"random_state": -1, "solver": "adam"},
+    "`random_state` must be in [0, 2**32), got 4294967296": {"random_state": 2**32, "solver": "adam"},
+    "`random_state` must be None, an integer or a numpy.random.RandomState, got Generator": {
+        "random_state": np.random.default_rng(0),
+    },
+    "`class_weight` must have weights in [0, inf), got -1.0": {"class_weight": {0: -1}},
+    "`class_weight` must have weights in [0, inf), got nan": {"class_weight": {1: np.nan}},
+    "`class_weight` must have weights in [0, inf), got inf": {"class_weight": {2: np.inf}},
 }
 
 
@@ -107,7 +125,7 @@ def test_samples_that_are_not_finite(samples, method, wrong):
 def test_classes(samples):
     X, y = samples
     model = LinearClassifier(solver="adam").fit(X, y)
-    unchanged(model, lambda: model.fit(X, np.ones(60)), "`y` must hold at least 2 classes, got 1 class: ")
+    unchanged(model, lambda: model.fit(X, np.ones(60)), "`y` must hold at least 2 classes, got 1 class: 1.0")
     unchanged(model, lambda: model.partial_fit(X, y + 1), "got [3]; pass all of them as `classes`")
     unchanged(model, lambda: model.partial_fit(X, y, classes=[0, 1]), "classes")
     unchanged(model, lambda: model.fit(X, y + 0.5), "Unknown label type")
@@ -115,6 +133,7 @@ def test_classes(samples):
     unchanged(model, lambda: model.fit(X, y), "must be positive for at least one sample, got 0 for all")
     model.set_params(class_weight=None)
     first = LinearClassifier(solver="adam")
+    unchanged(first, lambda: first.partial_fit(X, 0 * y, classes=[0]), "`classes` must hold at least 2 classes, got 1")
     unchanged(first, lambda: first.partial_fit(X, y), "classes must be passed on the first call")
     model.set_params(warm_start=True)
     unchanged(model, lambda: model.fit(X, y > 0), "`y` must hold the classes of the fit before, [0, 1, 2]")
@@ -142,6 +161,58 @@ def test_targets_and_weights(samples):
     unchanged(model, lambda: model.fit(X[:1], y[:1]), "`early_stopping` needs at least 2 samples, got 1")
 
 
+def test_targets_whose_loss_overflows(samples):
+    X, y = samples
+    model = LinearRegressor().fit(X, y)
+    message = "`y` must have a finite `loss='squared_error'` where all coefficients are zero, got entries up to 2e+200"
+    unchanged(model, lambda: model.fit(X, y * 1e200), message)
+
+
+DIVERGED = {
+    "and the targets of a regressor to a size of 1, or pass a smaller `learning_rate`, got 1e+100.": ("sgd", 1e100),
+    "and the targets of a regressor to a size of 1.": (None, None),
+}
+
+
+@pytest.mark.parametrize("message", DIVERGED)
+def test_a_fit_that_diverges_says_what_can_be_changed(samples, message):
+    X, y = samples
+    solver, rate = DIVERGED[message]
+    model = LinearRegressor(solver=solver, learning_rate=rate, random_state=0)
+    unchanged(model, lambda: model.fit(X, y * 1e200), message)
+
+
+HELD_OUT = {
+    "`early_stopping` needs at least 2 samples of each class, got 1 of one": ([0] * 10 + [1], 0.1),
+    "that is 3 of 30, got 2 to hold out; set validation_fraction=0.5": ([0, 1, 2] * 10, 0.05),
+    "that is 3 of 30, got 28 to hold out; set validation_fraction=0.5": ([0, 1, 2] * 10, 0.93),
+}
+
+
+@pytest.mark.parametrize("message", HELD_OUT)
+def test_too_few_samples_to_hold_out(samples, message):
+    y, fraction = HELD_OUT[message]
+    model = LinearClassifier(early_stopping=True, validation_fraction=fraction)
+    unchanged(model, lambda: model.fit(samples[0][: len(y)], y), message)
+    model.set_params(validation_fraction=0.5)
+    if len(y) == 30:
+        model.fit(samples[0][: len(y)], y)
+
+
+def test_too_few_numbers_to_hold_out(samples):
+    X, y = samples
+    model = LinearRegressor(early_stopping=True, validation_fraction=0.999, solver="adam")
+    unchanged(model, lambda: model.fit(X, y), "`validation_fraction` must leave at least one sample to fit, and one to")
+    assert len(model.set_params(validation_fraction=1e-9).fit(X, y).validation_curve_) > 0
+
+
+def test_columns_whose_squares_overflow(samples):
+    X, y = samples
+    model = LinearRegressor()
+    unchanged(model, lambda: model.fit(X * 1e200, y), "`X` must have columns whose squares are in the range of float64")
+    unchanged(model, lambda: model.fit(scipy.sparse.csr_array(X * 1e200), y), "scale the features with sklearn")
+
+
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_fits_that_diverge(samples, method):
@@ -161,6 +232,10 @@ def test_what_cannot_be_saved(samples):
         fastopt.save(io.BytesIO(), LinearClassifier(random_state=np.random.RandomState(0)))
     with pytest.raises(TypeError, match="`learning_rate` must be a number"):
         fastopt.save(io.BytesIO(), LinearClassifier(learning_rate=lambda t: 0.1))
+    with pytest.raises(
+        TypeError, match="must be a LinearClassifier or LinearRegressor itself, got one of the class Mine"
+    ):
+        fastopt.save(io.BytesIO(), type("Mine", (LinearRegressor,), {})().fit(*samples))
     model = LinearClassifier().fit(*samples)
     model.classes_ = np.array([None, 1, 2], object)
     with pytest.raises(TypeError, match="`classes_` must be numbers or strings to be saved"):

@@ -14,13 +14,13 @@ from objectives import bowl_value, outcome
 from reference_epochs import problem
 
 from fastopt import _minimize, minimize, schedules
-from fastopt._minimize import minibatch_epochs, saga_svrg_epochs
+from fastopt._minimize import minibatch_epochs, sample_epochs
 
 FOLDER = os.path.dirname(_minimize.__file__)
 FILES = {os.path.join(FOLDER, name) for name in ("averages.py", "batches.py", "ending.py", "evaluation.py",
                                                  "finite_sums.py", "minibatch_epochs.py", "report.py", "run.py",
-                                                 "saga_svrg_epochs.py", "saving.py", "start.py", "stopping.py",
-                                                 "structures.py")}  # fmt: skip
+                                                 "saga_svrg_epochs.py", "sample_epochs.py", "saving.py", "start.py",
+                                                 "stopping.py", "structures.py", "vw_epochs.py")}  # fmt: skip
 
 
 class At:
@@ -77,6 +77,7 @@ RUNS = {
     "ftrl": dict(fun=LAZY.objective, x0=LAZY.x0, method="ftrl", batch_size=2, options={"average": "polyak"}),
     "saga": dict(fun=LAZY.objective, x0=LAZY.x0, method="saga", options={"learning_rate": 0.1}),
     "svrg": dict(fun=LAZY.objective, x0=LAZY.x0, method="svrg", options={"learning_rate": 0.1}),
+    "vw": dict(fun=LAZY.objective, x0=LAZY.x0, method="vw"),
     "dense svrg": dict(fun=DENSE.objective, x0=DENSE.x0, method="svrg", options={"learning_rate": 0.1}),
 }
 
@@ -85,7 +86,8 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_interrupt_at_each_line(name, path, no_sync, monkeypatch):
     monkeypatch.setattr(minibatch_epochs, "SEGMENT_ENTRIES", 20)
-    monkeypatch.setattr(saga_svrg_epochs, "SAGA_SVRG_ENTRIES", 20)
+    monkeypatch.setattr(minibatch_epochs, "ENTRIES_TO_FLUSH", 1)
+    monkeypatch.setattr(sample_epochs, "SEGMENT_ENTRIES", 20)
 
     def run(seed=3, resume=None, **more):
         options = {"learning_rate": rate(), "epochs": 2, **RUNS[name].get("options", {}), **more}

@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from cases import CASES, DTYPES, OPTIMIZERS, couples_arrays, form_id
+from cases import CASES, DTYPES, MODES, OPTIMIZERS, couples_arrays, form_id, own_numbers, skip_if_refused
 from helpers import bits, exactly, refused
 
 import fastopt
@@ -14,29 +14,6 @@ from fastopt import RowSparse, schedules
 
 APART = [case for case in CASES if not couples_arrays(case[0])]
 SHAPES = (31, (4, 3), 7)
-
-
-def another(declared):
-    """A valid number that is not the default, nor zero, of which nobody would notice that it is used."""
-    if isinstance(declared.default, int):
-        return declared.default - 1
-    if declared.default in (None, 0.0):
-        return 0.5 if declared.name in ("clip_value", "weight_decay") else 1e-3
-    return declared.default * 0.9
-
-
-def own_numbers(cls, keywords):
-    """Another value for every number that an array can have for itself, beside these hyper-parameters of the class."""
-    momentum = keywords.get("momentum", cls._declared["momentum"].default if "momentum" in cls._declared else 0.0)
-    left_out = ({"momentum"} if momentum == 0 else set()) | ({"dampening"} if keywords.get("nesterov") else set())
-    numbers = {
-        name: another(each)
-        for name, each in cls._declared.items()
-        if each.is_number and not each.joint and name not in left_out
-    }
-    if keywords.get("momentum"):
-        numbers["momentum"] = 0.7
-    return numbers
 
 
 def start(rng, dtype="float64"):
@@ -150,11 +127,12 @@ def test_neither_threads_nor_strides_change_a_bit(case, rng):
     assert len(found) == 1
 
 
-@pytest.mark.parametrize("mode", ["lazy", "exact"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", APART, ids=form_id)
 def test_an_embedding_beside_dense_arrays(case, mode, rng):
     cls, keywords = case
     own, params = own_numbers(cls, keywords), [rng.standard_normal((9, 4)), rng.standard_normal(6)]
+    skip_if_refused(cls, {**keywords, **own, "sparse": mode})
     opt = cls(copied(params), sparse=mode, groups={0: own}, **keywords)
     table, vector = cls([params[0]], sparse=mode, **{**keywords, **own}), cls([params[1]], sparse=mode, **keywords)
     for k in range(4):

@@ -188,6 +188,54 @@ def test_sparse_after_other_layouts(case, dtype, state_dtype, rng):
     assert all(each[0] == made[0][0] and same(each[1], made[0][1]) for each in made)
 
 
+def arranged(grad, rng):
+    """The same gradient, as one of the forms that it may have."""
+    forms = [np.ascontiguousarray, spread, np.asfortranarray, lambda grad: grad[::-1].copy()[::-1]]
+    return forms[rng.integers(len(forms))](grad)
+
+
+def touched(rng, shape, dtype, in_order):
+    """Some rows of a gradient, or some of its entries; and the same in another order, or another format."""
+    values = rng.standard_normal(shape).astype(dtype)
+    if in_order:
+        rows = np.sort(rng.choice(shape[0], rng.integers(shape[0] + 1), replace=False))
+        order = rng.permutation(len(rows))
+        return RowSparse(rows, values[rows], unique=True), RowSparse(rows[order].astype(np.int32), values[rows[order]])
+    matrix = scipy.sparse.csr_array(np.where(rng.random(shape) < 0.2, values, 0))
+    return matrix, [matrix.tocsc(), matrix.tocoo()][rng.integers(2)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@each_reduced
+def test_sequences_of_all_that_may_differ(case, dtype, state_dtype, seed, use_isa):
+    """Layouts, formats, instruction sets, threads and copies between steps: the bits of the plainest run."""
+    cls, keywords = case
+    rng = np.random.default_rng(seed)
+    shapes = [[(257, 3), (6, 50)], [(1, 1), (1025, 7), (0, 3)], [(2, 512), (255, 1)]][seed % 3]
+    params = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    more = {"state_dtype": state_dtype, "sparse": ["lazy", "exact"][seed % 2], "maximize": seed > 2}
+    plain, other = (cls([each.copy() for each in params], **keywords, **more, num_threads=n) for n in (1, 3))
+    for _ in range(5):
+        grads, others = [], []
+        for shape in shapes:
+            kind = rng.integers(4)
+            if kind == 0:
+                pair = None, None
+            elif kind == 1:
+                pair = touched(rng, shape, dtype, in_order=rng.random() < 0.5)
+            else:
+                grad = rng.standard_normal(shape).astype(dtype)
+                pair = grad, arranged(grad, rng)
+            grads.append(pair[0])
+            others.append(pair[1])
+        use_isa(ISAS[-1])
+        plain.step(grads)
+        use_isa(ISAS[rng.integers(len(ISAS))])
+        other.step(others)
+        other = [copy.deepcopy, lambda opt: pickle.loads(pickle.dumps(opt)), lambda opt: opt][rng.integers(3)](other)
+    assert bits(plain) == bits(other) and same(codes(plain), codes(other))
+
+
 @pytest.mark.parametrize("state_dtype", ["bfloat16", "log8"])
 @pytest.mark.parametrize("cls", [fastopt.Adam, fastopt.Adagrad, fastopt.Prodigy, fastopt.LAMB, fastopt.Muon])
 def test_threads(cls, state_dtype, rng):
@@ -247,7 +295,7 @@ def test_untouched_entries_keep_their_numbers(state_dtype, rng):
 
 
 def test_exact_is_dense_for_a_rule_that_stays(rng):
-    grad = scipy.sparse.random_array((1, 2000), density=0.1, rng=rng, dtype=np.float32)
+    grad = scipy.sparse.random_array((1, 2000), density=0.1, random_state=rng, dtype=np.float32)
     made = []
     for each in (grad.tocsr(), grad.toarray()[0]):
         opt = fastopt.Adagrad(np.ones(2000, np.float32), state_dtype="log8", sparse="exact")
@@ -258,7 +306,7 @@ def test_exact_is_dense_for_a_rule_that_stays(rng):
 
 
 def test_a_state_that_decays_is_exact_too(rng):
-    grad = scipy.sparse.random_array((1, 2000), density=0.01, rng=rng, dtype=np.float32)
+    grad = scipy.sparse.random_array((1, 2000), density=0.01, random_state=rng, dtype=np.float32)
     made = []
     for each in (grad.tocsr(), grad.toarray()[0]):
         opt = fastopt.RMSprop(np.ones(2000, np.float32), state_dtype="bfloat16", sparse="exact")

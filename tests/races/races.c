@@ -251,7 +251,7 @@ static void *run_epoch(const fo_objective *it, const fo_rule *sgd, int n_threads
     ptrdiff_t first_block[2];
     fo_array array = {.size = (ptrdiff_t)n, .dtype = it->dtype, .param = numbers(n, it->dtype), .row_width = 1};
     const fo_penalty penalty = {.kind = FO_NO_PENALTY, .n_columns = FEATURES, .width = it->n_outputs,
-                                .dtype = it->dtype, .param = array.param};
+                                .dtype = it->dtype, .param = array.param, .spacing = it->n_outputs};
     fo_group group = {.step = {.clip_value = __builtin_inf()}};
     const fo_optimizer optimizer = {
         .rule = sgd, .work = {&array, first_block, 1, 0}, .groups = &group, .n_groups = 1, .sign = 1.0,
@@ -260,7 +260,7 @@ static void *run_epoch(const fo_objective *it, const fo_rule *sgd, int n_threads
     const fo_segment segment = {
         .objective = it, .penalty = &penalty, .optimizer = &optimizer, .samples = {NULL, 0, SAMPLES, 0},
         .batch_size = BATCH, .n_batches = SAMPLES / BATCH, .learning_rate = rate, .dense_steps = !sparse,
-        .pipelined = pipelined, .num_threads = pipelined ? 1 : n_threads, .n_workers = 1};
+        .pipelined = pipelined, .num_threads = pipelined ? 1 : n_threads, .n_workers = 1, .records = {NULL, 1}};
     fo_worker worker = {
         .seen = {allocate(FEATURES, sizeof(int32_t)), 1},
         .gathered = allocate(n, itemsize), .gradient = allocate(n, itemsize), .derivative = allocate(n_batch, itemsize),
@@ -269,7 +269,7 @@ static void *run_epoch(const fo_objective *it, const fo_rule *sgd, int n_threads
     void *const owned[] = {worker.seen.place, worker.gathered, worker.gradient, worker.derivative, worker.label,
                            worker.weight, worker.partial};
     for (int k = 0; k < 2; ++k) {
-        worker.touched[k].columns = allocate(FEATURES + 1, sizeof(int32_t));
+        worker.touched[k].columns = worker.touched[k].positions = allocate(FEATURES + 1, sizeof(int32_t));
         worker.touched[k].place = allocate(BATCH * ENTRIES_EACH, sizeof(int32_t));
     }
     fo_run_segment(&segment, &worker);

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import scipy.sparse
-from cases import CASES, DTYPES, ISAS, OPTIMIZERS, couples_arrays, form_id
+from cases import CASES, DTYPES, ISAS, MODES, OPTIMIZERS, couples_arrays, form_id, skip_if_refused
 from helpers import bits
 
 import fastopt
 from fastopt import RowSparse
 
-MODES = ["lazy", "exact"]
 # Shared by seven threads: a position costs 64 bytes at least, and a thread is worth 128 KiB.
 N_POSITIONS = 7 * 2048 + 130
 SHAPES = {"rows": (17_000, 5), "elements": (40_000,)}
@@ -23,6 +22,7 @@ def gradient(rng, shape, dtype, k, index_dtype=np.int64, repeats=True):
 
 def runs(shape, dtype, cls, grads, **keywords):
     """Bits after steps with gradients, from one starting point."""
+    skip_if_refused(cls, keywords)
     opt = cls(np.random.default_rng(5).standard_normal(shape).astype(dtype), **keywords)
     for grad in grads:
         opt.step(grad)
