@@ -161,10 +161,7 @@ def refuse_folder(folder, rank):
 
 def refuse_copy():
     """Raise for the copy of an optimizer that writes to arrays of the caller's."""
-    raise TypeError(
-        "a ShardedOptimizer cannot be copied or pickled, as it updates arrays of the caller's; what it has can be "
-        "saved, and loaded by one over other arrays."
-    )
+    raise TypeError("a ShardedOptimizer cannot be copied or pickled, as it updates arrays of the caller's.")
 
 
 def table_dtype(dtype):
