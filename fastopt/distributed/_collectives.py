@@ -57,6 +57,19 @@ def exchange(comm, array, counts, received, received_counts):
     comm.Alltoallv([array, counts], [received, received_counts])
 
 
+def begun_exchange(comm, array, counts, received, received_counts):
+    """The same, while this rank goes on, where a communicator can do that; returns what waits for the end of it."""
+    begin = getattr(comm, "Ialltoallv", None)
+    if begin is None:
+        exchange(comm, array, counts, received, received_counts)
+        return _nothing
+    return begin([array, counts], [received, received_counts]).Wait
+
+
+def _nothing():
+    """What is left to wait for where the exchange has ended."""
+
+
 def exchanged_rows(comm, array, counts, received_counts):
     """Rows for each rank, in order, for rows from each rank: a new array."""
     width = math.prod(array.shape[1:])

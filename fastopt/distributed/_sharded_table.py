@@ -12,7 +12,7 @@ from .._types import Array, ArrayLike, DTypeLike, StrPath
 from ..optimizers import Optimizer
 from . import _saving
 from ._agreement import Call, agree_all_same
-from ._collectives import exchanged_counts, exchanged_rows
+from ._collectives import begun_exchange, exchanged_counts, exchanged_rows
 from ._layout import first_entry, rounding_granule, shared_bounds
 from ._local import Sharded, agree_stats, check_class, made_alike, rates_note, same_rates
 
@@ -136,13 +136,21 @@ class ShardedTable(Sharded):
                 order, counts = self._by_owner(rows)
                 asked = rows[order]
             wanted, given = self._sent(asked, counts)
+            rank, width = self._comm.Get_rank(), self._shape[1]
             with call.together():
-                own = self._local.gather(wanted)
-            found = exchanged_rows(self._comm, own, given, counts)
+                own_rows, other_rows = _apart(wanted, given, rank)
+                own_places, places = _apart(order, counts, rank)
+                sent = self._local.gather(other_rows)
+                found, received = (np.empty((len(each), width), sent.dtype) for each in (order, places))
+            given, counts = (np.where(np.arange(len(each)) == rank, 0, each * width) for each in (given, counts))
+            wait = begun_exchange(self._comm, sent, given, received, counts)
             with call.together():
-                ordered = np.empty_like(found)
-                ordered[order] = found
-        return ordered
+                try:
+                    found[own_places] = self._local.gather(own_rows)  # while those of others are under way
+                finally:
+                    wait()
+                found[places] = received
+        return found
 
     def step(self, rows: ArrayLike, grads: Array) -> None:
         """Update rows of the table with gradients, which are summed over all ranks: one step.
@@ -234,6 +242,13 @@ class ShardedTable(Sharded):
     def __repr__(self) -> str:
         rank, n_ranks = self._comm.Get_rank(), self._comm.Get_size()
         return f"<ShardedTable of shape {self._shape}, rank {rank} of {n_ranks}: {self._local!r}>"
+
+
+def _apart(array, counts, rank):
+    """The entries of a rank, of an array that has so many of each rank, in their order; and those of all others."""
+    start = int(counts[:rank].sum())
+    stop = start + int(counts[rank])
+    return array[start:stop], np.concatenate([array[:start], array[stop:]])
 
 
 def _made(init, rows, width, dtype):
