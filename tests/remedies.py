@@ -867,6 +867,9 @@ ESTIMATORS = {
         MODEL + "m = R(solver='adam').partial_fit(X, y)", "m.partial_fit(X, X[:, :2])", "m.coef_.shape == (2, 3)",
         "m = sklearn.base.clone(m)",
     ),
+    "sparse targets": Row(
+        MODEL + "y = scipy.sparse.csr_array(y[:, None] + 0.0)", "R().fit(X, y)", follow="y = y.toarray()",
+    ),
     "targets whose loss overflows": Row(
         MODEL + "y = y * 1e200", "R().fit(X, y)", follow="y /= y.max()",
     ),
