@@ -88,8 +88,9 @@ def probe_openmp(compiler, compile_flags, link_flags):
             objects = compiler.compile([str(source)], output_dir=folder, extra_postargs=compile_flags)
             stage = "linked"
             compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=link_flags)
-            stage = "run"
-            subprocess.run([str(Path(folder) / "probe")], check=True, timeout=60)
+            if "_PYTHON_HOST_PLATFORM" not in os.environ:  # Python's own sign of a build for another machine
+                stage = "run"
+                subprocess.run([str(Path(folder) / "probe")], check=True, timeout=60)
         except Exception as error:
             flags = " ".join(compile_flags)
             raise SystemExit(OPENMP_MISSING.format(stage=stage, flags=flags, error=error)) from error

@@ -455,12 +455,12 @@ cdef extern from "finite_sum/epoch.h" nogil:
         fo_batch samples
         Py_ssize_t batch_size, n_batches
         const double *learning_rate
-        double *scaled
+        void *scaled
         fo_records records
         int loads_records
         int64_t *last_step
         fo_history *history
-        int single_sample_sgd, dense_steps, pipelined, l1_at, l2_at, num_threads, n_workers
+        int scales, single_sample_sgd, dense_steps, pipelined, l1_at, l2_at, num_threads, n_workers
         double loss
         fo_interrupt_poll *poll
 
@@ -470,6 +470,7 @@ cdef extern from "finite_sum/epoch.h" nogil:
         fo_seen seen
         fo_touched touched[2]
         void *gathered
+        int32_t *left
         void *gradient
         void *expanded
         void *derivative

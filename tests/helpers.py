@@ -12,6 +12,9 @@ import textwrap
 import numpy as np
 import pytest
 
+#: Seconds that a fresh interpreter may take; an emulator needs more.
+PATIENCE = float(os.environ.get("FASTOPT_PATIENCE", "60"))
+
 
 def flat(structure):
     """The arrays of one array, a list or a dict, as a list."""
@@ -80,7 +83,7 @@ def run_python(code, *arguments, **environment):
     return run_interpreter("-c", textwrap.dedent(code), *arguments, **environment)
 
 
-def run_interpreter(*arguments, timeout=60, **environment):
+def run_interpreter(*arguments, timeout=PATIENCE, **environment):
     """Run a fresh interpreter with these arguments; if it does not end in time, its own children end with it."""
     process = subprocess.Popen(
         [sys.executable, *arguments],

@@ -867,6 +867,9 @@ ESTIMATORS = {
         MODEL + "m = R(solver='adam').partial_fit(X, y)", "m.partial_fit(X, X[:, :2])", "m.coef_.shape == (2, 3)",
         "m = sklearn.base.clone(m)",
     ),
+    "targets whose loss overflows": Row(
+        MODEL + "y = y * 1e200", "R().fit(X, y)", follow="y /= y.max()",
+    ),
     "a warm start with other classes": Row(
         MODEL + "m = C(warm_start=True).fit(X, y)", "m.fit(X, y > 0)", "len(m.classes_) == 2",
         "m.set_params(warm_start=False)",
@@ -960,6 +963,13 @@ DISTRIBUTED = {
         "grad = RowSparse([1], np.ones((1, 2))); opt = distributed.ShardedOptimizer(SGD, np.ones((3, 2)), comm)",
         "opt.step(grad)", "table.step_count == 1",
         "table = distributed.ShardedTable(3, 2, SGD, comm, dtype='float64'); table.step(grad.indices, grad.rows)",
+        again=False,
+    ),
+    "batches that come one after the other, on several ranks": Row(
+        "A = np.arange(6.0).reshape(3, 2)",
+        "minimize(lambda w, X: ((X - w) ** 2).mean(), np.zeros(2), data=iter([(A,)]), comm=comm)", "res.nit == 2",
+        "res = minimize(lambda w, k: ((A[k] - w) ** 2).mean(), np.zeros(2), n_samples=3, comm=comm,"
+        " options={'maxiter': 2})",
         again=False,
     ),
     "gradients of another dtype than the table": Row(

@@ -3,6 +3,7 @@
 #include "finite_sum/samples.h"
 #include "finite_sum/closed_form.h"
 #include "finite_sum/minibatch.h"
+#include "finite_sum/scaled_sgd.h"
 #include "finite_sum/single_sample_sgd.h"
 
 static fo_minibatch minibatch_of(const fo_segment *segment, fo_worker *worker, ptrdiff_t number)
@@ -165,7 +166,7 @@ void fo_flush(const fo_segment *segment, fo_worker *worker, int64_t t, int num_t
         const size_t bytes = weights_size(segment->objective) * fo_itemsize(segment->objective->dtype);
         fo_catch_up_columns(&all, worker->array, FO_FLUSH, fo_useful_threads((ptrdiff_t)bytes, num_threads));
         fo_forget_steps(segment->history);
-    } else if (segment->single_sample_sgd)
+    } else if (segment->scales)
         fo_flush_scaled_weights(segment, t, num_threads);
     else if (fo_is_lagged(penalty))
         fo_flush_lagged(penalty, t, num_threads);

@@ -22,10 +22,11 @@ typedef struct {
     fo_batch samples;                    /* of all batches, one after the other */
     ptrdiff_t batch_size, n_batches;     /* the last batch may be shorter */
     const double *learning_rate;         /* n_batches + 1: of the step before the segment, and of each batch */
-    double *scaled;                      /* single_sample_sgd with l1: scaled weights, or in float64 the parameters */
+    int scales;                          /* plain SGD on scaled weights: scaled_sgd.h */
+    void *scaled;                        /* these: with l1 doubles, else the parameters themselves */
     fo_records records;                  /* of penalised columns of one output */
     int loads_records;                   /* they do not have the parameters and the state yet */
-    int single_sample_sgd;               /* finite_sum/single_sample_sgd.c does it */
+    int single_sample_sgd;               /* finite_sum/single_sample_sgd.c does it, and scales */
     int dense_steps;                     /* steps go over all parameters, and nothing is outstanding after a step */
     int64_t *last_step;                  /* deferred steps: the last one of each column and the intercepts; or NULL */
     fo_history *history;                 /* those that columns have missed, with room for n_batches more */
@@ -49,6 +50,7 @@ typedef struct {
     fo_touched touched[2];               /* of the present batch and, if pipelined, of the next */
     void *gathered;                      /* parameters of the touched columns, touched.n x n_outputs; doubles for
                                           * single_sample_sgd */
+    int32_t *left;                       /* FO_LAGGED_GRADIENT: when these columns were left, fo_penalty's */
     void *gradient;                      /* of these and the intercepts; of dense samples, of all parameters */
     void *expanded;                      /* of all parameters, where a CSR batch makes a dense step */
     void *derivative;                    /* batch_size x n_outputs */

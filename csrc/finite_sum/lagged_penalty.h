@@ -11,8 +11,8 @@
  * touches: FO_PROXIMAL, FO_FLOW   fo_lagged_update, before the column is read again or in the flush
  *   FO_CLOSED_FORM         fo_solve_closed_form (closed_form.h), at the same moments
  *   FO_LAGGED_GRADIENT     only when it is touched again: fo_add_lagged_gradient
- * Dense steps apply them to all columns (dense_gradient in minibatch.c); SGD over single samples and SAGA and SVRG have
- * scaled weights and lagged updates of their own. The kinds:
+ * Dense steps apply them to all columns (dense_gradient in minibatch.c); plain SGD has scaled weights (scaled_sgd.h),
+ * SAGA and SVRG have such and lagged updates of their own. The kinds:
  *   FO_NO_PENALTY
  *   FO_PROXIMAL         each step: w = soft((1 - rate l2) w, rate l1), the decay before the gradient, the threshold
  *                       after it (Duchi & Singer 2009; Langford, Li & Zhang 2009)
@@ -30,10 +30,11 @@ typedef struct {
     ptrdiff_t n_columns, width;  /* of the penalised parameters: a row of `width` entries for each column */
     int dtype;                   /* of the parameters */
     void *param;                 /* written */
-    ptrdiff_t spacing;           /* parameters from one column to the next: `width`, or that of records */
+    ptrdiff_t spacing;           /* positions from one column to the next: 1, or that of records. A column's row of
+                                  * parameters begins at its position times `width` */
     int32_t *left_after;         /* for each column, written: how many steps after `start` its last gradient was; 0 or
                                   * less if none was since then, and then 0 where columns lag; or NULL */
-    ptrdiff_t left_spacing;      /* of these, from one column to the next */
+    ptrdiff_t left_spacing;      /* of these, from one position to the next */
     int64_t start;               /* the steps made before the tables begin */
     const double *weight_scale;  /* FO_PROXIMAL: product of 1 - rate l2 over the steps before */
     const double *cumulative_penalty; /* FO_PROXIMAL: sum of rate l1 / weight_scale; FO_FLOW: sum of the rates; there
@@ -48,21 +49,30 @@ static inline int fo_is_lagged(const fo_penalty *penalty)
     return penalty->kind == FO_PROXIMAL || penalty->kind == FO_FLOW;
 }
 
-/* Lagged updates of the n columns of a list, which become what they are before the gradient of step t, and count as
- * left after it. `gathered` (n x width) becomes their parameters, side by side. */
-void fo_lagged_update(const fo_penalty *penalty, const void *columns, int index64, ptrdiff_t n, int64_t t,
-                      void *gathered);
+/* Some columns, by their positions. */
+typedef struct {
+    const void *positions;       /* n of int32, or of int64 */
+    int index64;
+    ptrdiff_t n;
+} fo_columns;
+
+/* Lagged updates of columns, which become what they are before the gradient of step t, and count as left after it.
+ * `gathered` (n x width) becomes their parameters, side by side. */
+void fo_lagged_update(const fo_penalty *penalty, fo_columns columns, int64_t t, void *gathered);
 
 /* Lagged updates of all columns, for the steps before t, after which the tables may begin anew. */
 void fo_flush_lagged(const fo_penalty *penalty, int64_t t, int num_threads);
 
-/* FO_LAGGED_GRADIENT: adds the penalties' gradient to that of a list of n columns (n x width), in step t; `gathered`
- * are their parameters. */
-void fo_add_lagged_gradient(const fo_penalty *penalty, const void *columns, int index64, ptrdiff_t n, int64_t t,
-                            const void *gathered, void *gradient);
+/* FO_LAGGED_GRADIENT: `gathered` (n x width) becomes the parameters of columns, `left` (n) when they were left. */
+void fo_gather_lagging(const fo_penalty *penalty, fo_columns columns, void *gathered, int32_t *left);
 
-/* FO_LAGGED_GRADIENT: the columns of a list were left after the gradient of step t. */
-void fo_mark_left(const fo_penalty *penalty, const void *columns, int index64, ptrdiff_t n, int64_t t);
+/* FO_LAGGED_GRADIENT: adds the penalties' gradient to that of n columns (n x width), in step t, given what was gathered
+ * of them. */
+void fo_add_lagged_gradient(const fo_penalty *penalty, ptrdiff_t n, int64_t t, const void *gathered,
+                            const int32_t *left, void *gradient);
+
+/* FO_LAGGED_GRADIENT: columns were left after the gradient of step t. */
+void fo_mark_left(const fo_penalty *penalty, fo_columns columns, int64_t t);
 
 /* Soft-thresholds the entries [lo, hi) for one dense step with this rate. */
 void fo_soft_threshold_all(const fo_penalty *penalty, ptrdiff_t lo, ptrdiff_t hi, double learning_rate);

@@ -83,54 +83,54 @@ FO_INLINE void FN(make_up)(const fo_penalty *it, ptrdiff_t n, ptrdiff_t now, FN(
 
 /* The tables' entries of a column into the k-th place of a block. They may be those of a later step than the present
  * one, to which a lock-free worker has seen: then nothing was missed. */
-FO_INLINE void FN(look_up)(const fo_penalty *it, ptrdiff_t column, FN(block) *block, ptrdiff_t k,
+FO_INLINE void FN(look_up)(const fo_penalty *it, ptrdiff_t position, FN(block) *block, ptrdiff_t k,
                            const fo_penalty_kind kind)
 {
-    const ptrdiff_t left = *left_of(it, column);
+    const ptrdiff_t left = *left_of(it, position);
     block->penalty[k] = it->cumulative_penalty[left - 1];
     if (kind == FO_PROXIMAL)
         block->decay[k] = it->weight_scale[left];
 }
 
-/* What the update of a column will read. */
-FO_INLINE void FN(prefetch_column)(const fo_penalty *it, ptrdiff_t column, const fo_penalty_kind kind)
+/* What will be read of a column of one output. */
+FO_INLINE void FN(prefetch_column)(const fo_penalty *it, ptrdiff_t position, const fo_penalty_kind kind)
 {
-    const ptrdiff_t entry = column * it->spacing;
-    PREFETCH_TO_L2((const real *)it->param + entry);
+    PREFETCH_TO_L2((const real *)it->param + position);
     if (it->spacing > 1) /* a record: one line */
         return;
-    PREFETCH_TO_L2(left_of(it, column));
+    PREFETCH_TO_L2(it->left_after + position * it->left_spacing);
     if (kind == FO_FLOW)
-        PREFETCH_TO_L2((const real *)it->accumulator + entry);
+        PREFETCH_TO_L2((const real *)it->accumulator + position);
 }
 
-/* n columns of one output: those of a list from the first-th on, or without a list all from `first` on. */
-FO_INLINE void FN(update_block)(const fo_penalty *it, const void *columns, const int index64, ptrdiff_t first,
+/* n columns of one output: those of a list from the first-th on, or without a list all from `first` on. Those of the
+ * next block are fetched one by one with these: many at a time would wait for each other. */
+FO_INLINE void FN(update_block)(const fo_penalty *it, fo_columns columns, const int index64, ptrdiff_t first,
                                 ptrdiff_t n, ptrdiff_t now, FN(block) *block, const fo_penalty_kind kind)
 {
-    const ptrdiff_t spacing = it->spacing;
+    const real *accumulator = it->accumulator;
     real *param = it->param;
-    volatile ptrdiff_t at[BLOCK_COLUMNS]; /* volatile: no gather and scatter instructions, which take longer */
     for (ptrdiff_t k = 0; k < n; ++k) {
-        const ptrdiff_t column = columns ? load_index(columns, index64, first + k) : first + k;
-        at[k] = column;
-        block->w[k] = param[column * spacing];
+        const ptrdiff_t position = position_among(it, columns, index64, first + k);
+        if (columns.positions && first + k + BLOCK_COLUMNS < columns.n)
+            FN(prefetch_column)(it, position_of(columns, index64, first + k + BLOCK_COLUMNS), kind);
+        block->w[k] = param[position];
         if (kind == FO_FLOW)
-            block->accumulator[k] = ((const real *)it->accumulator)[column * spacing];
-        FN(look_up)(it, column, block, k, kind);
+            block->accumulator[k] = accumulator[position];
+        FN(look_up)(it, position, block, k, kind);
     }
     FN(make_up)(it, n, now, block);
     for (ptrdiff_t k = 0; k < n; ++k) {
-        const ptrdiff_t column = at[k];
-        param[column * spacing] = block->w[k];
-        mark_left(it, column, now);
+        const ptrdiff_t position = position_among(it, columns, index64, first + k);
+        param[position] = block->w[k];
+        mark_left(it, position, now);
     }
 }
 
 /* A column of several outputs. */
-FO_INLINE void FN(update_row)(const fo_penalty *it, ptrdiff_t column, ptrdiff_t now)
+FO_INLINE void FN(update_row)(const fo_penalty *it, ptrdiff_t position, ptrdiff_t now)
 {
-    const ptrdiff_t first = column * it->spacing, stop = first + it->width;
+    const ptrdiff_t first = position * it->width, stop = first + it->width;
     FN(block) block;
     for (ptrdiff_t entry = first; entry < stop; entry += BLOCK_COLUMNS) {
         const ptrdiff_t n = stop - entry < BLOCK_COLUMNS ? stop - entry : BLOCK_COLUMNS;
@@ -138,105 +138,131 @@ FO_INLINE void FN(update_row)(const fo_penalty *it, ptrdiff_t column, ptrdiff_t 
         for (ptrdiff_t k = 0; k < n; ++k) {
             block.w[k] = w[k];
             block.accumulator[k] = it->accumulator ? ((const real *)it->accumulator)[entry + k] : 0;
-            FN(look_up)(it, column, &block, k, FO_PROXIMAL);
+            FN(look_up)(it, position, &block, k, FO_PROXIMAL);
         }
         FN(make_up)(it, n, now, &block);
         memcpy(w, block.w, (size_t)n * sizeof(real));
     }
-    mark_left(it, column, now);
+    mark_left(it, position, now);
 }
 
 /* --- lists of columns, and all ------------------------------------------------------------------------------------ */
 
-FO_INLINE void FN(update_list)(const fo_penalty *it, const void *columns, ptrdiff_t n, ptrdiff_t now, real *gathered,
+FO_INLINE void FN(update_list)(const fo_penalty *it, fo_columns columns, ptrdiff_t now, real *gathered,
                                const int index64, const fo_penalty_kind kind)
 {
+    const ptrdiff_t n = columns.n;
     FN(block) block;
+    for (ptrdiff_t j = 0; j < MIN(n, BLOCK_COLUMNS); ++j)
+        FN(prefetch_column)(it, position_of(columns, index64, j), kind);
     for (ptrdiff_t first = 0; first < n; first += BLOCK_COLUMNS) {
-        const ptrdiff_t count = n - first < BLOCK_COLUMNS ? n - first : BLOCK_COLUMNS, next = first + count;
-        const ptrdiff_t stop = next + BLOCK_COLUMNS < n ? next + BLOCK_COLUMNS : n;
-        for (ptrdiff_t j = first == 0 ? 0 : next; j < stop; ++j)
-            FN(prefetch_column)(it, load_index(columns, index64, j), kind);
+        const ptrdiff_t count = MIN(n - first, BLOCK_COLUMNS);
         FN(update_block)(it, columns, index64, first, count, now, &block, kind);
         memcpy(gathered + first, block.w, (size_t)count * sizeof(real));
     }
 }
 
-FO_INLINE void FN(update_rows)(const fo_penalty *it, const void *columns, int index64, ptrdiff_t n, ptrdiff_t now,
-                               real *gathered)
+FO_INLINE void FN(copy_row)(const fo_penalty *it, ptrdiff_t position, real *to)
 {
-    for (ptrdiff_t j = 0; j < n; ++j) {
-        const ptrdiff_t column = load_index(columns, index64, j), width = it->width;
-        FN(update_row)(it, column, now);
-        memcpy(gathered + j * width, (const real *)it->param + column * it->spacing, (size_t)width * sizeof(real));
+    memcpy(to, (const real *)it->param + position * it->width, (size_t)it->width * sizeof(real));
+}
+
+FO_INLINE void FN(update_rows)(const fo_penalty *it, fo_columns columns, ptrdiff_t now, real *gathered)
+{
+    for (ptrdiff_t j = 0; j < columns.n; ++j) {
+        const ptrdiff_t position = position_of(columns, columns.index64, j);
+        FN(update_row)(it, position, now);
+        FN(copy_row)(it, position, gathered + j * it->width);
     }
 }
 
-static void FN(update)(const fo_penalty *it, const void *columns, int index64, ptrdiff_t n, int64_t t, void *gathered)
+static void FN(update)(const fo_penalty *it, fo_columns columns, int64_t t, void *gathered)
 {
     const ptrdiff_t now = (ptrdiff_t)(t - it->start);
     if (it->width > 1)
-        FN(update_rows)(it, columns, index64, n, now, gathered);
-    else if (index64 && it->kind == FO_FLOW)
-        FN(update_list)(it, columns, n, now, gathered, 1, FO_FLOW);
-    else if (index64)
-        FN(update_list)(it, columns, n, now, gathered, 1, FO_PROXIMAL);
+        FN(update_rows)(it, columns, now, gathered);
+    else if (columns.index64 && it->kind == FO_FLOW)
+        FN(update_list)(it, columns, now, gathered, 1, FO_FLOW);
+    else if (columns.index64)
+        FN(update_list)(it, columns, now, gathered, 1, FO_PROXIMAL);
     else if (it->kind == FO_FLOW)
-        FN(update_list)(it, columns, n, now, gathered, 0, FO_FLOW);
+        FN(update_list)(it, columns, now, gathered, 0, FO_FLOW);
     else
-        FN(update_list)(it, columns, n, now, gathered, 0, FO_PROXIMAL);
+        FN(update_list)(it, columns, now, gathered, 0, FO_PROXIMAL);
 }
 
 static void FN(flush)(const fo_penalty *it, ptrdiff_t lo, ptrdiff_t hi, int64_t t)
 {
     const ptrdiff_t now = (ptrdiff_t)(t - it->start), first = lo * BLOCK_COLUMNS;
     const ptrdiff_t stop = hi * BLOCK_COLUMNS < it->n_columns ? hi * BLOCK_COLUMNS : it->n_columns;
+    const fo_columns all = {NULL, 0, it->n_columns};
     FN(block) block;
     for (ptrdiff_t column = first; column < stop && it->width > 1; ++column)
         FN(update_row)(it, column, now);
     for (ptrdiff_t column = first; column < stop && it->width == 1; column += BLOCK_COLUMNS) {
         const ptrdiff_t n = stop - column < BLOCK_COLUMNS ? stop - column : BLOCK_COLUMNS;
         if (it->kind == FO_FLOW)
-            FN(update_block)(it, NULL, 0, column, n, now, &block, FO_FLOW);
+            FN(update_block)(it, all, 0, column, n, now, &block, FO_FLOW);
         else
-            FN(update_block)(it, NULL, 0, column, n, now, &block, FO_PROXIMAL);
+            FN(update_block)(it, all, 0, column, n, now, &block, FO_PROXIMAL);
     }
     for (ptrdiff_t column = first; column < stop; ++column)
-        *left_of(it, column) = 0;
+        *left_of(it, column * it->spacing) = 0;
+}
+
+/* --- FO_LAGGED_GRADIENT ------------------------------------------------------------------------------------------- */
+
+FO_INLINE void FN(gather_list)(const fo_penalty *it, fo_columns columns, real *gathered, int32_t *left,
+                               const int index64)
+{
+    const real *param = it->param;
+    for (ptrdiff_t j = 0; j < columns.n; ++j) {
+        const ptrdiff_t position = position_of(columns, index64, j);
+        if (j + GATHERED_AHEAD < columns.n)
+            FN(prefetch_column)(it, position_of(columns, index64, j + GATHERED_AHEAD), FO_LAGGED_GRADIENT);
+        gathered[j] = param[position];
+        left[j] = *left_of(it, position);
+    }
+}
+
+static void FN(gather)(const fo_penalty *it, fo_columns columns, void *gathered, int32_t *left)
+{
+    if (it->width == 1 && columns.index64)
+        FN(gather_list)(it, columns, gathered, left, 1);
+    else if (it->width == 1)
+        FN(gather_list)(it, columns, gathered, left, 0);
+    for (ptrdiff_t j = 0; j < columns.n && it->width > 1; ++j) {
+        const ptrdiff_t position = position_of(columns, columns.index64, j);
+        FN(copy_row)(it, position, (real *)gathered + j * it->width);
+        left[j] = *left_of(it, position);
+    }
 }
 
 FO_INLINE real FN(slope)(real w, double l2, double l1) { return (real)(l2 * w + (w > 0 ? l1 : w < 0 ? -l1 : 0)); }
 
-/* Steps that some columns of a list have missed, this one included. */
-FO_INLINE void FN(count_missed)(const fo_penalty *it, const void *columns, int index64, ptrdiff_t first, ptrdiff_t n,
-                                ptrdiff_t now, double *missed)
+/* Steps that a column has missed, this one included. */
+FO_INLINE double FN(missed)(int32_t left, int32_t now)
 {
-    for (ptrdiff_t k = 0; k < n; ++k) {
-        const ptrdiff_t steps = now + 1 - *left_of(it, load_index(columns, index64, first + k));
-        missed[k] = (double)(steps > 0 ? steps : 0); /* a lock-free worker may be further on */
-    }
+    const int32_t steps = now + 1 - left;
+    return steps > 0 ? steps : 0;        /* a lock-free worker may be further on */
 }
 
-static void FN(add_gradient)(const fo_penalty *it, const void *columns, int index64, ptrdiff_t n, int64_t t,
-                             const void *gathered, void *gradient)
+static void FN(add_gradient)(const fo_penalty *it, ptrdiff_t n, int64_t t, const void *gathered, const int32_t *left,
+                             void *gradient)
 {
     const real *w = gathered;
     const double l2 = it->l2, l1 = it->l1;
+    const int32_t now = (int32_t)(t - it->start);
     const ptrdiff_t width = it->width;
     real *FO_RESTRICT g = gradient;
-    double missed[BLOCK_COLUMNS];
-    for (ptrdiff_t first = 0; first < n; first += BLOCK_COLUMNS) {
-        const ptrdiff_t count = n - first < BLOCK_COLUMNS ? n - first : BLOCK_COLUMNS;
-        FN(count_missed)(it, columns, index64, first, count, (ptrdiff_t)(t - it->start), missed);
+    FO_SIMD
+    for (ptrdiff_t j = 0; j < (width == 1 ? n : 0); ++j)
+        g[j] += FN(slope)(w[j], FN(missed)(left[j], now) * l2, FN(missed)(left[j], now) * l1);
+    for (ptrdiff_t j = 0; j < (width == 1 ? 0 : n); ++j) {
+        const double missed = FN(missed)(left[j], now);
         FO_SIMD
-        for (ptrdiff_t k = 0; k < (width == 1 ? count : 0); ++k)
-            g[first + k] += FN(slope)(w[first + k], missed[k] * l2, missed[k] * l1);
-        for (ptrdiff_t k = 0; k < (width == 1 ? 0 : count); ++k) {
-            const ptrdiff_t row = (first + k) * width;
-            FO_SIMD
-            for (ptrdiff_t j = 0; j < width; ++j)
-                g[row + j] += FN(slope)(w[row + j], missed[k] * l2, missed[k] * l1);
-        }
+        for (ptrdiff_t k = 0; k < width; ++k)
+            g[j * width + k] += FN(slope)(w[j * width + k], missed * l2, missed * l1);
     }
 }
 
@@ -248,4 +274,5 @@ static void FN(soft_threshold_all)(const fo_penalty *it, ptrdiff_t lo, ptrdiff_t
         w[j] = FN(shrink)(w[j], 1.0, it->l1 * (it->kind == FO_FLOW ? FN(flow_time)(it, accumulator[j], rate) : rate));
 }
 
-static const penalty_kernels FN(kernels) = {FN(update), FN(flush), FN(add_gradient), FN(soft_threshold_all)};
+static const penalty_kernels FN(kernels) = {FN(update), FN(flush), FN(gather), FN(add_gradient),
+                                            FN(soft_threshold_all)};

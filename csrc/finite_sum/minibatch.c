@@ -5,6 +5,7 @@
 #include <string.h>
 #include "finite_sum/samples.h"
 #include "finite_sum/closed_form.h"
+#include "finite_sum/scaled_sgd.h"
 
 static void *intercept_of(const fo_minibatch *it)
 {
@@ -166,6 +167,10 @@ static int step(const fo_minibatch *it, ptrdiff_t n)
     }
     carry_past_others(it, optimizer);
     optimizer->groups->learning_rate = learning_rate;
+    if (it->segment->scales) {
+        fo_step_scaled(it);
+        return 1;
+    }
     if (it->segment->penalty->kind == FO_CLOSED_FORM) {
         fo_step_closed_form(it);
         return 1;
@@ -213,14 +218,27 @@ void fo_catch_up_columns(const fo_minibatch *it, fo_array columns, int form, int
     fo_update(&work, it->worker->optimizer.rule, form, it->worker->optimizer.groups, num_threads);
 }
 
+static fo_columns penalised_columns(const fo_minibatch *it)
+{
+    const fo_columns columns = {it->touched->positions, has_index64(it->objective), it->touched->n};
+    return columns;
+}
+
 void fo_gather_touched(const fo_minibatch *it)
 {
     const fo_segment *segment = it->segment;
     const fo_objective *objective = it->objective;
     const fo_touched *touched = it->touched;
+    if (segment->scales) {
+        fo_gather_scaled(it);
+        return;
+    }
     if (!segment->dense_steps && fo_is_lagged(segment->penalty)) {
-        fo_lagged_update(segment->penalty, touched->columns, has_index64(objective), touched->n, it->t,
-                         it->worker->gathered);
+        fo_lagged_update(segment->penalty, penalised_columns(it), it->t, it->worker->gathered);
+        return;
+    }
+    if (!segment->dense_steps && segment->penalty->kind == FO_LAGGED_GRADIENT) {
+        fo_gather_lagging(segment->penalty, penalised_columns(it), it->worker->gathered, it->worker->left);
         return;
     }
     if (!segment->dense_steps && segment->penalty->kind == FO_CLOSED_FORM) {
@@ -249,18 +267,17 @@ static int sparse_step(const fo_minibatch *it)
 {
     const fo_penalty *penalty = it->segment->penalty;
     fo_worker *worker = it->worker;
-    const int index64 = has_index64(it->objective);
     const ptrdiff_t n = it->touched->n, width = it->objective->n_outputs;
     const ptrdiff_t n_rows = n + (it->objective->intercept ? 1 : 0);
     if (penalty->kind == FO_PROXIMAL && penalty->l2 != 0)
         it->kernels->add_penalty(worker->gathered, n * width, penalty->l2, 0.0, worker->gradient);
     if (penalty->kind == FO_LAGGED_GRADIENT)
-        fo_add_lagged_gradient(penalty, it->touched->columns, index64, n, it->t, worker->gathered, worker->gradient);
+        fo_add_lagged_gradient(penalty, n, it->t, worker->gathered, worker->left, worker->gradient);
     bind_touched(it, &worker->array, n_rows);
     if (!step(it, n_rows * width))
         return 0;
     if (penalty->kind == FO_LAGGED_GRADIENT)
-        fo_mark_left(penalty, it->touched->columns, index64, n, it->t);
+        fo_mark_left(penalty, penalised_columns(it), it->t);
     note_norm(it, worker->gradient, n_rows * width);
     return 1;
 }

@@ -5,6 +5,8 @@
 
 #include "fastopt.h"
 
+enum { GATHERED_AHEAD = 64 };    /* columns between a prefetch of their records and the use */
+
 /* A record is the parameter, each slot that there is, and fo_penalty's `left_after`, which stays in it. */
 typedef struct {
     void *memory;                /* a record for each parameter; or NULL: the arrays are used as they are */

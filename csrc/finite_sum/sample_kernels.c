@@ -1,8 +1,7 @@
 /* sample_kernels.c -- the kernels of sample_kernels.h in every variant. */
 #include "finite_sum/sample_kernels.h"
 #include "finite_sum/samples.h"
-
-enum { GATHERED_AHEAD = 64 };    /* columns between a prefetch of their records and the use */
+#include "finite_sum/records.h"
 
 #define PREFIX samples
 #define FO_TEMPLATE "finite_sum/sample_kernels_tmpl.h"

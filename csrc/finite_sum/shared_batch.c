@@ -29,28 +29,38 @@ double fo_part_gradient(const fo_segment *segment, fo_worker *worker, ptrdiff_t 
     return fo_minibatch_gradient(&it);
 }
 
-/* The distinct columns in the order of their first entries. */
-static void merge_columns(const fo_minibatch *it, const fo_part_gradients *given)
+/* The distinct columns in the order of their first entries. No branch but for the intercepts, of which a part has one:
+ * whether a column was seen could not be foreseen. */
+FO_INLINE void merge_columns_of(const fo_minibatch *it, const fo_part_gradients *given, const int index64)
 {
-    const int index64 = has_index64(it->objective);
     const ptrdiff_t n_features = it->objective->n_features;
-    fo_touched *touched = it->touched;
-    const fo_seen *seen = &it->worker->seen;
+    void *columns = it->touched->columns;
+    int32_t *FO_RESTRICT seen = it->worker->seen.place, *FO_RESTRICT place = given->place;
+    const int32_t base = it->worker->seen.base;
     int32_t n = 0;
-    fo_begin_collecting(it);
     for (ptrdiff_t j = 0; j < given->n; ++j) {
         const ptrdiff_t column = load_index(given->columns, index64, j);
         if (column == n_features) {
-            given->place[j] = -1;
+            place[j] = -1;
             continue;
         }
-        if (seen->place[column] < seen->base) {
-            seen->place[column] = seen->base + n;
-            store_index(touched->columns, index64, n++, column);
-        }
-        given->place[j] = seen->place[column] - seen->base;
+        const int32_t known = seen[column] - base, is_new = -(known < 0);
+        const int32_t own = (n & is_new) | (known & ~is_new);
+        seen[column] = base + own;
+        place[j] = own;
+        store_index(columns, index64, n, column);
+        n -= is_new;
     }
-    touched->n = n;
+    it->touched->n = n;
+}
+
+static void merge_columns(const fo_minibatch *it, const fo_part_gradients *given)
+{
+    fo_begin_collecting(it);
+    if (has_index64(it->objective))
+        merge_columns_of(it, given, 1);
+    else
+        merge_columns_of(it, given, 0);
     fo_end_collecting(it);
 }
 
@@ -59,7 +69,8 @@ void fo_add_parts(const fo_segment *segment, fo_worker *worker, const fo_part_gr
     const fo_minibatch it = minibatch_of(segment, worker, 1);
     const ptrdiff_t n_outputs = it.objective->n_outputs;
     merge_columns(&it, given);
-    fo_gather_touched(&it);      /* first: it may use the memory of the gradient */
+    if (segment->penalty->kind != FO_NO_PENALTY || segment->last_step)
+        fo_gather_touched(&it);  /* brings them up to date. First: it may use the memory of the gradient */
     memset(worker->gradient, 0, fo_rows_size(&it, it.touched->n + (it.objective->intercept ? 1 : 0)));
     it.kernels->add_rows(given->place, given->n, n_outputs, it.touched->n, given->rows, worker->gradient);
 }

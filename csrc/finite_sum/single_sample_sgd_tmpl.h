@@ -10,22 +10,13 @@ typedef struct {
 /* --- with l1, where v is in double and every weight has to be brought back -----------------------------------------
  */
 
-FO_INLINE double FN(from_scaled)(double v, double scale, double penalty) { return scale * soft_threshold(v, penalty); }
-
-FO_INLINE double FN(to_scaled)(double w, double one_over_scale, double penalty)
-{
-    return w == 0 ? 0 : __builtin_copysign(__builtin_fabs(w) * one_over_scale + penalty, w);
-}
-
 /* The weights w of a sample's columns, side by side. */
 FO_INLINE void FN(bring_back)(fo_sample at, const double *v, FN(scaling) c, double *FO_RESTRICT w,
                               const fo_format format)
 {
-    for (ptrdiff_t j = 0; j < at.n; ++j)
-        w[j] = v[column_of(at, j, format)];
     FO_SIMD
     for (ptrdiff_t j = 0; j < at.n; ++j)
-        w[j] = FN(from_scaled)(w[j], c.scale, c.penalty);
+        w[j] = from_scaled(v[column_of(at, j, format)], c.scale, c.penalty);
 }
 
 FO_INLINE double FN(product)(fo_sample at, const double *w)
@@ -51,7 +42,7 @@ FO_INLINE void FN(step_scaled)(fo_sample at, double *v, double change, FN(scalin
     const real *x = at.data;
     FO_SIMD
     for (ptrdiff_t j = 0; j < at.n; ++j)
-        w[j] = FN(to_scaled)(w[j] * decay - change * x[j], one_over_scale, c.penalty);
+        w[j] = to_scaled(w[j] * decay - change * x[j], one_over_scale, c.penalty);
     for (ptrdiff_t j = 0; j < at.n; ++j)
         v[column_of(at, j, format)] = w[j];
 }
@@ -141,18 +132,4 @@ static void FN(run)(const fo_segment *segment, fo_worker *worker, ptrdiff_t firs
         FN(note_norm)(segment, worker, first);
 }
 
-static void FN(flush)(void *param, ptrdiff_t lo, ptrdiff_t hi, double scale)
-{
-    real *p = param;
-    for (ptrdiff_t j = lo; j < hi; ++j)
-        p[j] = (real)(scale * p[j]);
-}
-
-static void FN(flush_l1)(const double *scaled, void *param, ptrdiff_t lo, ptrdiff_t hi, double scale, double penalty)
-{
-    real *p = param;
-    for (ptrdiff_t j = lo; j < hi; ++j)
-        p[j] = (real)FN(from_scaled)(scaled[j], scale, penalty);
-}
-
-static const single_sample_kernels FN(kernels) = {FN(run), FN(flush), FN(flush_l1)};
+static const single_sample_kernels FN(kernels) = {FN(run)};

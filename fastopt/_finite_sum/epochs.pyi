@@ -30,10 +30,14 @@ class InterruptPoll:
     def check(self) -> None: ...
 
 @disjoint_base
-class MinibatchSegments:
+class PenalisedColumns:
+    last_update: npt.NDArray[np.int64] | None
+    def __new__(cls, objective: FiniteSum, optimizer: Engine, *others: Any) -> Self: ...
+
+@disjoint_base
+class MinibatchSegments(PenalisedColumns):
     loss: float
     grad_norm: float
-    last_update: npt.NDArray[np.int64] | None
     def __new__(
         cls, objective: FiniteSum, optimizer: Engine, plan: Plan, penalty: Penalty, poll: InterruptPoll
     ) -> Self: ...

@@ -112,6 +112,7 @@ cdef int ask(void *context) noexcept with gil:
         return 1
 
 
+include "penalised_columns.pxi"
 include "minibatch_segments.pxi"
 include "shared_segments.pxi"
 include "sample_segments.pxi"

@@ -28,6 +28,8 @@ cdef class SharedSegments(MinibatchSegments):
             engine.settle()
             self.begin_tables(engine.it.t, max(num_threads, 1))
             self.extend_tables(self.rates[1:])
+            if self.history is not None:
+                self.history.reserve(1)
             it.n_batches, it.pipelined, it.num_threads = 1, False, max(num_threads, 1)
             it.learning_rate = <const double *>data_of(self.rates)
             with nogil:
@@ -123,7 +125,7 @@ cdef class SharedSegments(MinibatchSegments):
         cdef cnp.ndarray own = np.ascontiguousarray(columns, index_dtype)
         given.n = cnp.PyArray_SIZE(own)
         _validation.objectives.own_layout(rows, given.n * self.objective.it.n_outputs, self.objective.dtype)
-        if given.n and (own.min() < 0 or own.max() >= n_columns):
+        if given.n and own.view(f"u{own.itemsize}").max() >= n_columns:  # those below 0 are large then: one pass
             raise IndexError(f"columns in [0, {n_columns}) are needed, got {own.min()} to {own.max()}.")
         if self.place is None or cnp.PyArray_SIZE(self.place) < given.n:
             self.place = np.empty(2 * given.n, np.int32)

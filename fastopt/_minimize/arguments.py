@@ -16,7 +16,7 @@ from .._validation.scalars import count
 from ..objectives._base import Objective
 from .averages import Ema, Polyak
 from .differences import ComplexSteps, Differences
-from .evaluation import Combined, Native, Separate
+from .evaluation import Combined, Native, NativePair, Separate
 from .prefetch import PrefetchedBatches
 from .spsa import Spsa
 from .streams import Stream
@@ -81,12 +81,11 @@ def evaluator(functions, params, batches, projection, settings, ranks):
     x, fun, jac, args = params.start, functions.fun, functions.jac, validation.extra_arguments(functions.args)
     relative_step = approximations.relative_step(settings.finite_diff_rel_step, x)
     if isinstance(fun, LowLevelCallable):
-        if ranks.several:
-            shared_runs.no_native(fun)
         validation.native_arguments(jac, args, batches)
-        return Native(fun, x, batches)
     if ranks.several:
         shared_runs.function_of_samples(batches.data, batches.parts)
+    if isinstance(fun, LowLevelCallable):
+        return Combined(ranks.pair(NativePair(fun, params), params), ()) if ranks.several else Native(fun, x, batches)
     fun = params.function(validation.function("fun", fun))
     jac = approximations.jac(jac)
     if jac is True:

@@ -10,7 +10,7 @@ gives another value at the same point.
 import numpy as np
 
 from .._validation import minimize as validation
-from .._validation import saved_runs
+from .._validation import saved_runs, shared_runs
 
 
 class Evaluator:
@@ -96,6 +96,20 @@ class Separate(Evaluator):
         self.nfev += 1
         self.njev += 1
         return self.fun(x, *batch, *self.args), self.jac(x, *batch, *self.args)
+
+
+class NativePair:
+    """A compiled objective as a function of parameters and a batch, with the samples of one of several ranks."""
+
+    def __init__(self, fun, params):
+        from .native import NativeObjective
+
+        self.fun, self.params = NativeObjective(fun, params.start.dtype), params
+        shared_runs.native_batch(self.fun.takes_batch)
+
+    def __call__(self, x, batch):
+        gradient = np.empty_like(x)
+        return self.fun(x, gradient, batch), self.params.structured(gradient)
 
 
 class Native(Evaluator):

@@ -17,7 +17,7 @@ MESSAGES = {
     CONVERGED: "Optimization terminated successfully.",
     BUDGET: "Maximum number of {unit} has been reached.",
     NONFINITE_LOSS: "The objective became NaN or infinite in iteration {nit}{where}. {smaller}",
-    NONFINITE_GRADIENT: "The gradient became NaN or infinite in iteration {nit}. {smaller}",
+    NONFINITE_GRADIENT: "The gradient became NaN or infinite in iteration {nit}{where}. {smaller}",
     NONFINITE_PARAMETERS: "The parameters overflowed in iteration {nit}. {smaller}",
     FIXED: "All parameters are fixed by `bounds`.",
     RISEN: "The objective has risen above its value at the start, {start:.6g}. {smaller}",
@@ -28,7 +28,7 @@ MESSAGES = {
 # Before the first step no option of the method can help.
 AT_START = {
     NONFINITE_LOSS: "The objective is NaN or infinite at the start{where}. Check it at `x0`, and the data.",
-    NONFINITE_GRADIENT: "The gradient is NaN or infinite at the start. Check it at `x0`, and the data.",
+    NONFINITE_GRADIENT: "The gradient is NaN or infinite at the start{where}. Check it at `x0`, and the data.",
     NONFINITE_PARAMETERS: "The starting point is NaN or infinite. Check `x0` and `bounds`.",
 }
 

@@ -35,6 +35,13 @@ class Alone:
     def agree(self, interruptible=False):
         """Let others end the run here: they have an exception or, where the run may be saved, were interrupted."""
 
+    def tell(self, interrupt):
+        """Let others know of a KeyboardInterrupt that a function of the caller's may have raised on this rank alone."""
+
+    def all(self, flag):
+        """Whether all ranks have a flag."""
+        return flag
+
     def each(self):
         """A context for what a rank does by itself, and may fail."""
         return contextlib.nullcontext()
@@ -42,6 +49,9 @@ class Alone:
     def stops(self):
         """A context in which callbacks may raise Stop."""
         return contextlib.nullcontext()
+
+    def blame_gradient(self):
+        """Note which rank had the gradient that will end the run."""
 
     def first(self, value):
         """A float that is known to each rank by itself: that of the first one."""

@@ -8,7 +8,7 @@ import numpy as np
 from .._interrupts import DeferredInterrupt
 from .._validation import distributed as checks
 from .._validation import shared_runs as validation
-from ..distributed._collectives import gathered
+from ..distributed._collectives import all_finite, gathered
 from ..distributed._objective import SharedObjective
 from ..distributed._parts import Parts
 from ..distributed._ranks import Ranks
@@ -29,6 +29,7 @@ class SharedRun(Ranks):
     def __init__(self, comm):
         super().__init__(checks.communicator(comm))
         self.is_first, self.where, self.n_parts = self.rank == 0, "", None
+        self.gradients = []  # those of this rank that the last one of all ranks is the sum of
         self.interrupt = SharedInterrupt()
 
     def __enter__(self):
@@ -50,6 +51,11 @@ class SharedRun(Ranks):
     def blame(self, rank):
         """Note which rank had what will end the run."""
         self.where = f" on rank {rank}"
+
+    def blame_gradient(self):
+        bad = np.flatnonzero(self.numbers(not all_finite(self.gradients)))
+        if len(bad):  # else what ranks have is finite, and the sum is not
+            self.blame(int(bad[0]))
 
     @contextlib.contextmanager
     def stops(self):

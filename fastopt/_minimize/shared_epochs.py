@@ -13,6 +13,9 @@ from .minibatch_epochs import MinibatchEpochs
 from .saga_svrg_epochs import SagaSvrgEpochs
 from .segments import STATUS, int64
 
+# Columns for each entry of a batch, at least, where their catching up takes less time than a step over all of them.
+COLUMNS_PER_ENTRY = 16
+
 
 def shared_kind(optimizer, settings):
     """The class of the epochs of a run that several ranks make."""
@@ -43,13 +46,14 @@ class SharedMinibatchEpochs(MinibatchEpochs):
         return total / self.batches.n_samples
 
     def may_defer(self):
-        """No: columns that other ranks alone touch would be behind here."""
-        return False
+        """Where batches have few of the columns: those of this rank catch up twice, the second time with all others."""
+        entries = self.mean_entries() * self.batches.size
+        return entries * COLUMNS_PER_ENTRY < self.objective.n_features and super().may_defer()
 
     def make_segments(self, dense_steps):
         """The segments, with room for all columns: those of other ranks are not known."""
         most = max(self.most_entries(), self.objective.n_features)
-        plan = Plan(max(self.own_size(), 1), most, dense_steps, 1, shared=True)
+        plan = Plan(max(self.own_size(), 1), most, dense_steps, 1, self.deferred, shared=True)
         return epochs.SharedSegments(self.objective, self.optimizer, plan, self.penalty(), self.poll)
 
     def own_size(self):
@@ -82,7 +86,11 @@ class SharedMinibatchEpochs(MinibatchEpochs):
         segments.begin(rates, self.threads)
         found = [segments.part(own, 0, len(own), n_mean) if len(own) else (0.0, None, None) for own in samples]
         mean, columns, gradient = self.summed(found)
-        return segments.step(columns, gradient, n_mean, mean, loss)
+        made, end = segments.step(columns, gradient, n_mean, mean, loss)
+        if end == epochs.BAD_GRADIENT and self.optimizer.nonfinite == "raise":
+            self.ranks.gradients = [gradient for *_, gradient in found if gradient is not None]
+            self.ranks.blame_gradient()
+        return made, end
 
     def summed(self, found):
         """What `step` is given: the loss, and the gradients of all parts, of samples that are not CSR their sum."""
@@ -208,10 +216,10 @@ class SharedSvrgEpochs(SagaSvrgEpochs):
         self.segments.flush()
         ends = self.ranks.numbers(end or 0)
         self.method.step_count += n
+        params = self.method.params
+        params[...] = self.parts.sum((params * self.weight).reshape(1, -1)).reshape(params.shape)
         if ends.any():
             rank = int(np.flatnonzero(ends)[0])
             self.ranks.blame(rank)
             return n, loss, np.nan, STATUS[int(ends[rank])], 0
-        params = self.method.params
-        params[...] = self.parts.sum((params * self.weight).reshape(1, -1)).reshape(params.shape)
         return n, loss + float(self.parts.sum(np.array([[own_loss]]))[0]), np.nan, None, 0

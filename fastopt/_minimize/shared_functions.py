@@ -47,6 +47,7 @@ class SharedFunction:
                     found[k].append((part - own.start, each))
         self.ranks.agree(interruptible=True)
         said = parts.gathered(said)
+        self.ranks.gradients = [_values(each) for of_array in found for _, each in of_array]
         kinds = np.bitwise_or.reduce(said[:, 2:].real.astype(np.int64), axis=0)
         sums = [self.sum_of(parts, *each) for each in zip(found, kinds, self.params.own, strict=True)]
         return self.value_of(parts, said), self.params.together(sums)
@@ -146,6 +147,11 @@ def _weighted(gradient, weight, own):
         if gradient.shape != own.shape or gradient.dtype != own.dtype:
             gradients.refuse_gradient("`grad`", gradient, own)
         return np.multiply(gradient, weight), DENSE
+
+
+def _values(gradient):
+    """The numbers of a gradient of any kind."""
+    return gradient if isinstance(gradient, np.ndarray) else getattr(gradient, "rows", getattr(gradient, "data", None))
 
 
 def _coords(sparse):

@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from .._types import DTYPES
+from . import gradients
 from .conversions import is_masked
 from .gradients import gradient_array, refuse_gradient
 from .parameters import is_native, label
@@ -27,6 +28,10 @@ def communicator(comm):
             f"`comm` must be a communicator such as `mpi4py.MPI.COMM_WORLD`, got {shown(comm)}, which has no "
             f"method {', '.join(missing)}."
         )
+    if not comm:
+        raise ValueError("`comm` must be a communicator that this process is in, got COMM_NULL.")
+    if getattr(comm, "is_inter", False):
+        raise ValueError("`comm` must be of one group of processes, got an intercommunicator, whose `Merge` makes one.")
     return comm
 
 
@@ -124,6 +129,11 @@ def refuse_coupled(name):
     )
 
 
+def refuse_nonfinite(t, ranks):
+    """Raise for gradients with NaN or infinity, of these ranks; of none if their sum is what is not finite."""
+    gradients.refuse_nonfinite(t, where=f" on rank {ranks[0]}" if len(ranks) else " in the sum over ranks")
+
+
 def dense_gradient(name, grad, param):
     """Return the gradient of a parameter as an array; sparse ones are not for optimizers of arrays."""
     if hasattr(grad, "tocoo") or (hasattr(grad, "indices") and hasattr(grad, "rows")):
@@ -136,7 +146,25 @@ def dense_gradient(name, grad, param):
 
 def table_size(n_rows, width):
     """Return the numbers of rows and columns of a table."""
-    return integer("n_rows", n_rows, 1), integer("width", width, 1)
+    n_rows, width = integer("n_rows", n_rows, 1), integer("width", width, 1)
+    if n_rows * width >= 2**63:
+        raise ValueError(f"`n_rows` times `width` must be below 2**63, got {n_rows:,} times {width:,}.")
+    return n_rows, width
+
+
+def refuse_folder(folder, rank):
+    """Raise for a folder in which the file of a rank is missing."""
+    raise FileNotFoundError(
+        errno.ENOENT, f"`path` must be the same folder for all ranks, got one without the file of rank {rank}", folder
+    )
+
+
+def refuse_copy():
+    """Raise for the copy of an optimizer that writes to arrays of the caller's."""
+    raise TypeError(
+        "a ShardedOptimizer cannot be copied or pickled, as it updates arrays of the caller's; what it has can be "
+        "saved, and loaded by one over other arrays."
+    )
 
 
 def table_dtype(dtype):

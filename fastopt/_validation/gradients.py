@@ -108,7 +108,7 @@ def refuse_stats(stats):
     raise TypeError(f"`stats` must be what `gradient_stats` returns, or a sum of such, got {shown(stats)}.")
 
 
-def refuse_nonfinite(t, value):
+def refuse_nonfinite(t, value=0.0, where=""):
     """Raise for a gradient with NaN or infinity, or a value of the objective that is, under nonfinite="raise"."""
     if not math.isfinite(value):
         raise FloatingPointError(
@@ -116,6 +116,6 @@ def refuse_nonfinite(t, value):
             'A smaller learning rate or nonfinite="skip" may help.'
         )
     raise FloatingPointError(
-        f"`grad` must be finite, got NaN or infinity in step {t}; parameters and state are as before. "
+        f"`grad` must be finite, got NaN or infinity{where} in step {t}; parameters and state are as before. "
         'A smaller learning rate, `clip_value`, or nonfinite="skip" may help.'
     )

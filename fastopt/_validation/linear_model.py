@@ -3,8 +3,9 @@
 import numbers
 
 import numpy as np
+import scipy.sparse
 
-from .._types import DTYPES
+from .machine import MOST_THREADS
 from .names import hint
 from .scalars import choice, count, flag, inside, integer, real
 from .text import shown
@@ -84,7 +85,7 @@ def n_jobs(value):
     """Return a number of threads as scikit-learn has it: None, positive, or negative to count from all cores."""
     if value is None:
         return None
-    value = integer("n_jobs", value, -(2**31))
+    value = integer("n_jobs", value, -(2**31), MOST_THREADS)
     if value == 0:
         raise ValueError("`n_jobs` must be None or an integer other than 0, got 0.")
     return value
@@ -121,6 +122,11 @@ def no_balance(class_weight):
         )
 
 
+def loss_row(name, losses):
+    """Return what is known of a loss that has been chosen."""
+    return losses[choice("loss", name, losses)]
+
+
 # --- samples ---------------------------------------------------------------------------------------------
 
 
@@ -155,6 +161,12 @@ def same_classes(classes, former):
             f"`y` must hold the classes of the fit before, {shown(former.tolist())}, with `warm_start=True`, got "
             f"{shown(classes.tolist())}; set warm_start=False."
         )
+
+
+def dense_targets(y):
+    """Refuse sparse targets, which scikit-learn lets pass where there may be several."""
+    if scipy.sparse.issparse(y):
+        raise TypeError("`y` must be a dense array, got a sparse one; pass y.toarray().")
 
 
 def targets_in_domain(y, interval, loss):
@@ -200,73 +212,29 @@ def scaled_columns(deviations, solver):
         )
 
 
+def loss_in_range(value, loss, y):
+    """Refuse targets whose loss overflows where all coefficients are zero."""
+    if not np.isfinite(value):
+        raise ValueError(
+            f"`y` must have a finite `loss={shown(loss)}` where all coefficients are zero, got entries up to "
+            f"{shown(float(np.abs(y).max()))}; divide it by the largest one."
+        )
+
+
 def refuse_divergence(loss, rate):
     """Raise for coefficients that are not finite any more, or far worse than those at the start."""
+    smaller = "" if rate is None else f", or pass a smaller `learning_rate`, got {shown(rate)}"
     raise ValueError(
         f"the fit with `loss={shown(loss)}` diverged; scale the features with "
-        f"sklearn.preprocessing.StandardScaler, or pass a smaller `learning_rate`, got {shown(rate)}."
+        f"sklearn.preprocessing.StandardScaler, and the targets of a regressor to a size of 1{smaller}."
     )
 
 
-def not_converged(name, n):
-    """What is said of a fit that has used up its epochs, or ends no lower than it began."""
-    return f"{name} has not converged in {n} epochs. Raise `max_iter` or `tol`, or scale the features."
-
-
-# --- saved estimators ------------------------------------------------------------------------------------
-
-
-def plain_parameter(name, value):
-    """Refuse a parameter of an estimator that is no plain value."""
-    if value is None or isinstance(value, (str, numbers.Real, np.generic)):
-        return
-    raise TypeError(
-        f"`{name}` must be a number, a string or None to be saved, got {type(value).__name__}; set it to None with "
-        f"set_params({name}=None), and again after loading."
-    )
-
-
-def plain_classes(classes):
-    """Refuse classes that are neither numbers nor strings."""
-    if classes.dtype.kind not in "biufU" and not all(isinstance(each, str) for each in classes):
-        raise TypeError(f"`classes_` must be numbers or strings to be saved, got {shown(classes[0])}.")
-
-
-def own_class(cls, classes):
-    """Refuse to save an estimator of a class of somebody else's, which loading would not know."""
-    if cls not in classes:
-        listed = " or ".join(each.__name__ for each in classes)
-        raise TypeError(f"an estimator to be saved must be a {listed} itself, got one of the class {cls.__name__}.")
-
-
-def saved_class(name, value, classes):
-    """Return the class of a saved estimator."""
-    return classes[choice(name, value, tuple(classes))]
-
-
-def saved_array(name, value):
-    """Return an array of numbers, or a number."""
-    if not isinstance(value, (np.ndarray, np.generic)):
-        raise TypeError(f"`{name}` must be an array, got {type(value).__name__}.")
-    return value
-
-
-def saved_strings(name, value):
-    """Return a list of strings."""
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise TypeError(f"`{name}` must be a list of strings, got {shown(value)}.")
-    return value
-
-
-def saved_numbers(name, value):
-    """Return a list of numbers."""
-    if not isinstance(value, list) or not all(isinstance(each, float) for each in value):
-        raise TypeError(f"`{name}` must be a list of numbers, got {shown(value)}.")
-    return value
-
-
-def fitting_shapes(coef, intercept, n_features, n_rows):
-    """Refuse coefficients that do not belong together."""
-    wanted = (n_features,) if np.ndim(intercept) == 0 else (len(intercept), n_features)
-    if coef.shape != wanted or coef.dtype.name not in DTYPES or n_rows not in (None, np.size(intercept)):
-        raise ValueError(f"`coef_` must have shape {wanted}, got {coef.dtype} of shape {coef.shape}.")
+def not_converged(name, n, max_iter):
+    """What is said of a fit that has used up its epochs, or has ended before that no lower than it began."""
+    if n < max_iter:
+        return (
+            f"{name} has ended after {n} epochs no lower than it began. Pass a smaller `learning_rate`, or scale the "
+            "features and the targets."
+        )
+    return f"{name} has not converged with `max_iter={n}`. Raise `max_iter` or `tol`, or scale the features."

@@ -9,14 +9,18 @@ def samples(data, n_samples, is_stream, prefetch):
     if data is None and n_samples is None:
         raise ValueError("`data` or `n_samples` must be given with `comm`, got neither.")
     if is_stream:
-        raise TypeError(f"`data` must be arrays with `comm`, got {type(data).__name__}.")
+        raise TypeError(
+            f"`data` must be arrays with `comm`, got {type(data).__name__}; "
+            "pass `n_samples`, and let `fun` look up the samples whose numbers it is given."
+        )
     if prefetch:
         raise ValueError(f"`prefetch` must be 0 with `comm`, got {prefetch}.")
 
 
-def no_native(fun):
-    """Refuse a compiled objective."""
-    raise TypeError(f"`fun` must be a Python function or a built-in objective with `comm`, got {type(fun).__name__}.")
+def native_batch(takes_batch):
+    """Refuse a compiled objective that has no samples to share out."""
+    if not takes_batch:
+        raise ValueError("`fun` must have a signature that takes a batch with `comm`, got a LowLevelCallable without.")
 
 
 def finite_sum_method(name, needs_order, settings):
@@ -70,7 +74,7 @@ def refuse_moving(n_parts, array):
 def at_least_one_sample(n):
     """Refuse a run in which no rank has any samples."""
     if n == 0:
-        raise ValueError("`fun` must have a sample on one rank at least, got none on any.")
+        raise ValueError("`fun` and `validation` must have a sample on one rank at least, got none on any.")
 
 
 def built_in(name, value, kind):

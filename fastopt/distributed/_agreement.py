@@ -4,6 +4,7 @@ A rank that raised on its own would leave the others waiting in the next collect
 fail on one rank is done between two calls of `agree`, or within `Together`, and contains no collective call itself.
 """
 
+import contextlib
 import hashlib
 import traceback
 
@@ -100,6 +101,13 @@ class Together:
         self.notes = agree(self._comm, error, self.note)
 
 
+class PatientInterrupt(DeferredInterrupt):
+    """Ctrl-C that is put off, also where it is pressed again: in the middle of an exchange the others would wait."""
+
+    def _note(self, number, frame):
+        self.noted = True
+
+
 class Call:
     """A call that every rank makes: between its blocks, where ranks wait for each other, Ctrl-C is put off.
 
@@ -109,7 +117,7 @@ class Call:
     """
 
     def __init__(self, comm):
-        self.comm, self._interrupts = comm, DeferredInterrupt(True)
+        self.comm, self._interrupts, self._interrupted = comm, PatientInterrupt(True), None
 
     def __enter__(self):
         self._interrupts.__enter__()
@@ -119,10 +127,21 @@ class Call:
         self._interrupts.__exit__()
         if error is None:
             self._interrupts.check()
+            if self._interrupted is not None:
+                raise _of_another(INTERRUPT, self._interrupted, "")
 
     def together(self):
         """A block without collective calls, at whose end all ranks fail if one does."""
         return Together(self.comm, self._interrupts)
+
+    @contextlib.contextmanager
+    def change(self):
+        """A block that changes what all ranks have, and does not stop halfway: Ctrl-C ends the call after."""
+        with Together(self.comm) as block:
+            yield
+            block.note = int(self._interrupts.noted)
+        if block.notes.any():
+            self._interrupted = int(np.flatnonzero(block.notes)[0])
 
 
 def agree_same(comm, name, value):

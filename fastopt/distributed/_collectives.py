@@ -9,6 +9,11 @@ import math
 import numpy as np
 
 
+def all_finite(arrays):
+    """Whether no entry of these is NaN or infinite."""
+    return all(np.isfinite(array).all() for array in arrays)
+
+
 def gathered_numbers(comm, value):
     """One integer of every rank, as an array on all of them."""
     return gathered_records(comm, np.array([value], np.int64))[:, 0]

@@ -14,7 +14,7 @@ from ..objectives._base import Objective
 from ._collectives import gathered_numbers
 from ._moving import moved
 from ._parts import Parts
-from ._ranks import Ranks
+from ._ranks import PatientRanks
 
 # What the objectives of all ranks have in common.
 SAME = ("dtype", "n_features", "fit_intercept", "l2", "l1", "weight_scale", "linear")
@@ -170,7 +170,7 @@ class GlobalFunction:
         gradient : ndarray
             Of the shape of `x`.
         """
-        with Ranks(self._shared.ranks.comm) as self._shared.ranks:
+        with PatientRanks(self._shared.ranks.comm) as self._shared.ranks:
             return self._shared.value_and_gradient(x)
 
     @property
@@ -224,7 +224,7 @@ def objective(obj: Objective, comm: Any, *, parts: int | None = None) -> GlobalF
         f = fastopt.distributed.objective(fastopt.objectives.Logistic(X, y, l2=1e-4), MPI.COMM_WORLD)
         res = scipy.optimize.minimize(f, np.zeros(f.n_parameters), jac=True, method="L-BFGS-B")
     """
-    with Ranks(checks.communicator(comm)) as ranks:
+    with PatientRanks(checks.communicator(comm)) as ranks:
         validation.built_in("obj", obj, Objective)
         n_parts = validation.n_parts(parts)
         ranks.same(parts=n_parts)

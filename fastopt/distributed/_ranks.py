@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from ._agreement import agree, agree_all_same
+from ._agreement import PatientInterrupt, agree, agree_all_same
 from ._collectives import gathered_numbers, gathered_records
 
 
@@ -52,6 +52,16 @@ class Ranks:
             self._agreed = True
             raise
 
+    def tell(self, interrupt):
+        """Agree on a KeyboardInterrupt, unless it is known already; a failure of another rank goes before."""
+        if not self._agreed:
+            with contextlib.suppress(KeyboardInterrupt):
+                self.agree(interrupt)
+
+    def all(self, flag):
+        """Whether all ranks have a flag."""
+        return not self.any(not flag)
+
     def same(self, **values):
         """Raise on all ranks unless they have the same values."""
         self.agree()
@@ -84,6 +94,30 @@ class Ranks:
     def first(self, value):
         """The float of rank 0."""
         return float(self.numbers(value)[0])
+
+
+class PatientRanks(Ranks):
+    """Those of a call that changes nothing: Ctrl-C, which is put off where ranks wait, ends it where they agree."""
+
+    def __init__(self, comm):
+        super().__init__(comm)
+        self._interrupt = PatientInterrupt(True)
+        self.interrupted = lambda: self._interrupt.noted
+
+    def __enter__(self):
+        self._interrupt.__enter__()
+        return self
+
+    def __exit__(self, kind, error, where):
+        try:
+            super().__exit__(kind, error, where)
+        finally:
+            self._interrupt.__exit__()
+        if error is None:
+            self._interrupt.check()
+
+    def agree(self, error=None, interruptible=True):
+        super().agree(error, interruptible)
 
 
 def _never():

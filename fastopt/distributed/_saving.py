@@ -44,6 +44,7 @@ def save(comm, path, optimizer, shapes, starts):
         parts = [json.loads(text) for text in gathered_texts(comm, json.dumps(part))]
         with Together(comm):  # which Ctrl-C does not end: the manifest may be there already
             if rank == 0:
+                _check_shared(folder, generation, parts)
                 _write_manifest(folder, generation, parts, optimizer, shapes)
                 _remove_former(folder, generation)
         with call.together():
@@ -59,10 +60,19 @@ def _write_part(file, optimizer, starts):
 
 
 def _checksum(file):
-    """The digits that a checkpoint file ends with."""
+    """The digits that a checkpoint file ends with; something else of one that is damaged."""
     with open(file, "rb") as contents:
-        contents.seek(-CHECKSUM_BYTES, os.SEEK_END)
-        return contents.read().decode("ascii")
+        size = contents.seek(0, os.SEEK_END)
+        contents.seek(max(size - CHECKSUM_BYTES, 0))
+        return contents.read().decode("ascii", "replace")
+
+
+def _check_shared(folder, generation, parts):
+    """Refuse a folder that is another one on other ranks, where what they wrote is not to be found."""
+    for rank, part in enumerate(parts):
+        file = os.path.join(folder, f"{generation}-{rank}.npz")
+        if not os.path.exists(file) or _checksum(file) != part["checksum"]:
+            _validation.distributed.refuse_folder(folder, rank)
 
 
 def _write_manifest(folder, generation, parts, optimizer, shapes):
@@ -103,7 +113,7 @@ def load(call, path, optimizer, shapes, starts):
             pieces = [files.enter_context(_piece(folder, manifest, rank, optimizer)) for rank in needed]
             with fits_optimizer(folder):
                 state, params = state_of_parts(pieces, optimizer, starts)
-    with call.together(), fits_optimizer(folder), optimizer._claim("load()"):
+    with call.change(), fits_optimizer(folder), optimizer._claim("load()"):
         load_state(optimizer, state, params, starts)
 
 
@@ -122,6 +132,8 @@ def _needed(manifest, starts, sizes):
 def _piece(folder, manifest, rank, optimizer):
     """What a rank has written, while its file is open."""
     path = os.path.join(folder, f"{manifest['generation']}-{rank}.npz")
+    if not os.path.isfile(path):
+        raise CheckpointError(path, "it is missing, though the manifest names it")
     if _checksum(path) != manifest["checksum"][rank]:
         raise CheckpointError(path, "it is not the file that the manifest names")
     with opened(path, "part") as tree:

@@ -124,9 +124,9 @@ class ShardedOptimizer(Sharded):
             same_rates(self._comm, self._local, block.notes)
             present = gathered_records(self._comm, np.array([each is not None for each in grads], np.uint8)).any(axis=0)
             reduced = self._reduced(grads, present)
-            stats = agree_stats(call, self._local, reduced)
+            stats = agree_stats(call, self._local, reduced, [each for each in grads if each is not None])
             before = self._local.step_count
-            with call.together():
+            with call.change():
                 self._local.step(reduced, stats=stats)
             if self._local.step_count != before:
                 self._gather(params)
@@ -171,7 +171,8 @@ class ShardedOptimizer(Sharded):
     def _gather(self, arrays):
         """Write the parts of all ranks into vectors of all entries, which are this rank's own but for its part."""
         for vector in self._vectors:
-            own = np.concatenate([arrays[k][self._slices[k]] for k in vector.members])  # a copy: MPI receives elsewhere
+            # A copy, as MPI receives elsewhere: where the sum was, which nobody needs any more.
+            own = np.concatenate([arrays[k][self._slices[k]] for k in vector.members], out=vector.received[0])
             joined = vector.buffer(arrays)
             gather_into(self._comm, own, joined, np.diff(vector.bounds))
             vector.split(joined, arrays)
@@ -223,9 +224,13 @@ class ShardedOptimizer(Sharded):
         Raises
         ------
         CheckpointError
-            When the folder has no complete checkpoint, or a file of it is damaged.
+            When a file that the checkpoint consists of is missing or damaged.
         ValueError
-            When it does not fit; nothing has changed on any rank then.
+            When it does not fit.
+        OSError
+            When there is no checkpoint, or a file cannot be read.
+        RankError
+            When another rank failed. With any of these nothing has changed on any rank.
         """
         with Call(self._comm) as call:
             with call.together():
@@ -248,6 +253,9 @@ class ShardedOptimizer(Sharded):
     def groups(self) -> Any:
         """Hyper-parameters of single arrays, as `Optimizer.groups`; to be set to the same on all ranks."""
         return self._local.groups
+
+    def __reduce__(self):
+        _validation.distributed.refuse_copy()
 
     def __repr__(self) -> str:
         rank, n_ranks = self._comm.Get_rank(), self._comm.Get_size()

@@ -176,8 +176,8 @@ class ShardedTable(Sharded):
                 grad = RowSparse(index, values)
                 if self._local.clip_norm is not None or self._local.nonfinite != "propagate":
                     grad = grad.coalesced()
-            stats = agree_stats(call, self._local, grad)
-            with call.together():
+            stats = agree_stats(call, self._local, grad, [grads])
+            with call.change():
                 self._local.step(grad, stats=stats)
 
     def _by_owner(self, rows):
@@ -220,9 +220,13 @@ class ShardedTable(Sharded):
         Raises
         ------
         CheckpointError
-            When the folder has no complete checkpoint, or a file of it is damaged.
+            When a file that the checkpoint consists of is missing or damaged.
         ValueError
-            When it does not fit; nothing has changed on any rank then.
+            When it does not fit.
+        OSError
+            When there is no checkpoint, or a file cannot be read.
+        RankError
+            When another rank failed. With any of these nothing has changed on any rank.
         """
         with Call(self._comm) as call:
             _saving.load(call, path, self._local, [self._shape], self._starts())

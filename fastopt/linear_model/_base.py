@@ -20,7 +20,7 @@ from .._finite_sum.methods import FINITE_SUM_METHODS
 from .._minimize.averages import Polyak
 from .._validation import linear_model as validation
 from ..optimizers import OPTIMIZERS, Optimizer
-from . import _chunks, _rates, _saving, _settings, _solvers
+from . import _chunks, _rates, _samples, _saving, _settings, _solvers
 from ._problem import Form, Problem
 from ._together import may_stop, together
 
@@ -41,7 +41,8 @@ solver : str or None, default="auto"
     mini-batches with the optimizer of that name in `fastopt.OPTIMIZERS`. None: what
     ``fastopt.minimize(method=None)`` stands for, which needs no learning rate. "auto": "lbfgs" up to
     10,000,000 entries of X (times classes), without a `learning_rate`, `early_stopping` and `average`; else None.
-    Scale the features first, unless the solver is "lbfgs" or "vw".
+    Scale the features first, unless the solver is "lbfgs" or "vw", and targets that are not about 1 in size, unless it
+    is "lbfgs".
 learning_rate : float, callable or None, default=None
     In (0, inf), or a schedule of `fastopt.schedules`. None: made from the data for "sgd", "asgd", "saga" and "svrg",
     found by "cocob" and "prodigy", 0.2 for "adagrad" and "ftrl", 0.03 for "rmsprop", 0.5 for "vw", else 0.05.
@@ -50,10 +51,11 @@ batch_size : int, default=256
 max_iter : int, default=100
     Most epochs: passes over the samples. For "lbfgs" most iterations.
 tol : float or None, default=1e-4
-    The fit ends when the loss has not fallen by more than ``tol * max(1, |best|)`` for `n_iter_no_change` epochs; the
-    loss of the samples held out with `early_stopping`. "lbfgs" ends when no entry of the gradient in its coordinates
-    is larger than `tol`, nor than `tol` times the largest where all are zero; for the losses "hinge", "quantile" and
-    "epsilon_insensitive" as the others, after so many iterations. None: after `max_iter` epochs.
+    The fit ends when the loss has not fallen by more than ``tol * max(1, |best|)`` for `n_iter_no_change` epochs and is
+    near its best, as `fastopt.minimize` has it; the loss of the samples held out with `early_stopping`. "lbfgs" ends
+    when no entry of the gradient in its coordinates is larger than `tol`, nor than `tol` times the largest where all
+    are zero; for the losses "hinge", "quantile" and "epsilon_insensitive" as the others, after so many iterations, with
+    the loss where all are zero in the place of 1 if that is less. None: after `max_iter` epochs.
 n_iter_no_change : int, default=5
     See `tol`. A quarter of `max_iter`, if that is more, for the solver None and those that find a rate, whose first
     steps are tiny.
@@ -158,7 +160,8 @@ class LinearModel(BaseEstimator):
         X, y = validate_data(self, X, y, reset=not (chunk and hasattr(self, "coef_")), **READ, **how)
         if sample_weight is not None:
             allowed = ALL_ZERO if chunk else {}
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, **allowed)
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, **allowed)
+            sample_weight = sample_weight if chunk else _samples.in_range(sample_weight)
         return X, y, sample_weight
 
     def _fit(self, X, targets, weights, settings, form, labels=None):
@@ -182,7 +185,7 @@ class LinearModel(BaseEstimator):
         self._optimizers = [each.optimizer for each in fits]
         self._averages = [None] * len(fits)
         if settings.tol is not None and not all(each.converged for each in fits):
-            message = validation.not_converged(type(self).__name__, self.n_iter_)
+            message = validation.not_converged(type(self).__name__, self.n_iter_, settings.max_iter)
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
         return self
 
@@ -202,11 +205,13 @@ class LinearModel(BaseEstimator):
             for k, start in enumerate(starts):
                 one = problem.alone(k)
                 objective = one.objective()
-                optimizers.append(_optimizer(one, objective, start, former[k]))
-                if settings.average and averages[k] is None:
+                kept = former[k] if _goes_on(former[k], start, settings) else None
+                optimizers.append(_optimizer(one, objective, start, kept))
+                if not settings.average:
+                    averages[k] = None
+                elif kept is None or averages[k] is None:
                     averages[k] = Polyak(start)
-                average = averages[k] if settings.average else None
-                loss, status = _chunks.run(objective, optimizers[k], settings.batch_size, average)
+                loss, status = _chunks.run(objective, optimizers[k], settings.batch_size, averages[k])
                 if status is not None:
                     validation.refuse_divergence(settings.loss_name, optimizers[k].learning_rate)
                 losses.append((loss + objective._penalty(optimizers[k].params)) / form.n_labels)
@@ -269,14 +274,18 @@ def _of_chunks(settings):
     return settings.solver if settings.solver in OPTIMIZERS else _solvers.OF_CHUNKS
 
 
+def _goes_on(former, start, settings):
+    """Whether the optimizer of the chunk before is of the solver, and of such parameters."""
+    same_class = type(former) is OPTIMIZERS[_of_chunks(settings)]
+    return same_class and former.params.dtype == start.dtype and former.params.shape == start.shape
+
+
 def _optimizer(problem, objective, start, former):
-    """The optimizer of a chunk: a copy of the former one if it is of the solver, else a new one."""
-    settings = problem.settings
-    name = _of_chunks(settings)
-    cls = OPTIMIZERS[name]
-    if type(former) is not cls or former.params.dtype != start.dtype or former.params.shape != start.shape:
+    """The optimizer of a chunk: a copy of the former one, or a new one if there is none."""
+    settings, name = problem.settings, _of_chunks(problem.settings)
+    if former is None:
         rate = _rates.learning_rate(name, problem, objective)
-        return cls(start, nonfinite="raise", **({} if rate is None else {"learning_rate": rate}))
+        return OPTIMIZERS[name](start, nonfinite="raise", **({} if rate is None else {"learning_rate": rate}))
     optimizer = copy.deepcopy(former)
     if settings.learning_rate is not None:
         optimizer.learning_rate = settings.learning_rate

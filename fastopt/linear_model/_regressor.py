@@ -160,12 +160,13 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
         ndarray of shape (n_samples,) or (n_samples, n_targets)
             The margins, or what the loss makes of them.
         """
-        margins, mean = self._margins(X), self._losses[self.loss].mean
+        margins, mean = self._margins(X), validation.loss_row(self.loss, self._losses).mean
         margins = margins[:, 0] if self.coef_.ndim == 1 else margins
         return margins if mean is None else mean(margins)
 
     def _samples(self, X, y, sample_weight, settings, chunk):
         """X, a column for each target, and the weights."""
+        validation.dense_targets(y)
         X, y, weights = self._checked(X, y, sample_weight, chunk, multi_output=True, y_numeric=True)
         if y.ndim == 2 and not self.__sklearn_tags__().target_tags.multi_output and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)

@@ -1,12 +1,13 @@
 """Estimators as trees of plain values and arrays, for `fastopt.save`, and back."""
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from .._checkpoint import schedules
 from .._checkpoint.results import made_again
 from .._memory import base_view
 from .._minimize.averages import Polyak
-from .._validation import linear_model as validation
+from .._validation import saved_estimators as validation
 from .._validation import saved_runs
 from .._validation.scalars import flag, integer
 from ..optimizers import OPTIMIZERS
@@ -22,7 +23,7 @@ NEEDED = {
 OPTIONAL = {
     "validation_curve_": validation.saved_numbers,
     "feature_names_in_": validation.saved_strings,
-    "epsilon_": validation.saved_array,
+    "epsilon_": validation.saved_numbers_of_targets,
     "_single": flag,
 }
 
@@ -92,7 +93,9 @@ def restored(tree):
             weights = dict(map(tuple, saved_runs.entries("class_weight", weights, ("pairs",))["pairs"]))
         estimator.set_params(class_weight=weights)
     if tree["fitted"] is not None:
-        vars(estimator).update(_attributes(tree["fitted"], rate))
+        fitted = _attributes(tree["fitted"], rate)
+        validation.saved_classes("classes_" in fitted, is_classifier(estimator))
+        vars(estimator).update(fitted)
     return estimator
 
 
@@ -113,6 +116,7 @@ def _attributes(saved, rate):
     validation.fitting_shapes(found["coef_"], found["intercept_"], found["n_features_in_"], n_rows)
     found["_optimizers"] = [None if each is None else _made_again(each, rate) for each in optimizers]
     found["_averages"] = [None if each is None else _average(each) for each in averages]
+    validation.saved_averages(found["_optimizers"], found["_averages"])
     return found
 
 

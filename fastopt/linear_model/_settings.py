@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from joblib import effective_n_jobs
 
 from .._validation import linear_model as validation
-from .._validation.scalars import choice, count, flag
+from .._validation.scalars import count, flag
 from ..optimizers import OPTIMIZERS, Optimizer
 from ._solvers import SOLVERS
 
@@ -54,15 +54,14 @@ class Settings(NamedTuple):
 
 def checked(estimator, losses):
     """The settings of an estimator."""
-    name = choice("loss", estimator.loss, losses)
-    loss = losses[name]
+    loss = validation.loss_row(estimator.loss, losses)
     l2, l1 = validation.penalties(estimator.penalty, estimator.alpha, estimator.l1_ratio)
     solver = validation.solver_name(estimator.solver, SOLVERS)
     reads_off = solver in OPTIMIZERS and OPTIMIZERS[solver]._read_off is not Optimizer._read_off
     validation.random_state(estimator.random_state)
     n_jobs = validation.n_jobs(estimator.n_jobs)
     return Settings(
-        loss_name=name,
+        loss_name=estimator.loss,
         loss=loss,
         loss_number=None if loss.number is None else loss.number.given(estimator),
         l2=l2,

@@ -46,7 +46,7 @@ class Fitted(NamedTuple):
     n_iter : int
         Their number.
     converged : bool
-        Whether it ended before its budget was used up, or is planned to use it up.
+        Whether it ended for another reason than that its budget was used up, or is planned to use it up.
     optimizer : Optimizer or None
         With the state to go on with; None for a method that goes over the same samples again and again.
     """
@@ -112,7 +112,7 @@ def fit_one(problem, x0, solver, validating, seed, report):
         batch_size=None if single else min(settings.batch_size, objective.n_samples),
         epoch_callback=report.of_state if settings.verbose else None,
     )  # fmt: skip
-    risen = result.status == stopping.RISEN
+    settled, risen = result.status == stopping.CONVERGED, result.status == stopping.RISEN
     far_above = risen and result.fun > FAR_ABOVE * max(1.0, abs(objective(x0)))
     if result.status in stopping.DIVERGED or far_above:
         validation.refuse_divergence(settings.loss_name, rate)
@@ -120,7 +120,7 @@ def fit_one(problem, x0, solver, validating, seed, report):
     return Fitted(
         result.x, (result.history["fun"] / n_targets).tolist(), result.history.get("validation", np.zeros(0)).tolist(),
         n_iter=max(result.nepoch, 1),
-        converged=solver is None or (result.nepoch < settings.max_iter and not risen),
+        converged=solver is None or settled or (result.nepoch < settings.max_iter and not risen),
         optimizer=None if solver is None or single else result.optimizer,
     )  # fmt: skip
 

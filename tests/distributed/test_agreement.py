@@ -6,7 +6,7 @@ from ranks import on_ranks
 
 from fastopt import schedules
 from fastopt._validation.distributed import communicator
-from fastopt.distributed import RankError
+from fastopt.distributed import RankError, reduce_gradient
 from fastopt.distributed._agreement import Together, agree, agree_same
 
 pytest.importorskip("mpi4py")
@@ -140,3 +140,41 @@ def test_rank_error_can_be_pickled():
 def test_what_is_no_communicator():
     with pytest.raises(TypeError, match="got None, which has no method Get_rank, "):
         communicator(None)
+
+
+class Handle:
+    """What of an mpi4py communicator is looked at."""
+
+    is_inter = True
+    Get_rank = Get_size = Allgather = Allgatherv = Alltoall = Alltoallv = lambda self: 1
+
+    def __init__(self, null):
+        self.null = null
+
+    def __bool__(self):
+        return not self.null
+
+
+def test_what_is_no_communicator_of_one_group():
+    with pytest.raises(ValueError, match="that this process is in, got COMM_NULL"):
+        communicator(Handle(True))
+    with pytest.raises(ValueError, match="got an intercommunicator"):
+        communicator(Handle(False))
+
+
+def other_groups(comm):
+    from mpi4py import MPI
+
+    side = comm.Get_rank() % 2
+    inter = comm.Split(side, comm.Get_rank()).Create_intercomm(0, comm, 1 - side)
+    merged = inter.Merge(side == 1)
+    return (
+        caught(reduce_gradient, np.ones(3), inter), caught(reduce_gradient, np.ones(3), MPI.COMM_NULL),
+        reduce_gradient(np.full(3, float(comm.Get_rank())), merged, reduce="sum").tolist(),
+    )  # fmt: skip
+
+
+def test_communicators_of_mpi():
+    pytest.importorskip("mpi4py")
+    for inter, null, total in on_ranks(3, other_groups):
+        assert inter[0] == null[0] == "ValueError" and "got COMM_NULL" in null[1] and total == [3.0] * 3

@@ -12,7 +12,8 @@ from ranks import finish, on_ranks, start
 from test_agreement import caught
 
 import fastopt
-from fastopt.distributed import ShardedOptimizer, ShardedTable
+from fastopt import objectives
+from fastopt.distributed import ShardedOptimizer, ShardedTable, objective
 
 pytest.importorskip("mpi4py")
 
@@ -95,6 +96,65 @@ def test_interrupts_ends_and_failures_of_one_rank():
     assert own[6][0][1] == "`learning_rate` must be the same on all ranks, got 0.1 on rank 0 and 0.2 on rank 2."
 
 
+class Pressing(fastopt.Adam):
+    """Ctrl-C is pressed at the end of a step."""
+
+    pressed = False
+
+    def step(self, grad, value=None, stats=None):
+        super().step(grad, value, stats)
+        if self.pressed:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def interrupted_late(comm):
+    """What each rank sees of Ctrl-C, also pressed twice, when a step has changed its part."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    Pressing.pressed = comm.Get_rank() == 1
+    seen = []
+    for opt in (ShardedOptimizer(Pressing, np.ones(SIZE), comm), ShardedTable(5000, 8, Pressing, comm)):
+        error = caught(step, opt)
+        seen.append((error[:2], opt.step_count, contents(opt)))
+    return seen
+
+
+def test_interrupt_within_a_step_ends_all_after_it():
+    first, second, third = on_ranks(3, interrupted_late)
+    assert [each[0] for each in second] == [("KeyboardInterrupt", "")] * 2
+    assert [each[0] for each in first] == [("KeyboardInterrupt", "rank 1 was interrupted")] * 2
+    assert first == third and [each[1:] for each in first] == [each[1:] for each in second]
+    assert [each[1] for each in first] == [1, 1]
+
+
+def interrupted_objective(comm):
+    """Ctrl-C is pressed twice while the objective over all samples is computed."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    f = objective(objectives.LeastSquares(np.eye(5), np.ones(5)), comm)
+    shared = type(f._shared)
+    computed = shared.value_and_gradient
+
+    def pressed(self, x):
+        if comm.Get_rank() == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return computed(self, x)
+
+    shared.value_and_gradient = pressed
+    error = caught(f, np.ones(5))
+    shared.value_and_gradient = computed
+    return error, f(np.ones(5))[0]
+
+
+def test_interrupt_within_the_objective_of_all_samples():
+    first, second = on_ranks(2, interrupted_objective)
+    assert first[0][:2] == ("KeyboardInterrupt", "rank 1 was interrupted") and second[0][:2] == (
+        "KeyboardInterrupt",
+        "",
+    )
+    assert first[1] == second[1] == 0.0
+
+
 def made_alone():
     """What two steps make of one array and of one table, of which three ranks have the same gradients."""
     x, table = np.ones(SIZE), np.zeros((5000, 8), np.float32)
@@ -132,6 +192,25 @@ def test_full_disk_of_one_rank(tmp_path):
         assert theirs == (("RankError", "Rank 2 failed: OSError: [Errno 27] File too large"), True, 1)
     for folder in tmp_path.iterdir():
         assert len(list(folder.iterdir())) == 4  # nothing is left of the save that failed
+
+
+def two_folders(comm, folder):
+    """Ranks save to folders of their own, as where a path is not on a file system that they share."""
+    seen = []
+    for opt in made(comm):
+        path = f"{folder}/{comm.Get_rank()}"
+        os.makedirs(path, exist_ok=True)
+        seen.append((caught(opt.save, path)[:2], os.path.exists(f"{path}/manifest.npz")))
+    return seen
+
+
+def test_folders_that_are_not_shared(tmp_path):
+    first, second = on_ranks(2, two_folders, str(tmp_path))
+    text = "[Errno 2] `path` must be the same folder for all ranks, got one without the file of rank 1: "
+    for (name, message), manifest in first:
+        assert name == "FileNotFoundError" and message == f"{text}{str(tmp_path / '0')!r}" and not manifest
+    for (name, message), manifest in second:
+        assert name == "RankError" and text in message and not manifest
 
 
 def step_and_save(comm, folder, until, killed_at=None):

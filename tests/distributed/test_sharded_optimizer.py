@@ -1,17 +1,20 @@
 """State that is spread over the ranks: the bits of one optimizer that has all of it."""
 
+import copy
 import math
+import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import CASES, OPTIMIZERS
 from test_agreement import RANKS, caught
-from thread_ranks import on_threads
+from thread_ranks import alone, on_threads
 
 import fastopt
 from fastopt import _core
-from fastopt.distributed import ShardedOptimizer
+from fastopt.distributed import ShardedOptimizer, ShardedTable
 
 SHAPES = {"table": (130, 64), "bias": (5000,), "scale": (), "none": (0, 3), "wide": (3, 4097)}
 INDEPENDENT = [case for case in CASES if not _core.couples_entries(case[0].rule)]
@@ -116,6 +119,46 @@ def test_structures_and_rates():
     assert np.frombuffer(found[1])[0] == 0.5 and found[3] == "<ShardedOptimizer, rank R of 3"
 
 
+class Counting:
+    """A rate that falls with each call, whatever the step; on the last rank the fourth call raises."""
+
+    def __init__(self, fails):
+        self.calls, self.fails = 0, fails
+
+    def __call__(self, t):
+        self.calls += 1
+        if self.fails and self.calls == 4:
+            raise LookupError
+        return 1.0 / self.calls
+
+    def __repr__(self):
+        return "Counting()"
+
+
+def counted(comm):
+    """What two kinds of optimizers and one of one process have after steps of which one fails."""
+    last, found = comm.Get_rank() == comm.Get_size() - 1, []
+    x, whole = np.ones(9000), np.ones(9000)
+    opt = ShardedOptimizer(fastopt.Adam, x, comm, learning_rate=Counting(last))
+    table = ShardedTable(9000, 1, fastopt.Adam, comm, dtype="float64", init=1.0, learning_rate=Counting(last))
+    one = fastopt.Adam(whole, learning_rate=Counting(False))
+    for _ in range(3):
+        one.step(whole.copy())
+    for _ in range(4):
+        rows = np.arange(9000 if last else 0)
+        errors = caught(opt.step, x.copy()), caught(table.step, rows, table.lookup(rows))
+        found.append([error and error[0] for error in errors])
+    rows = table.lookup(np.arange(9000))[:, 0]
+    return found, x.tobytes() == whole.tobytes(), rows.tobytes() == whole.tobytes(), opt.step_count, table.step_count
+
+
+@pytest.mark.parametrize("n_ranks", RANKS)
+def test_schedules_are_asked_once_in_a_step(n_ranks):
+    *others, own = on_threads(n_ranks, counted)
+    for result, kind in [*((each, "RankError") for each in others), (own, "LookupError")]:
+        assert result == ([[None, None]] * 3 + [[kind, kind]], True, True, 3, 3)
+
+
 def wrong_construction(comm):
     rank = comm.Get_rank()
     x, last = np.ones(10), rank == comm.Get_size() - 1
@@ -152,6 +195,13 @@ def test_what_differs_between_ranks_is_found_at_construction():
     assert "`cls` must be a class of optimizers" in texts[7] and '"mean" or "sum"' in texts[8]
     assert "`groups` must be the same on all ranks" in texts[9] and "the keys of `params` must be the same" in texts[10]
     assert [each for k, each in enumerate(first) if k != 5] == [each for k, each in enumerate(last) if k != 5]
+
+
+def test_copies_are_refused_in_words():
+    opt = ShardedOptimizer(fastopt.SGD, np.ones(3), alone())
+    for call in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="a ShardedOptimizer cannot be copied or pickled"):
+            call(opt)
 
 
 def wrong_steps(comm):
@@ -245,3 +295,57 @@ def test_checkpoints_fit_any_number_of_ranks(state_dtype, tmp_path):
 def test_every_rule_is_sharded_or_refused():
     refused = {cls.__name__ for cls in OPTIMIZERS.values() if _core.couples_entries(cls.rule)}
     assert refused == {"Adafactor", "DoG", "LAMB", "LARS", "MoMo", "Muon", "Prodigy"}
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def emptied(file):
+    file.write_bytes(b"")
+
+
+def flipped(file):
+    contents = bytearray(file.read_bytes())
+    contents[len(contents) // 2] ^= 1
+    file.write_bytes(contents)
+
+
+def exchanged(file):
+    other = next(each for each in sorted(file.parent.glob("*-*.npz")) if each != file)
+    contents = file.read_bytes()
+    file.write_bytes(other.read_bytes())
+    other.write_bytes(contents)
+
+
+DAMAGES = [cut, emptied, flipped, exchanged, Path.unlink]
+
+
+def loads(comm, folder):
+    """What loading raises, and whether all is as before; then the undamaged checkpoint."""
+    x = np.full(20_000, 3.0)
+    opt = ShardedOptimizer(fastopt.Adam, x, comm)
+    error = caught(opt.load, folder)
+    before = (x == 3.0).all() and opt.step_count == 0
+    opt.load(folder + " whole")
+    return error[:2], before, x[0], opt.step_count
+
+
+def saves(comm, folder):
+    x = np.full(20_000, 2.0)
+    ShardedOptimizer(fastopt.Adam, x, comm).save(folder)
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("name", ["manifest.npz", "*-0.npz", "*-1.npz"])
+def test_damaged_checkpoints(name, damage, tmp_path):
+    folder = tmp_path / "run"
+    on_threads(2, saves, str(folder))
+    shutil.copytree(folder, tmp_path / "run whole")
+    damage(next(folder.glob(name)))
+    expected = ("FileNotFoundError" if damage is Path.unlink else "CheckpointError") if name == "manifest.npz" else None
+    for n_ranks in (1, 2, 3):
+        results = on_threads(n_ranks, loads, str(folder))
+        for (kind, message), *rest in results:
+            assert rest == [True, 2.0, 0]
+            assert kind == expected or (expected is None and "CheckpointError" in kind + message), (kind, message)

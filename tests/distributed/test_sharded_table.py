@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_agreement import RANKS, caught
 from test_sharded_optimizer import INDEPENDENT, STORAGES
-from thread_ranks import on_threads
+from thread_ranks import alone, on_threads
 
 import fastopt
 from fastopt import RowSparse
@@ -60,7 +60,9 @@ def steps_of_all_rules(comm, dtype, sparse, state_dtype):
 
 @pytest.mark.parametrize("n_ranks", RANKS)
 @pytest.mark.parametrize("sparse", ["lazy", "exact", "deferred"])
-@pytest.mark.parametrize("dtype, state_dtype", [("float32", None), ("float64", None), ("float32", "log8")])
+@pytest.mark.parametrize(
+    "dtype, state_dtype", [("float32", None), ("float64", None), ("float32", "log8"), ("float64", "float32")]
+)
 def test_bits_of_one_table(dtype, state_dtype, sparse, n_ranks):
     assert on_threads(n_ranks, steps_of_all_rules, dtype, sparse, state_dtype) == [[]] * n_ranks
 
@@ -87,6 +89,7 @@ def test_norm_and_policy_are_of_all_ranks(n_ranks):
     assert np.frombuffer(rows, np.float32)[0] == expected and rest == [None, True, 1, 1]
     for _, _, error, unchanged, *counts in on_threads(n_ranks, clipped, "raise"):
         assert error[0] == "FloatingPointError" and unchanged and counts == [1, 0]
+        assert f"got NaN or infinity on rank {n_ranks - 1} in step 1; parameters" in error[1]
 
 
 def wide_rows(rows):
@@ -179,3 +182,8 @@ def test_checkpoints_fit_any_number_of_ranks(state_dtype, tmp_path):
         folder = str(tmp_path / f"{saving} {loading}")
         on_threads(saving, saved_run, folder, 3, state_dtype)
         assert on_threads(loading, saved_run, folder, 6, state_dtype) == [expected] * loading
+
+
+def test_tables_of_more_entries_than_can_be_counted_are_refused():
+    with pytest.raises(ValueError, match=r"`n_rows` times `width` must be below 2\*\*63, got"):
+        ShardedTable(10**18, 64, fastopt.SGD, alone())

@@ -1,12 +1,17 @@
 """What one rank has ends a run of all: none waits, and each knows the reason and the rank."""
 
+import ctypes
 import os
 import signal
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
-from ranks import on_ranks
+import scipy
+from ranks import finish, on_ranks, start
+from thread_ranks import on_threads
 
 import fastopt
 from fastopt import objectives
@@ -168,7 +173,7 @@ def test_numbers_that_are_not_finite_end_the_run_of_all_or_are_left_out_by_all()
     value, gradient, skipped, loss, local = first
     assert value[0] == 2 and value[1].startswith("The objective became NaN or infinite in iteration")
     assert "on rank 2. Try" in value[1]
-    assert gradient[0] == 3 and "gradient became NaN or infinite" in gradient[1]
+    assert gradient[0] == 3 and "gradient became NaN or infinite" in gradient[1] and "on rank 2. " in gradient[1]
     assert skipped[2] == 50
     assert loss[0] == local[0] == 2 and "NaN or infinite at the start on rank 2." in loss[1]
 
@@ -232,6 +237,10 @@ def test_bad_and_different_arguments_are_refused_on_all_ranks():
         assert first[name][0] == "ValueError" and first[name][1].startswith(message), first[name]
 
 
+REALS = ctypes.POINTER(ctypes.c_double)
+COMPILED = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_ssize_t, REALS, REALS, ctypes.c_void_p)(lambda *arguments: 0.0)
+
+
 def refused_on_all(comm):
     empty = X[:0], Y[:0]
     calls = [
@@ -243,6 +252,7 @@ def refused_on_all(comm):
         lambda: fastopt.minimize(
             lambda w, k: squares(w, X[k], Y[k]), np.zeros(D), jac=True, n_samples=100, comm=comm, options={"parts": 7}
         ),
+        lambda: fastopt.minimize(scipy.LowLevelCallable(COMPILED), np.zeros(D), n_samples=10, comm=comm),
         lambda: built_in(comm, method="saga", batch_size=1),
         lambda: built_in(comm, options={"parallel": "hogwild"}),
         lambda: built_in(comm, method="lamb", options={"parallel": "local"}),
@@ -263,6 +273,7 @@ def test_what_ranks_cannot_do_is_refused_in_words():
         "`data` must be arrays with `comm`",
         "`prefetch` must be 0 with `comm`",
         "or each rank have whole `parts`, got samples by number",
+        "`fun` must have a signature that takes a batch with `comm`",
         '`method` must be "svrg" with `comm`, of methods over single samples, got SAGA',
         '"batch" or "local" with `comm`',
         '"batch" for LAMB',
@@ -305,6 +316,38 @@ def test_resumes_on_another_number_of_ranks(kind, tmp_path):
     assert on_ranks(4, saved_and_resumed, path, kind, 6, True) == [whole] * 4
 
 
+def run_to_the_end(comm, kind, path, n_epochs=6, killed_at=None):
+    """What a run ends with that goes on from what was saved, and its iterations; the last rank may be killed at one."""
+
+    def kill():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    options = {"epochs": n_epochs, "parts": 12, "checkpoint": path, "learning_rate": 0.1}
+    countdown, seen = Countdown(comm, killed_at or 0, kill), []
+    run = {"python": minimized, "csr": built_in}[kind]
+    resume = path if os.path.exists(path) else None
+    res = run(comm, callback=lambda x: seen.append(countdown()), resume=resume, options=options)
+    return res.x.tobytes(), res.fun, len(seen)
+
+
+def program(kind, path):
+    """Of ranks one of which is killed in the middle of the fifth epoch."""
+    from mpi4py import MPI
+
+    run_to_the_end(MPI.COMM_WORLD, kind, path, killed_at=47)
+
+
+@pytest.mark.parametrize("kind", ["python", "csr"])
+def test_killed_rank_ends_all_and_the_run_goes_on_with_another_number_of_ranks(kind, tmp_path):
+    path = str(tmp_path / "run.npz")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_shared_failures as it; it.program(*sys.argv[2:])"
+    output, returned = finish(start(2, [sys.executable, "-c", code, str(Path(__file__).parent), kind, path]), SECONDS)
+    assert returned != 0, output
+    *whole, n = on_ranks(1, run_to_the_end, kind, str(tmp_path / "whole.npz"), seconds=SECONDS)[0]
+    assert n == 60
+    assert on_ranks(3, run_to_the_end, kind, path, seconds=SECONDS) == [(*whole, 20)] * 3
+
+
 def full_disk(comm, path):
     """Writing fails on the rank that writes."""
     from fastopt import _checkpoint
@@ -321,6 +364,33 @@ def test_full_disk_of_the_rank_that_writes_ends_all(tmp_path):
     first, second = on_ranks(2, full_disk, str(tmp_path / "run.npz"), seconds=SECONDS)
     assert first == ("OSError", "[Errno 28] No space left on device")
     assert second == ("RankError", "Rank 0 failed: OSError: [Errno 28] No space left on device")
+
+
+def stop_by_hand():
+    raise KeyboardInterrupt
+
+
+def interrupted_by_hand(comm, path, where, n):
+    """A function of the user raises KeyboardInterrupt on one rank: in the callback, the objective or the schedule."""
+    act = dict.fromkeys(("callback", "objective", "schedule"), lambda: None)
+    act[where] = Countdown(comm, n, stop_by_hand)
+    options = {"epochs": 4, "checkpoint": path, "learning_rate": lambda t: act["schedule"]() or 0.1}
+    seen = outcome(
+        lambda: minimized(
+            comm, fun=lambda *given: act["objective"]() or squares(*given), callback=lambda x: act["callback"](),
+            options=options,
+        )
+    )  # fmt: skip
+    return seen, minimized(comm, resume=path, options=options).nit
+
+
+@pytest.mark.parametrize("where", ["callback", "objective", "schedule"])
+@pytest.mark.parametrize("n", [12, 20])
+@pytest.mark.parametrize("n_ranks", [1, 3])
+def test_keyboard_interrupt_that_one_rank_raises(n_ranks, n, where, tmp_path):
+    *others, own = on_threads(n_ranks, interrupted_by_hand, str(tmp_path / "run.npz"), where, n, seconds=SECONDS)
+    assert own == (("KeyboardInterrupt", ""), 40)
+    assert others == [(("KeyboardInterrupt", "rank 2 was interrupted"), 40)] * (n_ranks - 1)
 
 
 def interrupted_and_resumed(comm, path, kind):

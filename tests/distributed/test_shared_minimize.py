@@ -1,5 +1,6 @@
 """`minimize` with `comm`: every rank has samples of its own, and all have the same result, to the last bit."""
 
+import ctypes
 import functools
 
 import numpy as np
@@ -11,6 +12,7 @@ from thread_ranks import on_threads
 import fastopt
 import fastopt.distributed
 from fastopt import objectives
+from fastopt._minimize.shared_epochs import COLUMNS_PER_ENTRY
 
 N, D, PARTS = 240, 7, 12
 RNG = np.random.default_rng(0)
@@ -124,6 +126,19 @@ def test_ranks_agree_whatever_they_have_and_with_a_run_of_one_process(name, cuts
     assert (shared["nit"], shared["status"]) == (res.nit, res.status)
 
 
+def held_out(comm, first):
+    """Only some ranks have samples that are held out."""
+    mine, own_share = own(comm, None), own(comm, (first,))
+    keywords = {"jac": True, "data": (X[mine], Y[mine]), "rng": 0, "options": {"epochs": 3, "parts": PARTS}}
+    res = fastopt.minimize(squares, np.zeros(D), validation=(X[own_share], Y[own_share]), comm=comm, **keywords)
+    return bits(res)
+
+
+@pytest.mark.parametrize("first", [0, N], ids=["first has none", "others have none"])
+def test_validation_where_ranks_have_no_samples(first):
+    assert same(on_threads(3, held_out, first)) == same(on_threads(1, held_out, N))
+
+
 def by_index(comm):
     mine = own(comm)
     A, b = X[mine], Y[mine]
@@ -139,6 +154,36 @@ def by_index(comm):
 
 def test_samples_by_their_index_are_those_of_the_rank():
     assert together(2, by_index) == together(2, of_functions, PARTS, None)["value and gradient"]
+
+
+def compiled(comm, x0):
+    """A compiled objective over the samples of this rank: the mean of the squared distances to them."""
+    points = np.ascontiguousarray(X[own(comm)])
+
+    def fun(n, x, n_batch, batch, gradient, user_data):
+        x, gradient = (np.ctypeslib.as_array(each, (n,)) for each in (x, gradient))
+        away = x - points[np.ctypeslib.as_array(batch, (n_batch,))]
+        gradient[:] = away.mean(axis=0)
+        return float((away**2).sum()) / (2 * n_batch)
+
+    reals, size = ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t
+    made = ctypes.CFUNCTYPE(ctypes.c_double, size, reals, size, ctypes.POINTER(ctypes.c_int64), reals, ctypes.c_void_p)(
+        fun
+    )
+    keywords = {"batch_size": 32, "rng": 0, "options": {"epochs": 3, "parts": PARTS}}
+    return fastopt.minimize(scipy.LowLevelCallable(made), x0, n_samples=len(points), comm=comm, **keywords)
+
+
+def of_compiled(comm, structure):
+    return bits(compiled(comm, {"a": np.zeros(3), "b": np.zeros((2, 2))} if structure else np.zeros(D)))
+
+
+@pytest.mark.parametrize("structure", [False, True])
+def test_compiled_objectives_have_samples_of_their_rank(structure):
+    alone = together(1, of_compiled, structure)
+    assert together(3, of_compiled, structure) == alone
+    found = np.concatenate([np.frombuffer(alone[key]) for key in ("ab" if structure else "x")])
+    assert np.abs(found - X.mean(axis=0)).max() < 0.1
 
 
 # --- built-in objectives -----------------------------------------------------------------------------------------
@@ -199,6 +244,34 @@ def test_objectives_of_ranks_are_one_objective(name, dense):
     np.testing.assert_allclose(np.frombuffer(shared["x"]), res.x, rtol=1e-7, atol=1e-10)
     np.testing.assert_allclose(shared["fun"], res.fun, rtol=1e-9)
     assert (shared["nit"], shared["status"]) == (res.nit, res.status)
+
+
+WIDE = scipy.sparse.random_array((N, 6000), density=1e-3, format="csr", random_state=np.random.default_rng(1))
+
+
+def of_wide(comm, method, parts=None, cuts=None):
+    """A run whose batches have few of the columns."""
+    mine = own(comm, cuts)
+    options = {"epochs": 3, "parts": parts, "learning_rate": 0.1, "sparse": "exact", **WIDE_METHODS[method]}
+    objective = objectives.Logistic(WIDE[mine], LABELS[mine], fit_intercept=True)
+    keywords = {"method": method, "batch_size": 8, "rng": 0, "options": options}
+    return bits(fastopt.minimize(objective, np.zeros(6001), comm=comm, **keywords))
+
+
+WIDE_METHODS = {"adam": {}, "sgd": {"momentum": 0.9}}
+
+
+@pytest.mark.parametrize("method", WIDE_METHODS)
+def test_steps_over_few_columns_are_deferred(method):
+    """Exact steps, with the same bits on any number of ranks, one of them without samples."""
+    assert 8 * 6 * COLUMNS_PER_ENTRY < WIDE.shape[1]
+    alone = together(1, of_wide, method, PARTS, None)
+    assert together(3, of_wide, method, PARTS, None) == alone
+    assert together(3, of_wide, method, PARTS, (100, N)) == alone
+    options = {"epochs": 3, "learning_rate": 0.1, "sparse": "exact", **WIDE_METHODS[method]}
+    objective = objectives.Logistic(WIDE.toarray(), LABELS, fit_intercept=True)
+    res = fastopt.minimize(objective, np.zeros(6001), method=method, batch_size=8, rng=0, options=options)
+    np.testing.assert_allclose(np.frombuffer(alone["x"]), res.x, rtol=1e-7, atol=1e-9)
 
 
 def of_targets(comm, cuts):
@@ -272,6 +345,17 @@ def test_svrg_has_the_gradient_of_all(cuts):
     found = together(3, of_methods, cuts)["svrg"]
     assert best - 1e-12 <= found["fun"] <= best + 1e-5
     assert found["nit"] == 40 * N
+
+
+def diverging(comm):
+    mine = own(comm, (52,))
+    objective = objectives.Poisson(SPARSE[mine], WEIGHTS[mine])
+    return bits(fastopt.minimize(objective, np.zeros(90), method="svrg", options={"learning_rate": 30.0}, comm=comm))
+
+
+def test_svrg_that_diverges_on_one_rank_ends_alike_on_all():
+    result = same(on_threads(2, diverging))
+    assert result["status"] == 2 and "on rank" in result["message"], result
 
 
 @pytest.mark.parametrize("method", ["sgd", "adam", "adagrad"])

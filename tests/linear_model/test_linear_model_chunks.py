@@ -1,5 +1,7 @@
 """partial_fit: chunks with kept state are one fit over the same order of samples."""
 
+import copy
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -99,6 +101,18 @@ def test_weights_mean_the_same_in_every_chunk(rng, samples, form, solver):
         models[1].partial_fit(X[part], y[part], classes=[0, 1, 2], sample_weight=weights[part])
     np.testing.assert_array_equal(*map(coefficients, models))
     assert np.abs(coefficients(models[0])).max() > 0.01
+
+
+def test_an_average_is_of_the_steps_of_one_optimizer_in_a_row(samples):
+    """It begins anew with an optimizer of other parameters, and where it was switched off in between."""
+    X, y = samples
+    model = LinearClassifier(solver="adam", average=True).partial_fit(X, y, classes=[0, 1, 2])
+    model.set_params(fit_intercept=False).partial_fit(X, y)
+    assert not model.intercept_.any()
+    model.set_params(average=False).partial_fit(X, y)
+    once = copy.deepcopy(model).partial_fit(X[:BATCH], y[:BATCH])
+    model.set_params(average=True).partial_fit(X[:BATCH], y[:BATCH])
+    np.testing.assert_array_equal(*map(coefficients, (once, model)))
 
 
 @pytest.mark.parametrize("solver", ["sgd", "asgd", "adagrad", None])

@@ -153,6 +153,38 @@ def test_vw_fits_each_class_against_the_rest_in_any_units(X, classes):
     np.testing.assert_allclose(scaled.coef_ * units, LinearClassifier(**free).fit(X, classes).coef_, atol=0.1)
 
 
+@pytest.mark.parametrize("solver", ["auto", None, "saga", "sgd", "adam"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [2.0**-1074, 2.0**-200, 2.0**200, 2.0**1023])
+def test_the_size_of_weights_does_not_matter(X, classes, solver, dtype, size):
+    X, settings = X.astype(dtype), {"solver": solver, "max_iter": 10, "tol": None, "random_state": 0}
+    sized = LinearClassifier(**settings).fit(X, classes, sample_weight=np.full(N, size))
+    np.testing.assert_array_equal(sized.coef_, LinearClassifier(**settings).fit(X, classes).coef_)
+    by_class = LinearClassifier(class_weight=dict.fromkeys(range(3), size), **settings)
+    np.testing.assert_array_equal(by_class.fit(X, classes, sample_weight=np.full(N, size)).coef_, sized.coef_)
+
+
+# A loss, its settings for targets of deviation 1, and how far two fits of the same may be from each other.
+IN_UNITS = {
+    "squared_error": ({}, 1e-3),
+    "huber": ({}, 1e-3),
+    "squared_epsilon_insensitive": ({"epsilon": 0.1}, 1e-3),
+    "epsilon_insensitive": ({"epsilon": 0.1}, 0.03),
+    "quantile": ({"quantile": 0.3}, 0.03),
+}
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-8, 1e-4, 1e6, 1e30])
+@pytest.mark.parametrize("loss", IN_UNITS)
+def test_targets_of_any_unit(X, y, loss, unit):
+    settings, accuracy = IN_UNITS[loss]
+    one = LinearRegressor(loss, penalty=None, **settings).fit(X, y)
+    in_units = {name: value * (unit if name == "epsilon" else 1) for name, value in settings.items()}
+    other = LinearRegressor(loss, penalty=None, **in_units).fit(X, y * unit)
+    np.testing.assert_allclose(other.coef_ / unit, one.coef_, atol=accuracy)
+    np.testing.assert_allclose(other.intercept_ / unit, one.intercept_, atol=accuracy)
+
+
 def test_class_weights_are_sample_weights(X, classes):
     by_class = LinearClassifier(class_weight={0: 2.0, 2: 0.5}).fit(X, classes)
     by_sample = LinearClassifier().fit(X, classes, sample_weight=np.array([2.0, 1.0, 0.5])[classes])
@@ -199,10 +231,24 @@ def test_average(X, classes):
 
 
 def test_too_few_epochs_are_told(X, classes):
-    with pytest.warns(ConvergenceWarning, match="has not converged in 2 epochs"):
+    with pytest.warns(ConvergenceWarning, match="has not converged with `max_iter=2`. Raise"):
         LinearClassifier(solver="adam", max_iter=2).fit(X, classes)
-    with pytest.warns(ConvergenceWarning, match="has not converged in 1 epochs"):
+    with pytest.warns(ConvergenceWarning, match="has not converged with `max_iter=1`. Raise"):
         LinearClassifier(max_iter=1).fit(X, classes)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam", "saga"])
+def test_a_fit_that_converges_in_its_last_epoch_is_not_warned_of(X, classes, solver):
+    settings = {"solver": solver, "tol": 1e-3, "random_state": 0}
+    n = LinearClassifier(max_iter=1000, **settings).fit(X, classes).n_iter_
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        assert LinearClassifier(max_iter=n, **settings).fit(X, classes).n_iter_ == n < 1000
+
+
+def test_a_fit_that_rises_is_told(X, y):
+    with pytest.warns(ConvergenceWarning, match="no lower than it began. Pass a smaller `learning_rate`, or scale the"):
+        LinearRegressor("quantile", solver="adagrad", random_state=0).fit(X, (y - y.mean()) * 1e-6)
 
 
 def test_verbose(X, y, capsys):

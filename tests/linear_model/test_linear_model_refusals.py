@@ -36,6 +36,7 @@ SETTINGS = {
     "`n_jobs` must be an integer, got 1.5": {"n_jobs": 1.5},
     "`n_jobs` must be an integer, got 'all'": {"n_jobs": "all"},
     "`n_jobs` must be None or an integer other than 0, got 0": {"n_jobs": 0},
+    "`n_jobs` must be at most 8192, got 1000000": {"n_jobs": 10**6},
     "`verbose` must be an integer, got 'yes'": {"verbose": "yes"},
     "`verbose` must be a non-negative integer, got -1": {"verbose": -1},
     "`random_state` must be in [0, 2**32), got -1": {"random_state": -1, "solver": "adam"},
@@ -161,6 +162,42 @@ def test_targets_and_weights(samples):
     unchanged(model, lambda: model.fit(X[:1], y[:1]), "`early_stopping` needs at least 2 samples, got 1")
 
 
+def test_a_loss_of_no_name_after_a_fit(samples):
+    X, y = samples
+    model = LinearClassifier().fit(X, y).set_params(loss="nope")
+    unchanged(model, lambda: model.predict_proba(X), "`loss` must be one of")
+    model = LinearRegressor().fit(X, y).set_params(loss="nope")
+    unchanged(model, lambda: model.predict(X), "`loss` must be one of")
+
+
+def test_sparse_targets(samples):
+    X, y = samples
+    model = LinearRegressor(solver="adam").fit(X, y)
+    for call in (model.fit, model.partial_fit):
+        unchanged(model, lambda call=call: call(X, scipy.sparse.csr_array(y[:, None])), "pass y.toarray()", TypeError)
+
+
+def test_targets_whose_loss_overflows(samples):
+    X, y = samples
+    model = LinearRegressor().fit(X, y)
+    message = "`y` must have a finite `loss='squared_error'` where all coefficients are zero, got entries up to 2e+200"
+    unchanged(model, lambda: model.fit(X, y * 1e200), message)
+
+
+DIVERGED = {
+    "and the targets of a regressor to a size of 1, or pass a smaller `learning_rate`, got 1e+100.": ("sgd", 1e100),
+    "and the targets of a regressor to a size of 1.": (None, None),
+}
+
+
+@pytest.mark.parametrize("message", DIVERGED)
+def test_a_fit_that_diverges_says_what_can_be_changed(samples, message):
+    X, y = samples
+    solver, rate = DIVERGED[message]
+    model = LinearRegressor(solver=solver, learning_rate=rate, random_state=0)
+    unchanged(model, lambda: model.fit(X, y * 1e200), message)
+
+
 HELD_OUT = {
     "`early_stopping` needs at least 2 samples of each class, got 1 of one": ([0] * 10 + [1], 0.1),
     "that is 3 of 30, got 2 to hold out; set validation_fraction=0.5": ([0, 1, 2] * 10, 0.05),
@@ -245,6 +282,11 @@ FORGED = {
     "optimizer": (("fitted", "optimizers", 0, "class"), "system"),
     "averages": (("fitted", "averages"), [{"mean": 1.0}]),
     "counts": (("fitted", "averages"), [{"mean": np.zeros(3), "count": -1}]),
+    "a mean of other parameters": (("fitted", "averages"), [{"mean": np.zeros(3), "count": 1}]),
+    "no averages": (("fitted", "averages"), []),
+    "no classes": (("fitted", "classes_"), None),
+    "intercepts of another dtype": (("fitted", "intercept_"), np.array([1, 0, 1])),
+    "numbers of targets": (("fitted", "epsilon_"), np.array(1.0)),
 }
 
 
