@@ -35,15 +35,17 @@ fit_intercept : bool, default=True
     Whether the model has an intercept.
 solver : str or None, default="auto"
     "lbfgs": SciPy's L-BFGS-B over all samples at once, in coordinates in which the columns of X are centred and
-    scaled: for data of any units. "saga" and "svrg": single samples with reduced variance.
+    scaled: for data of any units. "saga" and "svrg": single samples with reduced variance. "vw": single samples with
+    the update of Vowpal Wabbit, for data of any units, too.
 <optimizers>:
     mini-batches with the optimizer of that name in `fastopt.OPTIMIZERS`. None: what
     ``fastopt.minimize(method=None)`` stands for, which needs no learning rate. "auto": "lbfgs" up to
     10,000,000 entries of X (times classes), without a `learning_rate`, `early_stopping` and `average`; else None.
-    Scale the features first, and targets that are not about 1 in size, unless the solver is "lbfgs".
+    Scale the features first, unless the solver is "lbfgs" or "vw", and targets that are not about 1 in size, unless it
+    is "lbfgs".
 learning_rate : float, callable or None, default=None
     In (0, inf), or a schedule of `fastopt.schedules`. None: made from the data for "sgd", "asgd", "saga" and "svrg",
-    found by "cocob" and "prodigy", 0.2 for "adagrad" and "ftrl", 0.03 for "rmsprop", else 0.05.
+    found by "cocob" and "prodigy", 0.2 for "adagrad" and "ftrl", 0.03 for "rmsprop", 0.5 for "vw", else 0.05.
 batch_size : int, default=256
     Samples in a mini-batch; all of them if there are fewer.
 max_iter : int, default=100
@@ -100,7 +102,7 @@ with the sample weights :math:`s` and the share :math:`\\rho` of l1. A sample of
 one of weight 0 counts as left out. The losses are those of `fastopt.objectives`.
 
 X is used in place if it is a C-contiguous array or a CSR matrix of float32 or float64, whose dtype the coefficients
-have; else it is converted. "lbfgs", "saga" and "svrg" work on a copy in which equal samples are one."""
+have; else it is converted. "lbfgs", "saga", "svrg" and "vw" work on a copy in which equal samples are one."""
 
 # Lets all weights of a chunk be 0, which scikit-learn does without being asked before it knows of this.
 _TAKEN = inspect.signature(_check_sample_weight).parameters

@@ -8,7 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 
 from .._validation import linear_model as validation
-from . import _samples
+from . import _samples, _solvers
 from ._base import LinearModel, takes_chunks, unchanged_on_failure
 from ._losses import CLASSIFICATION
 
@@ -25,8 +25,9 @@ class LinearClassifier(ClassifierMixin, LinearModel):
     Parameters
     ----------
     loss : {"log_loss", "hinge", "squared_hinge", "modified_huber"}, default="log_loss"
-        Logistic regression, of more than two classes all at once (softmax); or a support vector machine, or a smooth
-        loss that outliers do not dominate, of more than two classes each against the rest.
+        Logistic regression, of more than two classes all at once (softmax), with the solver "vw" each against the
+        rest; or a support vector machine, or a smooth loss that outliers do not dominate, of more than two classes each
+        against the rest.
     <common parameters>
     class_weight : dict, "balanced" or None, default=None
         Factors of the sample weights: class -> weight, 1 for others. "balanced": inversely proportional to the number
@@ -124,8 +125,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Go once over a chunk of samples, in their order; if this raises, the estimator stays as it was.
 
-        Not for "lbfgs", "saga" and "svrg". For the solvers "auto" and None it is "adagrad". The optimizer's state is
-        kept from call to call.
+        Not for "lbfgs", "saga", "svrg" and "vw". For the solvers "auto" and None it is "adagrad". The optimizer's state
+        is kept from call to call.
 
         Parameters
         ----------
@@ -190,8 +191,10 @@ class LinearClassifier(ClassifierMixin, LinearModel):
     def predict_proba(self, X):
         """Return the probability of each class; only for the losses "log_loss" and "modified_huber".
 
-        Those of "modified_huber" are ``(z + 1) / 2``, limited to [0, 1], of the margin z; of more than two classes
-        divided by their sum, or all the same where that is 0 (Zadrozny & Elkan 2002).
+        Those of "log_loss" are softmax of the margins; with the solver "vw" logistic functions of them, of more than
+        two classes divided by their sum. Those of "modified_huber" are ``(z + 1) / 2``, limited to [0, 1], of the
+        margin z; of more than two classes divided by their sum, or all the same where that is 0 (Zadrozny & Elkan
+        2002).
 
         Parameters
         ----------
@@ -204,7 +207,9 @@ class LinearClassifier(ClassifierMixin, LinearModel):
             In the order of `classes_`; the sum of a row is 1.
         """
         margins = self._margins(X)
-        return validation.loss_row(self.loss, self._losses).probabilities(margins)
+        loss = validation.loss_row(self.loss, self._losses)
+        each_alone = loss.one_against_rest is not None and _solvers.is_one_against_rest(self.solver)
+        return (loss.one_against_rest if each_alone else loss.probabilities)(margins)
 
     @available_if(has_probabilities)
     def predict_log_proba(self, X):
@@ -227,7 +232,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         n = len(self.classes_)
         if n == 2:
             return self._form(X, settings, 1, 1)
-        return self._form(X, settings, n, 1) if settings.loss.multinomial else self._form(X, settings, 1, n)
+        at_once = settings.loss.multinomial is not None and not _solvers.is_one_against_rest(settings.solver)
+        return self._form(X, settings, n, 1) if at_once else self._form(X, settings, 1, n)
 
     def _targets(self, labels, form):
         """Of class numbers: themselves for all classes at once, else -1 and 1, for the second class or for each one."""

@@ -26,6 +26,8 @@ class Loss(NamedTuple):
         learning rate of.
     probabilities : callable or None
         Those of the classes, of the margins.
+    one_against_rest : callable or None
+        The same where each class was fitted against the rest, if that is another function.
     mean : callable or None
         The prediction, of the margin; None for the margin itself.
     domain : callable or None
@@ -41,6 +43,7 @@ class Loss(NamedTuple):
     smooth: bool = True
     curvature: Any = None
     probabilities: Any = None
+    one_against_rest: Any = None
     mean: Any = None
     domain: Any = None
     number: Any = None
@@ -89,6 +92,11 @@ def softmax(margins):
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
+def sigmoids(margins):
+    """Of the logistic loss of each class against the rest, divided by the sum over the classes."""
+    return softmax(margins) if margins.shape[1] == 1 else _divided_by_sum(expit(margins))
+
+
 def clipped(margins):
     """Of the modified Huber loss (Zadrozny & Elkan 2002): (z + 1) / 2 in [0, 1], divided by the sum over the classes.
 
@@ -97,6 +105,11 @@ def clipped(margins):
     shares = (np.clip(margins, -1, 1) + 1) / 2
     if shares.shape[1] == 1:
         return np.hstack([1 - shares, shares])
+    return _divided_by_sum(shares)
+
+
+def _divided_by_sum(shares):
+    """Shares of 1; all the same where none is above 0."""
     shares[~shares.any(axis=1)] = 1
     return shares / shares.sum(axis=1, keepdims=True)
 
@@ -154,7 +167,7 @@ QUANTILE = Number("quantile", "q", lambda name, value: real(name, value, "(0, 1)
 POWER = Number("power", "power", lambda _, value: tweedie_power(value))
 
 CLASSIFICATION = {
-    "log_loss": Loss(objectives.Logistic, objectives.Softmax, probabilities=softmax),
+    "log_loss": Loss(objectives.Logistic, objectives.Softmax, probabilities=softmax, one_against_rest=sigmoids),
     "hinge": Loss(objectives.Hinge, smooth=False, curvature=one),
     "squared_hinge": Loss(objectives.SquaredHinge),
     "modified_huber": Loss(objectives.ModifiedHuber, probabilities=clipped),

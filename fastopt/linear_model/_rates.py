@@ -8,18 +8,18 @@ from .._finite_sum.methods import FINITE_SUM_METHODS
 # Rules whose default rate is a factor of one that they find. At the default rates of the others, which are meant for
 # networks, a hundred steps would lead nowhere.
 FIND_THEIR_RATE = ("cocob", "prodigy")
-FOLLOW_SMOOTHNESS = ("asgd", "sgd")
+FOLLOW_SMOOTHNESS = ("asgd", "sgd", *(name for name, method in FINITE_SUM_METHODS.items() if method.rate_share))
 RATES = {"adagrad": 0.2, "ftrl": 0.2, "rmsprop": 0.03}
 RATE = 0.05
 
 
 def learning_rate(solver, problem, objective):
-    """The rate of a solver for an objective if none is given; None for one that finds it itself."""
+    """The rate of a solver for an objective if none is given; None for one that finds it, or has one that will do."""
     settings = problem.settings
     if settings.learning_rate is not None or solver is None or solver in FIND_THEIR_RATE:
         return settings.learning_rate
-    if solver not in FOLLOW_SMOOTHNESS and solver not in FINITE_SUM_METHODS:
-        return RATES.get(solver, RATE)
+    if solver not in FOLLOW_SMOOTHNESS:
+        return None if solver in FINITE_SUM_METHODS else RATES.get(solver, RATE)
     if solver in FINITE_SUM_METHODS and np.isfinite(objective.curvature):
         return None
     mean, largest = smoothness(problem)
@@ -32,7 +32,7 @@ def learning_rate(solver, problem, objective):
 def follows_targets(solver, problem):
     """Whether the rate that is made from the data is another one for other targets."""
     settings = problem.settings
-    if settings.learning_rate is not None or solver not in (*FOLLOW_SMOOTHNESS, *FINITE_SUM_METHODS):
+    if settings.learning_rate is not None or solver not in FOLLOW_SMOOTHNESS:
         return False
     return np.ndim(_curvatures(problem)) > 0
 

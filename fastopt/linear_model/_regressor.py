@@ -124,8 +124,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, LinearModel):
     def partial_fit(self, X, y, sample_weight=None):
         """Go once over a chunk of samples, in their order; if this raises, the estimator stays as it was.
 
-        Not for "lbfgs", "saga" and "svrg". For the solvers "auto" and None it is "adagrad". The optimizer's state is
-        kept from call to call.
+        Not for "lbfgs", "saga", "svrg" and "vw". For the solvers "auto" and None it is "adagrad". The optimizer's state
+        is kept from call to call.
 
         Parameters
         ----------

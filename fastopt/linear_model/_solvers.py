@@ -17,9 +17,9 @@ LEFT_OUT = (
     "adafactor", "lamb", "lars", "muon", "rowwiseadagrad", "rowwiseadam",
     "adadelta", "adan", "dog", "lion", "momo", "radam", "schedulefreesgd", "yogi",
 )  # fmt: skip
-# Those over single samples that take every loss: "vw" knows none of all classes at once.
-SINGLE_SAMPLES = tuple(name for name in FINITE_SUM_METHODS if name != "vw")
-SOLVERS = ("auto", "lbfgs", *SINGLE_SAMPLES, *(name for name in OPTIMIZERS if name not in LEFT_OUT))
+# Those that know no loss of all classes at once, and fit each class against the rest.
+ONE_AGAINST_REST = ("vw",)
+SOLVERS = ("auto", "lbfgs", *FINITE_SUM_METHODS, *(name for name in OPTIMIZERS if name not in LEFT_OUT))
 
 # Up to so many margins, entries of X and classes multiplied, "auto" looks at all samples in each iteration.
 FEW_MARGINS = 10_000_000
@@ -57,6 +57,11 @@ class Fitted(NamedTuple):
     n_iter: int
     converged: bool
     optimizer: Any
+
+
+def is_one_against_rest(solver):
+    """Whether each class is fitted against the rest, whatever the loss."""
+    return isinstance(solver, str) and solver.lower() in ONE_AGAINST_REST
 
 
 def chosen(problem):

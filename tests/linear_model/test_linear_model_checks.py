@@ -14,11 +14,13 @@ PAIRS = [(name, loss, solver) for name, losses in LOSSES.items() for loss in los
 FAST = [
     ("LinearClassifier", "log_loss", "auto"),
     ("LinearClassifier", "log_loss", "saga"),
+    ("LinearClassifier", "log_loss", "vw"),
     ("LinearClassifier", "hinge", "auto"),
     ("LinearClassifier", "squared_hinge", "svrg"),
     ("LinearClassifier", "modified_huber", "auto"),
     ("LinearClassifier", "modified_huber", "adagrad"),
     ("LinearRegressor", "squared_error", "auto"),
+    ("LinearRegressor", "squared_error", "vw"),
     ("LinearRegressor", "huber", "adam"),
     ("LinearRegressor", "poisson", "sgd"),
     ("LinearRegressor", "poisson", None),

@@ -143,7 +143,7 @@ def test_regression_with_several_targets(samples):
     assert model.coef_.shape == (2, 12) and model.score(X, X[:, :2] + 1.0) > 0.95
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", "saga", "svrg"])
+@pytest.mark.parametrize("solver", ["lbfgs", "saga", "svrg", "vw"])
 def test_solvers_that_see_samples_again_have_no_partial_fit(solver):
     assert not hasattr(LinearClassifier(solver=solver), "partial_fit")
     assert hasattr(LinearRegressor(), "partial_fit")

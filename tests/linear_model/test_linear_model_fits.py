@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse
+from scipy.special import expit
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
@@ -101,7 +102,7 @@ def test_l1_ends_at_the_minimum_whatever_the_strength(share):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array], ids=["dense", "csr"])
-@pytest.mark.parametrize("solver", ["auto", None, "saga", "adagrad"])
+@pytest.mark.parametrize("solver", ["auto", None, "saga", "vw", "adagrad"])
 def test_dtypes_and_forms(X, classes, dtype, form, solver):
     model = LinearClassifier(solver=solver, random_state=0).fit(form(X.astype(dtype)), classes)
     assert model.coef_.dtype == model.intercept_.dtype == dtype
@@ -119,7 +120,7 @@ def test_one_against_the_rest(X, classes, loss):
     np.testing.assert_allclose(model.coef_[1], alone.coef_[0], atol=1e-3)
 
 
-@pytest.mark.parametrize("solver", ["auto", "saga", "adam"])
+@pytest.mark.parametrize("solver", ["auto", "saga", "vw", "adam"])
 def test_several_targets_are_each_fitted_alone(X, y, solver):
     model = LinearRegressor(solver=solver, random_state=0).fit(X, np.column_stack([y, -y, X[:, 0]]))
     alone = LinearRegressor(solver=solver, random_state=0).fit(X, -y)
@@ -128,7 +129,7 @@ def test_several_targets_are_each_fitted_alone(X, y, solver):
     np.testing.assert_allclose(model.predict(X)[:, 1], alone.predict(X))
 
 
-@pytest.mark.parametrize("solver", ["auto", "saga", "svrg"])
+@pytest.mark.parametrize("solver", ["auto", "saga", "svrg", "vw"])
 @pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array], ids=["dense", "csr"])
 def test_weights_are_repeats_to_the_last_bit(rng, X, classes, solver, form):
     weights = rng.integers(0, 4, N)
@@ -136,6 +137,20 @@ def test_weights_are_repeats_to_the_last_bit(rng, X, classes, solver, form):
     one = LinearClassifier(solver=solver, random_state=0).fit(form(X), classes, sample_weight=weights)
     other = LinearClassifier(solver=solver, random_state=0).fit(form(X[repeated]), classes[repeated])
     np.testing.assert_array_equal(one.coef_, other.coef_)
+
+
+def test_vw_fits_each_class_against_the_rest_in_any_units(X, classes):
+    model = LinearClassifier(solver="VW", random_state=0, tol=None, max_iter=20).fit(X, classes)
+    alone = LinearClassifier(solver="vw", random_state=0, tol=None, max_iter=20).fit(X, classes == 1)
+    np.testing.assert_allclose(model.coef_[1], alone.coef_[0], rtol=1e-9, atol=1e-12)
+    probabilities, each = model.predict_proba(X), expit(model.decision_function(X))
+    np.testing.assert_allclose(probabilities, each / each.sum(axis=1, keepdims=True))
+    np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], model.predict(X))
+    np.testing.assert_allclose(alone.predict_proba(X)[:, 1], expit(alone.decision_function(X)))
+    free = {"solver": "vw", "penalty": None, "random_state": 0, "tol": None, "max_iter": 20}
+    units = np.logspace(-3, 3, D)
+    scaled = LinearClassifier(**free).fit(X * units, classes)  # which has another order of samples
+    np.testing.assert_allclose(scaled.coef_ * units, LinearClassifier(**free).fit(X, classes).coef_, atol=0.1)
 
 
 @pytest.mark.parametrize("solver", ["auto", None, "saga", "sgd", "adam"])
@@ -176,7 +191,7 @@ def test_class_weights_are_sample_weights(X, classes):
     np.testing.assert_array_equal(by_class.coef_, by_sample.coef_)
 
 
-@pytest.mark.parametrize("solver", ["auto", None, "saga", "adagrad"])
+@pytest.mark.parametrize("solver", ["auto", None, "saga", "vw", "adagrad"])
 def test_threads_and_seeds_give_the_same_bits(X, classes, solver):
     fits = [
         LinearClassifier(solver=solver, batch_size=32, random_state=3, n_jobs=n).fit(X, classes).coef_ for n in (1, 2)

@@ -62,7 +62,7 @@ def test_every_loss_in_one_pass(X, Y, loss):
 
 
 @pytest.mark.parametrize("loss", ["hinge", "squared_hinge", "modified_huber"])
-@pytest.mark.parametrize("solver", ["sgd", "adagrad", "svrg"])
+@pytest.mark.parametrize("solver", ["sgd", "adagrad", "svrg", "vw"])
 def test_each_class_against_the_rest_in_one_pass(X, Y, loss, solver):
     labels, settings = Y.argmax(axis=1), {"solver": solver, "learning_rate": 0.01, **FIXED}
     model = LinearClassifier(loss, **settings).fit(X, labels)
