@@ -16,8 +16,12 @@ def use_sparse_gradients(module):
 
 cdef inline bint fits(cnp.ndarray g, Held held) noexcept:
     """Whether a dense gradient can be used as it is, and its parameter be updated."""
-    return (cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(held.view) and cnp.PyArray_ISBEHAVED_RO(g)
-            and cnp.PyArray_SAMESHAPE(g, held.view) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array))
+    return (cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(held.view) and is_behaved(g)
+            and cnp.PyArray_SAMESHAPE(g, held.view) and is_writeable(held))
+
+
+cdef inline bint is_writeable(Held held) noexcept:
+    return has_flags(<cnp.ndarray>held.array, cnp.NPY_ARRAY_WRITEABLE)
 
 
 cdef void *state_data(cnp.ndarray state, cnp.ndarray param, fo_per per, object storage) except? NULL:
@@ -67,7 +71,7 @@ cdef class Bound:
     def _bind_arrays(self, str rule, tuple arrays, keys, dict slots, str state_dtype):
         """Take validated parameters and their state arrays by slot name, stored as `state_dtype` says."""
         cdef Py_ssize_t k, n = len(arrays)
-        if self.arrays is not None:
+        if fo_exchange(&self.begun, 1):
             _validation.optimizers.refuse_second_init(type(self).__name__)
         self.arrays, self.keys, self.slots = arrays, keys, tuple(slots.values())
         self.held = tuple([Held(array) for array in arrays])
@@ -98,7 +102,7 @@ cdef class Bound:
             if not fo_has_blas():
                 raise ImportError("fastopt._blas is needed by this rule; import it before.")
             self.it.orthogonal = fo_bind_orthogonal(&self.it.work, zeroed(fo_orthogonal_workspace(&self.it.work)))
-        self.it.rule = found                  # last: with a rule all else is there
+        self.it.rule = found
 
     cdef int _bind_array(self, Py_ssize_t k, const fo_rule *rule, dict slots, str state_dtype) except -1:
         cdef fo_array *bound = &self.it.work.arrays[k]
@@ -159,8 +163,8 @@ cdef class Bound:
         return 0
 
     cdef int check_initialised(self) except -1:
-        """Refuse an object that was made without its __init__."""
-        if self.it.rule == NULL:
+        """Refuse an object that was made without its __init__, or that another thread is still making."""
+        if not fo_load(&self.bound):
             _validation.optimizers.refuse_uninitialised(type(self).__name__)
         return 0
 
@@ -258,7 +262,7 @@ cdef class Bound:
         cdef fo_array *bound = &self.it.work.arrays[k]
         cdef Held held = <Held>self.held[k]
         cdef cnp.ndarray g = <cnp.ndarray>self.gradients[k]
-        cdef bint contiguous = cnp.PyArray_IS_C_CONTIGUOUS(g)
+        cdef bint contiguous = has_flags(g, cnp.NPY_ARRAY_C_CONTIGUOUS)
         if not contiguous:
             g = self.gradients[k] = base_view(g)      # C reads its shape and strides
         if not fits(g, held):
@@ -282,7 +286,7 @@ cdef class Bound:
         cdef Py_ssize_t width, n_positions
         cdef bint in_order, ascending, sorted_already
         cdef bint deferred = self.deferred and (on_zero != FO_STAYS or bound.last_step != NULL)
-        if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>held.array):
+        if not is_writeable(held):
             _validation.parameters.refuse_read_only(label("params", self.keys, k))
         if self.coalescers[k] is None:
             self.coalescers[k] = sparse_gradients.coalesce.Coalescer()
@@ -423,14 +427,16 @@ cdef class Bound:
 
     @property
     def _rows_behind(self):
-        """How many rows, of all parameters, `catch_up` would change."""
-        cdef Py_ssize_t k
-        if not self.deferred:
+        """How many rows, of all parameters, `catch_up` would change; about as many while a step is under way."""
+        cdef Py_ssize_t k, behind = 0
+        cdef const fo_history *history
+        self.check_initialised()
+        if self._values["sparse"] != "deferred":
             return 0
-        behind = 0
         for k in range(self.it.work.n_arrays):
-            if self.last_steps[k] is not None:
-                behind += np.count_nonzero(self.last_steps[k] < self.present(k))
+            last_step, history = self.last_steps[k], &(<History>self.histories[k]).it
+            if last_step is not None:
+                behind += np.count_nonzero(last_step < fo_peek_wide(&history.start) + fo_peek_size(&history.n))
         return behind
 
     @property

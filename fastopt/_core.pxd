@@ -2,6 +2,7 @@
 # linked into this one only.
 from libc.stdint cimport int64_t
 
+cimport cython
 cimport numpy as cnp
 
 from ._memory cimport Held, Pins
@@ -46,7 +47,8 @@ cdef class History:
 
 
 cdef class Bound:
-    cdef fo_optimizer it              # its rule is NULL until all is bound
+    cdef fo_optimizer it
+    cdef int begun, bound             # atomic: whether arrays are being bound, and whether all is there
     cdef fo_own *own_of_arrays        # n_arrays of them, or NULL
     cdef fo_reduced *reduced_of_arrays  # n_arrays of them, or NULL
     cdef bint ascending               # some slots have codes in blocks, to which sparse gradients must come in order
@@ -102,12 +104,15 @@ cdef class GroupTable:
 
 
 cdef class Grouped(Bound):
-    cdef GroupTable table             # whose memory C reads
+    cdef GroupTable table             # whose memory C reads; the lock is held to replace it, or to get hold of it
+    cdef cython.pymutex replacing
     cdef bint scheduled               # it has schedules
 
     cdef GroupTable regrouped(self, dict values, list own_of_arrays, dict carry, list carry_of_arrays)
     cdef void take_groups(self, GroupTable table) noexcept
     cdef int take_values(self, dict values) except -1
+    cdef GroupTable present_table(self)
+    cdef void show_carried(self, Py_ssize_t group, const double *carried) noexcept
     cdef dict carry_of(self, const double *carried)
 
 
@@ -143,11 +148,14 @@ cdef class Engine(Lagging):
     cdef int64_t skipped
     cdef int busy
     cdef Handle handle                # made when compiled code first asks for it
+    cdef int has_handle               # atomic: whether it is there
 
     cdef double checked_value(self, object value) except? -1
     cdef int acquire(self, str call) except -1
+    cdef void show(self, int64_t t, int64_t skipped, double norm, double rate) noexcept
     cdef void release(self) noexcept
     cdef void plan(self) noexcept
+    cdef int fill_state(self) except -1
     cdef int read_rates(self, int64_t t) except -1
     cdef int apply(self, GradientStats stats) except -1
     cdef int check_gradient(self, GradientStats stats, int n_threads) except -1

@@ -28,7 +28,7 @@ from ._validation.parameters import label
 from ._validation.state_dicts import OWED
 
 from ._csrc cimport *
-from ._memory cimport base_view, inside_its_memory, is_unchanged
+from ._memory cimport array_fields, base_view, has_flags, inside_its_memory, is_behaved, is_unchanged
 from ._memory import is_sealed, sealed
 
 cnp.import_array()
@@ -68,6 +68,10 @@ cdef class Engine(Lagging):
         carry = self.carry_of(carried)
         self.take_values(values)
         self.take_groups(self.regrouped(values, own_of_arrays, carry, [carry] * len(arrays)))
+        PyObject_GenericSetAttr(self, "_values", values)
+        if not all(rule_slots(rule, values).values()):
+            self.fill_state()
+        fo_store(&self.bound, 1)              # last: now all is there
 
     def _change_values(self, dict values not None, list own_of_arrays, str changed):
         """Go on with other hyper-parameters, of which one has changed; the caller has claimed the optimizer.
@@ -83,8 +87,12 @@ cdef class Engine(Lagging):
         PyObject_GenericSetAttr(self, "_values", values)
 
     def _initialise(self):
-        """Fill the state slots from the parameters; they are zero before."""
+        """Fill the state slots from the parameters once more."""
         self.check_initialised()
+        self.fill_state()
+
+    cdef int fill_state(self) except -1:
+        """Fill the state slots from the parameters; they are zero before."""
         self.read_rates(0)
         cdef int n_threads = self.threads(self.bytes)
         self.prepare_apart(1)
@@ -93,6 +101,7 @@ cdef class Engine(Lagging):
             self.run(&self.it.work, FO_INITIALISE, self.bytes, n_threads)
         finally:
             self.pins.release()
+        return 0
 
     def step(self, grad, value=None, stats=None):
         """Update the parameters in place with one gradient.
@@ -180,7 +189,7 @@ cdef class Engine(Lagging):
             When another step, save or load of this optimizer is under way.
         """
         self.acquire("skip()")
-        self.skipped += 1
+        fo_show_wide(&self.skipped, self.skipped + 1)
         self.release()
 
     cdef int read_rates(self, int64_t t) except -1:
@@ -210,6 +219,13 @@ cdef class Engine(Lagging):
     cdef void release(self) noexcept:
         fo_release(&self.busy)
 
+    cdef void show(self, int64_t t, int64_t skipped, double norm, double rate) noexcept:
+        """Set the numbers that others may look at meanwhile; the optimizer is claimed."""
+        fo_show_wide(&self.it.t, t)
+        fo_show_wide(&self.skipped, skipped)
+        fo_show_real(&self.it.norm, norm)
+        fo_show_real(&self.last_rate, rate)
+
     def _claim(self, str call):
         """A context in which no step of this optimizer can start; refused while one is under way."""
         return Claim(self, call)
@@ -222,7 +238,7 @@ cdef class Engine(Lagging):
         if self.bytes > NOGIL_BYTES or self.sparse_plan or self.lags() or self.must_pin:
             self.pin_all()
         if not self.check_gradient(stats, n_threads):
-            self.skipped += 1
+            fo_show_wide(&self.skipped, self.skipped + 1)
             return 0
         flush_threads = self.get_ready_to_flush() if self.lags() else 1
         fo_prepare(&self.it)                  # from here on nothing can fail, and no Python code runs
@@ -234,7 +250,7 @@ cdef class Engine(Lagging):
                 fo_apply(&self.it, n_threads)
         else:
             fo_apply(&self.it, n_threads)
-        self.last_rate = self.it.groups[0].learning_rate
+        fo_show_real(&self.last_rate, self.it.groups[0].learning_rate)
         return 0
 
     cdef void plan(self) noexcept:
@@ -286,7 +302,7 @@ cdef class Engine(Lagging):
     cdef fo_bound_handle *public_handle(self) except NULL:
         """What compiled code has of this optimizer, with the number of threads that is allowed now."""
         self.check_initialised()
-        if self.handle is None:
+        if not fo_load(&self.has_handle):
             self.acquire("address")
             try:
                 if self.handle is None:       # another thread may have been faster
@@ -294,9 +310,10 @@ cdef class Engine(Lagging):
                     handle = Handle()
                     handle.bind(self)
                     self.handle = handle
+                    fo_store(&self.has_handle, 1)
             finally:
                 self.release()
-        self.handle.it.num_threads = max(1, <int>self._allowed_threads())
+        fo_show(&self.handle.it.num_threads, max(1, <int>self._allowed_threads()))
         return &self.handle.it
 
     @property
@@ -316,22 +333,23 @@ cdef class Engine(Lagging):
     @property
     def step_count(self):
         """Number of completed steps."""
-        return self.it.t
+        return fo_peek_wide(&self.it.t)
 
     @property
     def skipped_steps(self):
         """Number of steps that ``nonfinite="skip"`` left out; they do not count in `step_count`."""
-        return self.skipped
+        return fo_peek_wide(&self.skipped)
 
     @property
     def last_grad_norm(self):
         """With `clip_norm`: Euclidean norm of the last gradient over all arrays, before scaling; else None."""
-        return None if self.it.norm != self.it.norm and self.it.clip_norm == INFINITY else self.it.norm
+        cdef double norm = fo_peek_real(&self.it.norm)
+        return None if norm != norm and self.it.clip_norm == INFINITY else norm
 
     @property
     def _last_rate(self):
         """The learning rate of the last step; NaN before the first one."""
-        return self.last_rate
+        return fo_peek_real(&self.last_rate)
 
     def _take_over(self, dict values, list own_of_arrays, tuple copies, dict saved, list schedules):
         """Become what was saved: the last part of loading, after all checks and allocations.
@@ -377,7 +395,7 @@ cdef class Engine(Lagging):
         PyObject_GenericSetAttr(self, "_values", values)  # not __setattr__, which is Python code
         self.take_values(values)
         self.take_groups(table)
-        self.it.t, self.skipped, self.it.norm, self.last_rate = step_count, skipped_steps, NAN, NAN
+        self.show(step_count, skipped_steps, NAN, NAN)
         self.forget_steps()
         for k, last_step in enumerate(last_steps):
             self.keep_last_steps(k, last_step)

@@ -12,6 +12,21 @@ cdef extern from "update/catch_up.h" nogil:
         double *maps
 
 
+cdef extern from "core/atomics.h" nogil:
+    int fo_load(int *at)
+    void fo_store(int *at, int value)
+    int fo_exchange(int *at, int value)
+    void fo_set_bits(int *at, int bits)
+    void fo_clear_bits(int *at, int bits)
+    int fo_peek(const int *at)
+    void fo_show(int *at, int value)
+    int64_t fo_peek_wide(const int64_t *at)
+    void fo_show_wide(int64_t *at, int64_t value)
+    Py_ssize_t fo_peek_size(const Py_ssize_t *at)
+    double fo_peek_real(const double *at)
+    void fo_show_real(double *at, double value)
+
+
 cdef extern from "fastopt.h" nogil:
     enum:
         FO_MAX_SLOTS

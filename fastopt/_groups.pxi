@@ -74,7 +74,9 @@ cdef class Grouped(Bound):
 
     cdef void take_groups(self, GroupTable table) noexcept:
         cdef Py_ssize_t k
-        self.table, self.it.groups, self.it.n_groups = table, table.groups, table.n
+        cdef GroupTable former = self.table      # given up after the lock
+        with self.replacing:
+            self.table, self.it.groups, self.it.n_groups = table, table.groups, table.n
         self.scheduled = len(table.schedules) > 0
         for k in range(self.it.work.n_arrays):
             self.it.work.arrays[k].group = table.of_arrays[k]
@@ -122,25 +124,36 @@ cdef class Grouped(Bound):
     cdef dict carry_of(self, const double *carried):
         """Scalars that pass from step to step, by name; decay that is owed to float32 arrays, unless there is none."""
         cdef Py_ssize_t k
-        carry = {name: carried[k] for k, name in enumerate(names(self.it.rule.carry))}
-        owed = {name: carried[FO_OWED_DECAY + k] for k, name in enumerate(OWED)}
+        carry = {name: fo_peek_real(&carried[k]) for k, name in enumerate(names(self.it.rule.carry))}
+        owed = {name: fo_peek_real(&carried[FO_OWED_DECAY + k]) for k, name in enumerate(OWED)}
         return carry | {name: value for name, value in owed.items() if value != 0}
+
+    cdef GroupTable present_table(self):
+        """The table, for readers that have not claimed the optimizer: another thread may replace it meanwhile."""
+        self.check_initialised()
+        with self.replacing:
+            return self.table
+
+    cdef void show_carried(self, Py_ssize_t group, const double *carried) noexcept:
+        """Set what steps carry for a group, which others may look at meanwhile."""
+        cdef Py_ssize_t k
+        for k in range(FO_N_CARRIED):
+            fo_show_real(&self.it.groups[group].carried[k], carried[k])
 
     @property
     def _carry(self):
         """What steps carry for arrays with the hyper-parameters of the optimizer."""
-        self.check_initialised()
-        return self.carry_of(self.it.groups[0].carried)
+        cdef GroupTable table = self.present_table()
+        return self.carry_of(table.groups[0].carried)
 
     @property
     def _carry_of_arrays(self):
         """The same, of each array."""
-        self.check_initialised()
-        carries = [self.carry_of(self.it.groups[k].carried) for k in range(self.it.n_groups)]
-        return [carries[k] for k in self.table.of_arrays]
+        cdef GroupTable table = self.present_table()
+        carries = [self.carry_of(table.groups[k].carried) for k in range(table.n)]
+        return [carries[k] for k in table.of_arrays]
 
     @property
     def _group_of_arrays(self):
         """Per array, the index of its group: 0 for those that have all in common with the optimizer."""
-        self.check_initialised()
-        return [*self.table.of_arrays]
+        return [*self.present_table().of_arrays]

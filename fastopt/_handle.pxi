@@ -1,12 +1,6 @@
 # Part of _core.pyx: optimizers for compiled code, which may have no interpreter at hand. Most steps are made in C, see
 # csrc/interface; here are the handles, and the steps that need Python.
 
-cdef extern from "numpy/ndarraytypes.h":
-    ctypedef struct array_fields "PyArrayObject_fields":
-        char *data
-        int flags
-
-
 @cython.no_gc
 cdef class Handle:
     """What compiled code knows an optimizer by. The optimizer owns it.

@@ -96,7 +96,7 @@ cdef class Lagging(Grouped):
         cdef Py_ssize_t k
         self.pin_all()
         for k in range(self.it.work.n_arrays):
-            if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>(<Held>self.held[k]).array):
+            if not is_writeable(<Held>self.held[k]):
                 _validation.parameters.refuse_read_only(label("params", self.keys, k))
         return 0
 

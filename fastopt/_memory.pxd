@@ -4,6 +4,14 @@ from libc.stdint cimport uintptr_t
 
 cimport numpy as cnp
 
+from ._csrc cimport fo_peek
+
+
+cdef extern from "numpy/ndarraytypes.h":
+    ctypedef struct array_fields "PyArrayObject_fields":
+        char *data
+        int flags
+
 
 # The same functions of NumPy as in its own declarations, but of borrowed pointers: a step on a few numbers takes no
 # longer than counting references.
@@ -13,7 +21,6 @@ cdef extern from "numpy/arrayobject.h":
     bint is_array "PyArray_Check"(PyObject *any_object) noexcept
     PyObject *base_of "PyArray_BASE"(array_t *array) noexcept
     void *memory_of "PyArray_DATA"(array_t *array) noexcept
-    int flags_of "PyArray_FLAGS"(array_t *array) noexcept
     int n_axes_of "PyArray_NDIM"(array_t *array) noexcept
     const cnp.npy_intp *shape_of "PyArray_DIMS"(array_t *array) noexcept
     const cnp.npy_intp *strides_of "PyArray_STRIDES"(array_t *array) noexcept
@@ -65,6 +72,16 @@ cdef inline array_t *owner_of(array_t *array) noexcept:
         array = <array_t *>base
         base = base_of(array)
     return array
+
+
+cdef inline bint has_flags(cnp.ndarray array, int flags) noexcept:
+    """Whether an array has all of these flags. Other threads may pin it or let it go meanwhile: a flag, too."""
+    return fo_peek(&(<array_fields *><PyObject *>array).flags) & flags == flags
+
+
+cdef inline bint is_behaved(cnp.ndarray array) noexcept:
+    """Whether numbers can be read where they are: aligned, and in the byte order of this machine."""
+    return has_flags(array, cnp.NPY_ARRAY_ALIGNED) and cnp.PyArray_ISNOTSWAPPED(array)
 
 
 cdef inline bint inside_its_memory(cnp.ndarray array) noexcept:

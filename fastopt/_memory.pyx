@@ -20,6 +20,8 @@ from libc.stdint cimport uintptr_t
 cimport numpy as cnp
 import numpy as np
 
+from ._csrc cimport fo_clear_bits, fo_set_bits
+
 cnp.import_array()
 
 
@@ -59,7 +61,7 @@ cdef cnp.ndarray view_on(cnp.ndarray array, object base):
     Py_INCREF(<object>descr)              # the new array takes this reference
     view = PyArray_NewFromDescr(
         cnp.ndarray, descr, cnp.PyArray_NDIM(array), cnp.PyArray_DIMS(array), cnp.PyArray_STRIDES(array),
-        cnp.PyArray_DATA(array), cnp.PyArray_FLAGS(array) & cnp.NPY_ARRAY_WRITEABLE, NULL,
+        cnp.PyArray_DATA(array), cnp.NPY_ARRAY_WRITEABLE if has_flags(array, cnp.NPY_ARRAY_WRITEABLE) else 0, NULL,
     )
     cnp.set_array_base(view, base)
     return view
@@ -154,11 +156,14 @@ cdef class Pins:
 
     cdef int reserve(self, Py_ssize_t n) except -1:
         """Make room for n arrays in all."""
+        cdef pin_t *grown
         if n > self.room:
-            grown = <pin_t *>PyMem_Realloc(self.pins, n * sizeof(pin_t))
+            with in_use:                      # others read those that are in use already
+                grown = <pin_t *>PyMem_Realloc(self.pins, n * sizeof(pin_t))
+                if grown != NULL:
+                    self.pins, self.room = grown, n
             if grown == NULL:
                 raise MemoryError()
-            self.pins, self.room = grown, n
         return 0
 
     cdef void add(self, cnp.ndarray array) noexcept:
@@ -166,11 +171,11 @@ cdef class Pins:
         global first_in_use
         cdef array_t *owner = owner_of(<array_t *>array)
         with in_use:
-            if not flags_of(owner) & cnp.NPY_ARRAY_OWNDATA and not is_pinned(owner, self):
+            if not has_flags(<cnp.ndarray>owner, cnp.NPY_ARRAY_OWNDATA) and not is_pinned(owner, self):
                 return
             if self.n == 0:
                 self.next_in_use, first_in_use = first_in_use, self
-            cnp.PyArray_CLEARFLAGS(<cnp.ndarray>owner, cnp.NPY_ARRAY_OWNDATA)
+            fo_clear_bits(&(<array_fields *>owner).flags, cnp.NPY_ARRAY_OWNDATA)
             Py_INCREF(<object><PyObject *>owner)
             self.pins[self.n].owner, self.pins[self.n].data = owner, memory_of(owner)
             self.n += 1
@@ -186,7 +191,7 @@ cdef class Pins:
                 owner = self.pins[k].owner
                 unmoved = memory_of(owner) == self.pins[k].data  # else this memory was replaced, and leaks
                 if unmoved and not is_pinned(owner, self):
-                    cnp.PyArray_ENABLEFLAGS(<cnp.ndarray>owner, cnp.NPY_ARRAY_OWNDATA)
+                    fo_set_bits(&(<array_fields *>owner).flags, cnp.NPY_ARRAY_OWNDATA)
         for k in range(n):                    # which may run anybody's code
             Py_DECREF(<object><PyObject *>self.pins[k].owner)
 

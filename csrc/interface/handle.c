@@ -2,6 +2,7 @@
 #include "interface/handle.h"
 
 #include <math.h>
+#include "core/atomics.h"
 
 static const fo_bound_handle *bound(const fo_handle *handle) { return (const fo_bound_handle *)handle; }
 
@@ -36,7 +37,7 @@ static int check_params(const fo_bound_handle *h)
         const fo_array *array = &h->it->work.arrays[k];
         if (*h->arrays[k].memory != array->param)
             return FO_STATUS_MOVED;
-        if (array->layout != FO_ABSENT && !(*h->arrays[k].flags & h->writeable))
+        if (array->layout != FO_ABSENT && !(fo_peek(h->arrays[k].flags) & h->writeable))
             return FO_STATUS_READ_ONLY;
     }
     return FO_STATUS_OK;
@@ -120,16 +121,16 @@ static int make_step(const fo_bound_handle *h)
 {
     fo_optimizer *it = h->it;
     plan(h);
-    const int num_threads = fo_useful_threads(*h->bytes, h->num_threads);
+    const int num_threads = fo_useful_threads(*h->bytes, fo_peek(&h->num_threads));
     if (!fo_check_gradient(it, NULL, num_threads)) {
         if (it->nonfinite == FO_RAISE)
             return FO_STATUS_NONFINITE;
-        ++*h->skipped;
+        fo_show_wide(h->skipped, *h->skipped + 1);
         return FO_STATUS_OK;
     }
     fo_prepare(it);
     fo_apply(it, num_threads);
-    *h->last_rate = it->groups[0].learning_rate;
+    fo_show_real(h->last_rate, it->groups[0].learning_rate);
     return FO_STATUS_OK;
 }
 
@@ -193,9 +194,9 @@ static int set_learning_rate(fo_handle *handle, double rate)
     return bound(handle)->python->set_learning_rate(bound(handle)->owner, rate);
 }
 
-static int64_t step_count(const fo_handle *handle) { return bound(handle)->it->t; }
+static int64_t step_count(const fo_handle *handle) { return fo_peek_wide(&bound(handle)->it->t); }
 
-static double last_norm(const fo_handle *handle) { return bound(handle)->it->norm; }
+static double last_norm(const fo_handle *handle) { return fo_peek_real(&bound(handle)->it->norm); }
 
 static int measure(fo_handle *handle, const void *const *grads, double *norm, int *finite)
 {
@@ -208,7 +209,7 @@ static int measure(fo_handle *handle, const void *const *grads, double *norm, in
     if (!status) {
         plan(h);
         fo_gradient_stats stats;
-        fo_measure_gradients(h->it, 1, 1, fo_useful_threads(*h->bytes, h->num_threads), &stats);
+        fo_measure_gradients(h->it, 1, 1, fo_useful_threads(*h->bytes, fo_peek(&h->num_threads)), &stats);
         *norm = fo_exact_root(&stats.squares);
         *finite = stats.finite;
     }

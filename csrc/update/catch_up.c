@@ -2,6 +2,7 @@
  * found. No memory is allocated here. */
 #include <string.h>
 #include "update/catch_up.h"
+#include "core/atomics.h"
 #include "core/powers.h"
 #include "core/subnormals.h"
 #include "core/variants.h"
@@ -161,8 +162,8 @@ static void note_ratio(fo_history *history, double ratio)
 
 void fo_forget_steps(fo_history *history)
 {
-    history->start = fo_present(history);
-    history->n = 0;
+    fo_show_wide(&history->start, fo_present(history));
+    fo_show_size(&history->n, 0);
 }
 
 /* The maps that end with the n-th step. */
@@ -188,7 +189,7 @@ void fo_remember_step(fo_history *history, const fo_step *step, const double *hy
     const fo_rule *rule = history->rule;
     const double ratio = rule->rest == FO_FADES ? rule->rest_ratio(hyper, history->form) : 0.0;
     const fo_fp_mode mode = fo_zero_subnormals();
-    ++history->n;
+    fo_show_size(&history->n, history->n + 1);
     history->by_root = (history->n == 1 || history->by_root) && isfinite(step->grad_scale) && rule->rests_by_root
                     && rule->rests_by_root(hyper, history->form);
     if (history->n == 1 || ratio > history->largest_ratio)

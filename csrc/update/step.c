@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "fastopt.h"
+#include "core/atomics.h"
 #include "core/numerics.h"
 #include "update/blocks.h"
 #include "update/catch_up.h"
@@ -153,7 +154,7 @@ int fo_check_gradient(fo_optimizer *it, const fo_gradient_stats *known, int num_
         if (want_finite && !stats->finite)
             return 0;
         if (want_norm) {
-            it->norm = fo_exact_root(&stats->squares);
+            fo_show_real(&it->norm, fo_exact_root(&stats->squares));
             if (!(it->norm <= it->clip_norm))
                 set_grad_scale(it, it->sign * (it->clip_norm / it->norm));
         }
@@ -180,7 +181,11 @@ void fo_prepare(fo_optimizer *it)
     for (ptrdiff_t k = 0; k < it->n_groups; ++k) {
         fo_group *group = &it->groups[k];
         const fo_inputs in = inputs_of(it, group, it->t + 1, &it->total);
-        set_scalars(it, group, &in, group->carried);
+        double carried[FO_N_CARRIED];
+        memcpy(carried, group->carried, sizeof carried);
+        set_scalars(it, group, &in, carried);
+        for (int n = 0; n < FO_N_CARRIED; ++n)
+            fo_show_real(&group->carried[n], carried[n]);
     }
     for (ptrdiff_t k = 0; rule->adjust && k < it->work.n_arrays; ++k)
         adjust_array(it, &it->work.arrays[k]);
@@ -217,7 +222,7 @@ static void remember(const fo_optimizer *it, const fo_array *array)
 
 void fo_apply(fo_optimizer *it, int num_threads)
 {
-    ++it->t;
+    fo_show_wide(&it->t, it->t + 1);
     for (ptrdiff_t k = 0; k < it->n_groups; ++k)
         it->groups[k].step.t = it->t;    /* here: between the parts of a step there may be a flush */
     apply(it, num_threads);

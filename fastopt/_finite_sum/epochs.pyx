@@ -21,8 +21,9 @@ from .._core cimport (Engine, History, add_parts, carries, flush, flush_saga_svr
                       start_worker, step_shared)
 from .._csrc cimport (FO_BAD_GRADIENT, FO_BAD_LOSS, FO_CLOSED_FORM, FO_COMPLETE, FO_CSR64, FO_DENSE_SAMPLES, FO_FLOW,
                       FO_LAGGED_GRADIENT, FO_MOST_COLUMNS, FO_NO_PENALTY, FO_PROXIMAL, FO_RAISE, FO_SCALED_COLUMN_BYTES,
-                      FO_MAX_CHUNKS, FO_MAX_SLOTS, fo_array, fo_batch, fo_interrupt_poll, fo_part_gradients, fo_penalty,
-                      fo_records, fo_saga_svrg, fo_segment, fo_sums, fo_touched, fo_vw, fo_worker)
+                      FO_MAX_CHUNKS, FO_MAX_SLOTS, FO_N_CARRIED, fo_array, fo_batch, fo_interrupt_poll,
+                      fo_part_gradients, fo_penalty, fo_records, fo_saga_svrg, fo_segment, fo_sums, fo_touched, fo_vw,
+                      fo_worker)
 from .._memory cimport Held, Pins, base_view, is_unchanged
 from .objective cimport FiniteSum
 

@@ -208,22 +208,25 @@ cdef class MinibatchSegments(PenalisedColumns):
         """What the workers leave behind, into the optimizer."""
         cdef Engine engine = self.optimizer
         cdef Py_ssize_t k, last = (self.segment.n_batches - 1) % self.segment.n_workers
+        cdef double norm, rate
+        cdef double[FO_N_CARRIED] carried
         self.loss = sum([self.workers[k].loss for k in range(self.segment.n_workers)])
         self.grad_norm = self.workers[last].squared_norm ** 0.5
-        engine.it.t = start + n_done
-        engine.skipped += n_skipped
-        if n_done:
-            engine.last_rate = rates[n_done]
-        if not self.segment.single_sample_sgd:
-            engine.it.norm = self.workers[last].optimizer.norm
-            if self.segment.n_workers == 1:
-                engine.it.groups[0].carried = self.workers[0].group.carried
-            elif carries(&engine.it):  # none of the workers has made the last step for certain
-                for k in range(n_done):
-                    engine.it.groups[0].learning_rate = rates[k + 1]
-                    prepare_scalars(&engine.it, &engine.it.groups[0], start + k + 1, engine.it.groups[0].carried)
+        norm = engine.it.norm if self.segment.single_sample_sgd else self.workers[last].optimizer.norm
+        rate = rates[n_done] if n_done else engine.last_rate
+        engine.show(start + n_done, engine.skipped + n_skipped, norm, rate)
+        if self.segment.single_sample_sgd:
+            return 0
+        carried = engine.it.groups[0].carried
+        if self.segment.n_workers == 1:
+            carried = self.workers[0].group.carried
+        elif carries(&engine.it):  # none of the workers has made the last step for certain
+            for k in range(n_done):
+                engine.it.groups[0].learning_rate = rates[k + 1]
+                prepare_scalars(&engine.it, &engine.it.groups[0], start + k + 1, carried)
+        engine.show_carried(0, carried)
         return 0
 
     def skip(self):
         """Count the batch that ended a segment as left out."""
-        self.optimizer.skipped += 1
+        self.optimizer.skip()

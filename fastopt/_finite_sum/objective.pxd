@@ -18,7 +18,8 @@ cdef class Samples:
 
 cdef class FiniteSum:
     cdef fo_objective it
-    cdef Samples samples              # None until all is bound
+    cdef int begun, bound             # atomic: whether data are being bound, and whether all are
+    cdef Samples samples
     cdef object labels, weights       # frozen
     cdef object linear_part           # frozen, or None
     cdef readonly double l2, l1

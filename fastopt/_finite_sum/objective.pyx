@@ -10,7 +10,8 @@ from .. import _core, _validation
 from .._memory import frozen, is_frozen
 
 from .._core cimport evaluate, find_loss, gradient_workspace, largest_norm, validate_samples
-from .._csrc cimport (FO_CSR32, FO_CSR64, FO_DENSE_SAMPLES, FO_NOT_ASCENDING, FO_NOT_FINITE, FO_OUT_OF_RANGE, fo_batch)
+from .._csrc cimport (FO_CSR32, FO_CSR64, FO_DENSE_SAMPLES, FO_NOT_ASCENDING, FO_NOT_FINITE, FO_OUT_OF_RANGE, fo_batch,
+                      fo_exchange, fo_load, fo_store)
 from .._memory cimport Held, Pins, base_view, is_unchanged
 
 cnp.import_array()
@@ -143,7 +144,7 @@ cdef class FiniteSum:
             _validation.objectives.frozen_layout(what, array, size, samples.own.dtype, is_frozen(array))
         if name in FOLLOW_LABELS:
             _validation.objectives.class_range(labels, n_outputs)
-        if self.samples is not None:              # after all code of a subclass, which may have called this method
+        if fo_exchange(&self.begun, 1):           # after all code of a subclass, which may have called this method
             _validation.optimizers.refuse_second_init(type(self).__name__)
         self.it = samples.it
         self.it.loss, self.it.loss_parameter = find_loss(name.encode()), loss_parameter
@@ -154,7 +155,8 @@ cdef class FiniteSum:
         self.labels, self.weights = base_view(labels), base_view(weights)
         self.linear_part = None if linear is None else base_view(linear)
         self.n_samples, self.n_features, self.n_parameters = n_samples, n_features, n_parameters
-        self.samples = samples                    # last: with samples all else is there
+        self.samples = samples
+        fo_store(&self.bound, 1)                  # last: now all is there
 
     @property
     def X(self):
@@ -185,7 +187,7 @@ cdef class FiniteSum:
 
     cpdef int _check_initialised(self) except -1:
         """Refuse an object that was made without its __init__."""
-        if self.samples is None:
+        if not fo_load(&self.bound):
             _validation.optimizers.refuse_uninitialised(type(self).__name__)
         return 0
 

@@ -6,6 +6,8 @@ cimport numpy as cnp
 
 from .._validation import minimize as validation
 
+from .._memory cimport is_behaved
+
 cnp.import_array()
 
 
@@ -20,7 +22,7 @@ def as_gradient(object given, cnp.ndarray x not None):
     cdef cnp.ndarray gradient
     if cnp.PyArray_CheckExact(given):
         gradient = <cnp.ndarray>given
-        if (cnp.PyArray_TYPE(gradient) == cnp.PyArray_TYPE(x) and cnp.PyArray_ISBEHAVED_RO(gradient)
+        if (cnp.PyArray_TYPE(gradient) == cnp.PyArray_TYPE(x) and is_behaved(gradient)
                 and cnp.PyArray_SAMESHAPE(gradient, x)):
             return gradient.copy() if begins_in(gradient, x) else gradient
     return validation.gradient(given, x)

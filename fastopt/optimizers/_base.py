@@ -77,9 +77,6 @@ class Optimizer(KnownAttributes, CatchesUp, _core.Engine):
         storages = _core.slot_storages(self.rule, values)
         slots = allocate([base_view(array) for array in arrays], _core.slot_shapes(self.rule, values), storages)
         self._bind(self.rule, arrays, keys, slots, values, grouping.own_of_arrays(values, keys))
-        self._values = values
-        if not all(_core.rule_slots(self.rule, values).values()):
-            self._initialise()
 
     @classmethod
     def _validated(cls, args, hyperparameters):

@@ -72,22 +72,29 @@ def assign(optimizer, declared, value):
     cls, name = type(optimizer), declared.name
     if declared.initial:
         validation.refuse_start(name, cls.__name__)
-    values = optimizer._values | {name: declared.check(value)}
-    optimizer._check_together(values)
-    if _core.form(cls.rule, values) != _core.form(cls.rule, optimizer._values):
-        optimizer._refuse_assignment(name, value)
-    check_together(cls, values)
-    with optimizer._claim(f"`{name}`"):
+    new = {name: declared.check(value)}
+    with optimizer._claim(f"`{name}`"):  # from here on: the others are not to be set meanwhile
+        values = optimizer._values | new
+        optimizer._check_together(values)
+        if _core.form(cls.rule, values) != _core.form(cls.rule, optimizer._values):
+            optimizer._refuse_assignment(name, value)
+        check_together(cls, values)
         optimizer._change_values(values, None, name)
 
 
-def assign_own(optimizer, key, own, name):
-    """Set the numbers in which an array differs, of which one has changed, from the next step on."""
-    values = optimizer._values | {"groups": optimizer._values["groups"] | {key: own}}
-    if not own:
-        del values["groups"][key]
-    check_together(type(optimizer), values)
+def assign_own(optimizer, key, name, new):
+    """Set a number in which an array differs from the next step on: {name: value}, or {} for the optimizer's."""
     with optimizer._claim(f"`{validation.place(key)}.{name}`"):
+        groups = optimizer._values["groups"]
+        own = groups.get(key, {}) | new
+        if not new:
+            if name not in own:
+                validation.refuse_unset(name, key)
+            del own[name]
+        values = optimizer._values | {"groups": groups | {key: own}}
+        if not own:
+            del values["groups"][key]
+        check_together(type(optimizer), values)
         optimizer._change_values(values, own_of_arrays(values, optimizer._keys), name)
 
 
@@ -162,15 +169,12 @@ class Group:
         if declared.initial:
             validation.refuse_start(name, type(self._optimizer).__name__)
         value = declared.check(value, f"{validation.place(self._key)}.{name}")
-        assign_own(self._optimizer, self._key, self._own() | {name: value}, name)
+        assign_own(self._optimizer, self._key, name, {name: value})
 
     def __delattr__(self, name: str) -> None:
-        own = self._own()
         if self._number(name).initial:
             validation.refuse_start(name, type(self._optimizer).__name__)
-        if name not in own:
-            validation.refuse_unset(name, self._key)
-        assign_own(self._optimizer, self._key, {each: own[each] for each in own if each != name}, name)
+        assign_own(self._optimizer, self._key, name, {})
 
     def __eq__(self, other):
         return isinstance(other, Group) and self._own() == other._own()
