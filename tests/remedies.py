@@ -867,6 +867,9 @@ ESTIMATORS = {
         MODEL + "m = R(solver='adam').partial_fit(X, y)", "m.partial_fit(X, X[:, :2])", "m.coef_.shape == (2, 3)",
         "m = sklearn.base.clone(m)",
     ),
+    "targets whose loss overflows": Row(
+        MODEL + "y = y * 1e200", "R().fit(X, y)", follow="y /= y.max()",
+    ),
     "a warm start with other classes": Row(
         MODEL + "m = C(warm_start=True).fit(X, y)", "m.fit(X, y > 0)", "len(m.classes_) == 2",
         "m.set_params(warm_start=False)",

@@ -51,7 +51,7 @@ class ValidationLoss(NamedTuple):
         if self.batches.data is not None and is_stream(given):
             held_out = Stream(validation.opener(given), None, 0, None, self.batches.rng)
         else:
-            arrays, n = validation.samples(given, self.batches.data)
+            arrays, n = validation.samples(given, self.batches.data, least=not self.ranks.several)
             whole = self.ranks.whole(n)
             size = min(whole.total, max(self.batches.size or 0, EVALUATION_SIZE))
             held_out = whole.batches(size, arrays, self.batches.rng)

@@ -35,6 +35,13 @@ class Alone:
     def agree(self, interruptible=False):
         """Let others end the run here: they have an exception or, where the run may be saved, were interrupted."""
 
+    def tell(self, interrupt):
+        """Let others know of a KeyboardInterrupt that a function of the caller's may have raised on this rank alone."""
+
+    def all(self, flag):
+        """Whether all ranks have a flag."""
+        return flag
+
     def each(self):
         """A context for what a rank does by itself, and may fail."""
         return contextlib.nullcontext()

@@ -70,13 +70,15 @@ class Run(SavedRun, StartedRun, EndedRun):
 
     def to_the_end(self):
         """Iterate until something ends the run; returns the status."""
+        self.ranks.agree()  # nothing before this is heard of within
         with self.ranks.interrupts(self.settings.checkpoint is not None) as interrupts:
             try:
                 status = self.iterate(interrupts)
                 interrupts.check()
                 self.ranks.agree(interruptible=True)
-            except KeyboardInterrupt:
-                if self.consistent and self.is_finite(self.solution()):
+            except KeyboardInterrupt as interrupt:
+                self.ranks.tell(interrupt)
+                if self.ranks.all(self.consistent and self.is_finite(self.solution())):
                     self.save()
                 raise
         if self.is_finite(self.solution()):

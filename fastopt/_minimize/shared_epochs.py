@@ -208,10 +208,10 @@ class SharedSvrgEpochs(SagaSvrgEpochs):
         self.segments.flush()
         ends = self.ranks.numbers(end or 0)
         self.method.step_count += n
+        params = self.method.params
+        params[...] = self.parts.sum((params * self.weight).reshape(1, -1)).reshape(params.shape)
         if ends.any():
             rank = int(np.flatnonzero(ends)[0])
             self.ranks.blame(rank)
             return n, loss, np.nan, STATUS[int(ends[rank])], 0
-        params = self.method.params
-        params[...] = self.parts.sum((params * self.weight).reshape(1, -1)).reshape(params.shape)
         return n, loss + float(self.parts.sum(np.array([[own_loss]]))[0]), np.nan, None, 0

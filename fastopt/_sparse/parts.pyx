@@ -85,7 +85,7 @@ cdef class Coordinates:
 
 
 def contiguous(cnp.ndarray array not None):
-    """The array, or a copy of one that is not contiguous and aligned."""
+    """The array, or a copy of one that is not contiguous in C order and aligned."""
     if cnp.PyArray_IS_C_CONTIGUOUS(array) and cnp.PyArray_ISALIGNED(array):
         return array
-    return np.array(array)
+    return np.array(array, order="C")

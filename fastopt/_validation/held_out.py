@@ -56,14 +56,14 @@ def loss_over(objective, X, y):
     return loss
 
 
-def samples(given, data):
+def samples(given, data, least=1):
     """Return arrays for a function that takes those of `data`, and the number of their samples."""
     if data is None:
         raise ValueError(
             f"`validation` must be a callable or an objective where `data` is None, got {shown(given)}; "
             "pass a function of x."
         )
-    arrays, n = sample_arrays(given, "validation")
+    arrays, n = sample_arrays(given, "validation", least)
     if isinstance(data, tuple) and len(arrays) != len(data):  # not known of an iterable
         raise ValueError(f"`validation` must hold as many arrays as `data`, {len(data)}, got {len(arrays)}.")
     return arrays, n

@@ -200,11 +200,21 @@ def scaled_columns(deviations, solver):
         )
 
 
+def loss_in_range(value, loss, y):
+    """Refuse targets whose loss overflows where all coefficients are zero."""
+    if not np.isfinite(value):
+        raise ValueError(
+            f"`y` must have a finite `loss={shown(loss)}` where all coefficients are zero, got entries up to "
+            f"{shown(float(np.abs(y).max()))}; divide it by the largest one."
+        )
+
+
 def refuse_divergence(loss, rate):
     """Raise for coefficients that are not finite any more, or far worse than those at the start."""
+    smaller = "" if rate is None else f", or pass a smaller `learning_rate`, got {shown(rate)}"
     raise ValueError(
         f"the fit with `loss={shown(loss)}` diverged; scale the features with "
-        f"sklearn.preprocessing.StandardScaler, or pass a smaller `learning_rate`, got {shown(rate)}."
+        f"sklearn.preprocessing.StandardScaler, and the targets of a regressor to a size of 1{smaller}."
     )
 
 

@@ -70,7 +70,7 @@ def refuse_moving(n_parts, array):
 def at_least_one_sample(n):
     """Refuse a run in which no rank has any samples."""
     if n == 0:
-        raise ValueError("`fun` must have a sample on one rank at least, got none on any.")
+        raise ValueError("`fun` and `validation` must have a sample on one rank at least, got none on any.")
 
 
 def built_in(name, value, kind):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._memory import base_view, is_intact
-from .scalars import integer, real
+from .scalars import integer, number, real
 from .text import shown
 
 MOST_STEPS = 2**53  # up to here float64 represents every integer
@@ -14,8 +14,11 @@ OWED = ("owed_decay", "owed_own_decay")
 ADDED = {"groups": []}
 
 
-def check_entries(given, own):
-    """Check that a state dictionary fits an optimizer whose own one is `own`; nothing is copied."""
+def check_entries(given, own, couples):
+    """Check that a state dictionary fits an optimizer whose own one is `own`; nothing is copied.
+
+    `couples`: whether its rule takes sums over gradients, as in `_check_carry`.
+    """
     if not isinstance(given, dict):
         raise TypeError(f"`state_dict` must be a dict, got {type(given).__name__}.")
     missing = [key for key in own if key not in given]
@@ -34,12 +37,18 @@ def check_entries(given, own):
         state_arrays(slot, given["state"][slot], [(array.shape, array.dtype) for array in arrays])
     for key in ("step_count", "skipped_steps"):
         integer(f"state_dict[{key!r}]", given[key], 0, MOST_STEPS)
-    _check_carry("state_dict['carry']", owed)
+    _check_carry("state_dict['carry']", owed, couples)
 
 
-def _check_carry(name, carry):
+def _check_carry(name, carry, couples):
+    """Sums over gradients are NaN or infinite where the gradients were, like the state; other scalars are finite."""
     for key, value in carry.items():
-        real(f"{name}[{key!r}]", value, "[-1e-6, 1e-6]" if key in OWED else "(-inf, inf)")
+        if key in OWED:
+            real(f"{name}[{key!r}]", value, "[-1e-6, 1e-6]")
+        elif couples:
+            number(f"{name}[{key!r}]", value)
+        else:
+            real(f"{name}[{key!r}]", value)
 
 
 def _without_owed(state_dict):
@@ -146,12 +155,13 @@ def _same_kind(name, given, own):
         )
 
 
-def groups(given, own, n):
+def groups(given, own, n, couples):
     """Check what a state dictionary has of the n arrays that may differ from the optimizer, but for their numbers."""
     if not isinstance(given, (list, tuple)):
         raise ValueError(f"`state_dict['groups']` must be a list, got {shown(given)}.")
     for k, record in enumerate(given):
         _check_group(f"state_dict['groups'][{k}]", record, own["carry"], n)
+        _check_carry(f"state_dict['groups'][{k}]['carry']", record["carry"], couples)
     arrays = [record["array"] for record in given]
     if len({*arrays}) != len(arrays):
         raise ValueError(f"`state_dict['groups']` must have each array once, got {shown(arrays)}.")
@@ -159,9 +169,9 @@ def groups(given, own, n):
         {record["array"]: record for record in records if "learning_rate" in record}
         for records in (given, own["groups"])
     ]
-    number = {"learning_rate": 0.0, "schedule": None}  # what an array without a learning rate of its own goes with
+    plain = {"learning_rate": 0.0, "schedule": None}  # what an array without a learning rate of its own goes with
     for k in {*rates[0], *rates[1]}:
-        _same_kind(f"state_dict['groups'] for array {k}", rates[0].get(k, number), rates[1].get(k, number))
+        _same_kind(f"state_dict['groups'] for array {k}", rates[0].get(k, plain), rates[1].get(k, plain))
 
 
 def _check_group(name, record, carry, n):
@@ -178,7 +188,6 @@ def _check_group(name, record, carry, n):
         fits = isinstance(record[key], dict) and (key != "carry" or {*record[key]} - {*OWED} == {*carry} - {*OWED})
         if not fits:
             raise ValueError(f"`{name}[{key!r}]` must be a dict like the optimizer's, got {shown(record[key])}.")
-    _check_carry(f"{name}['carry']", record["carry"])
 
 
 def unchanged_layout(copies):

@@ -24,7 +24,7 @@ def first_entry(part):
 
 def rounding_granule(row_width, state_dtype):
     """Entries of a table that are never divided: whole rows, and whole groups where state is rounded in such."""
-    return math.lcm(row_width, _core.GROUP_ENTRIES) if state_dtype in ("bfloat16", "log8") else row_width
+    return row_width if state_dtype is None else math.lcm(row_width, _core.GROUP_ENTRIES)
 
 
 def shared_bounds(sizes, granules, n_ranks):

@@ -68,6 +68,7 @@ def made_alike(call, cls, params, starts, hyper):
         optimizer._set_places(list(enumerate(starts)))
         if not all(_core.rule_slots(cls.rule, optimizer._values).values()):
             optimizer._initialise()  # once more, with the rounding of these places
+        optimizer._rate_at = NextRates()
     agree_all_same(call.comm, {name: value for name, value in optimizer._values.items() if name != "num_threads"})
     return optimizer
 
@@ -82,22 +83,37 @@ def agree_stats(call, optimizer, grad):
     return sum([_core.stats_of(record.tobytes()) for record in records], _core.GradientStats())
 
 
-def rates_note(optimizer):
-    """A number that ranks have in common if the learning rates of their next step are the same.
+class NextRates:
+    """The learning rates of the next step, which stand in for the schedules in the step itself.
 
-    Schedules are the caller's code: whatever they raise is raised here, before anything has changed on any rank.
+    Schedules are the caller's code, which may raise and may count its calls: each is asked once, before anything has
+    changed on any rank.
     """
-    return int.from_bytes(hashlib.sha256(repr(_next_rates(optimizer)).encode()).digest()[:7])
+
+    def __init__(self):
+        self.rates = {}
+
+    def ask(self, optimizer):
+        """Ask all schedules."""
+        t, at = optimizer.step_count, type(optimizer)._rate_at
+        self.rates = {id(rate): at(optimizer, rate, t) if callable(rate) else rate for rate in optimizer._rates}
+
+    def __call__(self, schedule, t):
+        return self.rates[id(schedule)]
+
+    def __repr__(self):
+        return ", ".join(map(repr, self.rates.values()))
+
+
+def rates_note(optimizer):
+    """A number that ranks have in common if the learning rates of their next step, asked for here, are the same."""
+    optimizer._rate_at.ask(optimizer)
+    return int.from_bytes(hashlib.sha256(repr(optimizer._rate_at).encode()).digest()[:7])
 
 
 def same_rates(comm, optimizer, notes):
     """Refuse learning rates that differ, as of schedules that depend on what a rank has seen."""
     other = np.flatnonzero(notes != notes[0])
     if len(other):
-        rates = gathered_texts(comm, ", ".join(map(repr, _next_rates(optimizer))))
+        rates = gathered_texts(comm, repr(optimizer._rate_at))
         raise _validation.distributed.same_value("learning_rate", rates[0], rates[other[0]], int(other[0]))
-
-
-def _next_rates(optimizer):
-    t = optimizer.step_count
-    return [optimizer._rate_at(rate, t) if callable(rate) else rate for rate in optimizer._rates]

@@ -52,6 +52,16 @@ class Ranks:
             self._agreed = True
             raise
 
+    def tell(self, interrupt):
+        """Agree on a KeyboardInterrupt, unless it is known already; a failure of another rank goes before."""
+        if not self._agreed:
+            with contextlib.suppress(KeyboardInterrupt):
+                self.agree(interrupt)
+
+    def all(self, flag):
+        """Whether all ranks have a flag."""
+        return not self.any(not flag)
+
     def same(self, **values):
         """Raise on all ranks unless they have the same values."""
         self.agree()

@@ -171,7 +171,8 @@ class ShardedOptimizer(Sharded):
     def _gather(self, arrays):
         """Write the parts of all ranks into vectors of all entries, which are this rank's own but for its part."""
         for vector in self._vectors:
-            own = np.concatenate([arrays[k][self._slices[k]] for k in vector.members])  # a copy: MPI receives elsewhere
+            # A copy, as MPI receives elsewhere: where the sum was, which nobody needs any more.
+            own = np.concatenate([arrays[k][self._slices[k]] for k in vector.members], out=vector.received[0])
             joined = vector.buffer(arrays)
             gather_into(self._comm, own, joined, np.diff(vector.bounds))
             vector.split(joined, arrays)

@@ -20,7 +20,7 @@ from .._finite_sum.methods import FINITE_SUM_METHODS
 from .._minimize.averages import Polyak
 from .._validation import linear_model as validation
 from ..optimizers import OPTIMIZERS, Optimizer
-from . import _chunks, _rates, _saving, _settings, _solvers
+from . import _chunks, _rates, _samples, _saving, _settings, _solvers
 from ._problem import Form, Problem
 from ._together import may_stop, together
 
@@ -49,10 +49,11 @@ batch_size : int, default=256
 max_iter : int, default=100
     Most epochs: passes over the samples. For "lbfgs" most iterations.
 tol : float or None, default=1e-4
-    The fit ends when the loss has not fallen by more than ``tol * max(1, |best|)`` for `n_iter_no_change` epochs; the
-    loss of the samples held out with `early_stopping`. "lbfgs" ends when no entry of the gradient in its coordinates
-    is larger than `tol`, nor than `tol` times the largest where all are zero; for the losses "hinge", "quantile" and
-    "epsilon_insensitive" as the others, after so many iterations. None: after `max_iter` epochs.
+    The fit ends when the loss has not fallen by more than ``tol * max(1, |best|)`` for `n_iter_no_change` epochs and is
+    near its best, as `fastopt.minimize` has it; the loss of the samples held out with `early_stopping`. "lbfgs" ends
+    when no entry of the gradient in its coordinates is larger than `tol`, nor than `tol` times the largest where all
+    are zero; for the losses "hinge", "quantile" and "epsilon_insensitive" as the others, after so many iterations, with
+    the loss where all are zero in the place of 1 if that is less. None: after `max_iter` epochs.
 n_iter_no_change : int, default=5
     See `tol`. A quarter of `max_iter`, if that is more, for the solver None and those that find a rate, whose first
     steps are tiny.
@@ -157,7 +158,8 @@ class LinearModel(BaseEstimator):
         X, y = validate_data(self, X, y, reset=not (chunk and hasattr(self, "coef_")), **READ, **how)
         if sample_weight is not None:
             allowed = ALL_ZERO if chunk else {}
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, **allowed)
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, **allowed)
+            sample_weight = sample_weight if chunk else _samples.in_range(sample_weight)
         return X, y, sample_weight
 
     def _fit(self, X, targets, weights, settings, form, labels=None):

@@ -115,7 +115,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
             if settings.warm_start and hasattr(self, "classes_"):
                 validation.same_classes(encoder.classes_, self.classes_)
             self.classes_ = encoder.classes_
-            weights = self._weighted(y, weights)
+            weights = self._weighted(y, weights, _samples.in_range)
             X, labels, weights = _samples.without_zero_weights(X, encoder.transform(y), weights)
             form = self._form_of_classes(X, settings)
             return self._fit(X, self._targets(labels, form), weights, settings, form, labels)
@@ -235,13 +235,13 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         positive = np.arange(form.n_objectives) if form.n_objectives > 1 else [1]
         return np.where(labels[:, None] == positive, 1, -1)
 
-    def _weighted(self, y, weights):
-        """Sample weights times those of the classes; None for 1 everywhere."""
+    def _weighted(self, y, weights, scaled=np.asarray):
+        """Sample weights times those of the classes, `scaled` before; None for 1 everywhere."""
         if self.class_weight is None:
             return weights
         of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
         validation.class_weights(of_class)
-        of_samples = of_class[np.searchsorted(self.classes_, y)]
+        of_samples = scaled(of_class)[np.searchsorted(self.classes_, y)]
         return of_samples if weights is None else weights * of_samples
 
     def _set_coefficients(self, form, parameters):

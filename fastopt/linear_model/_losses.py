@@ -32,6 +32,8 @@ class Loss(NamedTuple):
         Of the loss's number: the interval that targets must be in, or None.
     number : Number or None
         The number that the loss has, if it has one.
+    in_units_of_targets : bool
+        Whether margins have the units of the targets.
     """
 
     objective: type
@@ -42,6 +44,7 @@ class Loss(NamedTuple):
     mean: Any = None
     domain: Any = None
     number: Any = None
+    in_units_of_targets: bool = False
 
     def curvatures(self, y, number):
         """The largest second derivative by the margin, or what stands for it: a number, or one for each target."""
@@ -156,12 +159,15 @@ CLASSIFICATION = {
     "squared_hinge": Loss(objectives.SquaredHinge),
     "modified_huber": Loss(objectives.ModifiedHuber, probabilities=clipped),
 }
-REGRESSION = {
+# The losses of the difference of margin and target.
+OF_DIFFERENCES = {
     "squared_error": Loss(objectives.LeastSquares),
     "huber": Loss(objectives.Huber, number=DELTA),
     "epsilon_insensitive": Loss(objectives.EpsilonInsensitive, smooth=False, curvature=one, number=EPSILON),
     "squared_epsilon_insensitive": Loss(objectives.SquaredEpsilonInsensitive, number=EPSILON),
     "quantile": Loss(objectives.Quantile, smooth=False, curvature=one, number=QUANTILE),
+}
+REGRESSION = {name: loss._replace(in_units_of_targets=True) for name, loss in OF_DIFFERENCES.items()} | {
     "poisson": deviance(objectives.Poisson, 1.0),
     "gamma": deviance(objectives.Gamma, 2.0),
     "tweedie": Loss(objectives.Tweedie, curvature=of_deviance, mean=np.exp, domain=domain_of_deviance, number=POWER),

@@ -24,9 +24,9 @@ def learning_rate(solver, problem, objective):
         return None
     mean, largest = smoothness(problem)
     if solver in FINITE_SUM_METHODS:
-        return FINITE_SUM_METHODS[solver].rate_share / largest
+        return float(FINITE_SUM_METHODS[solver].rate_share / largest)
     n, size = objective.n_samples, min(settings.batch_size, objective.n_samples)
-    return 1.0 / (mean + (largest - mean) * (n - size) / (size * n))
+    return float(1.0 / (mean + (largest - mean) * (n - size) / (size * n)))
 
 
 def follows_targets(solver, problem):

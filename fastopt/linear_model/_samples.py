@@ -7,8 +7,14 @@ import numpy as np
 from .._validation import linear_model as validation
 
 
+def in_range(weights):
+    """Weights whose sums are in the range of their dtype: divided by a power of two, which rounds none that counts."""
+    return weights if weights is None else np.ldexp(weights, -np.frexp(weights.max())[1])
+
+
 def without_zero_weights(X, targets, weights):
     """Leave out the samples of weight 0, which no loss sees."""
+    weights = in_range(weights)
     if weights is None or weights.all():
         return X, targets, weights
     kept = np.flatnonzero(weights)

@@ -302,10 +302,11 @@ class Optimizer(KnownAttributes, CatchesUp, _core.Engine):
         The caller has claimed the optimizer.
         """
         own, state_dict = self._snapshot_as_it_is(), stored_alike(self, _validation.state_dicts.plain(state_dict))
-        _validation.state_dicts.check_entries(state_dict, own)
+        couples = _core.couples_entries(self.rule)
+        _validation.state_dicts.check_entries(state_dict, own, couples)
         _validation.state_dicts.learning_rate_state(state_dict, own, self._declared["learning_rate"])
         n = len(self._flat_params)
-        _validation.state_dicts.groups(state_dict["groups"], own, 0 if self._keys is None else n)
+        _validation.state_dicts.groups(state_dict["groups"], own, 0 if self._keys is None else n, couples)
         kept = {name: self._values[name] for name in ("learning_rate", "num_threads")}
         values = self._validated((), kept | state_dict["hyperparameters"])
         _validation.state_dicts.same_slots(_core.rule_slots(self.rule, values), own["state"])

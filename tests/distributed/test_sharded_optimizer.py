@@ -11,7 +11,7 @@ from thread_ranks import on_threads
 
 import fastopt
 from fastopt import _core
-from fastopt.distributed import ShardedOptimizer
+from fastopt.distributed import ShardedOptimizer, ShardedTable
 
 SHAPES = {"table": (130, 64), "bias": (5000,), "scale": (), "none": (0, 3), "wide": (3, 4097)}
 INDEPENDENT = [case for case in CASES if not _core.couples_entries(case[0].rule)]
@@ -114,6 +114,46 @@ def test_structures_and_rates():
     fastopt.Adam(x, learning_rate=0.1).step(np.full(20_000, 6.0))
     assert found[0] == x.tobytes() and same_arrays
     assert np.frombuffer(found[1])[0] == 0.5 and found[3] == "<ShardedOptimizer, rank R of 3"
+
+
+class Counting:
+    """A rate that falls with each call, whatever the step; on the last rank the fourth call raises."""
+
+    def __init__(self, fails):
+        self.calls, self.fails = 0, fails
+
+    def __call__(self, t):
+        self.calls += 1
+        if self.fails and self.calls == 4:
+            raise LookupError
+        return 1.0 / self.calls
+
+    def __repr__(self):
+        return "Counting()"
+
+
+def counted(comm):
+    """What two kinds of optimizers and one of one process have after steps of which one fails."""
+    last, found = comm.Get_rank() == comm.Get_size() - 1, []
+    x, whole = np.ones(9000), np.ones(9000)
+    opt = ShardedOptimizer(fastopt.Adam, x, comm, learning_rate=Counting(last))
+    table = ShardedTable(9000, 1, fastopt.Adam, comm, dtype="float64", init=1.0, learning_rate=Counting(last))
+    one = fastopt.Adam(whole, learning_rate=Counting(False))
+    for _ in range(3):
+        one.step(whole.copy())
+    for _ in range(4):
+        rows = np.arange(9000 if last else 0)
+        errors = caught(opt.step, x.copy()), caught(table.step, rows, table.lookup(rows))
+        found.append([error and error[0] for error in errors])
+    rows = table.lookup(np.arange(9000))[:, 0]
+    return found, x.tobytes() == whole.tobytes(), rows.tobytes() == whole.tobytes(), opt.step_count, table.step_count
+
+
+@pytest.mark.parametrize("n_ranks", RANKS)
+def test_schedules_are_asked_once_in_a_step(n_ranks):
+    *others, own = on_threads(n_ranks, counted)
+    for result, kind in [*((each, "RankError") for each in others), (own, "LookupError")]:
+        assert result == ([[None, None]] * 3 + [[kind, kind]], True, True, 3, 3)
 
 
 def wrong_construction(comm):

@@ -60,7 +60,9 @@ def steps_of_all_rules(comm, dtype, sparse, state_dtype):
 
 @pytest.mark.parametrize("n_ranks", RANKS)
 @pytest.mark.parametrize("sparse", ["lazy", "exact", "deferred"])
-@pytest.mark.parametrize("dtype, state_dtype", [("float32", None), ("float64", None), ("float32", "log8")])
+@pytest.mark.parametrize(
+    "dtype, state_dtype", [("float32", None), ("float64", None), ("float32", "log8"), ("float64", "float32")]
+)
 def test_bits_of_one_table(dtype, state_dtype, sparse, n_ranks):
     assert on_threads(n_ranks, steps_of_all_rules, dtype, sparse, state_dtype) == [[]] * n_ranks
 

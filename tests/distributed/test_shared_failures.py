@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from ranks import on_ranks
+from thread_ranks import on_threads
 
 import fastopt
 from fastopt import objectives
@@ -321,6 +322,33 @@ def test_full_disk_of_the_rank_that_writes_ends_all(tmp_path):
     first, second = on_ranks(2, full_disk, str(tmp_path / "run.npz"), seconds=SECONDS)
     assert first == ("OSError", "[Errno 28] No space left on device")
     assert second == ("RankError", "Rank 0 failed: OSError: [Errno 28] No space left on device")
+
+
+def stop_by_hand():
+    raise KeyboardInterrupt
+
+
+def interrupted_by_hand(comm, path, where, n):
+    """A function of the user raises KeyboardInterrupt on one rank: in the callback, the objective or the schedule."""
+    act = dict.fromkeys(("callback", "objective", "schedule"), lambda: None)
+    act[where] = Countdown(comm, n, stop_by_hand)
+    options = {"epochs": 4, "checkpoint": path, "learning_rate": lambda t: act["schedule"]() or 0.1}
+    seen = outcome(
+        lambda: minimized(
+            comm, fun=lambda *given: act["objective"]() or squares(*given), callback=lambda x: act["callback"](),
+            options=options,
+        )
+    )  # fmt: skip
+    return seen, minimized(comm, resume=path, options=options).nit
+
+
+@pytest.mark.parametrize("where", ["callback", "objective", "schedule"])
+@pytest.mark.parametrize("n", [12, 20])
+@pytest.mark.parametrize("n_ranks", [1, 3])
+def test_keyboard_interrupt_that_one_rank_raises(n_ranks, n, where, tmp_path):
+    *others, own = on_threads(n_ranks, interrupted_by_hand, str(tmp_path / "run.npz"), where, n, seconds=SECONDS)
+    assert own == (("KeyboardInterrupt", ""), 40)
+    assert others == [(("KeyboardInterrupt", "rank 2 was interrupted"), 40)] * (n_ranks - 1)
 
 
 def interrupted_and_resumed(comm, path, kind):

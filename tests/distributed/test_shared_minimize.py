@@ -124,6 +124,19 @@ def test_ranks_agree_whatever_they_have_and_with_a_run_of_one_process(name, cuts
     assert (shared["nit"], shared["status"]) == (res.nit, res.status)
 
 
+def held_out(comm, first):
+    """Only some ranks have samples that are held out."""
+    mine, own_share = own(comm, None), own(comm, (first,))
+    keywords = {"jac": True, "data": (X[mine], Y[mine]), "rng": 0, "options": {"epochs": 3, "parts": PARTS}}
+    res = fastopt.minimize(squares, np.zeros(D), validation=(X[own_share], Y[own_share]), comm=comm, **keywords)
+    return bits(res)
+
+
+@pytest.mark.parametrize("first", [0, N], ids=["first has none", "others have none"])
+def test_validation_where_ranks_have_no_samples(first):
+    assert same(on_threads(3, held_out, first)) == same(on_threads(1, held_out, N))
+
+
 def by_index(comm):
     mine = own(comm)
     A, b = X[mine], Y[mine]
@@ -272,6 +285,17 @@ def test_svrg_has_the_gradient_of_all(cuts):
     found = together(3, of_methods, cuts)["svrg"]
     assert best - 1e-12 <= found["fun"] <= best + 1e-5
     assert found["nit"] == 40 * N
+
+
+def diverging(comm):
+    mine = own(comm, (52,))
+    objective = objectives.Poisson(SPARSE[mine], WEIGHTS[mine])
+    return bits(fastopt.minimize(objective, np.zeros(90), method="svrg", options={"learning_rate": 30.0}, comm=comm))
+
+
+def test_svrg_that_diverges_on_one_rank_ends_alike_on_all():
+    result = same(on_threads(2, diverging))
+    assert result["status"] == 2 and "on rank" in result["message"], result
 
 
 @pytest.mark.parametrize("method", ["sgd", "adam", "adagrad"])

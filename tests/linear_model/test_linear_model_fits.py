@@ -138,6 +138,38 @@ def test_weights_are_repeats_to_the_last_bit(rng, X, classes, solver, form):
     np.testing.assert_array_equal(one.coef_, other.coef_)
 
 
+@pytest.mark.parametrize("solver", ["auto", None, "saga", "sgd", "adam"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [2.0**-1074, 2.0**-200, 2.0**200, 2.0**1023])
+def test_the_size_of_weights_does_not_matter(X, classes, solver, dtype, size):
+    X, settings = X.astype(dtype), {"solver": solver, "max_iter": 10, "tol": None, "random_state": 0}
+    sized = LinearClassifier(**settings).fit(X, classes, sample_weight=np.full(N, size))
+    np.testing.assert_array_equal(sized.coef_, LinearClassifier(**settings).fit(X, classes).coef_)
+    by_class = LinearClassifier(class_weight=dict.fromkeys(range(3), size), **settings)
+    np.testing.assert_array_equal(by_class.fit(X, classes, sample_weight=np.full(N, size)).coef_, sized.coef_)
+
+
+# A loss, its settings for targets of deviation 1, and how far two fits of the same may be from each other.
+IN_UNITS = {
+    "squared_error": ({}, 1e-3),
+    "huber": ({}, 1e-3),
+    "squared_epsilon_insensitive": ({"epsilon": 0.1}, 1e-3),
+    "epsilon_insensitive": ({"epsilon": 0.1}, 0.03),
+    "quantile": ({"quantile": 0.3}, 0.03),
+}
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-8, 1e-4, 1e6, 1e30])
+@pytest.mark.parametrize("loss", IN_UNITS)
+def test_targets_of_any_unit(X, y, loss, unit):
+    settings, accuracy = IN_UNITS[loss]
+    one = LinearRegressor(loss, penalty=None, **settings).fit(X, y)
+    in_units = {name: value * (unit if name == "epsilon" else 1) for name, value in settings.items()}
+    other = LinearRegressor(loss, penalty=None, **in_units).fit(X, y * unit)
+    np.testing.assert_allclose(other.coef_ / unit, one.coef_, atol=accuracy)
+    np.testing.assert_allclose(other.intercept_ / unit, one.intercept_, atol=accuracy)
+
+
 def test_class_weights_are_sample_weights(X, classes):
     by_class = LinearClassifier(class_weight={0: 2.0, 2: 0.5}).fit(X, classes)
     by_sample = LinearClassifier().fit(X, classes, sample_weight=np.array([2.0, 1.0, 0.5])[classes])

@@ -161,6 +161,27 @@ def test_targets_and_weights(samples):
     unchanged(model, lambda: model.fit(X[:1], y[:1]), "`early_stopping` needs at least 2 samples, got 1")
 
 
+def test_targets_whose_loss_overflows(samples):
+    X, y = samples
+    model = LinearRegressor().fit(X, y)
+    message = "`y` must have a finite `loss='squared_error'` where all coefficients are zero, got entries up to 2e+200"
+    unchanged(model, lambda: model.fit(X, y * 1e200), message)
+
+
+DIVERGED = {
+    "and the targets of a regressor to a size of 1, or pass a smaller `learning_rate`, got 1e+100.": ("sgd", 1e100),
+    "and the targets of a regressor to a size of 1.": (None, None),
+}
+
+
+@pytest.mark.parametrize("message", DIVERGED)
+def test_a_fit_that_diverges_says_what_can_be_changed(samples, message):
+    X, y = samples
+    solver, rate = DIVERGED[message]
+    model = LinearRegressor(solver=solver, learning_rate=rate, random_state=0)
+    unchanged(model, lambda: model.fit(X, y * 1e200), message)
+
+
 HELD_OUT = {
     "`early_stopping` needs at least 2 samples of each class, got 1 of one": ([0] * 10 + [1], 0.1),
     "that is 3 of 30, got 2 to hold out; set validation_fraction=0.5": ([0, 1, 2] * 10, 0.05),

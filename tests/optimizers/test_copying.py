@@ -59,6 +59,20 @@ def test_copy_goes_on_with_the_same_bits(case, dtype, how, rng):
     assert bits(other) == bits(opt) and other.step_count == 6
 
 
+@pytest.mark.parametrize("entry", [np.nan, -np.inf], ids=str)
+@pytest.mark.parametrize("how", ["deepcopy", NEWEST])
+@pytest.mark.parametrize("case", CASES, ids=form_id)
+def test_copy_after_a_gradient_that_is_not_finite(case, how, entry, rng):
+    """Which the policy "propagate" takes: sums of it, and state, are what the formulas make of it, in copies, too."""
+    cls, keywords = case
+    opt = cls(draw(rng, "float64"), 0.02, nonfinite="propagate", **keywords)
+    grad = draw(rng, "float64")
+    opt.step(grad)
+    grad["w"][1, 2] = entry
+    opt.step(grad)
+    assert bits(COPIES[how](opt)) == bits(opt)
+
+
 @pytest.mark.parametrize("case", CASES, ids=form_id)
 def test_shallow_copy_shares_parameters_but_not_state(case, rng):
     cls, keywords = case

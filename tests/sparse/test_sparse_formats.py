@@ -171,9 +171,9 @@ def test_longer_arrays_than_entries(name, rng):
     same_bits(fastopt.Adam, rng.standard_normal((15, 6)), grad, entries(values), nonfinite="raise")
 
 
-@pytest.mark.parametrize("change", [spread, misaligned, read_only], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("change", [spread, misaligned, read_only, np.asfortranarray], ids=lambda each: each.__name__)
 def test_layouts_of_the_arrays(change, rng):
-    """Strided, misaligned and read-only arrays, in RowSparse and in a matrix."""
+    """Strided, misaligned and read-only arrays and columns in a row, in RowSparse and in a matrix."""
     index, values = rng.permutation(30)[:12], rng.standard_normal(12)
     plain, other = fastopt.Adam(np.ones(30)), fastopt.Adam(np.ones(30))
     plain.step(RowSparse(index, values))
@@ -184,6 +184,7 @@ def test_layouts_of_the_arrays(change, rng):
     of_rows.step(RowSparse(index, rows))
     twin.step(RowSparse(change(index), change(rows)))
     assert bits(of_rows) == bits(twin)
+    assert RowSparse(change(index), change(rows)).coalesced().rows.tobytes() == rows[np.argsort(index)].tobytes()
     grad = scipy.sparse.csr_array(dense(rng, (15, 6), "float64"))
     expected = grad.copy()
     for name in ("data", "indices", "indptr"):
