@@ -184,7 +184,7 @@ typedef struct {
     void (*remember)(const fo_step *step, void *past, ptrdiff_t place);
     void (*rest_map)(const fo_step *step, double *map);   /* factor and addend of the parameter and each slot */
     fo_kernel *const *dense;     /* indexed by form, like the next two */
-    fo_kernel *const *rows;      /* [lo, hi) are positions of the gradient */
+    fo_kernel *const *rows;      /* [lo, hi) are positions of the gradient; NULL where entries are coupled */
     fo_kernel *const *elements;
     fo_kernel *const *measure;   /* the sums before a step, of FO_GRADIENT_BUFFER entries at most; NULL without any */
     const fo_line_kernels *lines;   /* NULL unless the rule is by_lines */
@@ -272,6 +272,7 @@ void fo_use_isa(int isa);                                    /* must be supporte
 const fo_rule_kernels *fo_kernels_of(const fo_rule *rule, int dtype);
 const char *fo_dtype_name(int dtype);                        /* NULL past the last one */
 size_t fo_itemsize(int dtype);
+int fo_kernels_decode(void);                                 /* whether those in use read reduced slots */
 int fo_variant_index(int dtype);                             /* in a kernel table, for the instruction set in use */
 
 /* --- one pass over all arrays ----------------------------------------------------------------------------------- */

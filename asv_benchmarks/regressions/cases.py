@@ -84,6 +84,16 @@ def sparse(optimizer, shape, k, unique):
     return make
 
 
+def compiled(fastopt, threads):
+    """A thousand small steps that are called from C."""
+    import compiled_loop  # imports the fastopt in use
+
+    rng = np.random.default_rng(0)
+    opt = fastopt.Adagrad(np.zeros(100, np.float32), num_threads=threads)
+    grad = rng.standard_normal(100, dtype=np.float32)
+    return lambda: compiled_loop.steps(opt, [grad], 1000)
+
+
 def csr_row(fastopt, threads):
     import scipy.sparse
 
@@ -160,6 +170,7 @@ OTHERS = (
     ("elements/adam", ("RowSparse",), sparse("adam", (5_000_000,), 100_000, True)),
     ("coalesce/adagrad", ("RowSparse",), sparse("adagrad", (5_000_000,), 100_000, False)),
     ("csr/adagrad", ("Adagrad",), csr_row),
+    ("compiled/adagrad", ("get_include",), compiled),
     ("minimize/overhead", ("minimize",), minimize_overhead),
     ("epoch/sgd/csr", OBJECTIVES, epoch(csr_samples, "sgd", 1)),
     ("epoch/sgd/dense", OBJECTIVES, epoch(dense_samples, "sgd", 1)),

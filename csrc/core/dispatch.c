@@ -81,6 +81,10 @@ const char *fo_compiler(void)
 }
 
 size_t fo_itemsize(int dtype) { return itemsizes[dtype]; }
+#define DECODES(isa) FO_DECODES_##isa,
+static const int decodes[] = {FO_FOR_EACH_ISA(DECODES)};
+int fo_kernels_decode(void) { return decodes[isa_in_use]; }
+
 int fo_variant_index(int dtype) { return isa_in_use * N_DTYPES + dtype; }
 
 const fo_rule_kernels *fo_kernels_of(const fo_rule *rule, int dtype) { return rule->kernels[fo_variant_index(dtype)]; }

@@ -17,6 +17,8 @@ static inline void fo_restore_fp_mode(fo_fp_mode before)
 {
     _mm_setcsr((_mm_getcsr() & ~(fo_fp_mode)FO_ZERO_SUBNORMALS) | (before & FO_ZERO_SUBNORMALS));
 }
+/* All of a mode that this thread is in already, but for the two bits: the flags are those of the moment. */
+static inline void fo_set_fp_mode(fo_fp_mode mode) { _mm_setcsr(mode); }
 #elif defined(__aarch64__) && defined(__GNUC__)
 #include <stdint.h>
 typedef uint64_t fo_fp_mode;
@@ -27,12 +29,14 @@ static inline fo_fp_mode fo_get_fp_mode(void)
     return mode;
 }
 static inline void fo_restore_fp_mode(fo_fp_mode before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
+static inline void fo_set_fp_mode(fo_fp_mode mode) { fo_restore_fp_mode(mode); }
 enum { FO_ZERO_SUBNORMALS = 1 << 24, FO_TRAPS = 0x9f00 };
 static inline void fo_adopt_fp_mode(fo_fp_mode mode) { fo_restore_fp_mode(mode & ~(fo_fp_mode)FO_TRAPS); }
 #else
 typedef int fo_fp_mode;
 static inline fo_fp_mode fo_get_fp_mode(void) { return 0; }
 static inline void fo_restore_fp_mode(fo_fp_mode before) { (void)before; }
+static inline void fo_set_fp_mode(fo_fp_mode mode) { (void)mode; }
 static inline void fo_adopt_fp_mode(fo_fp_mode mode) { (void)mode; }
 enum { FO_ZERO_SUBNORMALS = 0 };
 #endif
@@ -41,7 +45,7 @@ enum { FO_ZERO_SUBNORMALS = 0 };
 static inline fo_fp_mode fo_zero_subnormals(void)
 {
     const fo_fp_mode before = fo_get_fp_mode();
-    fo_restore_fp_mode(before | FO_ZERO_SUBNORMALS);
+    fo_set_fp_mode(before | FO_ZERO_SUBNORMALS);
     return before;
 }
 

@@ -22,6 +22,16 @@
 #endif
 #define FO_FOR_EACH_DTYPE(X, isa) X(f32, isa) X(f64, isa)
 
+/* Whether kernels of a level decode reduced slots in registers: their loops for this are half of the code. Where there
+ * are other levels, the baseline is for old processors, and has views instead. */
+#ifdef FO_X86_LEVELS
+#define FO_DECODES_baseline 0
+#else
+#define FO_DECODES_baseline 1
+#endif
+#define FO_DECODES_v3 1
+#define FO_DECODES_v4 1
+
 #define FO_NUMPY_NAME_f32 "float32"
 #define FO_NUMPY_NAME_f64 "float64"
 #define FO_REAL_f32 float
@@ -87,11 +97,21 @@
 #define FO_TARGET(arch) _Pragma("GCC push_options") FO_PRAGMA(GCC target(arch))
 #define FO_TARGET_END _Pragma("GCC pop_options")
 #endif
+
+/* The baseline is compiled for size where there are other levels. It is vectorised all the same. */
+#if defined(FO_X86_LEVELS) && !defined(__clang__)
+#define FO_BASELINE _Pragma("GCC push_options") _Pragma("GCC optimize(\"O2\")")
+#define FO_BASELINE_END _Pragma("GCC pop_options")
+#else
+#define FO_BASELINE
+#define FO_BASELINE_END
+#endif
 #endif
 
 #ifdef FO_TEMPLATE
 #define FO_VARIANT
 
+FO_BASELINE
 #define ISA baseline
 #define DTYPE f32
 #include FO_TEMPLATE
@@ -100,6 +120,7 @@
 #include FO_TEMPLATE
 #undef DTYPE
 #undef ISA
+FO_BASELINE_END
 
 #ifdef FO_X86_LEVELS
 FO_TARGET(FO_V3_FEATURES(FO_ITSELF, ","))

@@ -7,13 +7,19 @@
 #include "update/positions.h"
 #include "update/storage.h"
 
+/* Whether a pass that steps gives its kernels reduced slots as they are, not in views. */
+static int kernels_decode(const fo_pass *it)
+{
+    return !it->work->by_rows && (fo_kernels_decode() || it->rule->sums_during > 0);
+}
+
 void fo_run_on_views(const fo_pass *it, const fo_array *array, const fo_step *step, fo_kernel *kernel, ptrdiff_t lo,
                      ptrdiff_t hi)
 {
     double buffer[FO_GRADIENT_BUFFER];
     fo_scratch scratch;
     const ptrdiff_t unit = it->work->by_rows ? array->row_width : 1;
-    const int decodes = array->reduced && (it->only_reads || it->work->by_rows);
+    const int decodes = array->reduced && (it->only_reads || !kernels_decode(it));
     const ptrdiff_t most = (decodes ? FO_VIEW_ENTRIES : FO_GRADIENT_BUFFER) / unit * unit;
     for (ptrdiff_t start = lo, n; start < hi; start += n) {
         n = hi - start < most ? hi - start : most;
@@ -132,10 +138,11 @@ static void run_step(const fo_pass *it, const fo_array *array, const fo_step *st
 {
     const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
     const int form = it->form | step->modified;
+    const ptrdiff_t unit = it->work->by_rows ? array->row_width : 1;
     if (array->reduced && is_sparse(array))
         run_on_copies(it, array, step, kernels->dense[form], lo, hi);
-    else if (array->reduced && it->work->by_rows)
-        fo_run_on_views(it, array, step, kernels->dense[form], lo * array->row_width, hi * array->row_width);
+    else if (array->reduced && !kernels_decode(it))
+        fo_run_on_views(it, array, step, kernels->dense[form], lo * unit, hi * unit);
     else if (array->layout == FO_ROWS)
         kernels->rows[form](array, step, lo, hi);
     else if (array->layout == FO_ELEMENTS) {
@@ -176,7 +183,8 @@ static void update_blocks(const void *context, ptrdiff_t lo, ptrdiff_t hi)
         if (last <= lo || first >= hi)
             continue;
         const fo_array *array = &work->arrays[k];
-        const ptrdiff_t per_block = units_per_block(work, array, it->form);
+        const int whole = lo <= first && hi >= last;      /* a short step then has no division */
+        const ptrdiff_t per_block = whole ? 0 : units_per_block(work, array, it->form);
         const ptrdiff_t start = lo > first ? (lo - first) * per_block : 0;
         const ptrdiff_t stop = hi < last ? (hi - first) * per_block : units_of(work, array, it->form);
         fo_run_kernel(it, array, &it->groups[array->group].step, start, stop);

@@ -16,6 +16,8 @@
 #include "update/sums_tmpl.h"
 #include RULE_FILE            /* FN(update), which takes FN(coefs); with sums FN(measure), and FN(adjust_row) */
 
+/* A sum during the step takes its entries in the order of one pass, not in that of views. */
+#define DECODES (FO_PASTE(FO_DECODES_, ISA) || N_DURING > 0)
 #define HAS(options) ((form & (options)) == (options))
 #define STORED(slot, asked) fo_storage_for(asked, content[FO_SLOT_##slot])   /* a constant where `asked` is one */
 #define BIND(slot, options, initial) \
@@ -135,18 +137,22 @@ static const fo_rule_kernels FN(kernels) = {.initialise = FN(initialise), .lines
 #define FLUSH NULL, NULL, 0, NULL, NULL
 #else
 #include "update/reduced_tmpl.h"
+#if !COUPLES
 #include "update/touched_tmpl.h"
-#define DENSE_LOOP FN(dense)
-#define ELEMENTS_LOOP FN(elements)
+#define ELEMENTS_LOOP(array, step, lo, hi, k) FN(elements)(array, step, lo, hi, FN(dense_##k), k)
 #define FLUSH_BY_OPTIONS
 #define FLUSH FN(flush_forms), FN(catch_up_forms), PAST_BYTES, REMEMBER, REST_MAP
+#else
+#define FLUSH NULL, NULL, 0, NULL, NULL
+#endif
+#define DENSE_LOOP FN(dense)
 
 FO_INLINE void FN(dense_range)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, FN(lanes) *lanes,
                                const int form)
 {
     const FN(coefs) c = FN(round)(step);
     const FN(modifiers) modifiers = FN(modifiers_of)(step);
-    if ((0 SLOTS(COUNT_CODED)) > 0 && array->reduced)
+    if (DECODES && (0 SLOTS(COUNT_CODED)) > 0 && array->reduced)
         FN(dense_reduced)(array, step, lo, hi, lanes, form);
     else
         FN(update_range)(FN(advance)(FN(streams_of)(array), lo, lo), hi - lo, &c, &modifiers, lanes, form);
@@ -174,7 +180,8 @@ FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t l
 
 #define KERNELS(k) \
     static void FN(dense_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
-    { DENSE_LOOP(array, step, lo, hi, k); } \
+    { DENSE_LOOP(array, step, lo, hi, k); }
+#define TOUCHED_KERNELS(k) \
     static void FN(rows_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
     { FN(rows)(array, step, lo, hi, k); } \
     static void FN(elements_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
@@ -190,24 +197,33 @@ FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t l
 #define ROWS(k) FN(rows_##k),
 #define ELEMENTS(k) FN(elements_##k),
 FO_FORMS(KERNELS)
+#if !COUPLES
+FO_FORMS(TOUCHED_KERNELS)
+#endif
 #ifdef FLUSH_BY_OPTIONS
 FO_OPTION_FORMS(FLUSH_KERNELS)
 static fo_kernel *const FN(flush_forms)[] = {FO_OPTION_FORMS(FLUSH_ROWS)};
 static fo_kernel *const FN(catch_up_forms)[] = {FO_OPTION_FORMS(CATCH_UP_ROWS)};
 #endif
 static fo_kernel *const FN(dense_forms)[] = {FO_FORMS(DENSE)};
+#if !COUPLES
 static fo_kernel *const FN(rows_forms)[] = {FO_FORMS(ROWS)};
 static fo_kernel *const FN(elements_forms)[] = {FO_FORMS(ELEMENTS)};
+#define TOUCHED FN(rows_forms), FN(elements_forms)
+#else
+#define TOUCHED NULL, NULL
+#endif
 #if N_BEFORE > 0
 #define MEASURE_FORMS FN(measure_forms)
 #else
 #define MEASURE_FORMS NULL
 #endif
 static const fo_rule_kernels FN(kernels) = {
-    FN(initialise), FLUSH, FN(dense_forms), FN(rows_forms), FN(elements_forms), MEASURE_FORMS, NULL, ORTHOGONAL_KERNELS,
+    FN(initialise), FLUSH, FN(dense_forms), TOUCHED, MEASURE_FORMS, NULL, ORTHOGONAL_KERNELS,
 };
 #endif
 
+#undef DECODES
 #undef HAS
 #undef BIND
 #undef LOAD
@@ -234,6 +250,8 @@ static const fo_rule_kernels FN(kernels) = {
 #undef ELEMENTS_LOOP
 #undef FLUSH
 #undef KERNELS
+#undef TOUCHED_KERNELS
+#undef TOUCHED
 #undef FLUSH_KERNELS
 #undef FLUSH_ROWS
 #undef CATCH_UP_ROWS

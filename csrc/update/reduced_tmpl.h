@@ -27,13 +27,14 @@
     if (CODED(slot, options) && STORED(slot, asked) == FO_LOG8) \
         stream.slot = NULL;
 
-static inline void FN(decode_group)(const fo_codes *codes, ptrdiff_t entry, ptrdiff_t n, real *to)
+/* Functions of their own: a copy in each form and for each slot would be much code. */
+static FO_NOINLINE void FN(decode_group)(const fo_codes *codes, ptrdiff_t entry, ptrdiff_t n, real *to)
 {
     FN(from_log8)((const uint8_t *)codes->memory + entry, codes->offsets[entry / FO_GROUP_ENTRIES], n, to);
 }
 
-static inline void FN(encode_group)(const fo_codes *codes, ptrdiff_t entry, ptrdiff_t n, uint32_t random,
-                                    const real *from)
+static FO_NOINLINE void FN(encode_group)(const fo_codes *codes, ptrdiff_t entry, ptrdiff_t n, uint32_t random,
+                                         const real *from)
 {
     FN(to_log8)(from, n, random, (uint8_t *)codes->memory + entry, codes->offsets + entry / FO_GROUP_ENTRIES);
 }

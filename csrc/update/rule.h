@@ -135,6 +135,7 @@ enum { FO_WHEN_before, FO_WHEN_between, FO_WHEN_during };
 #define N_DURING (0 SUMS(FO_COUNT_DURING))
 #define BY_ROWS (N_ROW_SUMS + (0 ROW_SLOTS(FO_COUNT_SLOT)) > 0)
 #define BY_LINES (N_LINE_SUMS > 0)
+#define COUPLES (N_BEFORE + N_DURING > 0 || ORTHOGONALISES)   /* see fo_couples */
 
 #define FO_SUM_FIELD(name, when, over) fo_sum name;
 #define FO_SUM_INDEX(name, when, over) FO_SUM_##name,

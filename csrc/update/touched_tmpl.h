@@ -7,7 +7,7 @@
         for (ptrdiff_t i = 0; i < count; ++i) \
             stream.slot[i] *= factor;
 #define STAGE(slot, options, initial) \
-    real slot##_stage[ELEMENTS_STAGED]; staged.slot = all.slot ? slot##_stage : NULL;
+    real slot##_stage[ELEMENTS_STAGED]; stage.state[FO_SLOT_##slot] = all.slot ? slot##_stage : NULL;
 #define GATHER(slot, options, initial) if (HAS(options)) staged.slot[k] = all.slot[entry];
 #define SCATTER(slot, options, initial) if (HAS(options)) all.slot[entry] = staged.slot[k];
 #define PREFETCH_ROW(slot, options, initial) if (HAS(options)) prefetch_row(all.slot + entry, nbytes);
@@ -145,18 +145,18 @@ FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo
     }
 }
 
-/* Entries at random places: gathered into the first-level cache, updated there as one range, scattered back. */
-FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
+/* Entries at random places: gathered into the first-level cache, updated there by the dense kernel of the same form,
+ * which is called rather than copied, and scattered back. */
+FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, fo_kernel *dense,
+                            const int form)
 {
-    const FN(coefs) c = FN(round)(step);
-    const FN(modifiers) modifiers = FN(modifiers_of)(step);
     const FN(streams) all = FN(streams_of)(array);
     const fo_positions positions = array->at;
     volatile ptrdiff_t at[ELEMENTS_STAGED];   /* volatile: no scatter instructions, which take longer than stores */
     real p_stage[ELEMENTS_STAGED];
-    FN(streams) staged;
-    staged.p = p_stage;
+    fo_array stage = {.dtype = array->dtype, .param = p_stage};
     ENTRY_SLOTS(STAGE)
+    const FN(streams) staged = FN(streams_of)(&stage);
     const int64_t before = FN(step_before)(array, step);
     fo_rests rests;
     if (array->last_step)
@@ -183,8 +183,8 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
                 FN(bring_to)(array, stream, 1, step, array->last_step[at[k]], before, &rests, form);
                 array->last_step[at[k]] = before + 1;
             }
-        staged.g = all.g + start;
-        FN(update_range)(staged, count, &c, &modifiers, NULL, form);
+        stage.grad = all.g + start;
+        dense(&stage, step, 0, count);
         for (int k = 0; k < count; ++k) {
             const ptrdiff_t entry = at[k];
             all.p[entry] = staged.p[k];
