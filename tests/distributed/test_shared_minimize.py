@@ -290,7 +290,7 @@ def test_svrg_has_the_gradient_of_all(cuts):
 def diverging(comm):
     mine = own(comm, (52,))
     objective = objectives.Poisson(SPARSE[mine], WEIGHTS[mine])
-    options = {"learning_rate": 30.0}
+    options = {"learning_rate": 300.0}
     return bits(fastopt.minimize(objective, np.zeros(90), method="svrg", rng=0, options=options, comm=comm))
 
 
