@@ -33,7 +33,7 @@ typedef struct {
     fo_segment_end end;          /* written at the end, like n_done */
 } fo_saga_svrg;
 
-enum { FO_SCALED_COLUMN_BYTES = 32 };
+enum { FO_SCALED_COLUMN_BYTES = 16 };
 
 void fo_run_saga_svrg(fo_saga_svrg *it);
 

@@ -2,11 +2,12 @@
  * lagged updates. A part of saga_svrg_tmpl.h. */
 
 /* What SAGA and SVRG keep of a column of one output, side by side: one miss where three arrays would have three. With
- * P = weight_scale of the steps so far and G = sum of rate / P over them, the parameter is P (v - mean (G - reached)).
- */
+ * P = weight_scale of the steps so far and G = sum of rate / P over them, the parameter is P (base - mean G): that
+ * holds however long ago the column was touched. A step that moves the mean by share g, and so takes G to G + rate / P,
+ * adds (share G - rate / P) g to the base, with the new G. In double: base and mean G may be larger than their
+ * difference, by how far the mean moves a parameter between two flushes. */
 typedef struct {
-    real v, mean;                /* the scaled weight; its entry of the mean gradient */
-    double reached;              /* G when v was written */
+    double base, mean;           /* mean: its entry of the mean gradient */
 } FN(scaled_column);
 
 FO_INLINE FN(scaled_column) *FN(scaled_at)(const fo_saga_svrg *it, ptrdiff_t column)
@@ -18,7 +19,7 @@ FO_INLINE FN(scaled_column) *FN(scaled_at)(const fo_saga_svrg *it, ptrdiff_t col
 FO_INLINE void FN(scale_all)(fo_saga_svrg *it)
 {
     for (ptrdiff_t j = 0; j < it->objective->n_features; ++j) {
-        const FN(scaled_column) start = {((const real *)it->param)[j], ((const real *)it->mean_gradient)[j], 0.0};
+        const FN(scaled_column) start = {((const real *)it->param)[j], ((const real *)it->mean_gradient)[j]};
         *FN(scaled_at)(it, j) = start;
     }
 }
@@ -28,8 +29,8 @@ FO_INLINE void FN(flush_scaled)(fo_saga_svrg *it)
     const double scale = it->weight_scale[it->n_lagged], reached = it->reached;
     for (ptrdiff_t j = 0; j < it->objective->n_features; ++j) {
         const FN(scaled_column) at = *FN(scaled_at)(it, j);
-        ((real *)it->param)[j] = (real)(scale * (at.v - at.mean * (reached - at.reached)));
-        ((real *)it->mean_gradient)[j] = at.mean;
+        ((real *)it->param)[j] = (real)(scale * (at.base - at.mean * reached));
+        ((real *)it->mean_gradient)[j] = (real)at.mean;
     }
 }
 
@@ -48,22 +49,20 @@ FO_INLINE void FN(prefetch_scaled)(const fo_saga_svrg *it, ptrdiff_t i, const fo
 FO_INLINE double FN(scaled_dot)(const fo_saga_svrg *it, fo_sample at, double reached, const fo_format format)
 {
     const real *x = at.data;
-    double a = 0.0, b = 0.0;                     /* two chains of additions side by side */
+    double base = 0.0, mean = 0.0;
     for (ptrdiff_t j = 0; j < at.n; ++j) {
         const FN(scaled_column) *column = FN(scaled_at)(it, column_of(at, j, format));
-        const double product = x[j] * (column->v - column->mean * (reached - column->reached));
-        if (j % 2)
-            b += product;
-        else
-            a += product;
+        base += x[j] * column->base;
+        mean += x[j] * column->mean;
     }
-    return a + b;
+    return base - mean * reached;
 }
 
 FO_INLINE void FN(run_scaled)(fo_saga_svrg *it, const fo_format format)
 {
     const fo_objective *objective = it->objective;
     const FN(scalars) c = FN(scalars_of)(it);
+    const double share = it->updates_memory ? 1.0 / (double)objective->n_samples : 0.0;
     const real *change = (real *)it->workspace + 1, *intercept = (const real *)it->param + objective->n_features;
     double scale = it->weight_scale[it->n_lagged], reached = it->n_lagged > 0 ? it->reached : 0.0;
     if (it->n_lagged == 0)
@@ -80,12 +79,12 @@ FO_INLINE void FN(run_scaled)(fo_saga_svrg *it, const fo_format format)
         scale = it->weight_scale[it->n_lagged + i + 1];
         const double pace = it->learning_rate / scale, own = *change;   /* not per entry: its stores might alias */
         reached += pace;
+        const double to_base = share * reached - pace;
         for (ptrdiff_t j = 0; j < at.n; ++j) {
             FN(scaled_column) *column = FN(scaled_at)(it, column_of(at, j, format));
             const double g = own * ((const real *)at.data)[j];
-            column->v = (real)(column->v - column->mean * (reached - column->reached) - pace * g);
-            column->mean += (real)(c.share * g);
-            column->reached = reached;
+            column->base += to_base * g;
+            column->mean += share * g;
         }
         FN(step_intercepts)(it, change, c);
         ++it->n_done;
