@@ -350,7 +350,8 @@ def test_svrg_has_the_gradient_of_all(cuts):
 def diverging(comm):
     mine = own(comm, (52,))
     objective = objectives.Poisson(SPARSE[mine], WEIGHTS[mine])
-    return bits(fastopt.minimize(objective, np.zeros(90), method="svrg", options={"learning_rate": 30.0}, comm=comm))
+    keywords = {"method": "svrg", "rng": 0, "options": {"learning_rate": 30.0}}
+    return bits(fastopt.minimize(objective, np.zeros(90), comm=comm, **keywords))
 
 
 def test_svrg_that_diverges_on_one_rank_ends_alike_on_all():
