@@ -114,7 +114,7 @@ def test_the_default_of_epsilon(X, y):
 
 
 def test_what_is_estimated_in_one_fit_is_not_there_after_another(X, y):
-    model = LinearRegressor("huber").fit(X, y)
+    model = LinearRegressor("huber", random_state=0).fit(X, y)
     assert hasattr(model, "epsilon_") and not hasattr(model.set_params(loss="squared_error").fit(X, y), "epsilon_")
     model.set_params(early_stopping=True, solver="adam").fit(X, y)
     assert hasattr(model, "validation_curve_")
