@@ -3,7 +3,6 @@
 import numbers
 
 import numpy as np
-import scipy.sparse
 
 from .machine import MOST_THREADS
 from .names import hint
@@ -165,7 +164,9 @@ def same_classes(classes, former):
 
 def dense_targets(y):
     """Refuse sparse targets, which scikit-learn lets pass where there may be several."""
-    if scipy.sparse.issparse(y):
+    from scipy.sparse import issparse  # here: `import fastopt` does without SciPy
+
+    if issparse(y):
         raise TypeError("`y` must be a dense array, got a sparse one; pass y.toarray().")
 
 

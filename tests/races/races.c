@@ -158,7 +158,7 @@ static void run_steps(const fo_rule *rule, int form, fo_array *array, int n_thre
         fo_apply(&it, n_threads);
     }
     *norm = it.norm;
-    if (!rule->by_rows && !rule->by_lines) {   /* such rules have no state that lags */
+    if (!coupled && !rule->by_rows && !rule->by_lines) {   /* the others have no state that lags */
         array->last_step = last_step;
         group.step.t = 10;
         fo_plan(&it.work, FO_FLUSH);
