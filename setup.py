@@ -2,7 +2,7 @@
 
 Knows no optimizer by name: the C sources are whatever lies in csrc/. Environment:
 FASTOPT_NO_OPENMP=1 builds without threads; FASTOPT_DEBUG=1 with the checks of Cython and the assertions of C;
-FASTOPT_SANITIZE=1 under AddressSanitizer and UndefinedBehaviorSanitizer (gcc and clang).
+FASTOPT_SANITIZE=1 the same under AddressSanitizer and UndefinedBehaviorSanitizer (gcc and clang).
 """
 
 import glob
@@ -36,7 +36,6 @@ SANITIZE_FLAGS = [
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=undefined",
     "-fno-omit-frame-pointer",
-    *DEBUG_FLAGS,
 ]
 
 
@@ -46,7 +45,7 @@ def asked_for(name):
 
 
 # Every access is checked before C is called; a debug build checks that this is so.
-CHECKED = asked_for("FASTOPT_DEBUG")
+CHECKED = asked_for("FASTOPT_DEBUG") or asked_for("FASTOPT_SANITIZE")
 CYTHON_DIRECTIVES = {
     "language_level": 3,
     "boundscheck": CHECKED,
@@ -167,7 +166,7 @@ class BuildExt(build_ext):
             probe_openmp(self.compiler, *openmp)
             compile_flags += openmp[0]
             link_flags += openmp[1]
-        if asked_for("FASTOPT_DEBUG"):
+        if CHECKED:
             compile_flags += DEBUG_FLAGS
         if asked_for("FASTOPT_SANITIZE"):
             compile_flags += SANITIZE_FLAGS
