@@ -3,8 +3,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# A root whose making was broken off has /proc and /sys of this machine mounted in it: they are not entered.
+remove() { rm -rf --one-file-system "$@"; }
+
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+trap 'remove "$scratch"' EXIT
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
 # tests NAME...: the files of these tests, wherever they are below tests/.
