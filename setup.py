@@ -53,6 +53,7 @@ CYTHON_DIRECTIVES = {
     "initializedcheck": CHECKED,
     "nonecheck": CHECKED,
     "cdivision": True,
+    "freethreading_compatible": True,  # docs/how_it_works.md has what keeps all state whole without the lock
 }
 
 OPENMP_PROBE = """

@@ -27,6 +27,10 @@ enter_clone() {
     cd "$scratch/clone"
 }
 
+# A program that says what the tests run with, in cells of a table.
+export VERSIONS='import sys, numpy, scipy
+print(sys.version.split()[0], numpy.__version__, scipy.__version__, sep=" | ")'
+
 # enter_environment NAME PACKAGE...: make and activate a virtual environment.
 enter_environment() {
     python3 -m venv "$scratch/$1"

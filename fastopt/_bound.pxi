@@ -365,9 +365,16 @@ cdef class Bound:
 
     cdef int keep_last_steps(self, Py_ssize_t k, object last_step) except -1:
         """Keep, per position of parameter k, the step that its state is up to date with; None: it is all."""
-        self.last_steps[k] = last_step
+        former = self.last_steps[k]              # given up after the lock
+        with self.replacing:
+            self.last_steps[k] = last_step
         self.it.work.arrays[k].last_step = NULL if last_step is None else <int64_t *>cnp.PyArray_DATA(last_step)
         return 0
+
+    cdef object present_last_steps(self, Py_ssize_t k):
+        """The same, for readers that have not claimed the optimizer: another thread may replace it meanwhile."""
+        with self.replacing:
+            return self.last_steps[k]
 
     cdef bint reaches_owned(self, cnp.ndarray grad) noexcept:
         """Whether the bytes from the first to the last of `grad` meet those of parameters or state."""
@@ -422,8 +429,10 @@ cdef class Bound:
     @property
     def _last_steps(self):
         """Per parameter, the step that the state of each position is up to date with; None: all of it is."""
+        cdef Py_ssize_t k
         self.check_initialised()
-        return [None if each is None else base_view(each) for each in self.last_steps]
+        present = [self.present_last_steps(k) for k in range(self.it.work.n_arrays)]
+        return [None if each is None else base_view(each) for each in present]
 
     @property
     def _rows_behind(self):
@@ -434,7 +443,7 @@ cdef class Bound:
         if self._values["sparse"] != "deferred":
             return 0
         for k in range(self.it.work.n_arrays):
-            last_step, history = self.last_steps[k], &(<History>self.histories[k]).it
+            last_step, history = self.present_last_steps(k), &(<History>self.histories[k]).it
             if last_step is not None:
                 behind += np.count_nonzero(last_step < fo_peek_wide(&history.start) + fo_peek_size(&history.n))
         return behind

@@ -57,7 +57,8 @@ cdef class Bound:
     cdef tuple arrays                 # the bound parameters, flat: the caller's own arrays
     cdef tuple held                   # of each, what it was when it was bound
     cdef tuple slots                  # per slot, a tuple of arrays like `arrays`; nobody else has them
-    cdef list last_steps              # per parameter, its `last_step` array or None
+    cdef list last_steps              # per parameter, its `last_step` array or None; the lock is held to replace one,
+    #                                   or to get hold of it
     cdef list missing_steps           # those that a step will need, while it is being prepared; else None
     cdef list gradients               # per parameter while a step is under way, its gradient: an array, or, of a
     #                                   sparse one, its parts, and later a pair of index and values; else None
@@ -69,6 +70,7 @@ cdef class Bound:
     cdef bint deferred                # sparse="deferred"
     cdef list histories               # per parameter, its History, to which its array points then
     cdef object keys                  # None: one array; a tuple of dict keys; or the length of a list
+    cdef cython.pymutex replacing     # held for some stores: what may be looked at during a step stays whole
 
     cdef int own(self, list arrays) except -1
     cdef Py_ssize_t n_rows(self, Py_ssize_t k) noexcept
@@ -91,6 +93,7 @@ cdef class Bound:
     cdef fo_zero_gradient on_zero_gradient(self, Py_ssize_t k) noexcept
     cdef bint reaches_owned(self, cnp.ndarray grad) noexcept
     cdef int keep_last_steps(self, Py_ssize_t k, object last_step) except -1
+    cdef object present_last_steps(self, Py_ssize_t k)
 
 
 cdef class GroupTable:
@@ -105,7 +108,6 @@ cdef class GroupTable:
 
 cdef class Grouped(Bound):
     cdef GroupTable table             # whose memory C reads; the lock is held to replace it, or to get hold of it
-    cdef cython.pymutex replacing
     cdef bint scheduled               # it has schedules
 
     cdef GroupTable regrouped(self, dict values, list own_of_arrays, dict carry, list carry_of_arrays)

@@ -265,8 +265,9 @@ cdef class Engine(Lagging):
 
     def _flush(self):
         """Bring the state up to date for whoever looks at it."""
+        cdef Py_ssize_t k
         self.check_initialised()
-        if all([last_step is None for last_step in self.last_steps]):
+        if all([self.present_last_steps(k) is None for k in range(self.it.work.n_arrays)]):
             return
         self.acquire("state")
         try:

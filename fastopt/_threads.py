@@ -64,6 +64,9 @@ def get_num_threads() -> int:
 def threads(n: int | None) -> Iterator[None]:
     """Limit the number of threads inside a ``with`` block, in this thread of execution only.
 
+    Threads that are started inside the block have the limit, too, where Python hands contexts on to new threads: with
+    ``-X thread_inherit_context``, which free-threaded Python 3.14 has by itself.
+
     Parameters
     ----------
     n : int or None

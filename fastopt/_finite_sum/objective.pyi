@@ -35,6 +35,7 @@ class FiniteSum:
         loss: tuple[str, float, int],
         arrays: list[Array],
         penalties: tuple[float, float, bool],
+        attributes: dict[str, Any],
     ) -> None: ...
     @property
     def X(self) -> AnySamples: ...

@@ -1,5 +1,6 @@
 """Typed Cython between the data of an objective and the C kernels: no maths and no messages here."""
 
+from cpython.object cimport PyObject_GenericSetAttr
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
@@ -114,7 +115,7 @@ def faults(X, int num_threads):
 cdef class FiniteSum:
     """Binds validated data to a loss; base class of the objectives."""
 
-    def _bind(self, Samples samples not None, loss, arrays, penalties):
+    def _bind(self, Samples samples not None, loss, arrays, penalties, dict attributes not None):
         """Take the data.
 
         Parameters
@@ -127,6 +128,8 @@ cdef class FiniteSum:
             there is a linear part, its entry for each parameter.
         penalties : tuple
             `l2`, `l1`, and whether there is an intercept, which has none.
+        attributes : dict
+            Those that the object is to have besides, by name.
         """
         name, parameter, outputs = loss
         cdef Py_ssize_t n_outputs = outputs
@@ -156,6 +159,8 @@ cdef class FiniteSum:
         self.linear_part = None if linear is None else base_view(linear)
         self.n_samples, self.n_features, self.n_parameters = n_samples, n_features, n_parameters
         self.samples = samples
+        for attribute, value in attributes.items():
+            PyObject_GenericSetAttr(self, attribute, value)  # not __setattr__, which may be a subclass's
         fo_store(&self.bound, 1)                  # last: now all is there
 
     @property

@@ -124,8 +124,7 @@ class Objective(finite_sum.FiniteSum):
         if linear is not None:
             arrays["linear"] = validation.linear(linear, rows, n_outputs)
         arrays = [frozen(validation.in_dtype(name, each, dtype)) for name, each in arrays.items()]
-        self._bind_data(samples, arrays, n_outputs, penalties)
-        self._weighting = weighting
+        self._bind_data(samples, arrays, n_outputs, penalties, _weighting=weighting)
 
     @staticmethod
     def _weights(sample_weight, n_samples, weight_scale):
@@ -135,9 +134,12 @@ class Objective(finite_sum.FiniteSum):
             total = float(given.sum())
         return weights, Weighting(weight_scale, unit, total, None if given is weights else frozen(given))
 
-    def _bind_data(self, samples, arrays, n_outputs, penalties):
-        """Bind the data for the C kernels: samples, labels, weights and, if there is one, the linear part."""
-        self._bind(samples, (self.loss, self._loss_parameter(), n_outputs), arrays, penalties)
+    def _bind_data(self, samples, arrays, n_outputs, penalties, **attributes):
+        """Bind the data for the C kernels: samples, labels, weights and, if there is one, the linear part.
+
+        Other threads find the attributes as soon as they find the data.
+        """
+        self._bind(samples, (self.loss, self._loss_parameter(), n_outputs), arrays, penalties, attributes)
 
     def __reduce__(self):
         self._check_memory()

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import sysconfig
 
 import pytest
 from cases import ISAS
@@ -105,6 +106,25 @@ def test_what_stays_unloaded():
         print([name for name in unwanted if name in sys.modules])
     """
     assert run_python(code) == "[]"
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="a Python with an interpreter lock")
+def test_no_compiled_module_asks_for_the_interpreter_lock():
+    """One that does would have it put on, with a warning, when it is imported."""
+    code = """
+        import importlib, importlib.machinery, pathlib, sys
+        import numpy.random, scipy.linalg.cython_blas, scipy.sparse
+        print(sys._is_gil_enabled())
+        import fastopt
+
+        (folder,) = map(pathlib.Path, fastopt.__path__)
+        suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+        found = [path.relative_to(folder.parent) for path in folder.rglob("*" + suffix)]
+        for path in found:
+            importlib.import_module(".".join(path.parts).removesuffix(suffix))
+        print(sys._is_gil_enabled(), len(found) >= 9)
+    """
+    assert run_python(code, PYTHON_GIL=None).split() == ["False", "False", "True"]
 
 
 def test_names_for_type_checkers_are_those_that_are_imported_later():

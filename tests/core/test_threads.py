@@ -3,6 +3,7 @@
 import contextvars
 import ctypes
 import signal
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,10 +71,20 @@ def test_context_ends_with_an_exception(default):
 @needs_openmp
 def test_context_holds_in_its_own_thread_only():
     fastopt.set_num_threads(5)
-    with ThreadPoolExecutor(1) as pool, fastopt.threads(2):
-        assert pool.submit(fastopt.get_num_threads).result() == 5
-        assert pool.submit(contextvars.copy_context().run, fastopt.get_num_threads).result() == 2
-        assert fastopt.get_num_threads() == 2
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()  # its thread is there before the block
+        with fastopt.threads(2):
+            assert pool.submit(fastopt.get_num_threads).result() == 5
+            assert pool.submit(contextvars.copy_context().run, fastopt.get_num_threads).result() == 2
+            assert fastopt.get_num_threads() == 2
+
+
+@needs_openmp
+def test_threads_that_are_started_in_a_context_inherit_it_where_python_says_so():
+    fastopt.set_num_threads(5)
+    inherits = getattr(sys.flags, "thread_inherit_context", False)
+    with fastopt.threads(2), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(fastopt.get_num_threads).result() == (2 if inherits else 5)
 
 
 @pytest.mark.parametrize(

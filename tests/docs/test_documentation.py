@@ -50,7 +50,7 @@ def test_pythons_that_were_run_are_named():
     assert project["requires-python"] == f">={versions[0]}"
     listed = re.search(r"tests are run on (.*?)\)", (ROOT / "README.md").read_text(encoding="utf-8"))[1]
     assert re.findall(r"3\.\d+", listed) == versions
-    script = (ROOT / ".ci/pythons").read_text(encoding="utf-8")
+    script = (ROOT / ".ci/platforms").read_text(encoding="utf-8")
     assert re.findall(r"\[(3\.\d+)\]=", script) == versions
 
 
