@@ -26,10 +26,16 @@ GNU_FLAGS = ["-O3", *(flag for flag in Path("csrc/compile_flags.txt").read_text(
 # No debug information, which Python's own flags ask for: it is four times as large as the code. Hidden: functions of
 # different files call each other directly.
 GNU_FLAGS += ["-g0", "-fvisibility=hidden"]
-# Of gcc: the kernels of rules are most of the code. Copies of their loops for each choice of clipping and decay, and
-# remainders of loops without a branch, make a third of it and save no time. -O2 is as small, but steps of 100 entries
-# take 8 to 30 % longer.
-RULES, RULE_FLAGS = "csrc/rules/", ["-fno-unswitch-loops", "--param=max-completely-peeled-insns=60"]
+# What makes modules smaller and nothing slower, by where sources begin; of gcc. Kernels are never unwound: no exception
+# and no end of a thread passes through them, as through the modules that Cython makes, which keep their tables. The
+# kernels of rules are most of the code. Copies of their loops for each choice of clipping and decay, and remainders of
+# loops without a branch, make a third of it and save no time. Epochs and gradients are a few calls of C each.
+# What was tried and costs time (docs/packaging.md): -O2 for rules, for csrc/finite_sum or for fastopt/_core.
+SMALLER_FLAGS = {
+    "csrc/": ["-fno-asynchronous-unwind-tables"],
+    "csrc/rules/": ["-fno-unswitch-loops", "--param=max-completely-peeled-insns=60"],
+    "fastopt/_finite_sum/": ["-Os"],
+}
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 DEBUG_FLAGS = ["-UNDEBUG", "-O1", "-g"]
 SANITIZE_FLAGS = [
@@ -130,7 +136,7 @@ def accepts(compiler, flags):
     return True
 
 
-def compile_what_changed(compiler, force, rule_flags):
+def compile_what_changed(compiler, force, smaller_flags):
     """Let a compiler work on as many sources at a time as there are processors, and only on those that have changed.
 
     All of csrc is one extension, which setuptools would compile as a whole.
@@ -141,7 +147,7 @@ def compile_what_changed(compiler, force, rule_flags):
         def compile_one(source):
             (compiled,) = compiler.object_filenames([source], output_dir=output_dir)
             if force or not is_current(compiled, source):
-                more = rule_flags if source.startswith(RULES) else []
+                more = [flag for start in smaller_flags if source.startswith(start) for flag in smaller_flags[start]]
                 postargs = [*(options.get("extra_postargs") or []), *more]
                 compile_some([source], output_dir=output_dir, **options | {"extra_postargs": postargs})
             return compiled
@@ -178,10 +184,12 @@ class BuildExt(build_ext):
             extension.extra_link_args += link_flags
         # Object files stay for the next build of the same kind; `pip install -e .` would put them into a folder that
         # is gone afterwards.
-        rule_flags = RULE_FLAGS if not msvc and accepts(self.compiler, RULE_FLAGS) else []
-        kind = repr((sys.version, numpy.__version__, compile_flags, rule_flags))
+        smaller_flags = {}
+        if not (msvc or asked_for("FASTOPT_DEBUG") or asked_for("FASTOPT_SANITIZE")):
+            smaller_flags = {start: some for start, some in SMALLER_FLAGS.items() if accepts(self.compiler, some)}
+        kind = repr((sys.version, numpy.__version__, compile_flags, smaller_flags))
         self.build_temp = os.path.join("build", "objects-" + hashlib.sha256(kind.encode()).hexdigest()[:12])
-        compile_what_changed(self.compiler, self.force, rule_flags)
+        compile_what_changed(self.compiler, self.force, smaller_flags)
         super().build_extensions()
 
 

@@ -100,7 +100,7 @@
 
 /* The baseline is compiled for size where there are other levels. It is vectorised all the same. */
 #if defined(FO_X86_LEVELS) && !defined(__clang__)
-#define FO_BASELINE _Pragma("GCC push_options") _Pragma("GCC optimize(\"O2\")")
+#define FO_BASELINE _Pragma("GCC push_options") _Pragma("GCC optimize(\"Os\")")
 #define FO_BASELINE_END _Pragma("GCC pop_options")
 #else
 #define FO_BASELINE
