@@ -96,8 +96,8 @@ cdef class MinibatchSegments(PenalisedColumns):
     cdef bint is_single_sample_sgd(self):
         """Whether the loop over single samples will do. With l1, dense samples would lose time."""
         cdef bint l1_will_do = self.penalty.l1 == 0 or self.is_sparse()
-        return (self.is_plain_sgd() and self.segment.batch_size == 1 and self.objective.it.n_outputs == 1
-                and l1_will_do and self.optimizer.it.nonfinite == FO_RAISE)
+        return (self.is_plain_sgd() and self.segment.batch_size == 1 and l1_will_do
+                and self.optimizer.it.nonfinite == FO_RAISE)
 
     cdef bint worth_pipelining(self, int num_threads):
         """Whether a second thread should collect the columns of the next batch."""
