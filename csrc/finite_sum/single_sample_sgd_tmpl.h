@@ -156,6 +156,15 @@ FO_INLINE void FN(step)(const FN(place) *of, fo_sample at, FN(scaling) c, real *
         *of->intercept -= (real)change;
 }
 
+/* The rows of a sample to come. */
+FO_INLINE void FN(prefetch_weights)(const FN(place) *of, fo_batch samples, ptrdiff_t i, const int form,
+                                    const fo_format format)
+{
+    const char *rows = form & WITH_L1 ? (const char *)of->v : (const char *)of->p;
+    const size_t entry = form & WITH_L1 ? sizeof(double) : sizeof(real);
+    prefetch_rows(of->it, samples, i, rows, entry * (size_t)of->it->n_outputs, format);
+}
+
 /* Samples to come are fetched while the loss is computed, a long chain of few instructions: a fifth faster than before
  * the margin, whose loads would have to wait for theirs. */
 FO_INLINE void FN(run_samples)(const fo_segment *segment, fo_worker *worker, ptrdiff_t first, const int form,
@@ -177,6 +186,8 @@ FO_INLINE void FN(run_samples)(const fo_segment *segment, fo_worker *worker, ptr
         const FN(scaling) c = {scale[i], scale[i + 1], form & WITH_L1 ? cumulative[i] : 0.0, rate};
         FN(find_margins)(&of, at, c, z, form, format);
         prefetch_sample(it, samples, i, format, sizeof(real));
+        if ((form & SEVERAL) && format != FO_DENSE_SAMPLES)
+            FN(prefetch_weights)(&of, samples, i, form, format);
         const real *weights = n_labels == 1 ? (const real *)it->weight + sample
                                             : FN(weights_of_labels)(it, sample, worker->weight);
         const double loss = loss_kernel(it, z, (const real *)it->label + sample * n_labels, weights, n_labels, z);
@@ -185,7 +196,7 @@ FO_INLINE void FN(run_samples)(const fo_segment *segment, fo_worker *worker, ptr
             return;
         }
         worker->loss += loss;
-        worker->squared_norm = FN(sum_squares)(z, n_outputs);    /* of which note_norm makes the gradient's */
+        worker->squared_norm = form & SEVERAL ? FN(sum_squares)(z, n_outputs) : (double)*z * *z;
         FN(step)(&of, at, c, z, form, format);
         ++worker->n_done;
         if (fo_interrupted(segment->poll))
@@ -193,7 +204,7 @@ FO_INLINE void FN(run_samples)(const fo_segment *segment, fo_worker *worker, ptr
     }
 }
 
-/* Derivatives and sample of the last step -> the squared norm of its gradient. */
+/* Squared norm of the derivatives, and sample of the last step -> the squared norm of its gradient. */
 static void FN(note_norm)(const fo_segment *segment, fo_worker *worker, ptrdiff_t first)
 {
     const fo_objective *it = segment->objective;
