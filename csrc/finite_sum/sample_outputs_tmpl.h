@@ -6,7 +6,8 @@
 typedef struct {
     fo_sample at;
     ptrdiff_t lo, hi, n_outputs;
-    double penalty;              /* with l1: cumulative, before the step */
+    double penalty;              /* with l1: cumulative, before the step; of unscaled weights, its threshold */
+    real rate, l2;               /* of unscaled weights */
 } FN(part);
 
 /* The row of entry j of a sample; `row` is that of column 0, or of the outputs from some tile on. */
@@ -112,5 +113,25 @@ FO_INLINE void FN(scaled_step_of_tile)(const FN(part) *it, const real *changes, 
         FO_SIMD
         for (int k = 0; k < width; ++k)
             row[k] = to_scaled(soft_threshold(row[k], penalty) - change.of[k] * x, 1.0, penalty);
+    }
+}
+
+/* A weight that is not scaled after a step with l2 and l1, as a rule and a dense step make it. */
+FO_INLINE real FN(unscaled_step)(const FN(part) *it, real w, real gradient)
+{
+    return (real)soft_threshold(w - it->rate * (gradient + it->l2 * w), it->penalty);
+}
+
+FO_INLINE void FN(unscaled_step_of_tile)(const FN(part) *it, const real *derivatives, real *w, const fo_format format,
+                                         const int width)
+{
+    const FN(numbers) d = FN(numbers_at)(derivatives, width);
+    const FN(part) part = *it;
+    for (ptrdiff_t j = part.lo; j < part.hi; ++j) {
+        const real x = ((const real *)part.at.data)[j];
+        real *row = FO_ROW(&part, w, j, format);
+        FO_SIMD
+        for (int k = 0; k < width; ++k)
+            row[k] = FN(unscaled_step)(&part, row[k], d.of[k] * x);
     }
 }

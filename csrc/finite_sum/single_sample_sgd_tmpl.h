@@ -6,7 +6,7 @@
 /* The entries of the tables before and after a step, and its learning rate. */
 typedef struct {
     double scale, next_scale;
-    double penalty;              /* cumulative, before */
+    double penalty;              /* cumulative, before; unscaled, the threshold of the step */
     double rate;
 } FN(scaling);
 
@@ -69,6 +69,15 @@ FO_INLINE void FN(step_columns)(fo_sample at, real *FO_RESTRICT p, double change
         p[column_of(at, j, format)] -= scaled_change * x[j];
 }
 
+/* The step of unscaled weights of one output, with its derivative. */
+FO_INLINE void FN(step_unscaled)(FN(part) part, real *FO_RESTRICT p, real d)
+{
+    const real *x = part.at.data;
+    FO_SIMD
+    for (ptrdiff_t j = 0; j < part.at.n; ++j)
+        p[j] = FN(unscaled_step)(&part, p[j], d * x[j]);
+}
+
 /* --- with several outputs: sample_outputs_tmpl.h ----------------------------------------------------------------------
  */
 
@@ -78,12 +87,19 @@ typedef struct {
     fo_worker *worker;           /* whose memory is used */
     real *p, *intercept;         /* the intercepts, or NULL */
     double *v;                   /* scaled weights with l1 */
+    real l2;                     /* of unscaled weights */
     int others;                  /* other workers write the same */
 } FN(place);
 
+/* Dense samples touch all weights, so that with l1 these are not scaled, but get the threshold of each step. */
+FO_INLINE int FN(is_unscaled)(const int form, const fo_format format)
+{
+    return (form & WITH_L1) && format == FO_DENSE_SAMPLES;
+}
+
 FO_INLINE FN(part) FN(part_of)(const FN(place) *of, fo_sample at, FN(scaling) c)
 {
-    const FN(part) part = {at, 0, at.n, of->it->n_outputs, c.penalty};
+    const FN(part) part = {at, 0, at.n, of->it->n_outputs, c.penalty, (real)c.rate, of->l2};
     return part;
 }
 
@@ -91,7 +107,7 @@ FO_INLINE void FN(margins_of_rows)(const FN(place) *of, fo_sample at, FN(scaling
                                    const fo_format format)
 {
     const FN(part) part = FN(part_of)(of, at, c);
-    if (!(form & WITH_L1)) {
+    if (!(form & WITH_L1) || FN(is_unscaled)(form, format)) {
         FN(margins)(part, of->p, of->intercept, c.scale, z, format);
         return;
     }
@@ -99,20 +115,22 @@ FO_INLINE void FN(margins_of_rows)(const FN(place) *of, fo_sample at, FN(scaling
     FN(margins)(part, of->worker->gathered, of->intercept, c.scale, z, FO_DENSE_SAMPLES);
 }
 
-/* The derivatives are lost. */
+/* The derivatives are overwritten. */
 FO_INLINE void FN(step_rows)(const FN(place) *of, fo_sample at, FN(scaling) c, real *d, const int form,
                              const fo_format format)
 {
     const FN(part) part = FN(part_of)(of, at, c);
-    const double scaled_rate = c.rate / c.next_scale;
+    const double factor = FN(is_unscaled)(form, format) ? 1.0 : c.rate / c.next_scale;
     for (ptrdiff_t k = 0; k < part.n_outputs; ++k) {
         if (of->intercept)
             of->intercept[k] -= (real)(c.rate * d[k]);
-        d[k] = (real)(scaled_rate * d[k]);
+        d[k] = (real)(factor * d[k]);
     }
     for (ptrdiff_t lo = 0; lo < at.n; lo += SOME_COLUMNS) {
         const FN(part) some = FN(part_from)(part, lo);
-        if (form & WITH_L1)
+        if (FN(is_unscaled)(form, format))
+            FO_IN_TILES(FN(unscaled_step_of_tile), &some, d, of->p, format);
+        else if (form & WITH_L1)
             FO_IN_TILES(FN(scaled_step_of_tile), &some, d, of->v, format);
         else
             FO_IN_TILES(FN(step_of_tile), &some, d, of->p, format);
@@ -129,7 +147,7 @@ FO_INLINE void FN(find_margins)(const FN(place) *of, fo_sample at, FN(scaling) c
         FN(margins_of_rows)(of, at, c, z, form, format);
         return;
     }
-    if (form & WITH_L1) {
+    if ((form & WITH_L1) && !FN(is_unscaled)(form, format)) {
         FN(bring_back)(at, of->v, c, w, format);
         product = FN(product)(at, w);
     } else
@@ -146,11 +164,13 @@ FO_INLINE void FN(step)(const FN(place) *of, fo_sample at, FN(scaling) c, real *
         FN(step_rows)(of, at, c, d, form, format);
         return;
     }
-    if ((form & WITH_L1) && of->others)          /* again: a lock-free worker may have been there since */
-        FN(bring_back)(at, of->v, c, w, format);
-    if (form & WITH_L1)
+    if (FN(is_unscaled)(form, format))
+        FN(step_unscaled)(FN(part_of)(of, at, c), of->p, *d);
+    else if (form & WITH_L1) {
+        if (of->others)          /* again: a lock-free worker may have been there since */
+            FN(bring_back)(at, of->v, c, w, format);
         FN(step_scaled)(at, of->v, change, c, w, format);
-    else
+    } else
         FN(step_columns)(at, of->p, change, c, format);
     if (of->intercept)
         *of->intercept -= (real)change;
@@ -175,15 +195,20 @@ FO_INLINE void FN(run_samples)(const fo_segment *segment, fo_worker *worker, ptr
     const fo_batch samples = segment->samples;
     const ptrdiff_t stride = segment->n_workers, before = (ptrdiff_t)(segment->optimizer->t - penalty->start);
     const ptrdiff_t n_outputs = form & SEVERAL ? it->n_outputs : 1, n_labels = form & SEVERAL ? it->n_labels : 1;
-    const double *scale = penalty->weight_scale + before, *cumulative = penalty->cumulative_penalty + before;
+    const int unscaled = FN(is_unscaled)(form, format);
+    const double *scale = unscaled ? NULL : penalty->weight_scale + before;
+    const double *cumulative = form & WITH_L1 && !unscaled ? penalty->cumulative_penalty + before : NULL;
     real *p = worker->array.param, one, *z = form & SEVERAL ? worker->derivative : &one;
-    const FN(place) of = {it, worker, p, it->intercept ? p + weights_size(it) : NULL, segment->scaled, stride > 1};
+    const FN(place) of = {it, worker, p, it->intercept ? p + weights_size(it) : NULL, segment->scaled,
+                          (real)penalty->l2, stride > 1};
     fo_loss_kernel *loss_kernel = loss_of(it);
     for (ptrdiff_t i = first; i < samples.n; i += stride) {
         const ptrdiff_t sample = sample_of(samples, i);
         const fo_sample at = sample_at(it, sample, format, sizeof(real));
         const double rate = segment->learning_rate[i + 1];
-        const FN(scaling) c = {scale[i], scale[i + 1], form & WITH_L1 ? cumulative[i] : 0.0, rate};
+        const FN(scaling) c = {unscaled ? 1.0 : scale[i], unscaled ? 1.0 : scale[i + 1],
+                               unscaled ? penalty->l1 * rate : form & WITH_L1 ? cumulative[i] : 0.0,
+                               unscaled ? (real)rate : rate};
         FN(find_margins)(&of, at, c, z, form, format);
         prefetch_sample(it, samples, i, format, sizeof(real));
         if ((form & SEVERAL) && format != FO_DENSE_SAMPLES)
@@ -213,15 +238,14 @@ static void FN(note_norm)(const fo_segment *segment, fo_worker *worker, ptrdiff_
     worker->squared_norm *= FN(sum_squares)(at.data, at.n) + it->intercept;
 }
 
-/* l1 comes with CSR samples alone. */
 static void FN(run)(const fo_segment *segment, fo_worker *worker, ptrdiff_t first)
 {
     const fo_objective *it = segment->objective;
     const int with_l1 = segment->penalty->l1 != 0, several = it->n_outputs > 1;
     if (with_l1 && several)
-        FO_BY_CSR_FORMAT(it, FN(run_samples), segment, worker, first, WITH_L1 | SEVERAL);
+        FO_BY_FORMAT(it, FN(run_samples), segment, worker, first, WITH_L1 | SEVERAL);
     else if (with_l1)
-        FO_BY_CSR_FORMAT(it, FN(run_samples), segment, worker, first, WITH_L1);
+        FO_BY_FORMAT(it, FN(run_samples), segment, worker, first, WITH_L1);
     else if (several)
         FO_BY_FORMAT(it, FN(run_samples), segment, worker, first, SEVERAL);
     else
