@@ -1,6 +1,6 @@
 /* sample_outputs_tmpl.h -- one sample and the weights of several outputs, a row for each of its columns: margins, and
- * the steps of single_sample_sgd_tmpl.h, of which this is a part. In tiles of outputs, and some columns at a time, whose
- * rows stay in the first-level cache from one tile to the next. */
+ * the steps of single_sample_sgd_tmpl.h, of which this is a part. In tiles of outputs, and some columns at a time,
+ * whose rows stay in the first-level cache from one tile to the next. */
 
 /* The columns [lo, hi) of a sample, and what their step needs beside the derivatives. */
 typedef struct {
@@ -72,7 +72,7 @@ FO_INLINE void FN(gather_rows)(FN(part) part, const double *v, real *FO_RESTRICT
     }
 }
 
-/* --- steps ---------------------------------------------------------------------------------------------------------- */
+/* --- steps -------------------------------------------------------------------------------------------------------- */
 
 /* `width` numbers beside each other, where the compiler knows that no store changes them. */
 typedef struct {

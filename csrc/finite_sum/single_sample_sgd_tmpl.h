@@ -78,8 +78,7 @@ FO_INLINE void FN(step_unscaled)(FN(part) part, real *FO_RESTRICT p, real d)
         p[j] = FN(unscaled_step)(&part, p[j], d * x[j]);
 }
 
-/* --- with several outputs: sample_outputs_tmpl.h ----------------------------------------------------------------------
- */
+/* --- with several outputs ----------------------------------------------------------------------------------------- */
 
 /* What steps read and write. */
 typedef struct {
@@ -199,16 +198,16 @@ FO_INLINE void FN(run_samples)(const fo_segment *segment, fo_worker *worker, ptr
     const double *scale = unscaled ? NULL : penalty->weight_scale + before;
     const double *cumulative = form & WITH_L1 && !unscaled ? penalty->cumulative_penalty + before : NULL;
     real *p = worker->array.param, one, *z = form & SEVERAL ? worker->derivative : &one;
-    const FN(place) of = {it, worker, p, it->intercept ? p + weights_size(it) : NULL, segment->scaled,
-                          (real)penalty->l2, stride > 1};
+    real *intercept = it->intercept ? p + weights_size(it) : NULL;
+    const FN(place) of = {it, worker, p, intercept, segment->scaled, (real)penalty->l2, stride > 1};
     fo_loss_kernel *loss_kernel = loss_of(it);
     for (ptrdiff_t i = first; i < samples.n; i += stride) {
         const ptrdiff_t sample = sample_of(samples, i);
         const fo_sample at = sample_at(it, sample, format, sizeof(real));
         const double rate = segment->learning_rate[i + 1];
-        const FN(scaling) c = {unscaled ? 1.0 : scale[i], unscaled ? 1.0 : scale[i + 1],
-                               unscaled ? penalty->l1 * rate : form & WITH_L1 ? cumulative[i] : 0.0,
-                               unscaled ? (real)rate : rate};
+        FN(scaling) c = {1.0, 1.0, penalty->l1 * rate, (real)rate};      /* unscaled: rounded as rules do it */
+        if (!unscaled)
+            c = (FN(scaling)){scale[i], scale[i + 1], form & WITH_L1 ? cumulative[i] : 0.0, rate};
         FN(find_margins)(&of, at, c, z, form, format);
         prefetch_sample(it, samples, i, format, sizeof(real));
         if ((form & SEVERAL) && format != FO_DENSE_SAMPLES)
