@@ -18,8 +18,8 @@ tests() { for name in "$@"; do find tests -name "test_$name.py" | grep . || echo
 COMPILED_TESTS=$(tests rules state state_dict state_storage clip_norm nonfinite overflow subnormals memory threads \
     gradient_policies groups absent_gradients small_decay validation_gradients sparse_rules sparse_bits \
     sparse_formats sparse_memory sparse_validation sparse_hypothesis deferred deferred_groups \
-    objectives objective_terms targets validate epochs epochs_runs epochs_storage epochs_faults variance_reduced \
-    native state_machine)
+    objectives objective_terms single_samples targets validate epochs epochs_runs epochs_storage epochs_faults \
+    variance_reduced native state_machine)
 
 # A copy without anything that a build left behind.
 enter_clone() {

@@ -4,7 +4,7 @@
  * Each sum has the order that it has for one sample and one output after the other: the same bits with tiles of any
  * size, and with vectors of any width. */
 
-enum { FN(TILE_SAMPLES) = 4, FN(TILE_OUTPUTS) = 8 };
+enum { FN(TILE_SAMPLES) = 4 };
 
 /* Consecutive samples of a batch, and the columns [lo, hi) of them. */
 typedef struct {
@@ -15,7 +15,7 @@ typedef struct {
 /* z += x w for a tile of n samples by `width` outputs, both constants. */
 FO_INLINE void FN(margins_of_tile)(const FN(rows) *it, const real *w, real *FO_RESTRICT z, const int n, const int width)
 {
-    real sum[FN(TILE_SAMPLES)][FN(TILE_OUTPUTS)];
+    real sum[FN(TILE_SAMPLES)][TILE_OUTPUTS];
     for (int i = 0; i < n; ++i)
         for (int k = 0; k < width; ++k)
             sum[i][k] = z[i * it->n_outputs + k];
@@ -48,24 +48,6 @@ FO_INLINE void FN(gradient_of_tile)(const FN(rows) *it, const real *d, real *FO_
         }
     }
 }
-
-/* All outputs, in tiles of TILE_OUTPUTS = 8, and what is left in smaller ones: the widths are constants. */
-#define FO_IN_TILES(tile, it, from, to, n)                                                                             \
-    do {                                                                                                               \
-        ptrdiff_t k = 0;                                                                                               \
-        for (; k + FN(TILE_OUTPUTS) <= (it)->n_outputs; k += FN(TILE_OUTPUTS))                                         \
-            tile(it, (from) + k, (to) + k, n, FN(TILE_OUTPUTS));                                                       \
-        if ((it)->n_outputs - k >= 4) {                                                                                \
-            tile(it, (from) + k, (to) + k, n, 4);                                                                      \
-            k += 4;                                                                                                    \
-        }                                                                                                              \
-        if ((it)->n_outputs - k >= 2) {                                                                                \
-            tile(it, (from) + k, (to) + k, n, 2);                                                                      \
-            k += 2;                                                                                                    \
-        }                                                                                                              \
-        if ((it)->n_outputs > k)                                                                                       \
-            tile(it, (from) + k, (to) + k, n, 1);                                                                      \
-    } while (0)
 
 FO_INLINE FN(rows) FN(rows_of)(const fo_objective *it, fo_batch batch, ptrdiff_t first, ptrdiff_t lo, ptrdiff_t hi)
 {

@@ -26,7 +26,7 @@ typedef struct {
     void *scaled;                        /* these: with l1 doubles, else the parameters themselves */
     fo_records records;                  /* of penalised columns of one output */
     int loads_records;                   /* they do not have the parameters and the state yet */
-    int single_sample_sgd;               /* finite_sum/single_sample_sgd.c does it, and scales */
+    int single_sample_sgd;               /* finite_sum/single_sample_sgd.c does it; it scales, or has dense steps */
     int dense_steps;                     /* steps go over all parameters, and nothing is outstanding after a step */
     int64_t *last_step;                  /* deferred steps: the last one of each column and the intercepts; or NULL */
     fo_history *history;                 /* those that columns have missed, with room for n_batches more */
@@ -49,7 +49,7 @@ typedef struct {
     fo_seen seen;                        /* of CSR samples */
     fo_touched touched[2];               /* of the present batch and, if pipelined, of the next */
     void *gathered;                      /* parameters of the touched columns, touched.n x n_outputs; doubles for
-                                          * single_sample_sgd */
+                                          * single_sample_sgd of one output */
     int32_t *left;                       /* FO_LAGGED_GRADIENT: when these columns were left, fo_penalty's */
     void *gradient;                      /* of these and the intercepts; of dense samples, of all parameters */
     void *expanded;                      /* of all parameters, where a CSR batch makes a dense step */

@@ -39,6 +39,19 @@ FO_INLINE double FN(sum_squares)(const real *x, ptrdiff_t n)
     return sum;
 }
 
+/* The derivative of n that is largest, or NaN if any of them is. */
+FO_INLINE real FN(largest)(const real *d, ptrdiff_t n)
+{
+    real most = 0, check = 0;
+    if (n == 1)
+        return *d;
+    for (ptrdiff_t k = 0; k < n; ++k) {
+        most = MAX(most, ABS(d[k]));
+        check += ZERO_IF_FINITE(d[k]);
+    }
+    return check == 0 ? most : check;
+}
+
 /* Whether the gradient of a sample, a derivative times its entries, is finite; data are. */
 FO_INLINE int FN(gradient_is_finite)(fo_sample at, real derivative)
 {

@@ -29,11 +29,8 @@ FO_INLINE int FN(derive)(fo_saga_svrg *it, fo_sample at, ptrdiff_t sample)
     const ptrdiff_t n_outputs = objective->n_outputs;
     real *z = it->workspace, *d = z + n_outputs;
     real *memory = (real *)it->gradient_memory + sample * n_outputs;
-    int fits = 1;
     const double loss = FN(sample_loss)(objective, sample, z);
-    for (ptrdiff_t k = 0; k < n_outputs; ++k)
-        fits &= FN(gradient_is_finite)(at, d[k]);
-    if (!IS_FINITE(loss) || !fits) {
+    if (!IS_FINITE(loss) || !FN(gradient_is_finite)(at, FN(largest)(d, n_outputs))) {
         it->end = IS_FINITE(loss) ? FO_BAD_GRADIENT : FO_BAD_LOSS;
         return 0;
     }

@@ -1,5 +1,6 @@
 /* sample_kernels.c -- the kernels of sample_kernels.h in every variant. */
 #include "finite_sum/sample_kernels.h"
+#include "finite_sum/output_tiles.h"
 #include "finite_sum/samples.h"
 #include "finite_sum/records.h"
 

@@ -145,6 +145,18 @@ FO_INLINE void prefetch_columns(const fo_objective *it, fo_batch batch, ptrdiff_
             PREFETCH_TO_L2(arrays[k] + (size_t)column_of(at, j, format) * widths[k]);
 }
 
+/* The same of rows of one array, which may take several lines each. */
+FO_INLINE void prefetch_rows(const fo_objective *it, fo_batch batch, ptrdiff_t i, const char *array, size_t width,
+                             const fo_format format)
+{
+    const ptrdiff_t sample = sample_after(batch, i, COLUMNS_AHEAD);
+    if (sample < 0)
+        return;
+    const fo_sample at = csr_sample(it, sample, format, 0);
+    for (ptrdiff_t j = 0; j < at.n; ++j)
+        prefetch_range(array + (size_t)column_of(at, j, format) * width, (ptrdiff_t)width, MOST_PREFETCHED);
+}
+
 /* Calls `function(..., format)` with a constant, so that each format has its own loop. */
 #define FO_BY_FORMAT(it, function, ...) \
     ((it)->format == FO_DENSE_SAMPLES ? function(__VA_ARGS__, FO_DENSE_SAMPLES) \

@@ -35,9 +35,10 @@ cdef class MinibatchSegments(PenalisedColumns):
         self.penalty.l2, self.penalty.l1 = penalty.l2, penalty.l1 * (penalty.step_gain if proximal else 1.0)
         self.decay_l2 = penalty.l2 * penalty.step_gain
         segment.single_sample_sgd = not (plan.dense_steps or plan.shared) and self.is_single_sample_sgd()
-        segment.dense_steps = plan.dense_steps or not (self.is_sparse() or segment.single_sample_sgd)
-        segment.scales = segment.single_sample_sgd or (
-            penalty.kind == "proximal" and not (segment.dense_steps or plan.shared) and self.worth_scaling())
+        segment.dense_steps = plan.dense_steps or not (
+            self.is_sparse() or (segment.single_sample_sgd and self.penalty.l1 == 0))
+        segment.scales = not segment.dense_steps and (segment.single_sample_sgd or (
+            penalty.kind == "proximal" and not plan.shared and self.worth_scaling()))
         self.bind_penalty(penalty, not (plan.deferred or plan.shared))
         if plan.deferred:
             self.defer()
@@ -94,10 +95,9 @@ cdef class MinibatchSegments(PenalisedColumns):
         return 0
 
     cdef bint is_single_sample_sgd(self):
-        """Whether the loop over single samples will do. With l1, dense samples would lose time."""
-        cdef bint l1_will_do = self.penalty.l1 == 0 or self.is_sparse()
-        return (self.is_plain_sgd() and self.segment.batch_size == 1 and self.objective.it.n_outputs == 1
-                and l1_will_do and self.optimizer.it.nonfinite == FO_RAISE)
+        """Whether the loop over single samples will do."""
+        return (self.is_plain_sgd() and self.segment.batch_size == 1
+                and self.optimizer.it.nonfinite == FO_RAISE)
 
     cdef bint worth_pipelining(self, int num_threads):
         """Whether a second thread should collect the columns of the next batch."""

@@ -75,7 +75,7 @@ cdef class PenalisedColumns:
             self.memory.append(accumulator)
             penalty.accumulator = data_of(accumulator)
             penalty.epsilon, penalty.epsilon_root = asked.epsilon, asked.epsilon_root
-        self.has_tables = self.segment.single_sample_sgd or (
+        self.has_tables = self.segment.scales or (
             asked.kind in ("proximal", "flow") and not self.segment.dense_steps)
         if self.segment.scales:
             return self.bind_scaled()
