@@ -10,8 +10,7 @@ typedef struct {
     double rate;
 } FN(scaling);
 
-/* --- with l1, where v is in double and every weight has to be brought back -----------------------------------------
- */
+/* --- with l1, where v is in double and every weight has to be brought back ---------------------------------------- */
 
 /* The weights w of a sample's columns, side by side. */
 FO_INLINE void FN(bring_back)(fo_sample at, const double *v, FN(scaling) c, double *FO_RESTRICT w,
@@ -50,8 +49,7 @@ FO_INLINE void FN(step_scaled)(fo_sample at, double *v, double change, FN(scalin
         v[column_of(at, j, format)] = w[j];
 }
 
-/* --- without ---------------------------------------------------------------------------------------------------------
- */
+/* --- without ------------------------------------------------------------------------------------------------------ */
 
 /* One step on the columns of a sample; `change` is the learning rate times the derivative. Two entries of a sample are
  * never in the same column. */
