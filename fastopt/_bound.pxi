@@ -178,7 +178,8 @@ cdef class Bound:
             for k in range(self.it.work.n_arrays):
                 self.gradients[k] = None if grads[k] is None else self.taken(k, grads[k])
         for k in range(self.it.work.n_arrays):
-            self.check_param(k)
+            self.check_param(k)               # all of them first: memory that one has left may be a gradient's now
+        for k in range(self.it.work.n_arrays):
             if type(self.gradients[k]) is cnp.ndarray:
                 self.bind_gradient(k)
             elif self.gradients[k] is None:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import textwrap
 
@@ -14,6 +15,9 @@ import pytest
 
 #: Seconds that a fresh interpreter may take; an emulator needs more.
 PATIENCE = float(os.environ.get("FASTOPT_PATIENCE", "60"))
+
+#: Whether this Python has no interpreter lock, or none until a module asks for it.
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
 def flat(structure):

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from cases import DTYPES, OPTIMIZERS
-from helpers import bits, exactly, refused
+from helpers import FREE_THREADED, bits, exactly, refused
 
 import fastopt
 from fastopt import objectives
@@ -246,6 +246,7 @@ def progress(turns, work):
     return False
 
 
+@pytest.mark.skipif(FREE_THREADED, reason="no interpreter lock to give away")
 def test_no_progress_without_giving_the_lock_away(turns):
     """That the tests here can fail."""
     assert not progress(turns, lambda: sum(range(1000)))

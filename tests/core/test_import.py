@@ -2,11 +2,10 @@
 
 import ast
 import inspect
-import sysconfig
 
 import pytest
 from cases import ISAS
-from helpers import exactly, run_python
+from helpers import FREE_THREADED, exactly, run_python
 
 import fastopt
 import fastopt.data
@@ -108,7 +107,7 @@ def test_what_stays_unloaded():
     assert run_python(code) == "[]"
 
 
-@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="a Python with an interpreter lock")
+@pytest.mark.skipif(not FREE_THREADED, reason="a Python with an interpreter lock")
 def test_no_compiled_module_asks_for_the_interpreter_lock():
     """One that does would have it put on, with a warning, when it is imported."""
     code = """
