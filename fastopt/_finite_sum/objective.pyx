@@ -196,6 +196,11 @@ cdef class FiniteSum:
             _validation.optimizers.refuse_uninitialised(type(self).__name__)
         return 0
 
+    def _check_first_init(self):
+        """Refuse to make an object again, before anything of it is set."""
+        if fo_load(&self.begun):
+            _validation.optimizers.refuse_second_init(type(self).__name__)
+
     cpdef int _check_memory(self) except -1:
         """Refuse arrays that are no longer what was bound."""
         self._check_initialised()

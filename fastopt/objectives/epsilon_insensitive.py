@@ -55,6 +55,7 @@ class EpsilonInsensitive(Objective):
         weight_scale: str | None = "mean",
         linear: ArrayLike | None = None,
     ) -> None:
+        self._check_first_init()
         self._epsilon = real("epsilon", epsilon, "[0, inf)")
         common = {"l2": l2, "l1": l1, "fit_intercept": fit_intercept, "sample_weight": sample_weight}
         super().__init__(X, y, **common, weight_scale=weight_scale, linear=linear)

@@ -56,6 +56,7 @@ class Quantile(Objective):
         weight_scale: str | None = "mean",
         linear: ArrayLike | None = None,
     ) -> None:
+        self._check_first_init()
         self._q = real("q", q, "(0, 1)")
         common = {"l2": l2, "l1": l1, "fit_intercept": fit_intercept, "sample_weight": sample_weight}
         super().__init__(X, y, **common, weight_scale=weight_scale, linear=linear)

@@ -59,6 +59,7 @@ class Tweedie(Objective):
         weight_scale: str | None = "mean",
         linear: ArrayLike | None = None,
     ) -> None:
+        self._check_first_init()
         self._power = validation.tweedie_power(power)
         common = {"l2": l2, "l1": l1, "fit_intercept": fit_intercept, "sample_weight": sample_weight}
         super().__init__(X, y, **common, weight_scale=weight_scale, linear=linear)

@@ -392,6 +392,26 @@ def test_objective_that_is_initialised_twice():
     assert outcomes(objective) == before
 
 
+@pytest.mark.parametrize(
+    ("loss", "first", "second"),
+    [
+        (objectives.Huber, {"delta": 0.5}, {"delta": 2.0}),
+        (objectives.Quantile, {"q": 0.25}, {"q": 0.75}),
+        (objectives.EpsilonInsensitive, {"epsilon": 0.1}, {"epsilon": 0.3}),
+        (objectives.SquaredEpsilonInsensitive, {"epsilon": 0.1}, {"epsilon": 0.3}),
+        (objectives.Tweedie, {"power": 1.5}, {"power": 0.0}),
+    ],
+)
+def test_parameter_of_a_loss_that_is_initialised_twice(loss, first, second):
+    X, y = problem("dense")
+    objective = loss(X, np.abs(y), **first)
+    with pytest.raises(RuntimeError, match="must be called once only"):
+        objective.__init__(X, np.abs(y), **second)
+    ((name, value),) = first.items()
+    assert getattr(objective, name) == value
+    assert objective(np.zeros(X.shape[1])) == loss(X, np.abs(y), **first)(np.zeros(X.shape[1]))
+
+
 def test_subclass_of_a_csr_matrix():
     class Own(scipy.sparse.csr_array):
         def tocsr(self, copy=False):
