@@ -10,7 +10,7 @@
 typedef struct {
     void (*update)(const fo_penalty *it, fo_columns columns, int64_t t, void *gathered);
     void (*flush)(const fo_penalty *it, ptrdiff_t lo, ptrdiff_t hi, int64_t t);
-    void (*gather)(const fo_penalty *it, fo_columns columns, void *gathered, int32_t *left);
+    void (*gather)(const fo_penalty *it, fo_columns columns, int64_t t, int mark, void *gathered, int32_t *left);
     void (*add_gradient)(const fo_penalty *it, ptrdiff_t n, int64_t t, const void *gathered, const int32_t *left,
                          void *gradient);
     void (*soft_threshold_all)(const fo_penalty *it, ptrdiff_t lo, ptrdiff_t hi, double rate);
@@ -78,9 +78,9 @@ void fo_flush_lagged(const fo_penalty *it, int64_t t, int num_threads)
     fo_parallel_for(n_blocks, fo_useful_threads(bytes, num_threads), flush_blocks, &task);
 }
 
-void fo_gather_lagging(const fo_penalty *it, fo_columns columns, void *gathered, int32_t *left)
+void fo_gather_lagging(const fo_penalty *it, fo_columns columns, int64_t t, int mark, void *gathered, int32_t *left)
 {
-    FO_KERNELS(it->dtype)->gather(it, columns, gathered, left);
+    FO_KERNELS(it->dtype)->gather(it, columns, t, mark, gathered, left);
 }
 
 void fo_add_lagged_gradient(const fo_penalty *it, ptrdiff_t n, int64_t t, const void *gathered, const int32_t *left,

@@ -63,8 +63,10 @@ void fo_lagged_update(const fo_penalty *penalty, fo_columns columns, int64_t t, 
 /* Lagged updates of all columns, for the steps before t, after which the tables may begin anew. */
 void fo_flush_lagged(const fo_penalty *penalty, int64_t t, int num_threads);
 
-/* FO_LAGGED_GRADIENT: `gathered` (n x width) becomes the parameters of columns, `left` (n) when they were left. */
-void fo_gather_lagging(const fo_penalty *penalty, fo_columns columns, void *gathered, int32_t *left);
+/* FO_LAGGED_GRADIENT: `gathered` (n x width) becomes the parameters of columns, `left` (n) when they were left. With
+ * `mark` they count as left after step t at once: of several workers that see a column, one has the steps it missed. */
+void fo_gather_lagging(const fo_penalty *penalty, fo_columns columns, int64_t t, int mark, void *gathered,
+                       int32_t *left);
 
 /* FO_LAGGED_GRADIENT: adds the penalties' gradient to that of n columns (n x width), in step t, given what was gathered
  * of them. */

@@ -212,7 +212,8 @@ static void FN(flush)(const fo_penalty *it, ptrdiff_t lo, ptrdiff_t hi, int64_t 
 
 /* --- FO_LAGGED_GRADIENT ------------------------------------------------------------------------------------------- */
 
-FO_INLINE void FN(gather_list)(const fo_penalty *it, fo_columns columns, real *gathered, int32_t *left,
+/* Of one output. `now`: the columns are marked as left after this step; -1: they are not. */
+FO_INLINE void FN(gather_list)(const fo_penalty *it, fo_columns columns, ptrdiff_t now, real *gathered, int32_t *left,
                                const int index64)
 {
     const real *param = it->param;
@@ -222,19 +223,24 @@ FO_INLINE void FN(gather_list)(const fo_penalty *it, fo_columns columns, real *g
             FN(prefetch_column)(it, position_of(columns, index64, j + GATHERED_AHEAD), FO_LAGGED_GRADIENT);
         gathered[j] = param[position];
         left[j] = *left_of(it, position);
+        if (now >= 0)
+            mark_left(it, position, now);
     }
 }
 
-static void FN(gather)(const fo_penalty *it, fo_columns columns, void *gathered, int32_t *left)
+static void FN(gather)(const fo_penalty *it, fo_columns columns, int64_t t, int mark, void *gathered, int32_t *left)
 {
+    const ptrdiff_t now = mark ? (ptrdiff_t)(t - it->start) : -1;
     if (it->width == 1 && columns.index64)
-        FN(gather_list)(it, columns, gathered, left, 1);
+        FN(gather_list)(it, columns, now, gathered, left, 1);
     else if (it->width == 1)
-        FN(gather_list)(it, columns, gathered, left, 0);
+        FN(gather_list)(it, columns, now, gathered, left, 0);
     for (ptrdiff_t j = 0; j < columns.n && it->width > 1; ++j) {
         const ptrdiff_t position = position_of(columns, columns.index64, j);
         FN(copy_row)(it, position, (real *)gathered + j * it->width);
         left[j] = *left_of(it, position);
+        if (now >= 0)
+            mark_left(it, position, now);
     }
 }
 

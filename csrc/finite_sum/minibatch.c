@@ -224,6 +224,10 @@ static fo_columns penalised_columns(const fo_minibatch *it)
     return columns;
 }
 
+/* Lock-free workers mark columns as left before the step, or those that see a column at the same time would each add
+ * the penalty of the steps that it missed. If the step is refused, the column loses these steps. */
+static int has_others(const fo_segment *segment) { return segment->n_workers > 1; }
+
 void fo_gather_touched(const fo_minibatch *it)
 {
     const fo_segment *segment = it->segment;
@@ -238,7 +242,8 @@ void fo_gather_touched(const fo_minibatch *it)
         return;
     }
     if (!segment->dense_steps && segment->penalty->kind == FO_LAGGED_GRADIENT) {
-        fo_gather_lagging(segment->penalty, penalised_columns(it), it->worker->gathered, it->worker->left);
+        fo_gather_lagging(segment->penalty, penalised_columns(it), it->t, has_others(segment), it->worker->gathered,
+                          it->worker->left);
         return;
     }
     if (!segment->dense_steps && segment->penalty->kind == FO_CLOSED_FORM) {
@@ -276,7 +281,7 @@ static int sparse_step(const fo_minibatch *it)
     bind_touched(it, &worker->array, n_rows);
     if (!step(it, n_rows * width))
         return 0;
-    if (penalty->kind == FO_LAGGED_GRADIENT)
+    if (penalty->kind == FO_LAGGED_GRADIENT && !has_others(it->segment))
         fo_mark_left(penalty, penalised_columns(it), it->t);
     note_norm(it, worker->gradient, n_rows * width);
     return 1;
