@@ -185,7 +185,7 @@ class BuildExt(build_ext):
         # Object files stay for the next build of the same kind; `pip install -e .` would put them into a folder that
         # is gone afterwards.
         smaller_flags = {}
-        if not (msvc or asked_for("FASTOPT_DEBUG") or asked_for("FASTOPT_SANITIZE")):
+        if not (msvc or CHECKED):
             smaller_flags = {start: some for start, some in SMALLER_FLAGS.items() if accepts(self.compiler, some)}
         kind = repr((sys.version, numpy.__version__, compile_flags, smaller_flags))
         self.build_temp = os.path.join("build", "objects-" + hashlib.sha256(kind.encode()).hexdigest()[:12])

@@ -183,7 +183,7 @@ def test_one_optimizer_is_stepped_looked_at_and_loaded_by_all(name, sparse, path
     opt = cls(np.ones((ROWS, WIDTH)), sparse=sparse)
     grads = [np.full((ROWS, WIDTH), value), fastopt.RowSparse(np.arange(ROWS), np.full((ROWS, WIDTH), value))]
     opt.step(grads[0])
-    todo = looks(opt, path)
+    calls = looks(opt, path)
 
     def work(k):
         done, chance = 0, random.Random(k)
@@ -193,7 +193,7 @@ def test_one_optimizer_is_stepped_looked_at_and_loaded_by_all(name, sparse, path
                     opt.step(grads[chance.randrange(2)])
                     done += 1
                 else:
-                    chance.choice(todo)()
+                    chance.choice(calls)()
             except RuntimeError as error:
                 assert "while another step, save or load of this optimizer is under way" in str(error)
         return done
