@@ -6,6 +6,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -355,8 +356,7 @@ def full_disk(comm, path):
     def write(*arguments):
         raise OSError(28, "No space left on device")
 
-    _checkpoint.write = write
-    with warnings.catch_warnings():
+    with mock.patch.object(_checkpoint, "write", write), warnings.catch_warnings():
         return outcome(lambda: minimized(comm, options={"checkpoint": path, "epochs": 3}))
 
 
