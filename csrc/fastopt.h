@@ -164,6 +164,10 @@ typedef struct {
 /* A serial pass over the units [lo, hi) of one array: entries, or positions of its gradient. */
 typedef void fo_kernel(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi);
 
+/* One that stages entries for the dense kernel of a form. */
+typedef void fo_staging_kernel(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi,
+                               fo_kernel *dense);
+
 /* The form of a kernel, which of its specialisations it is: bit 0 is FO_MODIFIED (any of the four scalars of fo_step
  * after t is in use), which each group has for itself, bit k + 1 is the rule's option k. */
 enum { FO_MODIFIED = 1 };
@@ -178,14 +182,14 @@ typedef struct fo_orthogonal fo_orthogonal;
 /* The kernels of a rule for one instruction set and dtype. */
 typedef struct {
     fo_kernel *initialise;       /* fills the state from the parameters */
-    fo_kernel *const *flush;     /* [lo, hi) of last_step: these rows up to now; by form / 2, like the next */
-    fo_kernel *const *catch_up;  /* [lo, hi) are positions of rows that are behind */
+    fo_kernel *flush;            /* [lo, hi) of last_step: these rows up to now */
+    fo_kernel *catch_up;         /* [lo, hi) are positions of rows that are behind */
     size_t past_bytes;           /* FO_FADES: of the scalars of one step, and what puts those of a step at a place */
     void (*remember)(const fo_step *step, void *past, ptrdiff_t place);
     void (*rest_map)(const fo_step *step, double *map);   /* factor and addend of the parameter and each slot */
-    fo_kernel *const *dense;     /* indexed by form, like the next two */
+    fo_kernel *const *dense;     /* indexed by form, like the next */
     fo_kernel *const *rows;      /* [lo, hi) are positions of the gradient; NULL where entries are coupled */
-    fo_kernel *const *elements;
+    fo_staging_kernel *const *elements;   /* the same, by form / 2; NULL for rules that take whole rows, too */
     fo_kernel *const *measure;   /* the sums before a step, of FO_GRADIENT_BUFFER entries at most; NULL without any */
     const fo_line_kernels *lines;   /* NULL unless the rule is by_lines */
     const fo_orthogonal_kernels *orthogonal;   /* NULL unless it orthogonalises */

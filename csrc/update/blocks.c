@@ -143,11 +143,11 @@ static void run_step(const fo_pass *it, const fo_array *array, const fo_step *st
         run_on_copies(it, array, step, kernels->dense[form], lo, hi);
     else if (array->reduced && !kernels_decode(it))
         fo_run_on_views(it, array, step, kernels->dense[form], lo * unit, hi * unit);
-    else if (array->layout == FO_ROWS)
+    else if (array->layout == FO_ROWS || (array->layout == FO_ELEMENTS && it->work->by_rows))
         kernels->rows[form](array, step, lo, hi);
     else if (array->layout == FO_ELEMENTS) {
         const fo_array sorted = array->at.workspace ? fo_partition(array, lo, hi) : *array;
-        kernels->elements[form](&sorted, step, lo, hi);
+        kernels->elements[form >> 1](&sorted, step, lo, hi, kernels->dense[form]);
     } else if (!it->work->by_rows && (array->layout == FO_EXPANDED || array->grad_strides.ndim != 0))
         fo_run_on_views(it, array, step, kernels->dense[form], lo, hi);
     else
@@ -157,14 +157,13 @@ static void run_step(const fo_pass *it, const fo_array *array, const fo_step *st
 void fo_run_kernel(const fo_pass *it, const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
     const fo_rule_kernels *kernels = fo_kernels_of(it->rule, array->dtype);
-    const int options = array->history ? array->history->form >> 1 : 0;   /* else any will do */
     assert(is_inside(it, array, lo, hi));
     if (it->form == FO_INITIALISE)
         initialise(it->rule, array, step, lo, hi);
     else if (it->form == FO_FLUSH)
-        kernels->flush[options](array, step, lo, hi);
+        kernels->flush(array, step, lo, hi);
     else if (it->form == FO_CATCH_UP)
-        kernels->catch_up[options](array, step, lo, hi);
+        kernels->catch_up(array, step, lo, hi);
     else if (it->rule->adjust) {
         fo_step own = *step;         /* with the scalars of this array */
         memcpy(own.coef, array->own->coef, sizeof own.coef);

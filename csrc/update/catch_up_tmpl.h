@@ -16,9 +16,9 @@ enum { FN(N_IN_MAP) = 1 + (int)(0 SLOTS(FO_COUNT_SLOT)) };   /* columns of a map
 #define REST_MAP NULL
 
 /* A linear rest is one map, whatever the state is. */
-FO_INLINE int FN(has_faded)(FN(streams) stream, ptrdiff_t count, const int form)
+FO_INLINE int FN(has_faded)(FN(streams) stream, ptrdiff_t count)
 {
-    (void)stream, (void)count, (void)form;
+    (void)stream, (void)count;
     return 1;
 }
 
@@ -80,10 +80,10 @@ static void FN(rest_map)(const fo_step *step, double *map)
 }
 
 /* Whether the terms of these entries are zero already. */
-FO_INLINE int FN(has_faded)(FN(streams) stream, ptrdiff_t count, const int form)
+FO_INLINE int FN(has_faded)(FN(streams) stream, ptrdiff_t count)
 {
     int faded = 1;
-    (void)stream, (void)form;
+    (void)stream;
     for (ptrdiff_t i = 0; faded && i < count; ++i) {
         FADES(IS_ZERO)
     }
@@ -97,25 +97,25 @@ FO_INLINE void FN(apply_map)(FN(streams) stream, ptrdiff_t count, const double *
     SLOTS(MULTIPLY)
 }
 
-/* One missed step of some entries. */
-FO_INLINE void FN(missed_step)(FN(streams) stream, ptrdiff_t count, const FN(past) *past, const int form)
-{
-    static const real zeros[FO_REST_CHUNK];
-    stream.g = zeros;
-    FN(update_range)(stream, count, &past->c, &past->modifiers, NULL, form | FO_MODIFIED);
-}
-
-/* The missed steps whose terms show. */
-FO_INLINE void FN(missed_steps)(FN(streams) stream, ptrdiff_t count, const FN(past) *past, int64_t n, const int form)
-{
-    for (int64_t k = 0; k < n; ++k)
-        FN(missed_step)(stream, count, &past[k], form);
-}
+/* Some consecutive missed steps. Functions of their own, one for the options: each is called twice. */
+typedef void FN(missed)(const FN(streams) *at, ptrdiff_t count, const FN(past) *past, int64_t n);
+#define MISSED_STEPS(form) \
+    static FO_NOINLINE void FN(missed_steps_##form)(const FN(streams) *at, ptrdiff_t count, const FN(past) *past, \
+                                                    int64_t n) \
+    { \
+        static const real zeros[FO_REST_CHUNK]; \
+        FN(streams) stream = *at; \
+        stream.g = zeros; \
+        for (int64_t k = 0; k < n; ++k) \
+            FN(update_range)(stream, count, &past[k].c, &past[k].modifiers, NULL, form | FO_MODIFIED); \
+    }
+#define MISSED_STEPS_OF(form) FN(missed_steps_##form),
+FO_OPTION_FORMS(MISSED_STEPS)
+static FN(missed) *const FN(missed_steps)[] = {FO_OPTION_FORMS(MISSED_STEPS_OF)};
 
 #ifdef REST_BY_ROOT
 /* The same, with the root of what terms are divided by in the place of the root of each. */
-FO_INLINE void FN(missed_steps_by_root)(FN(streams) stream, ptrdiff_t count, const FN(past) *past, int64_t n,
-                                        const int form)
+FO_INLINE void FN(steps_by_root)(FN(streams) stream, ptrdiff_t count, const FN(past) *past, int64_t n, const int form)
 {
     real root_[FO_REST_CHUNK], *FO_RESTRICT p_ = stream.p;
     SLOTS(BIND)
@@ -138,10 +138,21 @@ FO_INLINE void FN(missed_steps_by_root)(FN(streams) stream, ptrdiff_t count, con
         }
     }
 }
-#define MISSED_STEPS(history) ((history)->by_root ? FN(missed_steps_by_root) : FN(missed_steps))
-#else
-#define MISSED_STEPS(history) FN(missed_steps)
 #endif
+
+/* The missed steps whose terms show. */
+FO_INLINE void FN(shown_steps)(const fo_history *history, FN(streams) stream, ptrdiff_t count, const FN(past) *past,
+                               int64_t n, const int form)
+{
+#ifdef REST_BY_ROOT
+    if (history->by_root) {
+        FN(steps_by_root)(stream, count, past, n, form);
+        return;
+    }
+#endif
+    (void)history;
+    FN(missed_steps)[form >> 1](&stream, count, past, n);
+}
 
 FO_INLINE void FN(catch_up_form)(const fo_history *history, FN(streams) stream, ptrdiff_t count, int64_t from,
                                  int64_t t, fo_rests *rests, const int form)
@@ -151,12 +162,12 @@ FO_INLINE void FN(catch_up_form)(const fo_history *history, FN(streams) stream, 
     for (ptrdiff_t start = 0, n; start < count; start += n) {
         const FN(streams) here = FN(advance)(stream, start, 0);
         n = count - start < FO_REST_CHUNK ? count - start : FO_REST_CHUNK;
-        const int64_t shown = FN(has_faded)(here, n, form) ? 0 : missed <= terms ? missed : terms - 1;
-        MISSED_STEPS(history)(here, n, past, shown, form);
+        const int64_t shown = FN(has_faded)(here, n) ? 0 : missed <= terms ? missed : terms - 1;
+        FN(shown_steps)(history, here, n, past, shown, form);
         if (shown + 1 < missed)
             FN(apply_map)(here, n, fo_map_between(history, from + shown, t - 1, rests), form);
         if (shown < missed)
-            FN(missed_step)(here, n, &past[missed - 1], form);
+            FN(missed_steps)[form >> 1](&here, n, &past[missed - 1], 1);
     }
 }
 
@@ -166,9 +177,9 @@ FO_INLINE void FN(catch_up_form)(const fo_history *history, FN(streams) stream, 
 #define REST_MAP NULL
 
 /* Such a rule has no history. */
-FO_INLINE int FN(has_faded)(FN(streams) stream, ptrdiff_t count, const int form)
+FO_INLINE int FN(has_faded)(FN(streams) stream, ptrdiff_t count)
 {
-    (void)stream, (void)count, (void)form;
+    (void)stream, (void)count;
     return 1;
 }
 
@@ -179,20 +190,28 @@ FO_INLINE void FN(catch_up_form)(const fo_history *history, FN(streams) stream, 
 }
 #endif
 
-/* Functions of their own, which rows and elements of every form call: a copy in each would be much code. */
+/* Functions of their own, which rows of every form and elements call: a copy in each would be much code. */
 #define CATCH_UP(k) \
     static FO_NOINLINE void FN(catch_up_##k)(const fo_history *history, const FN(streams) *stream, ptrdiff_t count, \
                                              int64_t from, int64_t t, fo_rests *rests) \
     { FN(catch_up_form)(history, *stream, count, from, t, rests, k); }
 #define CATCH_UP_FORM(k) FN(catch_up_##k),
 FO_OPTION_FORMS(CATCH_UP)
-static void (*const FN(catch_up)[])(const fo_history *history, const FN(streams) *stream, ptrdiff_t count, int64_t from,
-                                    int64_t t, fo_rests *rests) = {FO_OPTION_FORMS(CATCH_UP_FORM)};
+static void (*const FN(catch_up_forms)[])(const fo_history *history, const FN(streams) *stream, ptrdiff_t count,
+                                          int64_t from, int64_t t, fo_rests *rests) = {FO_OPTION_FORMS(CATCH_UP_FORM)};
+
+/* Entries that are up to date with step `from` become so with step t. */
+FO_INLINE void FN(catch_up)(const fo_history *history, const FN(streams) *stream, ptrdiff_t count, int64_t from,
+                            int64_t t, fo_rests *rests)
+{
+    FN(catch_up_forms)[history->form >> 1](history, stream, count, from, t, rests);
+}
 
 #undef TAKE
 #undef PUT
 #undef MULTIPLY
 #undef MISSED_STEPS
+#undef MISSED_STEPS_OF
 #undef FACTOR
 #undef IS_ZERO
 #undef CATCH_UP

@@ -1,10 +1,10 @@
 /* drivers_tmpl.h -- the kernels of a rule for one instruction set and dtype, from its update of one entry; no threads
  * here.
  *
- * Included once per (instruction set, dtype) of a rule. It gives the rule its `coefs` rounded to `real`,
- * includes the rule's update, and wraps it into kernels: FN(dense_k), FN(rows_k) and FN(elements_k) for each
- * form k, FN(initialise) and FN(flush). All three layouts run one loop, FN(update_range), over consecutive entries.
- * `form` is a constant in each kernel, so that absent slots and unused options cost nothing.
+ * Included once per (instruction set, dtype) of a rule. It gives the rule its `coefs` rounded to `real`, includes the
+ * rule's update, and wraps it into kernels: FN(dense_k) and FN(rows_k) for each form k, FN(elements_k) for its options,
+ * FN(initialise), FN(flush) and FN(catch_up_rows). All three layouts run one loop, FN(update_range), over consecutive
+ * entries. `form` is a constant where it is k, so that absent slots and unused options cost nothing.
  *
  * A rule with sums says for each entry which products they are of: in measure() those before the step, in update()
  * those during it. The loops add them, LANES entries at a time, so that sums lie side by side in registers. A rule with
@@ -133,15 +133,21 @@ static const fo_rule_kernels FN(kernels) = {.initialise = FN(initialise), .lines
 #if BY_ROWS
 #include "update/whole_rows_tmpl.h"
 #define DENSE_LOOP FN(rows)
-#define ELEMENTS_LOOP FN(rows)
 #define FLUSH NULL, NULL, 0, NULL, NULL
+#define STAGED NULL
 #else
 #include "update/reduced_tmpl.h"
 #if !COUPLES
 #include "update/touched_tmpl.h"
-#define ELEMENTS_LOOP(array, step, lo, hi, k) FN(elements)(array, step, lo, hi, FN(dense_##k), k)
-#define FLUSH_BY_OPTIONS
-#define FLUSH FN(flush_forms), FN(catch_up_forms), PAST_BYTES, REMEMBER, REST_MAP
+#define FLUSH FN(flush), FN(catch_up_rows), PAST_BYTES, REMEMBER, REST_MAP
+#define STAGED FN(elements_forms)
+#define ELEMENTS_KERNELS(k) \
+    static void FN(elements_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, \
+                                 fo_kernel *dense) \
+    { FN(elements)(array, step, lo, hi, dense, k); }
+#define ELEMENTS(k) FN(elements_##k),
+FO_OPTION_FORMS(ELEMENTS_KERNELS)
+static fo_staging_kernel *const FN(elements_forms)[] = {FO_OPTION_FORMS(ELEMENTS)};
 #else
 #define FLUSH NULL, NULL, 0, NULL, NULL
 #endif
@@ -181,35 +187,17 @@ FO_INLINE void FN(dense)(const fo_array *array, const fo_step *step, ptrdiff_t l
 #define KERNELS(k) \
     static void FN(dense_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
     { DENSE_LOOP(array, step, lo, hi, k); }
-#define TOUCHED_KERNELS(k) \
+#define ROWS_KERNELS(k) \
     static void FN(rows_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
-    { FN(rows)(array, step, lo, hi, k); } \
-    static void FN(elements_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
-    { ELEMENTS_LOOP(array, step, lo, hi, k); }
-#define FLUSH_KERNELS(k) \
-    static void FN(flush_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
-    { FN(flush)(array, step, lo, hi, k); } \
-    static void FN(catch_up_rows_##k)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi) \
-    { FN(catch_up_rows)(array, step, lo, hi, k); }
-#define FLUSH_ROWS(k) FN(flush_##k),
-#define CATCH_UP_ROWS(k) FN(catch_up_rows_##k),
+    { FN(rows)(array, step, lo, hi, k); }
 #define DENSE(k) FN(dense_##k),
 #define ROWS(k) FN(rows_##k),
-#define ELEMENTS(k) FN(elements_##k),
 FO_FORMS(KERNELS)
-#if !COUPLES
-FO_FORMS(TOUCHED_KERNELS)
-#endif
-#ifdef FLUSH_BY_OPTIONS
-FO_OPTION_FORMS(FLUSH_KERNELS)
-static fo_kernel *const FN(flush_forms)[] = {FO_OPTION_FORMS(FLUSH_ROWS)};
-static fo_kernel *const FN(catch_up_forms)[] = {FO_OPTION_FORMS(CATCH_UP_ROWS)};
-#endif
 static fo_kernel *const FN(dense_forms)[] = {FO_FORMS(DENSE)};
 #if !COUPLES
+FO_FORMS(ROWS_KERNELS)
 static fo_kernel *const FN(rows_forms)[] = {FO_FORMS(ROWS)};
-static fo_kernel *const FN(elements_forms)[] = {FO_FORMS(ELEMENTS)};
-#define TOUCHED FN(rows_forms), FN(elements_forms)
+#define TOUCHED FN(rows_forms), STAGED
 #else
 #define TOUCHED NULL, NULL
 #endif
@@ -247,18 +235,15 @@ static const fo_rule_kernels FN(kernels) = {
 #undef MEASURE_FORMS
 #undef ORTHOGONAL_KERNELS
 #undef DENSE_LOOP
-#undef ELEMENTS_LOOP
+#undef STAGED
 #undef FLUSH
 #undef KERNELS
-#undef TOUCHED_KERNELS
+#undef ROWS_KERNELS
 #undef TOUCHED
-#undef FLUSH_KERNELS
-#undef FLUSH_ROWS
-#undef CATCH_UP_ROWS
-#undef FLUSH_BY_OPTIONS
 #undef PAST_BYTES
 #undef REMEMBER
 #undef REST_MAP
 #undef DENSE
 #undef ROWS
+#undef ELEMENTS_KERNELS
 #undef ELEMENTS

@@ -14,22 +14,34 @@
 #define PREFETCH_ENTRY(slot, options, initial) if (HAS(options)) prefetch_entry(all.slot + entry);
 
 /* The state of `count` entries, over the zero gradients since it was last brought up to date: see fo_zero_gradient. */
-FO_INLINE void FN(lagged_decay)(FN(streams) stream, ptrdiff_t count, const fo_step *step, int64_t skipped)
-{
 #ifdef ZERO_GRADIENT_FACTOR
+FO_INLINE void FN(decay_entries)(FN(streams) stream, ptrdiff_t count, const fo_step *step, int64_t skipped)
+{
     coefs exact;
     memcpy(&exact, step->coef, sizeof exact);
     const real factor = (real)power_int(exact.ZERO_GRADIENT_FACTOR, skipped);
-    if (skipped > 0) {
-        SLOTS(DECAY)
-    }
-#else
-    (void)stream;
-    (void)count;
-    (void)step;
-    (void)skipped;
-#endif
+    SLOTS(DECAY)
 }
+
+/* A function of its own, which rows of every form call. */
+static FO_NOINLINE void FN(decay_row)(const FN(streams) *stream, ptrdiff_t width, const fo_step *step, int64_t skipped)
+{
+    FN(decay_entries)(*stream, width, step, skipped);
+}
+
+FO_INLINE void FN(lagged_decay)(FN(streams) stream, ptrdiff_t count, const fo_step *step, int64_t skipped)
+{
+    if (skipped > 0 && count == 1)
+        FN(decay_entries)(stream, 1, step, skipped);
+    else if (skipped > 0)
+        FN(decay_row)(&stream, count, step, skipped);
+}
+#else
+FO_INLINE void FN(lagged_decay)(FN(streams) stream, ptrdiff_t count, const fo_step *step, int64_t skipped)
+{
+    (void)stream, (void)count, (void)step, (void)skipped;
+}
+#endif
 
 /* The last step before this one, as last_step counts. */
 FO_INLINE int64_t FN(step_before)(const fo_array *array, const fo_step *step)
@@ -39,29 +51,29 @@ FO_INLINE int64_t FN(step_before)(const fo_array *array, const fo_step *step)
 
 /* `count` entries that are up to date with step `from` become so with step `to`. */
 FO_INLINE void FN(bring_to)(const fo_array *array, FN(streams) stream, ptrdiff_t count, const fo_step *step,
-                            int64_t from, int64_t to, fo_rests *rests, const int form)
+                            int64_t from, int64_t to, fo_rests *rests)
 {
     if (!array->history)
         FN(lagged_decay)(stream, count, step, to - from);
     else if (from < to)
-        FN(catch_up)[form >> 1](array->history, &stream, count, from, to, rests);
+        FN(catch_up)(array->history, &stream, count, from, to, rests);
 }
 
 /* How many rows from `row` on, in [row, hi), catch up with one call: rows of the same rest, as they do one by one. */
-FO_INLINE ptrdiff_t FN(alike)(const fo_array *array, ptrdiff_t row, ptrdiff_t hi, const int form)
+FO_INLINE ptrdiff_t FN(alike)(const fo_array *array, ptrdiff_t row, ptrdiff_t hi)
 {
     const FN(streams) all = FN(streams_of)(array);
     const ptrdiff_t width = array->row_width, most = FO_REST_CHUNK / (width > 0 ? width : 1);
-    const int faded = FN(has_faded)(FN(advance)(all, row * width, 0), width, form);
+    const int faded = FN(has_faded)(FN(advance)(all, row * width, 0), width);
     ptrdiff_t n = 1;
     while (n < most && row + n < hi && array->last_step[row + n] == array->last_step[row]
-           && FN(has_faded)(FN(advance)(all, (row + n) * width, 0), width, form) == faded)
+           && FN(has_faded)(FN(advance)(all, (row + n) * width, 0), width) == faded)
         ++n;
     return n;
 }
 
 /* Rows without a history, whose state alone decays. */
-static FO_NOINLINE void FN(flush_decay)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
+static void FN(flush_decay)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
     const ptrdiff_t width = array->row_width;
     for (ptrdiff_t row = lo; row < hi; ++row) {
@@ -71,7 +83,7 @@ static FO_NOINLINE void FN(flush_decay)(const fo_array *array, const fo_step *st
     }
 }
 
-FO_INLINE void FN(flush)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
+static void FN(flush)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
     const ptrdiff_t width = array->row_width;
     fo_rests rests;
@@ -84,20 +96,21 @@ FO_INLINE void FN(flush)(const fo_array *array, const fo_step *step, ptrdiff_t l
     for (ptrdiff_t row = lo, n; row < hi; row += n) {
         const FN(streams) stream = FN(advance)(FN(streams_of)(array), row * width, 0);
         const int64_t from = array->last_step[row];
-        n = FN(alike)(array, row, hi, form);
+        n = FN(alike)(array, row, hi);
         if (from < present)
-            FN(catch_up)[form >> 1](array->history, &stream, n * width, from, present, &rests);
+            FN(catch_up)(array->history, &stream, n * width, from, present, &rests);
         for (ptrdiff_t k = 0; k < n; ++k)
             array->last_step[row + k] = present;
     }
 }
 
 /* Rows at distinct positions. */
-FO_INLINE void FN(catch_up_rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, const int form)
+static void FN(catch_up_rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi)
 {
     const FN(streams) all = FN(streams_of)(array);
     const ptrdiff_t width = array->row_width, nbytes = width * (ptrdiff_t)sizeof(real);
     const int64_t present = fo_present(array->history);
+    const int form = array->history->form;
     fo_rests rests;
     (void)step;
     fo_begin_rests(&rests);
@@ -112,7 +125,7 @@ FO_INLINE void FN(catch_up_rows)(const fo_array *array, const fo_step *step, ptr
         const FN(streams) stream = FN(advance)(all, row * width, 0);
         const int64_t last = array->last_step[row], from = last < 0 ? ~last : last;
         if (from < present)
-            FN(catch_up)[form >> 1](array->history, &stream, width, from, present, &rests);
+            FN(catch_up)(array->history, &stream, width, from, present, &rests);
         array->last_step[row] = present;
     }
 }
@@ -138,15 +151,15 @@ FO_INLINE void FN(rows)(const fo_array *array, const fo_step *step, ptrdiff_t lo
         }
         const FN(streams) stream = FN(advance)(all, row * width, k * width);
         if (array->last_step) {
-            FN(bring_to)(array, stream, width, step, array->last_step[row], before, &rests, form);
+            FN(bring_to)(array, stream, width, step, array->last_step[row], before, &rests);
             array->last_step[row] = before + 1;
         }
         FN(update_range)(stream, width, &c, &modifiers, NULL, form);
     }
 }
 
-/* Entries at random places: gathered into the first-level cache, updated there by the dense kernel of the same form,
- * which is called rather than copied, and scattered back. */
+/* Entries at random places: gathered into the first-level cache, updated there by the dense kernel of the form, which
+ * is called rather than copied, and scattered back. `form` says which slots there are. */
 FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_t lo, ptrdiff_t hi, fo_kernel *dense,
                             const int form)
 {
@@ -180,7 +193,7 @@ FO_INLINE void FN(elements)(const fo_array *array, const fo_step *step, ptrdiff_
         if (array->last_step)
             for (int k = 0; k < count; ++k) {
                 const FN(streams) stream = FN(advance)(staged, k, 0);
-                FN(bring_to)(array, stream, 1, step, array->last_step[at[k]], before, &rests, form);
+                FN(bring_to)(array, stream, 1, step, array->last_step[at[k]], before, &rests);
                 array->last_step[at[k]] = before + 1;
             }
         stage.grad = all.g + start;
