@@ -33,12 +33,13 @@ GNU_FLAGS += ["-g0", "-fvisibility=hidden"]
 # What was tried and costs time (docs/packaging.md): -O2 for rules, for csrc/finite_sum or for fastopt/_core.
 SMALLER_FLAGS = {
     "csrc/": ["-fno-asynchronous-unwind-tables"],
-    "csrc/rules/": ["-fno-unswitch-loops", "--param=max-completely-peeled-insns=60"],
+    "csrc/rules/": ["-fno-unswitch-loops", "--param=max-completely-peeled-insns=60", "-fno-ipa-cp-clone"],
     "fastopt/_finite_sum/": ["-Os"],
 }
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 DEBUG_FLAGS = ["-UNDEBUG", "-O1", "-g"]
 SANITIZE_FLAGS = [
+    "-g1",  # lines for reports; all of the debug information takes two thirds longer to compile
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=undefined",
     "-fno-omit-frame-pointer",
