@@ -4,7 +4,7 @@ No maths and no messages here: kernels are in csrc/, what users read is in _vali
 the bound arrays and reads their memory; it owns the argument block, not the arrays. Parts of this module:
 _tables.pxi, _storage.pxi and _exports.pxi are C for Python and for the other modules, _bound.pxi is what a step works
 on, _groups.pxi the hyper-parameters that it works with, _lagging.pxi rows that are behind, _stats.pxi what it knows of
-gradients, _handle.pxi what compiled code has of it.
+gradients, _claim.pxi keeps it to one block of code, _handle.pxi is what compiled code has of it.
 """
 
 import sysconfig
@@ -402,43 +402,5 @@ cdef class Engine(Lagging):
             self.keep_last_steps(k, last_step)
 
 
-def load_schedules(list schedules not None, tuple copies not None):
-    """Give each of some learning rates a state, or none of them if there is anything wrong with one."""
-    before = [(schedule, schedule.state_dict()) for schedule, _ in schedules]
-    try:
-        for schedule, state in schedules:
-            schedule.load_state_dict(state)
-        _validation.state_dicts.unchanged_layout(copies)
-    except BaseException as error:
-        for schedule, state in before:
-            try:
-                schedule.load_state_dict(state)
-            except Exception:
-                pass  # it loads nothing at all; the first reason is the one to tell
-        raise error
-
-
+include "_claim.pxi"
 include "_handle.pxi"
-
-
-cdef class Claim:
-    """Keeps an optimizer to one block of code.
-
-    In C, as Python code could be interrupted between claiming and entering the block.
-    """
-
-    cdef Engine engine
-    cdef str call
-    cdef bint entered
-
-    def __cinit__(self, Engine engine not None, str call):
-        self.engine, self.call = engine, call
-
-    def __enter__(self):
-        self.engine.acquire(self.call)
-        self.entered = True
-
-    def __exit__(self, *error):
-        if self.entered:
-            self.entered = False
-            self.engine.release()

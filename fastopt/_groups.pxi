@@ -157,3 +157,19 @@ cdef class Grouped(Bound):
     def _group_of_arrays(self):
         """Per array, the index of its group: 0 for those that have all in common with the optimizer."""
         return [*self.present_table().of_arrays]
+
+
+def load_schedules(list schedules not None, tuple copies not None):
+    """Give each of some learning rates a state, or none of them if there is anything wrong with one."""
+    before = [(schedule, schedule.state_dict()) for schedule, _ in schedules]
+    try:
+        for schedule, state in schedules:
+            schedule.load_state_dict(state)
+        _validation.state_dicts.unchanged_layout(copies)
+    except BaseException as error:
+        for schedule, state in before:
+            try:
+                schedule.load_state_dict(state)
+            except Exception:
+                pass  # it loads nothing at all; the first reason is the one to tell
+        raise error
