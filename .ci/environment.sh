@@ -31,6 +31,9 @@ enter_clone() {
 export VERSIONS='import sys, numpy, scipy
 print(sys.version.split()[0], numpy.__version__, scipy.__version__, sep=" | ")'
 
+# example FILE: the first piece of Python of a page.
+example() { awk '/^```/ { if (inside) exit; inside = /python/; next } inside' "$1"; }
+
 # enter_environment NAME PACKAGE...: make and activate a virtual environment.
 enter_environment() {
     python3 -m venv "$scratch/$1"
