@@ -24,6 +24,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from fastopt.linear_model import LinearClassifier, LinearRegressor
 
@@ -129,7 +130,9 @@ def outcome(case):
 
 def main(pattern="*"):
     warnings.simplefilter("ignore", ConvergenceWarning)
-    outcomes = {case: outcome(case) for case in all_cases() if fnmatch.fnmatch(str(case), pattern)}
+    cases = [case for case in all_cases() if fnmatch.fnmatch(str(case), pattern)]
+    with threadpool_limits(1, user_api="blas"):  # threads for matrices as small as these only wait for each other
+        outcomes = {case: outcome(case) for case in cases}
     print(f"{'':40} {'alpha':>7} {'reference':>9} {'fastopt':>9}")
     for case, each in outcomes.items():
         own = "diverged" if each.score is None else f"{each.score:.4f}"
