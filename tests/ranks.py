@@ -86,24 +86,25 @@ class Pool:
             results = [Path(folder) / str(rank) for rank in range(len(self.pipes))]
             limit = time.monotonic() + seconds
             for pipe in self.pipes:
-                self._send(pipe, task, limit)
+                self._send(pipe, task, limit, seconds)
             while not all(result.exists() for result in results):
                 self._check(limit, seconds)
             return [pickle.loads(result.read_bytes()) for result in results]
 
-    def _send(self, pipe, task, limit):
+    def _send(self, pipe, task, limit, seconds):
         """Without waiting for a rank that does not read: it may have ended."""
         while True:
             try:
                 handle = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
                 break
             except OSError:  # not opened by the rank yet
-                self._check(limit, SECONDS)
+                self._check(limit, seconds)
         os.set_blocking(handle, True)
         with open(handle, "wb") as file:
             file.write(task)
 
     def _check(self, limit, seconds):
+        """Between two looks at what ranks do: whether they still may."""
         if self.process.poll() is not None:
             raise AssertionError(self.output.read_text())
         if time.monotonic() > limit:
